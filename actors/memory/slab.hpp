@@ -1,0 +1,116 @@
+#pragma once
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "actors/base/bytes.hpp"
+#include "actors/base/check.hpp"
+
+namespace sluice::memory {
+
+class pool;
+
+/// One block of a pool: a header apart from the payload, so that payloads stay page aligned.
+struct block {
+  std::uint8_t* data;
+  std::uint32_t capacity;
+  std::uint32_t references;
+  pool* home;
+  block* next_free;
+  std::uint8_t size_class;
+};
+
+/// A counted reference to a range of a block. Copy = one more reference (not atomic: blocks never leave their
+/// core). The memory goes back to its pool with the last slice. A slice may also *borrow* memory that somebody else
+/// keeps alive for as long as the slice's task runs (a RAM store's own pages); then it counts nothing.
+class slice {
+ public:
+  slice() = default;
+  slice(block* owner, std::uint8_t* data, std::uint32_t size) : owner_(owner), data_(data), size_(size) {
+    if (owner_) ++owner_->references;
+  }
+  slice(const slice& other) : slice(other.owner_, other.data_, other.size_) {}
+  slice(slice&& other) noexcept
+      : owner_(std::exchange(other.owner_, nullptr)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  slice& operator=(slice other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~slice() { release(); }
+
+  static slice borrow(std::uint8_t* data, std::uint32_t size) { return {nullptr, data, size}; }
+
+  std::uint8_t* data() const { return data_; }
+  std::uint32_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  bool borrowed() const { return owner_ == nullptr && data_ != nullptr; }
+  bytes span() const { return {data_, size_}; }
+  iovec iov() const { return {data_, size_}; }
+  slice sub(std::uint32_t offset, std::uint32_t size) const {
+    SLUICE_CHECK(std::uint64_t{offset} + size <= size_);
+    return {owner_, data_ + offset, size};
+  }
+
+ private:
+  void release() noexcept;
+  block* owner_ = nullptr;
+  std::uint8_t* data_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+/// Buffer slabs of one core. Blocks are page aligned, in classes of 4, 16, 64, 256 KiB and 1 MiB, carved from
+/// regions that are mapped on demand up to `limit_bytes` and never given back while the pool lives. Not thread safe:
+/// take, copy and drop slices on the pool's core only.
+class pool {
+ public:
+  static constexpr std::uint32_t largest = 1024 * 1024;
+
+  explicit pool(std::uint64_t limit_bytes);
+  ~pool();
+  pool(const pool&) = delete;
+  pool& operator=(const pool&) = delete;
+
+  /// A block of at least `size` octets (at most `largest`), uninitialised; empty when the limit is reached, which
+  /// the caller turns into TASK SET FULL or into reading no further from its connection.
+  slice take(std::uint32_t size);
+
+  std::uint64_t bytes_in_use() const { return in_use_; }
+  std::uint64_t bytes_mapped() const { return mapped_; }
+  std::uint64_t limit_bytes() const { return limit_; }
+  /// The regions mapped so far, for registration with a ring or an RDMA device.
+  const std::vector<iovec>& regions() const { return regions_; }
+
+ private:
+  friend class slice;
+  static constexpr int class_count = 5;
+  static constexpr std::uint32_t class_size[class_count] = {4096, 16384, 65536, 262144, 1048576};
+  static constexpr std::uint32_t region_size = 4 * 1024 * 1024;
+
+  bool grow(int size_class);
+  void put_back(block* returned) noexcept;
+
+  std::uint64_t limit_;
+  std::uint64_t mapped_ = 0;
+  std::uint64_t in_use_ = 0;
+  block* free_[class_count] = {};
+  std::vector<iovec> regions_;
+  std::vector<std::unique_ptr<block[]>> headers_;
+};
+
+inline void slice::release() noexcept {
+  if (owner_ && --owner_->references == 0) owner_->home->put_back(owner_);
+  owner_ = nullptr;
+}
+
+inline void pool::put_back(block* returned) noexcept {
+  in_use_ -= returned->capacity;
+  returned->next_free = free_[returned->size_class];
+  free_[returned->size_class] = returned;
+}
+
+}  // namespace sluice::memory

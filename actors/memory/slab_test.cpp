@@ -1,0 +1,52 @@
+#include "actors/memory/slab.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::memory {
+
+TEST(pool, hands_out_page_aligned_blocks_and_takes_them_back) {
+  pool p(64 * mib);
+  for (std::uint32_t size : {1u, 4096u, 4097u, 65536u, 1048576u}) {
+    slice s = p.take(size);
+    ASSERT_EQ(s.size(), size);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(s.data()) % 4096, 0u);
+  }
+  EXPECT_EQ(p.bytes_in_use(), 0u);
+}
+
+TEST(pool, keeps_a_block_until_its_last_slice_goes) {
+  pool p(64 * mib);
+  slice tail;
+  std::uint8_t* where;
+  {
+    slice whole = p.take(100);
+    where = whole.data();
+    tail = whole.sub(90, 10);
+  }
+  EXPECT_EQ(tail.data(), where + 90);
+  EXPECT_EQ(p.bytes_in_use(), 4096u);
+  tail = {};
+  EXPECT_EQ(p.bytes_in_use(), 0u);
+}
+
+TEST(pool, answers_empty_at_its_limit_and_recovers) {
+  pool p(4 * mib);
+  std::vector<slice> held;
+  for (;;) {
+    slice s = p.take(1048576);
+    if (s.empty()) break;
+    held.push_back(std::move(s));
+  }
+  EXPECT_EQ(held.size(), 4u);
+  held.pop_back();
+  EXPECT_FALSE(p.take(1048576).empty());
+}
+
+TEST(slice, borrows_without_counting) {
+  std::uint8_t own[16];
+  slice s = slice::borrow(own, sizeof own);
+  EXPECT_TRUE(s.borrowed());
+  EXPECT_EQ(s.sub(4, 4).data(), own + 4);
+}
+
+}  // namespace sluice::memory

@@ -1,0 +1,29 @@
+# Warnings, sanitizers, ccache, linker: what every target of the project is compiled with.
+find_program(SLUICE_CCACHE ccache)
+if(SLUICE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+endif()
+
+find_program(SLUICE_MOLD mold)
+if(SLUICE_MOLD AND NOT SLUICE_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wpedantic -Wshadow -Wnon-virtual-dtor
+                    -fno-omit-frame-pointer -march=x86-64-v2)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports these from inside libstdc++ and CAF at -O2 (GCC bugs 105329, 105651).
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-array-bounds
+                      -Wno-stringop-overflow -Wno-stringop-overread)
+endif()
+if(SLUICE_SANITIZE)
+  add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SLUICE_SANITIZE})
+  if(SLUICE_SANITIZE MATCHES "undefined")
+    # CAF's intrusive task queue downcasts its sentinel; harmless, and not ours to change.
+    add_compile_options(-fno-sanitize=vptr)
+  endif()
+endif()
+if(SLUICE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,40 @@
+#include "fabrics/port/task.hpp"
+
+namespace sluice::port {
+
+std::int32_t lun_number(lun address) {
+  if (address & 0x0000ffffffffffffull) return -1;
+  const unsigned first = static_cast<unsigned>(address >> 48);
+  switch (first >> 14) {
+    case 0: return (first >> 8) == 0 ? static_cast<std::int32_t>(first) : -1;  // peripheral, bus 0 [SAM-5 4.7.7.2]
+    case 1: return static_cast<std::int32_t>(first & 0x3fff);                   // flat [SAM-5 4.7.7.3]
+    default: return -1;
+  }
+}
+
+lun lun_address(std::uint16_t number) {
+  const std::uint64_t first = number < 256 ? number : (0x4000u | number);
+  return first << 48;
+}
+
+void task::reset() {
+  nexus.reset();
+  fabric = nullptr;
+  lun = tag = 0;
+  attribute = task_attribute::simple;
+  cdb_octets = 0;
+  cdb.fill(0);
+  expected_data_out = expected_data_in = arrived_ns = 0;
+  fabric_private = nullptr;
+  data_out.clear();
+  data_out_base = data_out_end = wanted_offset = 0;
+  wanted_length = 0;
+  data_in.clear();
+  outcome = {};
+  transfer_length = 0;
+  silent = transfer_failed = false;
+  next = previous = nullptr;
+  holder = nullptr;
+}
+
+}  // namespace sluice::port

@@ -1,0 +1,149 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "actors/base/bytes.hpp"
+#include "actors/base/check.hpp"
+#include "actors/memory/slab.hpp"
+#include "gateway/scsi/outcome.hpp"
+#include "gateway/scsi/transport_id.hpp"
+
+/// The seam between fabrics and the SCSI core. "data_in" and "data_out" are the initiator's directions: data_in = read.
+namespace sluice::port {
+
+struct task;
+struct task_management;
+class lun_map;
+
+/// A LUN as the 8 octets of SAM-5 4.7, in host order; single level: peripheral (LUN < 256) or flat (< 16384) addressing.
+using lun = std::uint64_t;
+/// The number of a single-level LUN, or -1 for any other form.
+std::int32_t lun_number(lun address);
+lun lun_address(std::uint16_t number);
+
+/// [SAM-5 8.9]
+enum class task_attribute : std::uint8_t { simple, ordered, head_of_queue, aca };
+
+/// Messages about a task. Each travels to the actor that holds the task next; a task is never with both sides.
+enum class task_event : std::uint8_t {
+  // fabric -> logical unit
+  submit,         // a new task: from here on the unit holds it
+  data_arrived,   // answers get_data: data_out holds [wanted_offset, wanted_offset + wanted_length); or transfer_failed is set
+  data_sent,      // answers put_data: data_in was taken, the unit may fill it anew; or transfer_failed is set
+  // logical unit -> fabric
+  get_data,       // bring wanted_length octets from wanted_offset (offsets strictly increase over a task's life)
+  put_data,       // send data_in now; more follows
+  complete,       // send data_in (if any) and the outcome, fused; the task is the fabric's again. When `silent`, send nothing.
+};
+
+/// Where a task message can be sent; implemented by the doors of the actors on both sides. Deliveries from one sender
+/// arrive in order, in a later step of the receiver's loop, never from within post(). Home core only.
+class task_endpoint {
+ public:
+  virtual void post(task& subject, task_event event) noexcept = 0;
+  virtual void post(task_management& request) noexcept = 0;
+
+ protected:
+  ~task_endpoint() = default;
+};
+
+/// What a fabric port can and cannot do; constant for the life of a nexus.
+struct capabilities {
+  std::uint16_t max_cdb_octets = 16;
+  std::uint16_t max_sense_octets = 252;
+  bool residual_over = true;
+  bool residual_under = true;
+  bool task_attributes = true;
+  bool random_offsets = false;        // get/put at any offset (RDMA), else in order
+  bool may_borrow = true;             // data_in may borrow a store's memory (false when a digest is computed over it)
+  std::uint32_t max_get_octets = 1 << 20;  // the most that one get_data may ask for
+};
+
+/// An I_T nexus as the SCSI core knows it: an initiator port, a target port, apart from connections. Immutable.
+struct i_t_nexus {
+  std::uint64_t id = 0;                     // unique in the life of the gateway, never used again
+  scsi::transport_id initiator;
+  std::string target_name;                  // of the SCSI target device, e.g. "main" in [target.main]
+  std::string target_port_name;             // "iqn…,t,0x0001" for iSCSI
+  std::uint16_t relative_target_port = 1;
+  std::uint16_t target_port_group = 1;
+  capabilities caps;
+};
+
+/// One SCSI command on its way. The fabric makes it (pooled), submits it, and gets it back with `complete`, exactly
+/// once, unless the process dies. All on one core.
+struct task {
+  // Set by the fabric before submit -------------------------------------------------------------------------
+  std::shared_ptr<const i_t_nexus> nexus;
+  task_endpoint* fabric = nullptr;          // where get_data, put_data, complete go
+  port::lun lun = 0;
+  std::uint64_t tag = 0;                    // unique within the nexus while the task lives
+  task_attribute attribute = task_attribute::simple;
+  std::uint8_t cdb_octets = 0;
+  std::array<std::uint8_t, 32> cdb{};       // zero padded
+  std::uint64_t expected_data_out = 0;      // octets that the initiator is ready to send
+  std::uint64_t expected_data_in = 0;       // octets that it has room for
+  std::uint64_t arrived_ns = 0;             // loop clock
+  void* fabric_private = nullptr;
+
+  // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The fabric
+  // appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets it dropped).
+  std::vector<memory::slice> data_out;
+  std::uint64_t data_out_base = 0;
+  std::uint64_t data_out_end = 0;           // octets that have arrived since the task's start
+
+  // Set by the logical unit ---------------------------------------------------------------------------------
+  std::uint64_t wanted_offset = 0;          // get_data
+  std::uint32_t wanted_length = 0;
+  std::vector<memory::slice> data_in;       // put_data, complete: octets for the initiator, in order
+  scsi::outcome outcome;                    // complete
+  std::uint64_t transfer_length = 0;        // complete: octets that the command wanted to move, for the residual [SPC-4]
+  bool silent = false;                      // complete: the task was aborted, no response may be sent
+  bool transfer_failed = false;             // data_arrived, data_sent: the fabric lost the transfer; complete it silently
+
+  // Belongs to whoever holds the task -------------------------------------------------------------------------
+  task* next = nullptr;
+  task* previous = nullptr;
+  void* holder = nullptr;                   // the unit's own record of the task
+
+  std::uint64_t residual_room() const { return expected_data_in ? expected_data_in : expected_data_out; }
+  void reset();                             // back to a fresh task, keeping vectors' capacity
+};
+
+/// [SAM-5 7]
+enum class task_function : std::uint8_t {
+  abort_task,
+  abort_task_set,
+  clear_task_set,
+  logical_unit_reset,
+  i_t_nexus_reset,
+  target_warm_reset,
+  target_cold_reset,
+  clear_aca,
+  query_task,
+  query_task_set,
+};
+enum class task_response : std::uint8_t {
+  function_complete,
+  function_succeeded,      // query: the task or set is there
+  task_does_not_exist,
+  lun_does_not_exist,
+  not_supported,
+  rejected,
+};
+
+/// One task management function. The sender owns it until `reply_to` gets it back with `response` set; by then no task
+/// it covers can affect the medium any more, and the silent `complete` of each has been posted before.
+struct task_management {
+  std::shared_ptr<const i_t_nexus> nexus;
+  task_endpoint* reply_to = nullptr;        // post(task_management&) carries the answer
+  task_function function = task_function::abort_task;
+  port::lun lun = 0;
+  std::uint64_t referenced_tag = 0;         // abort_task, query_task
+  task_response response = task_response::function_complete;
+  void* fabric_private = nullptr;
+};
+
+}  // namespace sluice::port

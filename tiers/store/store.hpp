@@ -1,0 +1,165 @@
+#pragma once
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/base/bytes.hpp"
+#include "actors/base/result.hpp"
+#include "actors/memory/slab.hpp"
+#include "actors/reactor/loop.hpp"
+#include "config/schema/keys.hpp"
+
+/// What a backstore offers. A `store` is the opened medium, shared by all cores; a `channel` is one core's door to it:
+/// requests are submitted and completed on that core, whatever threads the store itself uses.
+namespace sluice::store {
+
+enum class verb : std::uint8_t {
+  read,               // medium -> parts
+  write,              // parts -> medium
+  flush,              // everything acknowledged before is durable afterwards
+  discard,            // the range reads as zeroes afterwards and, if it can, takes no space
+  write_zeroes,       // the range reads as zeroes afterwards; space stays allocated where the medium knows the difference
+  write_same,         // parts[0] (one pattern) repeated over the range
+  compare_and_write,  // parts[0 … parts_compare) hold what must be there, the rest what replaces it
+  map,                // fills `extents` with the provisioning of the range
+};
+
+enum class status : std::uint8_t {
+  good,
+  miscompare,     // compare_and_write: miscompare_offset is set, nothing was written
+  medium_error,   // the range can't be read or written; failed_offset is set when known
+  no_space,       // a write to a thin medium found no space
+  write_protected,
+  gone,           // the medium is not there (any more)
+  timeout,
+  aborted,        // by cancel
+};
+
+/// One range of a map request. `mapped` is false where the range reads as zeroes and takes no space.
+struct extent {
+  std::uint64_t offset_bytes;
+  std::uint64_t length_bytes;
+  bool mapped;
+};
+
+/// One asynchronous operation. The submitter owns it, the array behind `parts` and the buffers, and keeps them alive
+/// and still until done() is entered. Lengths and offsets are octets, multiples of the unit's block size, inside the
+/// store (the submitter has checked; a store asserts). Buffers may have any alignment.
+class request {
+ public:
+  request() = default;
+  request(const request&) = delete;
+  request& operator=(const request&) = delete;
+
+  verb what = verb::read;
+  bool fua = false;                  // write-like verbs: durable before good
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;    // of the range on the medium
+  const iovec* parts = nullptr;
+  unsigned part_count = 0;
+  unsigned parts_compare = 0;        // compare_and_write only: how many leading parts are the compare half
+  std::vector<extent>* extents = nullptr;  // map only: cleared and filled, in order, merged, covering from offset_bytes on
+  unsigned extent_limit = 0;               // map only: stop after so many
+
+  std::uint64_t miscompare_offset = 0;     // out: octets from offset_bytes to the first difference
+  std::uint64_t failed_offset = 0;         // out: octets from the store's start
+
+  /// Called exactly once per submit, on the channel's core, never from within submit().
+  virtual void done(status outcome) noexcept = 0;
+
+  /// Belongs to the channel between submit() and done().
+  struct {
+    void* pointer;
+    request* next;
+    std::uint64_t words[4];
+  } scratch{};
+
+ protected:
+  ~request() = default;
+};
+
+struct properties {
+  std::uint64_t size_bytes = 0;
+  std::uint32_t logical_block = 512;     // the smallest unit the medium writes without read-modify-write, octets
+  std::uint32_t physical_block = 4096;
+  std::uint32_t optimal_io_bytes = 0;    // 0: unknown
+  bool read_only = false;
+  bool volatile_cache = true;            // acknowledged writes need flush or fua to be durable
+  bool keeps_data = true;                // false: RAM
+  bool discards = false;                 // discard frees space
+  std::uint32_t discard_granularity = 0; // octets
+  bool maps = false;                     // map tells holes from data
+  bool rotational = false;
+  bool atomic_across_gateways = false;   // compare_and_write excludes other gateways' writers too
+};
+
+class channel {
+ public:
+  virtual ~channel() = default;
+
+  /// Starts a request. Requests in flight at the same time have no order between them. For compare_and_write the caller
+  /// guarantees that no other request of this gateway overlaps the range while it runs.
+  virtual void submit(request& r) noexcept = 0;
+
+  /// A store whose medium is memory may answer a read without a copy: appends slices of its own memory, valid until
+  /// the store is closed, whose content is whatever the range holds when it is looked at. False: use submit().
+  virtual bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes, std::vector<memory::slice>& out) noexcept {
+    (void)offset_bytes, (void)length_bytes, (void)out;
+    return false;
+  }
+  /// A store whose medium is memory may do a request on the spot: it returns true and sets `outcome`; done() is not
+  /// called then. Spares the hot path a turn of the loop.
+  virtual bool try_now(request& r, status& outcome) noexcept {
+    (void)r, (void)outcome;
+    return false;
+  }
+};
+
+/// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
+using resized = std::function<void()>;
+
+class store {
+ public:
+  virtual ~store() = default;
+
+  virtual const char* type() const noexcept = 0;  // "ram", "file", …
+  virtual properties describe() const = 0;        // any thread
+
+  /// A door for one core; called on that core. All channels are gone before the store goes.
+  virtual std::unique_ptr<channel> attach(reactor::loop& home) = 0;
+
+  /// Grows or shrinks the medium (errc::unsupported where it has a size of its own).
+  virtual result<void> resize(std::uint64_t size_bytes) = 0;
+  virtual void on_resize(resized callback) { (void)callback; }
+};
+
+/// How a store type is made. One per folder under tiers/ (and ceph/), handed to the registry by register_store().
+struct factory {
+  const char* type;
+  std::vector<config::key> keys;
+  /// Opens the medium; may block, runs on a control thread. `control_loop` opens files; `below` finds a store named in a
+  /// store_name key, already open (a tier over a store).
+  std::function<result<std::shared_ptr<store>>(const config::settings&, reactor::loop& control_loop,
+                                               const std::function<std::shared_ptr<store>(const std::string&)>& below)>
+      open;
+};
+
+class registry {
+ public:
+  void add(factory f) { factories_.push_back(std::move(f)); }
+  const factory* find(const std::string& type) const {
+    for (const factory& f : factories_)
+      if (type == f.type) return &f;
+    return nullptr;
+  }
+  const std::vector<factory>& all() const { return factories_; }
+
+ private:
+  std::vector<factory> factories_;
+};
+
+}  // namespace sluice::store
