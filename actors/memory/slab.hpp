@@ -34,7 +34,9 @@ class slice {
   }
   slice(const slice& other) : slice(other.owner_, other.data_, other.size_) {}
   slice(slice&& other) noexcept
-      : owner_(std::exchange(other.owner_, nullptr)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : owner_(std::exchange(other.owner_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)) {}
   slice& operator=(slice other) noexcept {
     std::swap(owner_, other.owner_);
     std::swap(data_, other.data_);

@@ -17,7 +17,8 @@ std::string endpoint::to_string() const {
 
 result<endpoint> endpoint::parse(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return fail(errc::invalid_argument, "'" + text + "' has no port; allowed: HOST:PORT or [IPV6]:PORT");
+  if (colon == std::string::npos)
+    return fail(errc::invalid_argument, "'" + text + "' has no port; allowed: HOST:PORT or [IPV6]:PORT");
   std::string host = text.substr(0, colon);
   unsigned port = 0;
   const char* end = text.data() + text.size();
@@ -27,7 +28,8 @@ result<endpoint> endpoint::parse(const std::string& text) {
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
     host = host.substr(1, host.size() - 2);
     in6_addr address;
-    if (inet_pton(AF_INET6, host.c_str(), &address) != 1) return fail(errc::invalid_argument, "'" + host + "' is no IPv6 address");
+    if (inet_pton(AF_INET6, host.c_str(), &address) != 1)
+      return fail(errc::invalid_argument, "'" + host + "' is no IPv6 address");
     char canonical[INET6_ADDRSTRLEN];
     return endpoint{inet_ntop(AF_INET6, &address, canonical, sizeof canonical), static_cast<std::uint16_t>(port)};
   }

@@ -12,7 +12,8 @@ TEST(endpoint, parses_both_families) {
 }
 
 TEST(endpoint, refuses_what_is_none) {
-  for (const char* text : {"", "127.0.0.1", "host:1", "127.0.0.1:65536", "::1:3260", "[::1]", "127.0.0.1:12x", "[::g]:1", "127.0.0.1:"})
+  for (const char* text :
+       {"", "127.0.0.1", "host:1", "127.0.0.1:65536", "::1:3260", "[::1]", "127.0.0.1:12x", "[::g]:1", "127.0.0.1:"})
     EXPECT_FALSE(endpoint::parse(text)) << text;
 }
 

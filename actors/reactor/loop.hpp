@@ -171,10 +171,12 @@ class loop {
   /// fdatasync: everything whose write completed before is on the medium. Result: 0.
   virtual void sync(operation& op, handle h) noexcept = 0;
   /// Frees or zeroes a range so that it reads as zeroes. Result: 0; -EOPNOTSUPP where the medium cannot.
-  virtual void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept = 0;
+  virtual void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                        std::uint64_t length) noexcept = 0;
   /// The first range at or after `offset` that holds data (lseek SEEK_DATA/SEEK_HOLE). Result: 0 with *begin and *end
   /// set; *begin == *end == file size when only a hole is left. -EOPNOTSUPP where the medium cannot tell.
-  virtual void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) noexcept = 0;
+  virtual void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin,
+                         std::uint64_t* end) noexcept = 0;
 
   /// Best effort; on_complete() is still called, with -ECANCELED when it took effect. Home only.
   virtual void cancel(operation& op) noexcept = 0;

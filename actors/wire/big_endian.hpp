@@ -16,10 +16,18 @@ std::uint64_t load(const_bytes from, std::size_t offset) {
   for (unsigned i = 0; i < Octets; ++i) value = value << 8 | from[offset + i];
   return value;
 }
-inline std::uint8_t load8(const_bytes from, std::size_t offset) { return static_cast<std::uint8_t>(load<1>(from, offset)); }
-inline std::uint16_t load16(const_bytes from, std::size_t offset) { return static_cast<std::uint16_t>(load<2>(from, offset)); }
-inline std::uint32_t load24(const_bytes from, std::size_t offset) { return static_cast<std::uint32_t>(load<3>(from, offset)); }
-inline std::uint32_t load32(const_bytes from, std::size_t offset) { return static_cast<std::uint32_t>(load<4>(from, offset)); }
+inline std::uint8_t load8(const_bytes from, std::size_t offset) {
+  return static_cast<std::uint8_t>(load<1>(from, offset));
+}
+inline std::uint16_t load16(const_bytes from, std::size_t offset) {
+  return static_cast<std::uint16_t>(load<2>(from, offset));
+}
+inline std::uint32_t load24(const_bytes from, std::size_t offset) {
+  return static_cast<std::uint32_t>(load<3>(from, offset));
+}
+inline std::uint32_t load32(const_bytes from, std::size_t offset) {
+  return static_cast<std::uint32_t>(load<4>(from, offset));
+}
 inline std::uint64_t load48(const_bytes from, std::size_t offset) { return load<6>(from, offset); }
 inline std::uint64_t load64(const_bytes from, std::size_t offset) { return load<8>(from, offset); }
 

@@ -29,8 +29,8 @@ struct session_info {
 class target_port {
  public:
   virtual ~target_port() = default;
-  /// Takes no new logins, evicts the nexuses that it has, closes its listeners; then calls `stopped` on some loop's thread.
-  /// Called once, from any thread.
+  /// Takes no new logins, evicts the nexuses that it has, closes its listeners; then calls `stopped` on some loop's
+  /// thread. Called once, from any thread.
   virtual void stop(std::function<void()> stopped) = 0;
   /// Where it listens, with the port numbers that the system chose.
   virtual std::vector<reactor::endpoint> portals() const = 0;
@@ -41,9 +41,9 @@ struct fabric {
   std::string name;                 // fabric = "iscsi"
   std::vector<config::key> keys;    // beyond fabric, name, listen, group, which every port has
   /// Starts a port: every listener is bound when this returns, so a failure leaves nothing behind. Control thread.
-  std::function<result<std::unique_ptr<target_port>>(const std::string& port_name, const std::vector<reactor::endpoint>& listen,
-                                                     const config::settings& more, const limits& bounds,
-                                                     const std::vector<core_door>& cores)>
+  std::function<result<std::unique_ptr<target_port>>(
+      const std::string& port_name, const std::vector<reactor::endpoint>& listen, const config::settings& more,
+      const limits& bounds, const std::vector<core_door>& cores)>
       open;
 };
 

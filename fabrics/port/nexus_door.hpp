@@ -50,8 +50,8 @@ class nexus {
   virtual void submit(task& t) noexcept = 0;
   /// Starts a task management function; the answer comes to request.reply_to.
   virtual void manage(task_management& request) noexcept = 0;
-  /// Ends the nexus: its tasks are completed silently, one by one; then `closed` runs, on this core, and the nexus and the
-  /// endpoints may be destroyed. Call once.
+  /// Ends the nexus: its tasks are completed silently, one by one; then `closed` runs, on this core, and the nexus and
+  /// the endpoints may be destroyed. Call once.
   virtual void close(loss_reason reason, std::function<void()> closed) noexcept = 0;
   virtual ~nexus() = default;
 };
@@ -64,9 +64,9 @@ class gateway {
   virtual std::vector<visible_target> visible(const std::string& fabric, const std::string& initiator_name) = 0;
   /// Access control for one initiator at one port; nullopt when there is no such port. At once.
   virtual std::optional<access> check(const std::string& port_name, const std::string& initiator_name) = 0;
-  /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: its `evict` has
-  /// been called and its close() has finished before `opened` runs [RFC7143 6.3.5]. `evict` tells the fabric to drop its
-  /// connections and close() the nexus; it may come any time until then.
+  /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: its `evict`
+  /// has been called and its close() has finished before `opened` runs [RFC7143 6.3.5]. `evict` tells the fabric to
+  /// drop its connections and close() the nexus; it may come any time until then.
   virtual void open(const login& who, std::function<void(loss_reason)> evict,
                     std::function<void(result<std::unique_ptr<nexus>>)> opened) = 0;
 };

@@ -17,7 +17,8 @@ struct task;
 struct task_management;
 class lun_map;
 
-/// A LUN as the 8 octets of SAM-5 4.7, in host order; single level: peripheral (LUN < 256) or flat (< 16384) addressing.
+/// A LUN as the 8 octets of SAM-5 4.7, in host order; single level: peripheral (LUN < 256) or flat (< 16384)
+/// addressing.
 using lun = std::uint64_t;
 /// The number of a single-level LUN, or -1 for any other form.
 std::int32_t lun_number(lun address);
@@ -29,13 +30,15 @@ enum class task_attribute : std::uint8_t { simple, ordered, head_of_queue, aca }
 /// Messages about a task. Each travels to the actor that holds the task next; a task is never with both sides.
 enum class task_event : std::uint8_t {
   // fabric -> logical unit
-  submit,         // a new task: from here on the unit holds it
-  data_arrived,   // answers get_data: data_out holds [wanted_offset, wanted_offset + wanted_length); or transfer_failed is set
-  data_sent,      // answers put_data: data_in was taken, the unit may fill it anew; or transfer_failed is set
+  submit,        // a new task: from here on the unit holds it
+  data_arrived,  // answers get_data: data_out holds [wanted_offset, wanted_offset + wanted_length); or transfer_failed
+                 // is set
+  data_sent,     // answers put_data: data_in was taken, the unit may fill it anew; or transfer_failed is set
   // logical unit -> fabric
-  get_data,       // bring wanted_length octets from wanted_offset (offsets strictly increase over a task's life)
-  put_data,       // send data_in now; more follows
-  complete,       // send data_in (if any) and the outcome, fused; the task is the fabric's again. When `silent`, send nothing.
+  get_data,  // bring wanted_length octets from wanted_offset (offsets strictly increase over a task's life)
+  put_data,  // send data_in now; more follows
+  complete,  // send data_in (if any) and the outcome, fused; the task is the fabric's again. When `silent`, send
+             // nothing.
 };
 
 /// Where a task message can be sent; implemented by the doors of the actors on both sides. Deliveries from one sender
@@ -88,8 +91,9 @@ struct task {
   std::uint64_t arrived_ns = 0;             // loop clock
   void* fabric_private = nullptr;
 
-  // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The fabric
-  // appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets it dropped).
+  // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The
+  // fabric appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets
+  // it dropped).
   std::vector<memory::slice> data_out;
   std::uint64_t data_out_base = 0;
   std::uint64_t data_out_end = 0;           // octets that have arrived since the task's start
@@ -99,9 +103,9 @@ struct task {
   std::uint32_t wanted_length = 0;
   std::vector<memory::slice> data_in;       // put_data, complete: octets for the initiator, in order
   scsi::outcome outcome;                    // complete
-  std::uint64_t transfer_length = 0;        // complete: octets that the command wanted to move, for the residual [SPC-4]
+  std::uint64_t transfer_length = 0;  // complete: octets that the command wanted to move, for the residual [SPC-4]
   bool silent = false;                      // complete: the task was aborted, no response may be sent
-  bool transfer_failed = false;             // data_arrived, data_sent: the fabric lost the transfer; complete it silently
+  bool transfer_failed = false;  // data_arrived, data_sent: the fabric lost the transfer; complete it silently
 
   // Belongs to whoever holds the task -------------------------------------------------------------------------
   task* next = nullptr;

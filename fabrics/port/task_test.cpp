@@ -7,7 +7,8 @@
 namespace sluice::port {
 
 TEST(lun, single_level_numbers_round_trip) {
-  for (int number : {0, 1, 255, 256, 16383}) EXPECT_EQ(lun_number(lun_address(static_cast<std::uint16_t>(number))), number);
+  for (int number : {0, 1, 255, 256, 16383})
+    EXPECT_EQ(lun_number(lun_address(static_cast<std::uint16_t>(number))), number);
 }
 
 TEST(lun, other_forms_are_no_number) {

@@ -1,5 +1,5 @@
-// Runs a fuzzer's entry point over its corpus, so that every finding stays a test in builds without libFuzzer; then over
-// seeded mutations of the corpus for a bounded number of rounds.
+// Runs a fuzzer's entry point over its corpus, so that every finding stays a test in builds without libFuzzer; then
+// over seeded mutations of the corpus for a bounded number of rounds.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

@@ -18,12 +18,12 @@
 namespace sluice::store {
 
 enum class verb : std::uint8_t {
-  read,               // medium -> parts
-  write,              // parts -> medium
-  flush,              // everything acknowledged before is durable afterwards
-  discard,            // the range reads as zeroes afterwards and, if it can, takes no space
-  write_zeroes,       // the range reads as zeroes afterwards; space stays allocated where the medium knows the difference
-  write_same,         // parts[0] (one pattern) repeated over the range
+  read,          // medium -> parts
+  write,         // parts -> medium
+  flush,         // everything acknowledged before is durable afterwards
+  discard,       // the range reads as zeroes afterwards and, if it can, takes no space
+  write_zeroes,  // the range reads as zeroes afterwards; space stays allocated where the medium knows the difference
+  write_same,    // parts[0] (one pattern) repeated over the range
   compare_and_write,  // parts[0 … parts_compare) hold what must be there, the rest what replaces it
   map,                // fills `extents` with the provisioning of the range
 };
@@ -62,7 +62,7 @@ class request {
   const iovec* parts = nullptr;
   unsigned part_count = 0;
   unsigned parts_compare = 0;        // compare_and_write only: how many leading parts are the compare half
-  std::vector<extent>* extents = nullptr;  // map only: cleared and filled, in order, merged, covering from offset_bytes on
+  std::vector<extent>* extents = nullptr;  // map only: cleared, filled in order, merged, covering from offset_bytes on
   unsigned extent_limit = 0;               // map only: stop after so many
 
   std::uint64_t miscompare_offset = 0;     // out: octets from offset_bytes to the first difference
@@ -107,7 +107,8 @@ class channel {
 
   /// A store whose medium is memory may answer a read without a copy: appends slices of its own memory, valid until
   /// the store is closed, whose content is whatever the range holds when it is looked at. False: use submit().
-  virtual bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes, std::vector<memory::slice>& out) noexcept {
+  virtual bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
+                      std::vector<memory::slice>& out) noexcept {
     (void)offset_bytes, (void)length_bytes, (void)out;
     return false;
   }
@@ -141,8 +142,8 @@ class store {
 struct factory {
   const char* type;
   std::vector<config::key> keys;
-  /// Opens the medium; may block, runs on a control thread. `control_loop` opens files; `below` finds a store named in a
-  /// store_name key, already open (a tier over a store).
+  /// Opens the medium; may block, runs on a control thread. `control_loop` opens files; `below` finds a store named in
+  /// a store_name key, already open (a tier over a store).
   std::function<result<std::shared_ptr<store>>(const config::settings&, reactor::loop& control_loop,
                                                const std::function<std::shared_ptr<store>(const std::string&)>& below)>
       open;
