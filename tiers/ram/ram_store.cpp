@@ -1,0 +1,40 @@
+#include "tiers/ram/ram_store.hpp"
+
+#include "tiers/ram/ram_channel.hpp"
+
+namespace sluice::ram {
+
+result<std::shared_ptr<ram_store>> ram_store::make(std::uint64_t size_bytes) {
+  auto memory = arena::make(size_bytes);
+  if (!memory) return tl::unexpected(memory.error());
+  return std::make_shared<ram_store>(std::move(*memory));
+}
+
+store::properties ram_store::describe() const {
+  sluice::store::properties p;
+  p.size_bytes = memory_->size();
+  p.volatile_cache = false;
+  p.keeps_data = false;
+  p.discards = true;
+  p.discard_granularity = arena::page;
+  p.maps = true;
+  return p;
+}
+
+std::unique_ptr<sluice::store::channel> ram_store::attach(reactor::loop& home) {
+  return std::make_unique<ram_channel>(*memory_, &home);
+}
+
+result<void> ram_store::resize(std::uint64_t size_bytes) {
+  if (auto done = memory_->resize(size_bytes); !done) return done;
+  const std::lock_guard lock(listening_);
+  for (const auto& tell : listeners_) tell();
+  return {};
+}
+
+void ram_store::on_resize(sluice::store::resized callback) {
+  const std::lock_guard lock(listening_);
+  listeners_.push_back(std::move(callback));
+}
+
+}  // namespace sluice::ram

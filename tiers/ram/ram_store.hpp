@@ -1,0 +1,31 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "tiers/ram/arena.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::ram {
+
+/// A store in memory: gone with the process, as fast as a copy. Requests of up to 1 MiB are done on the spot
+/// (channel::try_now) and reads lend the store's own pages (channel::borrow).
+class ram_store final : public store::store {
+ public:
+  /// errc::no_space when the system grants no address space.
+  static result<std::shared_ptr<ram_store>> make(std::uint64_t size_bytes);
+  explicit ram_store(std::unique_ptr<arena> memory) : memory_(std::move(memory)) {}
+
+  const char* type() const noexcept override { return "ram"; }
+  sluice::store::properties describe() const override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  result<void> resize(std::uint64_t size_bytes) override;
+  void on_resize(sluice::store::resized callback) override;
+
+ private:
+  std::unique_ptr<arena> memory_;
+  std::mutex listening_;
+  std::vector<sluice::store::resized> listeners_;
+};
+
+}  // namespace sluice::ram
