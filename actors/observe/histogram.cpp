@@ -1,0 +1,31 @@
+#include "actors/observe/histogram.hpp"
+
+#include <algorithm>
+
+namespace sluice::observe {
+
+void histogram::merge(const histogram& other) noexcept {
+  for (unsigned i = 0; i < bucket_count; ++i) buckets_[i] += other.buckets_[i];
+  count_ += other.count_;
+  sum_ns_ += other.sum_ns_;
+  max_ns_ = std::max(max_ns_, other.max_ns_);
+}
+
+std::uint64_t histogram::quantile_ns(double fraction) const noexcept {
+  if (count_ == 0) return 0;
+  const double wanted = std::clamp(fraction, 0.0, 1.0) * static_cast<double>(count_);
+  std::uint64_t seen = 0;
+  for (unsigned i = 0; i < bucket_count; ++i) {
+    seen += buckets_[i];
+    if (seen > 0 && static_cast<double>(seen) >= wanted) return i + 1 == bucket_count ? max_ns_ : std::min(upper_edge(i), max_ns_);
+  }
+  return max_ns_;
+}
+
+std::uint64_t histogram::count_up_to(std::uint64_t value_ns) const noexcept {
+  std::uint64_t seen = 0;
+  for (unsigned i = 0; i <= index_of(value_ns); ++i) seen += buckets_[i];
+  return seen;
+}
+
+}  // namespace sluice::observe

@@ -1,0 +1,37 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "actors/base/result.hpp"
+#include "actors/reactor/loop.hpp"
+
+/// What must survive a restart: identities of units, reservations, saved mode pages.
+namespace sluice::state {
+
+/// Told when a change is durable, or why it is not; runs on the loop that was given, never from within put() or erase().
+using durable = std::function<void(result<void>)>;
+
+/// A small, durable map. Keys are "kind/name", e.g. "identity/vm1".
+class state_store {
+ public:
+  virtual ~state_store() = default;
+  /// The value of a key, or nullopt; blocks, for start-up. Sees every put() and erase() issued before.
+  virtual result<std::optional<std::string>> load(std::string_view key) = 0;
+  /// Stores and returns when it is durable; blocks, for start-up.
+  virtual result<void> save(std::string key, std::string value) = 0;
+  /// Changes are done in the order of the calls of one thread. Any thread.
+  virtual void put(std::string key, std::string value, reactor::loop& home, durable done) = 0;
+  virtual void erase(std::string key, reactor::loop& home, durable done) = 0;
+};
+
+/// In memory: for the simulator and for `sluice demo`. Durable as long as the object lives.
+std::unique_ptr<state_store> make_memory_store();
+
+/// RocksDB in `directory` (made, mode 0700, when absent). Every change is synced to the write-ahead log before `done`;
+/// a thread of its own does the writing, several changes in one sync. The destructor finishes what was issued.
+result<std::unique_ptr<state_store>> open_rocksdb_store(const std::string& directory);
+
+}  // namespace sluice::state
