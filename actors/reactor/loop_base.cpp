@@ -1,0 +1,229 @@
+#include "actors/reactor/loop_base.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "actors/reactor/files.hpp"
+#include "actors/reactor/sockets.hpp"
+
+namespace sluice::reactor {
+
+static constexpr std::uint64_t tick_ns = ns_per_ms;
+static constexpr unsigned run_limit = 1024;  // deferred work per turn, so that completions are never starved
+
+static thread_local const loop_base* home_loop = nullptr;
+
+static std::uint64_t monotonic_ns() {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * ns_per_s + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+runnable* run_list::pop() {
+  runnable* work = first_;
+  first_ = work->next_;
+  if (!first_) last_ = &first_;
+  work->next_ = nullptr;
+  work->queued_ = false;
+  return work;
+}
+
+unsigned run_list::run(unsigned limit) noexcept {
+  if (empty()) return 0;
+  run_list now;
+  now.first_ = std::exchange(first_, nullptr);
+  now.last_ = std::exchange(last_, &first_);
+  unsigned count = 0;
+  while (!now.empty() && count < limit) {
+    now.pop()->run();
+    ++count;
+  }
+  if (!now.empty()) {  // over the limit: the rest goes back to the front
+    *now.last_ = first_;
+    if (empty()) last_ = now.last_;
+    first_ = now.first_;
+  }
+  return count;
+}
+
+void run_list::clear() noexcept {
+  while (!empty()) pop();
+}
+
+void completion_list::push(operation& op, std::int64_t result) {
+  op.scratch.next = nullptr;
+  op.scratch.words[3] = static_cast<std::uint64_t>(result);
+  *last_ = &op;
+  last_ = &op.scratch.next;
+}
+
+unsigned completion_list::run() noexcept {
+  operation* op = std::exchange(first_, nullptr);
+  last_ = &first_;
+  unsigned count = 0;
+  while (op) {
+    operation* next = op->scratch.next;
+    finish(*op, static_cast<std::int64_t>(op->scratch.words[3]));
+    op = next;
+    ++count;
+  }
+  return count;
+}
+
+loop_base::loop_base(const loop_options& options)
+    : options_(options), epoch_ns_(monotonic_ns()), wake_(::eventfd(0, EFD_CLOEXEC)), buffers_(options.buffer_bytes) {}
+
+loop_base::~loop_base() {
+  deferred_.clear();
+  turn_end_.clear();
+  if (wake_ >= 0) ::close(wake_);
+}
+
+bool loop_base::is_home() const noexcept { return home_loop == this; }
+
+std::uint64_t loop_base::now_ns() noexcept { return monotonic_ns(); }
+
+std::uint64_t loop_base::random() noexcept {
+  if (entropy_left_ == 0) {
+    SLUICE_CHECK(::getrandom(entropy_.data(), sizeof entropy_, 0) == static_cast<ssize_t>(sizeof entropy_));
+    entropy_left_ = entropy_.size();
+  }
+  return std::exchange(entropy_[--entropy_left_], 0);
+}
+
+void loop_base::run() {
+  SLUICE_CHECK(home_loop == nullptr);
+  home_loop = this;
+  if (options_.core >= 0) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(static_cast<unsigned>(options_.core), &only);
+    ::pthread_setaffinity_np(::pthread_self(), sizeof only, &only);  // make_loop() checked that the core is ours
+  }
+  enter();
+  last_work_ns_ = now_ns();
+  while (!stopping_.load(std::memory_order_acquire)) turn();
+  run_posted();  // what was posted before stop() still runs
+  stopping_.store(false, std::memory_order_release);
+  leave();
+  home_loop = nullptr;
+}
+
+void loop_base::turn() noexcept {
+  unsigned worked = gather();
+  worked += completed_.run();
+  worked += run_posted();
+  worked += run_timers();
+  worked += deferred_.run(run_limit);
+  worked += turn_end_.run(~0u);
+  if (worked && options_.spin_ns) last_work_ns_ = now_ns();
+}
+
+bool loop_base::has_work() const {
+  return !deferred_.empty() || !turn_end_.empty() || !completed_.empty() || posted_.load(std::memory_order_relaxed) ||
+         stopping_.load(std::memory_order_relaxed);
+}
+
+unsigned loop_base::gather() noexcept {
+  if (options_.spin_ns == 0 && !has_work()) return sleep();  // one system call hands over and waits
+  if (unsigned completed = collect(); completed || has_work()) return completed;
+  if (spin(last_work_ns_ + options_.spin_ns)) return collect();
+  return sleep();
+}
+
+bool loop_base::spin(std::uint64_t until_ns) noexcept {
+  if (options_.spin_ns == 0) return false;
+  const std::optional<std::uint64_t> tick = timers_.next_tick();
+  const std::uint64_t due_ns = tick ? epoch_ns_ + *tick * tick_ns : ~std::uint64_t{0};
+  for (;;) {
+    for (int i = 0; i < 4; ++i) {
+      if (collectable() || has_work()) return true;
+      __builtin_ia32_pause();
+    }
+    const std::uint64_t now = now_ns();
+    if (now >= due_ns) return true;
+    if (now >= until_ns) return false;
+  }
+}
+
+unsigned loop_base::sleep() noexcept {
+  std::optional<std::uint64_t> timeout;
+  if (const std::optional<std::uint64_t> tick = timers_.next_tick()) {
+    const std::uint64_t due = epoch_ns_ + *tick * tick_ns;
+    const std::uint64_t now = now_ns();
+    timeout = due > now ? due - now : 0;
+  }
+  // Either a poster sees the flag and wakes us, or we see what it posted: both sides store first, then look.
+  asleep_.store(true, std::memory_order_seq_cst);
+  if (posted_.load(std::memory_order_seq_cst) || stopping_.load(std::memory_order_seq_cst)) timeout = 0;
+  const unsigned completed = collect_waiting(timeout);
+  asleep_.store(false, std::memory_order_relaxed);
+  return completed;
+}
+
+void loop_base::wake() noexcept {
+  if (!asleep_.load(std::memory_order_seq_cst) || !asleep_.exchange(false)) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof one);
+}
+
+void loop_base::stop() noexcept {
+  stopping_.store(true, std::memory_order_seq_cst);
+  wake();
+}
+
+void loop_base::post(runnable& work) noexcept {
+  runnable* newest = posted_.load(std::memory_order_relaxed);
+  do work.next_ = newest;
+  while (!posted_.compare_exchange_weak(newest, &work, std::memory_order_seq_cst, std::memory_order_relaxed));
+  wake();
+}
+
+unsigned loop_base::run_posted() noexcept {
+  if (!posted_.load(std::memory_order_relaxed)) return 0;
+  runnable* newest = posted_.exchange(nullptr, std::memory_order_acquire);
+  runnable* oldest = nullptr;
+  while (newest) {
+    runnable* next = newest->next_;
+    newest->next_ = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  unsigned count = 0;
+  while (oldest) {
+    runnable* next = std::exchange(oldest->next_, nullptr);
+    oldest->run();
+    oldest = next;
+    ++count;
+  }
+  return count;
+}
+
+unsigned loop_base::run_timers() noexcept {
+  if (timers_.empty()) return 0;
+  return timers_.advance((now_ns() - epoch_ns_) / tick_ns);
+}
+
+void loop_base::arm(timer& t, std::uint64_t delay_ns) noexcept {
+  const std::uint64_t since_epoch = now_ns() - epoch_ns_;
+  const std::uint64_t until = delay_ns < ~std::uint64_t{0} - since_epoch - tick_ns ? since_epoch + delay_ns : ~std::uint64_t{0} - tick_ns;
+  // An empty wheel stands still: bring it up to date, so that the timer starts on the level it deserves.
+  if (timers_.empty()) timers_.advance(since_epoch / tick_ns);
+  timers_.arm(t, (until + tick_ns - 1) / tick_ns);
+}
+
+result<handle> loop_base::listen(const endpoint& where, int backlog) { return socket_listen(where, backlog); }
+result<endpoint> loop_base::local_endpoint(handle h) { return socket_local(h); }
+result<endpoint> loop_base::peer_endpoint(handle h) { return socket_peer(h); }
+std::int64_t loop_base::send_now(handle h, const iovec* parts, unsigned count) noexcept { return socket_send(h, parts, count); }
+void loop_base::shutdown(handle h) noexcept { socket_shutdown(h); }
+void loop_base::close(handle h) noexcept { ::close(h); }
+result<handle> loop_base::open_file(const std::string& path, open_flags flags) { return file_open(path, flags); }
+result<file_info> loop_base::info(handle h) { return file_describe(h); }
+result<void> loop_base::resize_file(handle h, std::uint64_t size_bytes) { return file_resize(h, size_bytes); }
+
+}  // namespace sluice::reactor
