@@ -27,14 +27,8 @@ std::unique_ptr<sluice::store::channel> ram_store::attach(reactor::loop& home) {
 
 result<void> ram_store::resize(std::uint64_t size_bytes) {
   if (auto done = memory_->resize(size_bytes); !done) return done;
-  const std::lock_guard lock(listening_);
-  for (const auto& tell : listeners_) tell();
+  listeners_.tell();
   return {};
-}
-
-void ram_store::on_resize(sluice::store::resized callback) {
-  const std::lock_guard lock(listening_);
-  listeners_.push_back(std::move(callback));
 }
 
 }  // namespace sluice::ram

@@ -1,9 +1,9 @@
 #pragma once
 #include <memory>
-#include <mutex>
-#include <vector>
+#include <utility>
 
 #include "tiers/ram/arena.hpp"
+#include "tiers/store/resize_listeners.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::ram {
@@ -20,12 +20,11 @@ class ram_store final : public store::store {
   sluice::store::properties describe() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override;
-  void on_resize(sluice::store::resized callback) override;
+  void on_resize(sluice::store::resized callback) override { listeners_.add(std::move(callback)); }
 
  private:
   std::unique_ptr<arena> memory_;
-  std::mutex listening_;
-  std::vector<sluice::store::resized> listeners_;
+  sluice::store::resize_listeners listeners_;
 };
 
 }  // namespace sluice::ram

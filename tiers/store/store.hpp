@@ -30,13 +30,13 @@ enum class verb : std::uint8_t {
 
 enum class status : std::uint8_t {
   good,
-  miscompare,     // compare_and_write: miscompare_offset is set, nothing was written
-  medium_error,   // the range can't be read or written; failed_offset is set when known
-  no_space,       // a write to a thin medium found no space
+  miscompare,    // compare_and_write: miscompare_offset is set, nothing was written
+  medium_error,  // the range can't be read or written; failed_offset is set when known
+  no_space,      // a write to a thin medium found no space
   write_protected,
-  gone,           // the medium is not there (any more)
+  gone,  // the medium is not there (any more)
   timeout,
-  aborted,        // by cancel
+  aborted,  // by cancel
 };
 
 /// One range of a map request. `mapped` is false where the range reads as zeroes and takes no space.
@@ -56,17 +56,17 @@ class request {
   request& operator=(const request&) = delete;
 
   verb what = verb::read;
-  bool fua = false;                  // write-like verbs: durable before good
+  bool fua = false;  // write-like verbs: durable before good
   std::uint64_t offset_bytes = 0;
-  std::uint64_t length_bytes = 0;    // of the range on the medium
+  std::uint64_t length_bytes = 0;  // of the range on the medium
   const iovec* parts = nullptr;
   unsigned part_count = 0;
-  unsigned parts_compare = 0;        // compare_and_write only: how many leading parts are the compare half
+  unsigned parts_compare = 0;              // compare_and_write only: how many leading parts are the compare half
   std::vector<extent>* extents = nullptr;  // map only: cleared, filled in order, merged, covering from offset_bytes on
   unsigned extent_limit = 0;               // map only: stop after so many
 
-  std::uint64_t miscompare_offset = 0;     // out: octets from offset_bytes to the first difference
-  std::uint64_t failed_offset = 0;         // out: octets from the store's start
+  std::uint64_t miscompare_offset = 0;  // out: octets from offset_bytes to the first difference
+  std::uint64_t failed_offset = 0;      // out: octets from the store's start
 
   /// Called exactly once per submit, on the channel's core, never from within submit().
   virtual void done(status outcome) noexcept = 0;
@@ -84,17 +84,17 @@ class request {
 
 struct properties {
   std::uint64_t size_bytes = 0;
-  std::uint32_t logical_block = 512;     // the smallest unit the medium writes without read-modify-write, octets
+  std::uint32_t logical_block = 512;  // the smallest unit the medium writes without read-modify-write, octets
   std::uint32_t physical_block = 4096;
-  std::uint32_t optimal_io_bytes = 0;    // 0: unknown
+  std::uint32_t optimal_io_bytes = 0;  // 0: unknown
   bool read_only = false;
-  bool volatile_cache = true;            // acknowledged writes need flush or fua to be durable
-  bool keeps_data = true;                // false: RAM
-  bool discards = false;                 // discard frees space
-  std::uint32_t discard_granularity = 0; // octets
-  bool maps = false;                     // map tells holes from data
+  bool volatile_cache = true;             // acknowledged writes need flush or fua to be durable
+  bool keeps_data = true;                 // false: RAM
+  bool discards = false;                  // discard frees space
+  std::uint32_t discard_granularity = 0;  // octets
+  bool maps = false;                      // map tells holes from data
   bool rotational = false;
-  bool atomic_across_gateways = false;   // compare_and_write excludes other gateways' writers too
+  bool atomic_across_gateways = false;  // compare_and_write excludes other gateways' writers too
 };
 
 class channel {

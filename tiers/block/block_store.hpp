@@ -1,0 +1,14 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "actors/reactor/loop.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::block {
+
+/// Opens a block device as a store, past the page cache and exclusively. errc::busy when it is mounted or otherwise in
+/// use; errc::invalid_argument when `path` is no block device; otherwise what the system says.
+result<std::shared_ptr<store::store>> open_store(const std::string& path, bool read_only, reactor::loop& control_loop);
+
+}  // namespace sluice::block

@@ -1,0 +1,18 @@
+#include "tiers/block/register.hpp"
+
+#include "tiers/block/block_store.hpp"
+
+namespace sluice::block {
+
+void register_store(store::registry& to) {
+  using config::kind;
+  to.add({"block",
+          {{"path", kind::path, true, "the block device, best by a name that stays: /dev/disk/by-id/..."},
+           {"read_only", kind::flag, false, "never write to it"}},
+          [](const config::settings& s, reactor::loop& loop, const auto&) {
+            const std::string* path = s.text("path");
+            return open_store(path ? *path : std::string(), s.flag("read_only", false), loop);
+          }});
+}
+
+}  // namespace sluice::block

@@ -1,0 +1,62 @@
+#include "tiers/file/file_store.hpp"
+
+#include <utility>
+
+#include "tiers/store/descriptor_store.hpp"
+
+namespace sluice::file {
+namespace {
+
+result<reactor::handle> open_or_create(const options& wanted, reactor::loop& loop) {
+  reactor::open_flags flags;
+  flags.writable = !wanted.read_only;
+  flags.direct = wanted.direct;
+  flags.exclusive = true;
+  auto opened = loop.open_file(wanted.path, flags);
+  if (!opened && opened.error().code == errc::busy) {
+    return fail(errc::busy, wanted.path + " is in use: another gateway or program holds it");
+  }
+  if (opened || opened.error().code != errc::not_found) return opened;
+  if (wanted.size_bytes == 0 || wanted.read_only) {
+    return fail(errc::not_found, wanted.path + " is absent; a writable file store with a size creates it");
+  }
+  flags.create = true;
+  return loop.open_file(wanted.path, flags);
+}
+
+/// Gives the file its size where the options ask for one.
+result<void> fit(store::descriptor& medium, const options& wanted) {
+  if (medium.info.is_block_device) {
+    return fail(errc::invalid_argument, wanted.path + " is a block device; use a store of type \"block\"");
+  }
+  if (wanted.size_bytes == 0 && medium.size() < 512) {
+    return fail(errc::invalid_argument, wanted.path + " is empty; give the store a size");
+  }
+  if (wanted.size_bytes == 0 || medium.size() == wanted.size_bytes) return {};
+  if (medium.size() > wanted.size_bytes) {
+    return fail(errc::invalid_argument, wanted.path + " holds " + std::to_string(medium.size()) +
+                                            " octets, more than the size " + std::to_string(wanted.size_bytes) +
+                                            " given; shrink the file first or leave size out");
+  }
+  if (wanted.read_only)
+    return fail(errc::invalid_argument, wanted.path + " is read-only and smaller than the size given");
+  return medium.resize(wanted.size_bytes);
+}
+
+}  // namespace
+
+result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor::loop& control_loop) {
+  if (wanted.size_bytes % 512 != 0) return fail(errc::invalid_argument, "size: must be a multiple of 512 octets");
+  const auto opened = open_or_create(wanted, control_loop);
+  if (!opened) return tl::unexpected(opened.error());
+  const auto info = control_loop.info(*opened);
+  if (!info) {
+    control_loop.close(*opened);
+    return tl::unexpected(info.error());
+  }
+  auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct);
+  if (auto fitted = fit(*medium, wanted); !fitted) return tl::unexpected(fitted.error());
+  return std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only);
+}
+
+}  // namespace sluice::file

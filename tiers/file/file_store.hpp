@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "actors/reactor/loop.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::file {
+
+struct options {
+  std::string path;
+  std::uint64_t size_bytes = 0;  // 0: as large as the file is
+  bool direct = false;           // past the page cache
+  bool read_only = false;
+};
+
+/// Opens a file as a store, held against other gateways. It is created, sparse, when it is absent and a size is given;
+/// one that is smaller grows to the size. errc::busy when another process holds it; errc::invalid_argument when it is
+/// larger than the size given (octets would be lost) or no file; otherwise what the system says.
+result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor::loop& control_loop);
+
+}  // namespace sluice::file

@@ -1,0 +1,45 @@
+#include "tiers/store/descriptor.hpp"
+
+#include <cerrno>
+
+namespace sluice::store {
+
+status status_of_errno(int error_number) noexcept {
+  switch (error_number) {
+    case 0:
+      return status::good;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return status::no_space;
+    case EROFS:
+    case EPERM:
+    case EACCES:
+      return status::write_protected;
+    case ENODEV:
+    case ENXIO:
+    case ENOENT:
+    case ESTALE:
+    case ESHUTDOWN:
+      return status::gone;
+    case ETIMEDOUT:
+      return status::timeout;
+    case ECANCELED:
+      return status::aborted;
+    default:
+      return status::medium_error;
+  }
+}
+
+void descriptor::set_size(std::uint64_t size_bytes) {
+  if (size_bytes > reach_.load()) reach_.store(size_bytes, std::memory_order_release);
+  size_.store(size_bytes, std::memory_order_release);
+}
+
+result<void> descriptor::resize(std::uint64_t size_bytes) {
+  if (auto done = control_loop_.resize_file(handle, size_bytes); !done) return done;
+  set_size(size_bytes);
+  return {};
+}
+
+}  // namespace sluice::store

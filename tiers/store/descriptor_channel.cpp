@@ -1,0 +1,87 @@
+#include "tiers/store/descriptor_channel.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace sluice::store {
+namespace {
+
+constexpr std::uint64_t bounce_limit = 256 * kib;
+constexpr std::uint64_t reserve_length = 64 * kib;
+constexpr std::size_t page = 4096;
+
+}  // namespace
+
+void descriptor_channel::free_memory::operator()(std::uint8_t* memory) const noexcept {
+  std::free(memory);
+}
+
+descriptor_channel::descriptor_channel(descriptor& medium, reactor::loop& home)
+    : medium_(medium),
+      home_(home),
+      told_failed_flushes_(medium.failed_flushes.load()),
+      reserve_(static_cast<std::uint8_t*>(std::aligned_alloc(page, reserve_length))) {
+  SLUICE_CHECK(reserve_ != nullptr);
+}
+
+descriptor_channel::~descriptor_channel() {
+  SLUICE_CHECK(in_flight_ == 0 && finished_.empty() && !finish_queued_.queued_);
+}
+
+void descriptor_channel::submit(request& r) noexcept {
+  SLUICE_CHECK(r.offset_bytes <= medium_.reach() && r.length_bytes <= medium_.reach() - r.offset_bytes);
+  const bool empty_map = r.what == verb::map && r.extent_limit == 0;
+  if (r.what == verb::map) r.extents->clear();
+  if (empty_map || (r.length_bytes == 0 && r.what != verb::flush)) return finish_later(r);
+  if (!free_) {
+    jobs_.push_back(std::make_unique<descriptor_job>(*this, medium_));
+    free_ = jobs_.back().get();
+  }
+  descriptor_job& job = *free_;
+  free_ = job.next_job_;
+  ++in_flight_;
+  job.start(r);
+}
+
+void descriptor_channel::give_back(descriptor_job& job) noexcept {
+  job.next_job_ = free_;
+  free_ = &job;
+  --in_flight_;
+}
+
+void descriptor_channel::finish_later(request& r) noexcept {
+  finished_.push(r);
+  home_.defer(finish_queued_);
+}
+
+void descriptor_channel::finish_queued() noexcept {
+  request_queue finished;
+  std::swap(finished, finished_);
+  while (!finished.empty()) finished.pop().done(status::good);
+}
+
+memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t octets) noexcept {
+  octets = std::min(octets, bounce_limit);
+  memory::slice taken = home_.buffers().take(static_cast<std::uint32_t>(octets));
+  if (!taken.empty()) return taken;
+  if (!reserve_taken_) {
+    reserve_taken_ = true;
+    return memory::slice::borrow(reserve_.get(), static_cast<std::uint32_t>(std::min(octets, reserve_length)));
+  }
+  job.next_job_ = nullptr;
+  (waiting_first_ ? waiting_last_->next_job_ : waiting_first_) = &job;
+  waiting_last_ = &job;
+  return {};
+}
+
+void descriptor_channel::drop_bounce(memory::slice& bounce) noexcept {
+  if (bounce.empty()) return;
+  if (bounce.data() == reserve_.get()) reserve_taken_ = false;
+  bounce = {};
+  if (descriptor_job* job = waiting_first_) {
+    waiting_first_ = job->next_job_;
+    job->next();
+  }
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,32 @@
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "tiers/store/descriptor.hpp"
+#include "tiers/store/resize_listeners.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::store {
+
+/// A store over one file or block device.
+class descriptor_store final : public store {
+ public:
+  /// `type` must outlive the store.
+  descriptor_store(const char* type, std::unique_ptr<descriptor> medium, bool read_only)
+      : type_(type), medium_(std::move(medium)), read_only_(read_only) {}
+
+  const char* type() const noexcept override { return type_; }
+  properties describe() const override;
+  std::unique_ptr<channel> attach(reactor::loop& home) override;
+  /// errc::unsupported on a block device.
+  result<void> resize(std::uint64_t size_bytes) override;
+  void on_resize(resized callback) override { listeners_.add(std::move(callback)); }
+
+ private:
+  const char* type_;
+  std::unique_ptr<descriptor> medium_;
+  bool read_only_;
+  resize_listeners listeners_;
+};
+
+}  // namespace sluice::store
