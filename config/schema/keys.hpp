@@ -17,6 +17,10 @@ enum class kind : std::uint8_t {
   store_name,  // names a [store.X] table
   choice,      // one of `choices`
   endpoints,   // a list of "host:port"
+  endpoint,    // one of them
+  numbers,     // a number, or a list of distinct ones: a list of texts in `settings`
+  luns,        // a table LUN -> unit
+  tables,      // tables with keys of their own
 };
 
 struct key {
@@ -27,6 +31,7 @@ struct key {
   std::string choices = {}; // separated by '|'
   std::uint64_t minimum = 0;
   std::uint64_t maximum = UINT64_MAX;
+  std::string otherwise = {};  // what holds when it is absent, for the manual: "512"
 };
 
 /// One table after it has been checked against its keys: sizes in octets, durations in nanoseconds.

@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice::config {
+
+/// Where something stands in the file, both from 1; 0 when it does not come from a file. Two places always compare equal,
+/// so that models compare by meaning and a reordered file is the same configuration.
+struct place {
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  bool operator==(const place&) const { return true; }
+  bool before(const place& other) const {
+    return line != other.line ? line < other.line : column < other.column;
+  }
+};
+
+/// One thing that is wrong with a file.
+struct diagnostic {
+  place at;
+  std::string key;      // "store.scratch.size"
+  std::string problem;  // "lacks a unit"
+  std::string allowed;  // "a whole number with B, KiB, MiB, GiB or TiB"
+};
+
+using diagnostics = std::vector<diagnostic>;
+
+/// FILE:LINE:COLUMN: KEY: what is wrong; what is allowed
+std::string format(const diagnostic& d, const std::string& file);
+/// One line each, in the order of the file, without a newline at the end.
+std::string format(const diagnostics& all, const std::string& file);
+/// Sorts by place; equal places keep their order.
+void sort_by_place(diagnostics& all);
+
+/// The candidate that `word` is most likely a misspelling of; empty when none is close.
+std::string closest(const std::string& word, const std::vector<std::string>& candidates);
+
+/// "a, b or c".
+std::string one_of(const std::vector<std::string>& words);
+
+}  // namespace sluice::config

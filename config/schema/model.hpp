@@ -1,0 +1,123 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/schema/address.hpp"
+#include "config/schema/diagnostic.hpp"
+#include "config/schema/sections.hpp"
+#include "config/schema/values.hpp"
+
+/// A configuration as plain values: five nouns. Everything compares by meaning: places in the file don't count, and
+/// stores, units, targets and access tables are sorted by name, LUN maps by LUN.
+namespace sluice::config {
+
+enum class log_form : std::uint8_t { text, json };
+enum class log_threshold : std::uint8_t { debug, info, warning, error };
+
+struct gateway_config {
+  std::string name;                  // empty until the loader puts the host's name
+  std::string state_dir = "/var/lib/sluice";
+  std::string control = "/run/sluice/control.sock";
+  std::uint32_t reactor_count = 0;   // 0: one per core, or one for each of `cores`
+  std::vector<std::uint32_t> cores;  // empty: any
+  std::optional<listen_address> http;
+  log_form log = log_form::text;
+  log_threshold log_level = log_threshold::info;
+  std::uint64_t buffers_bytes = 256ull << 20;  // of each reactor
+  std::uint32_t max_connections = 4096;        // of a port
+  std::uint64_t login_timeout_ns = 15'000'000'000;
+  std::uint32_t max_tasks = 128;               // of a session
+  place at;
+  bool operator==(const gateway_config&) const = default;
+};
+
+struct store_config {
+  std::string name;
+  std::string type;
+  values settings;   // of its type; paths absolute
+  std::string over;  // the store below; empty for a backstore
+  place at;
+  bool operator==(const store_config&) const = default;
+};
+
+struct unit_config {
+  std::string name;
+  std::string store;
+  std::uint32_t block_size = 512;
+  bool thin = true;
+  bool read_only = false;
+  bool implied = false;  // no [unit.X] of its own: a LUN map names the store X
+  place at, store_at, block_size_at;
+  bool operator==(const unit_config&) const = default;
+};
+
+struct lun_config {
+  std::uint16_t lun = 0;
+  std::string unit;
+  place at;
+  bool operator==(const lun_config&) const = default;
+};
+using lun_map = std::vector<lun_config>;
+
+struct port_config {
+  std::string fabric;
+  std::string name;
+  std::vector<listen_address> listen;
+  std::uint16_t group = 1;
+  values settings;  // of its fabric
+  place at, name_at, listen_at;
+  bool operator==(const port_config&) const = default;
+};
+
+struct chap_config {
+  std::string user, secret_file;                // always both
+  std::string mutual_user, mutual_secret_file;  // both or neither
+  place at, secret_file_at, mutual_secret_file_at;
+  bool operator==(const chap_config&) const = default;
+};
+
+struct access_config {
+  std::string initiator;
+  std::optional<lun_map> luns;  // nullopt: the target's
+  std::optional<chap_config> chap;
+  place at;
+  bool operator==(const access_config&) const = default;
+};
+
+struct target_config {
+  std::string name;
+  lun_map luns;
+  std::vector<port_config> ports;      // in the order of the file
+  std::vector<access_config> access;   // empty: everybody
+  bool open = false;
+  place at;
+  bool operator==(const target_config&) const = default;
+};
+
+struct model {
+  gateway_config gateway;
+  std::vector<store_config> stores;
+  std::vector<unit_config> units;
+  std::vector<target_config> targets;
+  bool operator==(const model&) const = default;
+};
+
+/// The element of that name; null when there is none.
+template <class T>
+const T* find_named(const std::vector<T>& all, const std::string& name) {
+  for (const T& each : all)
+    if (each.name == name) return &each;
+  return nullptr;
+}
+
+/// How a store's size is known before it is opened: its own `size` key or, for a tier, that of the store at the bottom.
+/// nullopt when only the medium knows.
+std::optional<std::uint64_t> configured_size(const model& m, const store_config& store);
+
+/// Key paths as diagnostics print them; an initiator's name goes in quotes.
+std::string access_path(const std::string& target, const std::string& initiator);
+std::string port_path(const std::string& target, std::size_t index);
+
+}  // namespace sluice::config

@@ -1,0 +1,282 @@
+#include "config/schema/read.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "config/schema/key_reader.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+std::uint32_t narrow(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
+
+template <class T>
+void sort_by_name(std::vector<T>& all) {
+  std::sort(all.begin(), all.end(), [](const T& a, const T& b) { return a.name < b.name; });
+}
+
+std::uint32_t to_number(const std::string& digits) {
+  std::uint32_t out = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), out);
+  return out;
+}
+
+gateway_config read_gateway(read_context& context, const tree_node& node) {
+  gateway_config out;
+  out.at = node.at;
+  const tree_table* table = expect_table(context, node, "gateway", "a table: [gateway]");
+  if (table == nullptr) return out;
+  const values v = read_keys(context, *table, gateway_keys(), "gateway", node.at);
+  out.name = v.text_or("name", out.name);
+  out.state_dir = v.text_or("state_dir", out.state_dir);
+  out.control = v.text_or("control", out.control);
+  for (const std::string& core : v.list("reactors")) out.cores.push_back(to_number(core));
+  out.reactor_count = narrow(v.number("reactors", out.cores.size()));
+  if (const std::string* http = v.text("http")) out.http = parse_listen_address(*http);
+  out.log = v.text_or("log", "text") == "json" ? log_form::json : log_form::text;
+  const std::string level = v.text_or("log_level", "info");
+  out.log_level = level == "debug"     ? log_threshold::debug
+                  : level == "warning" ? log_threshold::warning
+                  : level == "error"   ? log_threshold::error
+                                       : log_threshold::info;
+  out.buffers_bytes = v.number("buffers", out.buffers_bytes);
+  out.max_connections = narrow(v.number("max_connections", out.max_connections));
+  out.login_timeout_ns = v.number("login_timeout", out.login_timeout_ns);
+  out.max_tasks = narrow(v.number("max_tasks", out.max_tasks));
+  return out;
+}
+
+/// Keys of a table whose kind ("type", "fabric") adds keys of its own.
+struct typed_keys {
+  std::vector<key> keys;
+  bool known = false;
+};
+
+typed_keys keys_of_type(read_context& context, const tree_table& table, const std::vector<key>& common,
+                        const std::string& selector, const std::string& path,
+                        const std::vector<std::pair<std::string, std::vector<key>>>& types) {
+  typed_keys out{common, false};
+  const tree_node* node = find_entry(table, selector);
+  const auto* name = node ? std::get_if<std::string>(&node->value) : nullptr;
+  if (name == nullptr) return out;
+  if (const std::vector<key>* more = find_keys(types, *name)) {
+    out.keys.insert(out.keys.end(), more->begin(), more->end());
+    out.known = true;
+    return out;
+  }
+  std::vector<std::string> names;
+  for (const auto& [type, keys] : types) names.push_back(type);
+  const std::string meant = closest(*name, names);
+  context.wrong.push_back({node->at, path + "." + selector,
+                           "\"" + *name + "\" is not known" +
+                               (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
+                           one_of(names)});
+  return out;
+}
+
+/// With an unknown type nothing can be said of the other keys: only the common ones are read.
+tree_table only(const tree_table& table, const std::vector<key>& keys) {
+  tree_table out;
+  for (const tree_entry& entry : table.entries)
+    if (std::any_of(keys.begin(), keys.end(), [&](const key& k) { return k.name == entry.name; }))
+      out.entries.push_back(entry);
+  return out;
+}
+
+store_config read_store(read_context& context, const tree_entry& entry, const known_types& known) {
+  store_config out;
+  out.name = entry.name;
+  out.at = entry.at;
+  const std::string path = "store." + quoted_if_needed(entry.name);
+  const tree_table* table = expect_table(context, entry.value, path, "a table: [store.NAME]");
+  if (table == nullptr) return out;
+  const typed_keys typed = keys_of_type(context, *table, store_keys(), "type", path, known.stores);
+  out.settings = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, entry.at);
+  out.type = out.settings.text_or("type", "");
+  for (const key& k : typed.keys)
+    if (k.type == kind::store_name && out.over.empty()) out.over = out.settings.text_or(k.name, "");
+  return out;
+}
+
+unit_config read_unit(read_context& context, const tree_entry& entry) {
+  unit_config out;
+  out.name = entry.name;
+  out.at = entry.at;
+  const std::string path = "unit." + quoted_if_needed(entry.name);
+  const tree_table* table = expect_table(context, entry.value, path, "a table: [unit.NAME]");
+  if (table == nullptr) return out;
+  const values v = read_keys(context, *table, unit_keys(), path, entry.at);
+  out.store = v.text_or("store", "");
+  out.block_size = to_number(v.text_or("block_size", "512"));
+  out.thin = v.flag("thin", out.thin);
+  out.read_only = v.flag("read_only", out.read_only);
+  out.store_at = v.where("store", entry.at);
+  out.block_size_at = v.where("block_size", entry.at);
+  return out;
+}
+
+std::optional<std::uint16_t> parse_lun(const std::string& text) {
+  std::uint32_t lun = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, lun);
+  const bool canonical = text.size() == 1 || !text.starts_with('0');  // "1" and "01" would be two keys for one LUN
+  if (error != std::errc{} || rest != end || !canonical || lun > max_lun) return std::nullopt;
+  return static_cast<std::uint16_t>(lun);
+}
+
+lun_map read_luns(read_context& context, const tree_node& node, const std::string& path) {
+  lun_map out;
+  const tree_table* table = expect_table(context, node, path, "a table of LUN = \"UNIT\"");
+  if (table == nullptr) return out;
+  for (const tree_entry& entry : table->entries) {
+    const std::string key_path = path + "." + quoted_if_needed(entry.name);
+    const std::optional<std::uint16_t> lun = parse_lun(entry.name);
+    if (!lun)
+      context.wrong.push_back({entry.at, key_path, "is no LUN", "a whole number from 0 to " + std::to_string(max_lun)});
+    const auto* unit = std::get_if<std::string>(&entry.value.value);
+    if (unit == nullptr)
+      context.wrong.push_back({entry.value.at, key_path, "is " + describe(entry.value), "the name of a unit or store"});
+    if (lun && unit) out.push_back({*lun, *unit, entry.value.at});
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.lun < b.lun; });
+  return out;
+}
+
+port_config read_port(read_context& context, const tree_node& node, const std::string& path, const known_types& known) {
+  port_config out;
+  out.at = node.at;
+  const tree_table* table = expect_table(context, node, path, "a table: [[target.NAME.port]]");
+  if (table == nullptr) return out;
+  const typed_keys typed = keys_of_type(context, *table, port_keys(), "fabric", path, known.fabrics);
+  values v = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, node.at);
+  out.fabric = v.text_or("fabric", "");
+  out.name = v.text_or("name", "");
+  for (const std::string& text : v.list("listen"))
+    if (auto address = parse_listen_address(text)) out.listen.push_back(std::move(*address));
+  out.group = static_cast<std::uint16_t>(v.number("group", out.group));
+  out.name_at = v.where("name", node.at);
+  out.listen_at = v.where("listen", node.at);
+  for (const key& k : port_keys()) v.erase(k.name);
+  out.settings = std::move(v);
+  return out;
+}
+
+std::optional<chap_config> read_chap(read_context& context, const values& v, const std::string& path, place at) {
+  static const std::pair<const char*, const char*> pairs[] = {
+      {"chap.user", "chap.secret_file"}, {"chap.mutual_user", "chap.mutual_secret_file"}};
+  for (const auto& [user, secret] : pairs) {
+    if (v.has(user) == v.has(secret)) continue;
+    const std::string present = v.has(user) ? user : secret, absent = v.has(user) ? secret : user;
+    context.wrong.push_back({v.where(present, at), path + "." + absent, "is missing", "both, or neither of them"});
+  }
+  if (!v.has("chap.user") && !v.has("chap.secret_file")) {
+    if (v.has("chap.mutual_user"))
+      context.wrong.push_back({v.where("chap.mutual_user", at), path + ".chap.user", "is missing",
+                               "mutual CHAP only together with chap.user and chap.secret_file"});
+    return std::nullopt;
+  }
+  chap_config out;
+  out.at = v.where("chap.user", at);
+  out.user = v.text_or("chap.user", "");
+  out.secret_file = v.text_or("chap.secret_file", "");
+  out.mutual_user = v.text_or("chap.mutual_user", "");
+  out.mutual_secret_file = v.text_or("chap.mutual_secret_file", "");
+  out.secret_file_at = v.where("chap.secret_file", at);
+  out.mutual_secret_file_at = v.where("chap.mutual_secret_file", at);
+  return out;
+}
+
+access_config read_access(read_context& context, const tree_entry& entry, const std::string& target) {
+  access_config out;
+  out.initiator = entry.name;
+  out.at = entry.at;
+  const std::string path = access_path(target, entry.name);
+  const tree_table* table = expect_table(context, entry.value, path, "a table: [target.NAME.access.\"INITIATOR\"]");
+  if (table == nullptr) return out;
+  const values v = read_keys(context, *table, access_keys(), path, entry.at);
+  out.chap = read_chap(context, v, path, entry.at);
+  if (const tree_node* luns = find_entry(*table, "luns")) out.luns = read_luns(context, *luns, path + ".luns");
+  return out;
+}
+
+void read_ports(read_context& context, const tree_node& node, target_config& out, const known_types& known) {
+  const auto* list = std::get_if<std::vector<tree_node>>(&node.value);
+  if (list == nullptr) {
+    context.wrong.push_back(
+        {node.at, "target." + quoted_if_needed(out.name) + ".port", "is " + describe(node), "[[target.NAME.port]], in two brackets"});
+    return;
+  }
+  for (std::size_t i = 0; i < list->size(); ++i)
+    out.ports.push_back(read_port(context, (*list)[i], port_path(out.name, i), known));
+}
+
+target_config read_target(read_context& context, const tree_entry& entry, const known_types& known) {
+  target_config out;
+  out.name = entry.name;
+  out.at = entry.at;
+  const std::string path = "target." + quoted_if_needed(entry.name);
+  const tree_table* table = expect_table(context, entry.value, path, "a table: [target.NAME]");
+  if (table == nullptr) return out;
+  out.open = read_keys(context, *table, target_keys(), path, entry.at).flag("open", false);
+  if (const tree_node* luns = find_entry(*table, "luns")) out.luns = read_luns(context, *luns, path + ".luns");
+  if (const tree_node* ports = find_entry(*table, "port")) read_ports(context, *ports, out, known);
+  const tree_node* access = find_entry(*table, "access");
+  const tree_table* initiators =
+      access ? expect_table(context, *access, path + ".access", "tables: [target.NAME.access.\"INITIATOR\"]") : nullptr;
+  if (initiators != nullptr)
+    for (const tree_entry& each : initiators->entries) out.access.push_back(read_access(context, each, entry.name));
+  std::sort(out.access.begin(), out.access.end(), [](const auto& a, const auto& b) { return a.initiator < b.initiator; });
+  return out;
+}
+
+/// A LUN map that names a store makes a unit with defaults over it.
+void add_implied_units(model& m) {
+  const auto add = [&m](const lun_map& luns) {
+    for (const lun_config& lun : luns) {
+      if (find_named(m.units, lun.unit) || !find_named(m.stores, lun.unit)) continue;
+      unit_config unit;
+      unit.name = unit.store = lun.unit;
+      unit.implied = true;
+      unit.at = unit.store_at = unit.block_size_at = lun.at;
+      m.units.push_back(std::move(unit));
+    }
+  };
+  for (const target_config& target : m.targets) {
+    add(target.luns);
+    for (const access_config& each : target.access)
+      if (each.luns) add(*each.luns);
+  }
+}
+
+template <class Read>
+void read_named(read_context& context, const tree_table& document, const char* noun, Read read_one) {
+  const tree_node* node = find_entry(document, noun);
+  const tree_table* table =
+      node ? expect_table(context, *node, noun, std::string("tables: [") + noun + ".NAME]") : nullptr;
+  if (table == nullptr) return;
+  for (const tree_entry& entry : table->entries) read_one(entry);
+}
+
+}  // namespace
+
+reading read(const tree_table& document, const std::string& directory, const known_types& known) {
+  reading out;
+  read_context context{directory, out.wrong};
+  read_keys(context, document, root_keys(), "", {1, 1});
+  if (const tree_node* gateway = find_entry(document, "gateway")) out.what.gateway = read_gateway(context, *gateway);
+  read_named(context, document, "store",
+             [&](const tree_entry& e) { out.what.stores.push_back(read_store(context, e, known)); });
+  read_named(context, document, "unit", [&](const tree_entry& e) { out.what.units.push_back(read_unit(context, e)); });
+  read_named(context, document, "target",
+             [&](const tree_entry& e) { out.what.targets.push_back(read_target(context, e, known)); });
+  add_implied_units(out.what);
+  sort_by_name(out.what.stores);
+  sort_by_name(out.what.units);
+  sort_by_name(out.what.targets);
+  validate(out.what, known, out.wrong);
+  sort_by_place(out.wrong);
+  return out;
+}
+
+}  // namespace sluice::config

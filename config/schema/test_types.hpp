@@ -1,0 +1,34 @@
+#pragma once
+#include "config/schema/sections.hpp"
+
+namespace sluice::config {
+
+/// Store types and fabrics for tests of the configuration, independent of what the program links.
+inline known_types types_for_tests() {
+  const key size{.name = "size", .type = kind::size, .help = "octets", .minimum = 1};
+  key needed_size = size;
+  needed_size.required = true;
+  const key path{.name = "path", .type = kind::path, .required = true, .help = "the file or device"};
+  known_types out;
+  out.stores = {
+      {"ram", {needed_size}},
+      {"file", {path, size}},
+      {"block", {path}},
+      {"rbd",
+       {{.name = "pool", .required = true, .help = "the pool"},
+        {.name = "image", .required = true, .help = "the image"},
+        {.name = "user", .help = "the cephx user"},
+        {.name = "conf", .type = kind::path, .help = "the cluster's file"}}},
+      {"cache",
+       {{.name = "over", .type = kind::store_name, .required = true, .help = "the store below"},
+        {.name = "ram", .type = kind::size, .help = "memory"},
+        {.name = "flash.path", .type = kind::path, .help = "the file"},
+        {.name = "flash.size", .type = kind::size, .help = "of the file"},
+        {.name = "flush_after", .type = kind::duration, .help = "the age of a dirty block"},
+        {.name = "mode", .type = kind::choice, .help = "writes", .choices = "write-through|write-back|write-around"}}},
+  };
+  out.fabrics = {{"iscsi", {{.name = "immediate_data", .type = kind::flag, .help = "data with the command"}}}, {"srp", {}}};
+  return out;
+}
+
+}  // namespace sluice::config

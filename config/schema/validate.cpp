@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "config/schema/key_reader.hpp"
+#include "config/schema/names.hpp"
+#include "config/schema/quantity.hpp"
+#include "config/schema/read.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+class validator {
+ public:
+  validator(const model& m, const known_types& known, diagnostics& wrong) : model_(m), known_(known), wrong_(wrong) {}
+
+  void run() {
+    check_names();
+    for (const store_config& store : model_.stores) check_below(store);
+    for (const unit_config& unit : model_.units) check_unit(unit);
+    check_claims();
+    check_media();
+    check_addresses();
+    check_port_names();
+    for (const target_config& target : model_.targets) check_target(target);
+  }
+
+ private:
+  static std::string store_path(const store_config& s, const std::string& key) {
+    return "store." + quoted_if_needed(s.name) + "." + key;
+  }
+  static std::string unit_path(const unit_config& u, const std::string& key) {
+    return "unit." + quoted_if_needed(u.name) + "." + key;
+  }
+
+  void complain(place at, std::string key, std::string problem, std::string allowed) {
+    wrong_.push_back({at, std::move(key), std::move(problem), std::move(allowed)});
+  }
+
+  void check_names() {
+    const auto check = [this](const auto& all, const char* noun) {
+      for (const auto& each : all)
+        if (!is_plain_name(each.name))
+          complain(each.at, std::string(noun) + "." + quoted_if_needed(each.name), "is no name", plain_name_spelling);
+    };
+    check(model_.stores, "store");
+    check(model_.targets, "target");
+    for (const unit_config& unit : model_.units)
+      if (!unit.implied && !is_plain_name(unit.name))
+        complain(unit.at, "unit." + quoted_if_needed(unit.name), "is no name", plain_name_spelling);
+  }
+
+  std::vector<std::string> store_names() const {
+    std::vector<std::string> out;
+    for (const store_config& s : model_.stores) out.push_back(s.name);
+    return out;
+  }
+
+  void dangling(place at, std::string key, const std::string& name, const char* what,
+                const std::vector<std::string>& candidates) {
+    const std::string meant = closest(name, candidates);
+    complain(at, std::move(key),
+             "there is no " + std::string(what) + " \"" + name + "\"" +
+                 (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
+             candidates.empty() ? "none is defined" : one_of(candidates));
+  }
+
+  /// The key by which a store names the one below it.
+  std::string below_key(const store_config& store) const {
+    if (const std::vector<key>* keys = find_keys(known_.stores, store.type))
+      for (const key& k : *keys)
+        if (k.type == kind::store_name && store.settings.has(k.name)) return k.name;
+    return "over";
+  }
+
+  void check_below(const store_config& store) {
+    if (store.over.empty()) return;
+    const std::string key = below_key(store);
+    const place at = store.settings.where(key, store.at);
+    if (find_named(model_.stores, store.over) == nullptr)
+      return dangling(at, store_path(store, key), store.over, "store", store_names());
+    const std::vector<std::string> chain = chain_from(store);
+    // A cycle is told once, at its first name.
+    if (chain.back() != store.name || *std::min_element(chain.begin(), chain.end()) != store.name) return;
+    std::string spelled;
+    for (const std::string& name : chain) spelled += (spelled.empty() ? "" : " over ") + name;
+    complain(at, store_path(store, key), "makes a cycle: " + spelled, "a store that does not lie over this one");
+  }
+
+  /// Names from `store` downward, until a backstore, a dangling name or the first name that comes again.
+  std::vector<std::string> chain_from(const store_config& store) const {
+    std::vector<std::string> chain{store.name};
+    for (const store_config* at = &store; at != nullptr && !at->over.empty();) {
+      const bool again = std::find(chain.begin(), chain.end(), at->over) != chain.end();
+      chain.push_back(at->over);
+      if (again) break;
+      at = find_named(model_.stores, at->over);
+    }
+    return chain;
+  }
+
+  void check_unit(const unit_config& unit) {
+    if (unit.store.empty()) return;
+    const store_config* store = find_named(model_.stores, unit.store);
+    if (store == nullptr) return dangling(unit.store_at, unit_path(unit, "store"), unit.store, "store", store_names());
+    const std::optional<std::uint64_t> size = configured_size(model_, *store);
+    if (!size || unit.block_size == 0) return;
+    if (*size == 0 || *size % unit.block_size != 0) complain_size(unit, *store, *size);
+  }
+
+  void complain_size(const unit_config& unit, const store_config& top, std::uint64_t size) {
+    const store_config* store = &top;
+    while (!store->settings.has("size")) store = find_named(model_.stores, store->over);
+    complain(store->settings.where("size", store->at), store_path(*store, "size"),
+             format_size(size) + (size == 0 ? " holds no block" : " is no multiple of the block size") + " of unit \"" +
+                 unit.name + "\"",
+             "a multiple of " + std::to_string(unit.block_size) + "B");
+  }
+
+  /// Where a LUN map first names a unit that has no table of its own.
+  std::string first_lun_path(const std::string& unit) const {
+    const auto find = [&unit](const lun_map& luns, const std::string& path) {
+      for (const lun_config& lun : luns)
+        if (lun.unit == unit) return path + ".luns." + std::to_string(lun.lun);
+      return std::string();
+    };
+    for (const target_config& target : model_.targets) {
+      std::string path = find(target.luns, "target." + quoted_if_needed(target.name));
+      for (const access_config& each : target.access)
+        if (path.empty() && each.luns) path = find(*each.luns, access_path(target.name, each.initiator));
+      if (!path.empty()) return path;
+    }
+    return "unit." + quoted_if_needed(unit);
+  }
+
+  /// A store belongs to one unit or one tier: two writers that don't know of each other would tear each other's data.
+  void check_claims() {
+    struct claim {
+      place at;
+      std::string key, by;
+    };
+    std::map<std::string, std::vector<claim>> claims;
+    for (const store_config& s : model_.stores) {
+      const std::string key = below_key(s);
+      if (!s.over.empty() && s.over != s.name)
+        claims[s.over].push_back({s.settings.where(key, s.at), store_path(s, key), "store \"" + s.name + "\""});
+    }
+    for (const unit_config& u : model_.units)
+      if (!u.store.empty())
+        claims[u.store].push_back(
+            {u.store_at, u.implied ? first_lun_path(u.name) : unit_path(u, "store"),
+             "unit \"" + u.name + "\"" + (u.implied ? ", made by a LUN map" : "")});
+    for (auto& [store, by] : claims) {
+      std::stable_sort(by.begin(), by.end(), [](const claim& a, const claim& b) { return a.at.before(b.at); });
+      for (std::size_t i = 1; i < by.size(); ++i)
+        complain(by[i].at, by[i].key, "store \"" + store + "\" is taken by " + by[0].by, "one unit or one store over a store");
+    }
+  }
+
+  /// Two stores over one file or device.
+  void check_media() {
+    std::map<std::string, std::string> used;
+    for (const store_config& store : model_.stores) {
+      const std::vector<key>* keys = find_keys(known_.stores, store.type);
+      if (keys == nullptr) continue;
+      for (const key& k : *keys) {
+        const bool medium = k.type == kind::path && (k.name == "path" || k.name.ends_with(".path"));
+        const std::string* path = medium ? store.settings.text(k.name) : nullptr;
+        if (path == nullptr) continue;
+        const auto [first, fresh] = used.emplace(*path, store_path(store, k.name));
+        if (!fresh)
+          complain(store.settings.where(k.name, store.at), store_path(store, k.name),
+                   "\"" + *path + "\" is " + first->second + " too", "a file or device of its own");
+      }
+    }
+  }
+
+  void check_addresses() {
+    std::vector<std::pair<listen_address, std::string>> taken;
+    if (model_.gateway.http) taken.emplace_back(*model_.gateway.http, "gateway.http");
+    for (const target_config& target : model_.targets) {
+      for (std::size_t i = 0; i < target.ports.size(); ++i) {
+        const port_config& port = target.ports[i];
+        const std::string path = port_path(target.name, i) + ".listen";
+        for (const listen_address& address : port.listen) {
+          for (const auto& [other, by] : taken)
+            if (address.collides(other))
+              complain(port.listen_at, path, address.to_string() + " is taken by " + by + " (" + other.to_string() + ")",
+                       "an address and port of its own");
+          taken.emplace_back(address, path);
+        }
+      }
+    }
+  }
+
+  void check_port_names() {
+    struct holder {
+      const target_config* target;
+      std::string path;
+      std::set<std::uint16_t> groups;
+    };
+    std::map<std::pair<std::string, std::string>, holder> names;
+    for (const target_config& target : model_.targets) {
+      for (std::size_t i = 0; i < target.ports.size(); ++i) {
+        const port_config& port = target.ports[i];
+        if (port.name.empty()) continue;
+        const std::string path = port_path(target.name, i) + ".name";
+        auto [it, fresh] = names.try_emplace({port.fabric, port.name}, holder{&target, path, {}});
+        if (it->second.target != &target)
+          complain(port.name_at, path, "\"" + port.name + "\" is " + it->second.path + " too", "a name of its own");
+        else if (!it->second.groups.insert(port.group).second)
+          complain(port.name_at, path, "\"" + port.name + "\" is in group " + std::to_string(port.group) + " already",
+                   "ports of one name in different groups");
+      }
+    }
+  }
+
+  static bool speaks_iscsi(const port_config& port) { return port.fabric == "iscsi" || port.fabric == "iser"; }
+
+  void check_target(const target_config& target) {
+    check_luns(target.luns, "target." + quoted_if_needed(target.name) + ".luns");
+    for (std::size_t i = 0; i < target.ports.size(); ++i) check_port(target, target.ports[i], port_path(target.name, i));
+    for (const access_config& each : target.access) check_access(target, each);
+  }
+
+  void check_luns(const lun_map& luns, const std::string& path) {
+    for (std::size_t i = 0; i < luns.size(); ++i) {
+      const lun_config& lun = luns[i];
+      const std::string key = path + "." + std::to_string(lun.lun);
+      if (i > 0 && luns[i - 1].lun == lun.lun)
+        complain(lun.at, key, "LUN " + std::to_string(lun.lun) + " stands there twice", "each LUN once");
+      if (find_named(model_.units, lun.unit)) continue;
+      std::vector<std::string> names = store_names();
+      for (const unit_config& unit : model_.units)
+        if (std::find(names.begin(), names.end(), unit.name) == names.end()) names.push_back(unit.name);
+      std::sort(names.begin(), names.end());
+      dangling(lun.at, key, lun.unit, "unit or store", names);
+    }
+  }
+
+  void check_port(const target_config& target, const port_config& port, const std::string& path) {
+    if (speaks_iscsi(port) && !port.name.empty()) {
+      const std::string problem = iscsi_name_problem(port.name);
+      if (!problem.empty()) complain(port.name_at, path + ".name", "\"" + port.name + "\" " + problem, iscsi_name_spelling);
+    }
+    if (target.open || !target.access.empty()) return;
+    for (const listen_address& address : port.listen)
+      if (!address.is_loopback())
+        complain(port.listen_at, path + ".listen", address.to_string() + " is beyond loopback and everybody may log in",
+                 "an access table, open = true in [target." + quoted_if_needed(target.name) + "], or a loopback address");
+  }
+
+  void check_access(const target_config& target, const access_config& access) {
+    const std::string path = access_path(target.name, access.initiator);
+    const bool iscsi = std::all_of(target.ports.begin(), target.ports.end(), speaks_iscsi);
+    const std::string problem = iscsi ? iscsi_name_problem(access.initiator) : std::string();
+    if (!problem.empty()) complain(access.at, path, "the initiator's name " + problem, iscsi_name_spelling);
+    if (access.luns) check_luns(*access.luns, path + ".luns");
+    if (!access.chap) return;
+    const chap_config& chap = *access.chap;
+    if (!chap.secret_file.empty() && chap.secret_file == chap.mutual_secret_file)
+      complain(chap.mutual_secret_file_at, path + ".chap.mutual_secret_file", "is chap.secret_file too",
+               "another file with another secret [RFC7143 9.2.1]");
+  }
+
+  const model& model_;
+  const known_types& known_;
+  diagnostics& wrong_;
+};
+
+}  // namespace
+
+void validate(const model& m, const known_types& known, diagnostics& wrong) { validator(m, known, wrong).run(); }
+
+}  // namespace sluice::config

@@ -1,0 +1,129 @@
+#include "config/toml/load.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "config/schema/key_reader.hpp"
+#include "config/toml/parse.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+class file_descriptor {
+ public:
+  explicit file_descriptor(int fd) : fd_(fd) {}
+  file_descriptor(const file_descriptor&) = delete;
+  file_descriptor& operator=(const file_descriptor&) = delete;
+  ~file_descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// All of an open file; more than `limit` octets is a failure.
+result<std::string> read_all(int fd, std::size_t limit, const std::string& path) {
+  std::string out;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(errno, "read " + path);
+    if (got == 0) return out;
+    out.append(buffer, static_cast<std::size_t>(got));
+    if (out.size() > limit) return fail(errc::invalid_argument, path + " is longer than " + std::to_string(limit) + " octets");
+  }
+}
+
+/// Opens a regular file; O_NONBLOCK so that a FIFO cannot hold us up.
+result<std::string> read_regular(const std::string& path, std::size_t limit, mode_t forbidden) {
+  const file_descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) return fail_errno(errno, "open " + path);
+  struct stat about;
+  if (::fstat(fd.get(), &about) != 0) return fail_errno(errno, "stat " + path);
+  if (!S_ISREG(about.st_mode)) return fail(errc::invalid_argument, path + " is no regular file");
+  if ((about.st_mode & forbidden) != 0)
+    return fail(errc::permission, path + " can be read or written by others; chmod 600 it");
+  return read_all(fd.get(), limit, path);
+}
+
+void check_secret(const std::string& path, place at, const std::string& key, diagnostics& wrong) {
+  if (path.empty()) return;
+  const result<std::string> secret = read_secret(path);
+  if (!secret)
+    wrong.push_back({at, key, secret.error().message, "a file of 12 to 255 octets that only its owner can read"});
+}
+
+diagnostics check_secrets(const model& m) {
+  diagnostics wrong;
+  for (const target_config& target : m.targets) {
+    for (const access_config& access : target.access) {
+      if (!access.chap) continue;
+      const chap_config& chap = *access.chap;
+      const std::string path = access_path(target.name, access.initiator) + ".chap.";
+      check_secret(chap.secret_file, chap.secret_file_at, path + "secret_file", wrong);
+      check_secret(chap.mutual_secret_file, chap.mutual_secret_file_at, path + "mutual_secret_file", wrong);
+    }
+  }
+  return wrong;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "sluice";
+  return name;
+}
+
+reading read_text(std::string_view text, const std::string& directory, const known_types& known) {
+  const auto document = parse_toml(text);
+  if (document) return read(*document, directory, known);
+  reading out;
+  out.wrong.push_back(document.error());
+  return out;
+}
+
+}  // namespace
+
+loaded load_text(std::string_view text, const std::string& file, const std::string& directory, const known_types& known) {
+  reading r = read_text(text, directory, known);
+  if (!r.wrong.empty()) return tl::unexpected<refused>(refused{file, std::move(r.wrong)});
+  return std::move(r.what);
+}
+
+loaded load_file(const std::string& path, const known_types& known) {
+  constexpr std::size_t longest_file = 4 << 20;
+  const result<std::string> text = read_regular(path, longest_file, 0);
+  if (!text)
+    return tl::unexpected<refused>(refused{path, {{{1, 1}, "file", text.error().message, "a readable TOML file of at most 4 MiB"}}});
+  std::error_code ignored;
+  const std::filesystem::path full = std::filesystem::absolute(path, ignored);
+  reading r = read_text(*text, full.parent_path().string(), known);
+  diagnostics secrets = check_secrets(r.what);
+  r.wrong.insert(r.wrong.end(), secrets.begin(), secrets.end());
+  sort_by_place(r.wrong);
+  if (!r.wrong.empty()) return tl::unexpected<refused>(refused{path, std::move(r.wrong)});
+  if (r.what.gateway.name.empty()) r.what.gateway.name = host_name();
+  return std::move(r.what);
+}
+
+result<std::string> read_secret(const std::string& path) {
+  constexpr std::size_t shortest = 12, longest = 255;  // 96 bits [RFC7143 9.2.1]; an octet counts the length elsewhere
+  result<std::string> text = read_regular(path, 4096, S_IRWXG | S_IRWXO);
+  if (!text) return text;
+  text->resize(std::min(text->find('\n'), text->size()));
+  if (text->ends_with('\r')) text->pop_back();
+  if (text->size() < shortest || text->size() > longest)
+    return fail(errc::invalid_argument, path + " holds a secret of " + std::to_string(text->size()) + " octets");
+  return text;
+}
+
+}  // namespace sluice::config
