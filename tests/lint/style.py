@@ -35,7 +35,7 @@ def check_file(name: str, text: str, forbidden: list[re.Pattern]) -> list[str]:
             errors.append(f"{name}:{number}: a tab")
         if code and line != line.rstrip():
             errors.append(f"{name}:{number}: blanks at the end of the line")
-        if code and re.search(r"^\s*using namespace (std|sluice)\b", line):
+        if code and re.search(r"^\s*using namespace (std|sluice)\s*;", line):
             errors.append(f"{name}:{number}: a using directive for a whole namespace")
         errors += [f"{name}:{number}: the word {match[0]!r}" for one in forbidden if (match := one.search(line))]
     return errors
