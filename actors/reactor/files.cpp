@@ -120,6 +120,23 @@ std::int64_t find_data(const request& asked) {
   return 0;
 }
 
+result<void> check_kind(int fd, const std::string& path) {
+  struct stat about;
+  if (::fstat(fd, &about) == 0 && (S_ISREG(about.st_mode) || S_ISBLK(about.st_mode))) return {};
+  return fail(errc::invalid_argument, path + " is neither a regular file nor a block device");
+}
+
+/// O_EXCL keeps others off a block device only; for a file, and between gateways, there is a lock of the open file
+/// description. It goes with the last descriptor, so that no crash leaves it behind.
+result<void> lock(int fd, bool writable, const std::string& path) {
+  struct flock whole {};
+  whole.l_type = static_cast<short>(writable ? F_WRLCK : F_RDLCK);
+  whole.l_whence = SEEK_SET;
+  if (::fcntl(fd, F_OFD_SETLK, &whole) == 0) return {};
+  if (errno == EAGAIN || errno == EACCES) return fail(errc::busy, path + " is held by another program");
+  return fail_errno(errno, "lock " + path);
+}
+
 }  // namespace
 
 result<handle> file_open(const std::string& path, open_flags flags) {
@@ -129,10 +146,11 @@ result<handle> file_open(const std::string& path, open_flags flags) {
   if (flags.exclusive) mode |= O_EXCL;
   const int fd = ::open(path.c_str(), mode, 0600);
   if (fd < 0) return fail_errno(errno, "open " + path);
-  struct stat about;
-  if (::fstat(fd, &about) == 0 && (S_ISREG(about.st_mode) || S_ISBLK(about.st_mode))) return fd;
+  result<void> usable = check_kind(fd, path);
+  if (usable && flags.exclusive) usable = lock(fd, flags.writable, path);
+  if (usable) return fd;
   ::close(fd);
-  return fail(errc::invalid_argument, path + " is neither a regular file nor a block device");
+  return tl::unexpected(usable.error());
 }
 
 result<file_info> file_describe(handle h) {

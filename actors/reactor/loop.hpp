@@ -87,7 +87,7 @@ struct open_flags {
   bool writable = true;
   bool create = false;     // create when absent (mode 0600)
   bool direct = false;     // O_DIRECT
-  bool exclusive = false;  // O_EXCL: on block devices, refuse when in use
+  bool exclusive = false;  // errc::busy when in use: O_EXCL on a block device; a lock held by another open on a file
 };
 
 struct file_info {

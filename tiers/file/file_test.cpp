@@ -1,0 +1,139 @@
+#include "tiers/file/file_store.hpp"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tiers/file/register.hpp"
+#include "tiers/store/contract_setup.hpp"
+
+namespace sluice::store::contract {
+namespace {
+
+using testing::HasSubstr;
+
+result<std::shared_ptr<store>> open_buffered(reactor::loop& loop, const temporary_folder& folder, std::uint64_t size) {
+  return file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
+}
+result<std::shared_ptr<store>> open_direct(reactor::loop& loop, const temporary_folder& folder, std::uint64_t size) {
+  return file::open_store({.path = folder / "image.raw", .size_bytes = size, .direct = true}, loop);
+}
+
+/// Direct I/O is the file system's to offer.
+subject direct_subject() {
+  subject made = real_subject("direct", open_direct);
+  const temporary_folder folder;
+  const int probe = open((folder / "probe").c_str(), O_CREAT | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+  if (probe < 0) made.skip = "the file system of the temporary folder has no direct I/O";
+  if (probe >= 0) close(probe);
+  return made;
+}
+
+INSTANTIATE_TEST_SUITE_P(file, store_contract,
+                         testing::Values(real_subject("automatic", open_buffered),
+                                         real_subject("epoll", open_buffered, reactor::backend::epoll),
+                                         direct_subject()),
+                         name_of);
+
+class file_store_test : public testing::Test {
+ protected:
+  temporary_folder folder_;
+  real_world world_;
+  std::string path_ = folder_ / "image.raw";
+
+  result<std::shared_ptr<store>> open(std::uint64_t size, bool read_only = false) {
+    return file::open_store({.path = path_, .size_bytes = size, .read_only = read_only}, world_.loop());
+  }
+  void expect_refused(const result<std::shared_ptr<store>>& opened, errc code, const std::string& sentence) {
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, code) << opened.error().message;
+    EXPECT_THAT(opened.error().message, HasSubstr(sentence));
+    EXPECT_THAT(opened.error().message, HasSubstr(path_));
+  }
+};
+
+TEST_F(file_store_test, creates_a_sparse_file_of_the_size_given) {
+  ASSERT_TRUE(open(1 * gib));
+  struct stat about {};
+  ASSERT_EQ(stat(path_.c_str(), &about), 0);
+  EXPECT_EQ(about.st_size, static_cast<off_t>(1 * gib));
+  EXPECT_LT(about.st_blocks, 1000);
+  EXPECT_EQ(about.st_mode & 0777, 0600U);
+}
+
+TEST_F(file_store_test, takes_the_size_of_the_file_and_grows_it_but_never_cuts_it) {
+  ASSERT_TRUE(open(1 * mib));
+  auto again = open(0);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ((*again)->describe().size_bytes, 1 * mib);
+  again->reset();
+  auto grown = open(2 * mib);
+  ASSERT_TRUE(grown);
+  EXPECT_EQ((*grown)->describe().size_bytes, 2 * mib);
+  grown->reset();
+  expect_refused(open(1 * mib), errc::invalid_argument, "shrink the file first");
+  EXPECT_EQ(std::filesystem::file_size(path_), 2 * mib);
+}
+
+TEST_F(file_store_test, refuses_what_it_cannot_serve) {
+  expect_refused(open(0), errc::not_found, "is absent");
+  expect_refused(open(1 * mib, true), errc::not_found, "is absent");
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  std::filesystem::create_directory(path_);
+  EXPECT_FALSE(open(0));
+  const auto odd = open(1000);
+  ASSERT_FALSE(odd);
+  EXPECT_THAT(odd.error().message, HasSubstr("multiple of 512"));
+}
+
+TEST_F(file_store_test, refuses_an_empty_file_without_a_size) {
+  std::ofstream(path_).flush();
+  expect_refused(open(0), errc::invalid_argument, "is empty");
+}
+
+TEST_F(file_store_test, two_stores_never_share_a_file) {
+  const auto first = open(1 * mib);
+  ASSERT_TRUE(first);
+  expect_refused(open(0), errc::busy, "in use");
+}
+
+TEST_F(file_store_test, read_only_neither_writes_nor_resizes) {
+  ASSERT_TRUE(open(1 * mib));
+  auto opened = open(0, true);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE((*opened)->describe().read_only);
+  EXPECT_EQ((*opened)->resize(2 * mib).error().code, errc::permission);
+}
+
+TEST_F(file_store_test, a_file_cut_behind_its_back_reads_as_zeroes) {
+  auto opened = open(1 * mib);
+  ASSERT_TRUE(opened);
+  std::filesystem::resize_file(path_, 1000);
+  std::unique_ptr<channel> door;
+  std::vector<std::uint8_t> memory(8192, 0xee);
+  const iovec part{memory.data(), memory.size()};
+  test_request r(verb::read, 0, memory.size());
+  r.parts = &part;
+  r.part_count = 1;
+  r.on_done = [&] { world_.finish(); };
+  world_.enter([&] {
+    door = (*opened)->attach(world_.loop());
+    door->submit(r);
+  });
+  EXPECT_EQ(r.outcome, status::good);
+  EXPECT_THAT(memory, testing::Each(0));
+}
+
+TEST_F(file_store_test, registers_its_keys) {
+  registry all;
+  file::register_store(all);
+  ASSERT_NE(all.find("file"), nullptr);
+  EXPECT_EQ(all.find("file")->keys.front().name, "path");
+}
+
+}  // namespace
+}  // namespace sluice::store::contract
