@@ -19,10 +19,10 @@ struct block_command {
   bool fua = false;
   bool immed = false;
   bool unmap = false;           // WRITE SAME
-  bool anchor = false;          // WRITE SAME
   bool ndob = false;            // WRITE SAME(16): no data-out, the pattern is zeroes
   std::uint8_t byte_check = 0;  // VERIFY, WRITE AND VERIFY: 0 medium only, 1 data-out per block, 3 one block for all
   std::uint8_t group = 0;
+  std::uint8_t length_octet = 0;  // where the CDB has its length, for a field pointer
 
   bool zero_means_to_the_end() const {
     return what == command::write_same || what == command::synchronize_cache || what == command::pre_fetch;
@@ -30,12 +30,12 @@ struct block_command {
   /// Octets that the command moves over the fabric (in the direction of its row).
   std::uint64_t transfer_bytes(std::uint32_t block_size) const;
 };
-/// BYTCHK = 10b is refused here [SBC-3 5.32]; so is NDOB without UNMAP-capable meaning: see check_write_same().
+/// Refuses BYTCHK = 10b, and 11b where only VERIFY has it [SBC-3 5.32, 5.39].
 or_outcome<block_command> decode_block_command(const opcode_row& row, const_bytes cdb);
 
-/// Replaces "up to the last block" by the number, and refuses what does not lie within `capacity_blocks`. An LBA equal
-/// to the capacity passes only with no blocks to touch.
-or_outcome<> fit_to_capacity(block_command& command, std::uint64_t capacity_blocks);
+/// Replaces "up to the last block" by the number, and refuses what does not lie within the unit (an LBA equal to the
+/// capacity passes only with no blocks to touch) or is longer than VPD page B0h allows.
+or_outcome<> fit_to_unit(block_command& command, const unit_facts& unit);
 
 /// The allocation length (data-in) or parameter list length (data-out) of commands that are not block commands; 0 when
 /// the row has none.
@@ -94,7 +94,6 @@ struct get_lba_status_cdb {
 get_lba_status_cdb decode_get_lba_status(const_bytes cdb);
 
 struct unmap_cdb {
-  bool anchor = false;
   std::uint8_t group = 0;
   std::uint16_t list_length = 0;
 };

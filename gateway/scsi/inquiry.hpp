@@ -20,7 +20,7 @@ std::vector<std::uint8_t> standard_inquiry(const unit_facts& unit, const port_fa
 std::vector<std::uint8_t> supported_pages_page();
 std::vector<std::uint8_t> unit_serial_number_page(const unit_facts& unit);
 std::vector<std::uint8_t> device_identification_page(const unit_facts& unit, const port_facts& port);
-std::vector<std::uint8_t> extended_inquiry_page();
+std::vector<std::uint8_t> extended_inquiry_page(const unit_facts& unit);
 std::vector<std::uint8_t> block_limits_page(const unit_facts& unit);
 std::vector<std::uint8_t> block_device_characteristics_page(const unit_facts& unit);
 std::vector<std::uint8_t> logical_block_provisioning_page(const unit_facts& unit);

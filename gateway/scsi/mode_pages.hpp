@@ -16,10 +16,13 @@ struct mode_state {
   bool operator==(const mode_state&) const = default;
 };
 
+/// What the unit starts with, and what MODE SENSE gives as defaults.
+mode_state default_mode_state(const unit_facts& unit);
+
 /// MODE SENSE(6) and (10) data, cut to the allocation length [SPC-4 6.13, 6.14]. `current` and `defaults` are the
 /// unit's states; the WP bit follows unit.read_only and SWP.
 or_outcome<std::vector<std::uint8_t>> mode_sense_data(const mode_sense_cdb& cdb, const unit_facts& unit,
-                                                      const mode_state& current, const mode_state& defaults);
+                                                      const mode_state& current);
 
 /// The state after MODE SELECT(6) or (10), or why not; nothing is changed in part [SPC-4 6.11, 6.12]. `list` holds what
 /// arrived, at most the parameter list length. When the result differs from `current`, the caller tells other nexuses

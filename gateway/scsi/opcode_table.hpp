@@ -5,6 +5,7 @@
 
 #include "actors/base/bytes.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
+#include "gateway/scsi/unit_facts.hpp"
 
 namespace sluice::scsi {
 
@@ -103,8 +104,12 @@ struct opcode_row {
   std::uint16_t timeout_s;  // recommended command timeout
 
   bool has_service_action() const { return service_action != no_service_action; }
-  /// Bits of an octet of the CDB that may be set.
+  /// Bits of an octet that may be set: those of the usage mask, and obsolete flags that are ignored.
   std::uint8_t allowed_bits(std::size_t octet) const;
+  /// UNMAP exists on thin units only.
+  bool supported_by(const unit_facts& unit) const { return unit.thin || what != command::unmap; }
+  /// CDB USAGE DATA for `unit`: without WRITE SAME's UNMAP bit when it is not thin.
+  std::array<std::uint8_t, 16> usage_by(const unit_facts& unit) const;
 };
 
 /// Every row, by ascending opcode, then service action.
@@ -116,7 +121,7 @@ const opcode_row* find_row(std::uint8_t opcode, std::uint16_t service_action);
 
 /// Finds the row of a CDB and holds the CDB against its usage mask: INVALID COMMAND OPERATION CODE, or INVALID FIELD IN
 /// CDB with the field's place, for an unknown service action, a reserved bit, NACA, protection information. Total.
-or_outcome<const opcode_row*> check_cdb(const_bytes cdb);
+or_outcome<const opcode_row*> check_cdb(const_bytes cdb, const unit_facts& unit);
 
 const char* to_string(command c);
 

@@ -21,8 +21,8 @@ std::vector<std::uint8_t> read_capacity_16_data(const unit_facts& unit, std::uin
 /// `luns`: the wire forms [SAM-5 4.7] of the nexus's LUNs, ascending. SELECT REPORT 01h (well known) lists none.
 std::vector<std::uint8_t> report_luns_data(const report_luns_cdb& cdb, std::span<const std::uint64_t> luns);
 
-/// [SPC-4 6.34]
-or_outcome<std::vector<std::uint8_t>> report_opcodes_data(const report_opcodes_cdb& cdb);
+/// The commands that `unit` supports [SPC-4 6.34].
+or_outcome<std::vector<std::uint8_t>> report_opcodes_data(const report_opcodes_cdb& cdb, const unit_facts& unit);
 /// ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, I_T NEXUS RESET, QUERY TASK, QUERY TASK SET, TARGET
 /// RESET.
 std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb);

@@ -1,8 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <string_view>
-#include <vector>
+
+#include "gateway/scsi/transport_id.hpp"
 
 namespace sluice::scsi {
 
@@ -24,16 +24,17 @@ struct unit_facts {
   std::uint32_t optimal_granularity_blocks = 8;
   std::uint32_t optimal_blocks = 256;  // OPTIMAL TRANSFER LENGTH
   std::uint32_t max_blocks = 0;        // MAXIMUM TRANSFER LENGTH; 0: no limit
-  std::uint32_t max_unmap_blocks = 0x200000;
+  std::uint32_t max_unmap_blocks = 0x100000;
   std::uint32_t max_unmap_descriptors = 256;
   std::uint32_t unmap_granularity_blocks = 8;
   std::uint64_t max_write_same_blocks = 0x200000;
-  bool write_same_needs_length = true;  // WSNZ: WRITE SAME with 0 blocks is refused
+  bool write_same_needs_length = false;  // WSNZ: WRITE SAME with 0 blocks is refused
   std::uint8_t max_compare_and_write_blocks = 255;
 };
 
 /// What one nexus's target port adds to the picture.
 struct port_facts {
+  scsi::protocol protocol = scsi::protocol::iscsi;
   std::string target_device_name;  // SCSI name string of the target device, e.g. "iqn.2026-11.io.sluice:main"
   std::string target_port_name;    // "iqn…,t,0x0001"
   std::uint16_t relative_target_port = 1;
