@@ -32,7 +32,7 @@ void task::reset() {
   data_in.clear();
   outcome = {};
   transfer_length = 0;
-  silent = transfer_failed = false;
+  descriptor_sense = silent = transfer_failed = false;
   next = previous = nullptr;
   holder = nullptr;
 }

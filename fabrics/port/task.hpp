@@ -104,6 +104,7 @@ struct task {
   std::vector<memory::slice> data_in;       // put_data, complete: octets for the initiator, in order
   scsi::outcome outcome;                    // complete
   std::uint64_t transfer_length = 0;  // complete: octets that the command wanted to move, for the residual [SPC-4]
+  bool descriptor_sense = false;            // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]
   bool silent = false;                      // complete: the task was aborted, no response may be sent
   bool transfer_failed = false;  // data_arrived, data_sent: the fabric lost the transfer; complete it silently
 

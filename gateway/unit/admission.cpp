@@ -1,0 +1,98 @@
+#include "gateway/unit/shard.hpp"
+
+namespace sluice::unit {
+
+namespace outcomes = scsi::outcomes;
+
+namespace {
+
+std::optional<scsi::outcome> access_obstacle(scsi::asymmetric_access state, scsi::access_rule rule) {
+  using scsi::access_rule;
+  using scsi::asymmetric_access;
+  if (rule == access_rule::any_state) return std::nullopt;
+  switch (state) {
+    case asymmetric_access::active_optimized:
+    case asymmetric_access::active_non_optimized: return std::nullopt;
+    case asymmetric_access::standby:
+      if (rule == access_rule::not_unavailable) return std::nullopt;
+      return outcomes::not_ready(scsi::asc::target_port_in_standby);
+    case asymmetric_access::unavailable:
+    case asymmetric_access::offline: return outcomes::not_ready(scsi::asc::target_port_unavailable);
+    case asymmetric_access::transitioning: return outcomes::not_ready(scsi::asc::asymmetric_access_transition);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+/// Why a task of a nexus that is not plain may not run, in the order of precedence [SAM-5 5.14, SPC-4 5.12.1, 5.15].
+std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
+  nexus_record& n = *c.nexus;
+  if (!n.attentions.empty() && (!c.row || c.row->attention == scsi::attention_rule::reports)) {
+    const scsi::additional_sense code = n.attentions.front();
+    n.attentions.drop_front();
+    review(n);
+    return outcomes::unit_attention(code);
+  }
+  if (!c.row) return std::nullopt;  // refused for what it is
+  if (n.reserved_by_other && !c.row->under_reserve) return outcomes::reservation_conflict();
+  if (reservations::conflicts(n.allowance, reservations::effective_rule(c.row->reservation, c.cdb())))
+    return outcomes::reservation_conflict();
+  if (auto why = access_obstacle(n.access, c.row->access)) return why;
+  if (snapshot_->stopped && c.row->needs_medium) return outcomes::not_ready(scsi::asc::initializing_command_required);
+  return std::nullopt;
+}
+
+/// Works out anew what stands in the way of a nexus; after each publication and each change of its unit attentions.
+void shard::review(nexus_record& n) noexcept {
+  const unit_snapshot& now = *snapshot_;
+  n.allowance = reservations::allowance_of(now.reservations, n.who);
+  n.reserved_by_other = now.reserve_holder != 0 && now.reserve_holder != n.identity->id;
+  const scsi::target_port_group* group = now.group(n.identity->target_port_group);
+  n.access = group ? group->state : scsi::asymmetric_access::active_optimized;
+  const bool active = n.access == scsi::asymmetric_access::active_optimized ||
+                      n.access == scsi::asymmetric_access::active_non_optimized;
+  n.plain = n.attentions.empty() && n.allowance == reservations::allowance::everything && !n.reserved_by_other &&
+            active && !now.stopped;
+}
+
+namespace {
+
+/// Where the number of blocks starts in a CDB of this row.
+std::uint16_t length_octet(const scsi::opcode_row& row) {
+  if (row.what == scsi::command::compare_and_write) return 13;
+  switch (row.cdb_octets) {
+    case 6: return 4;
+    case 10: return 7;
+    case 12: return 6;
+    default: return 10;
+  }
+}
+
+}  // namespace
+
+/// The limits of VPD page B0h.
+std::optional<scsi::outcome> shard::limits_of_length(const command& c) const {
+  const scsi::unit_facts& facts = snapshot_->facts;
+  const std::uint64_t blocks = c.block.blocks;
+  const auto too_long = [&] { return outcomes::invalid_field_in_cdb(length_octet(*c.row)); };
+  switch (c.block.what) {
+    case scsi::command::compare_and_write:
+      if (blocks > facts.max_compare_and_write_blocks) return too_long();
+      return std::nullopt;
+    case scsi::command::write_same:
+      if (blocks == 0 && facts.write_same_needs_length) return too_long();
+      if (facts.max_write_same_blocks != 0 && blocks > facts.max_write_same_blocks) return too_long();
+      return std::nullopt;
+    case scsi::command::read:
+    case scsi::command::write:
+    case scsi::command::write_and_verify:
+    case scsi::command::or_write:
+    case scsi::command::verify:
+      if (facts.max_blocks != 0 && blocks > facts.max_blocks) return too_long();
+      return std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace sluice::unit

@@ -1,0 +1,95 @@
+#pragma once
+#include <coroutine>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "fabrics/port/task.hpp"
+#include "gateway/reservations/conflicts.hpp"
+#include "gateway/scsi/cdb.hpp"
+#include "gateway/unit/attentions.hpp"
+#include "gateway/unit/links.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::unit {
+
+/// An I_T nexus as one shard sees it (an I_T_L nexus).
+struct nexus_record {
+  std::shared_ptr<const port::i_t_nexus> identity;
+  reservations::i_t who;
+  attention_queue attentions;
+  reservations::allowance allowance = reservations::allowance::everything;
+  bool reserved_by_other = false;  // RESERVE(6)/(10)
+  scsi::asymmetric_access access = scsi::asymmetric_access::active_optimized;
+  bool plain = false;  // nothing of the above stands in the way: the one branch of the hot path
+  std::uint32_t tasks = 0;
+  bool leaving = false;
+};
+
+/// How a task that was aborted ends.
+enum class doom : std::uint8_t { none, silent, task_aborted };
+
+/// The unit's record of one task, from submit to complete; pooled.
+struct command {
+  class medium_request final : public store::request {
+   public:
+    void done(store::status outcome) noexcept override;
+    command* owner = nullptr;
+  };
+
+  port::task* task = nullptr;
+  nexus_record* nexus = nullptr;
+  const scsi::opcode_row* row = nullptr;  // null: the CDB was refused
+  scsi::block_command block;              // commands on blocks
+  std::optional<scsi::outcome> refused;   // what decoding found
+  fence_range range;                      // the blocks it touches
+  bool touches_blocks = false;
+  std::uint64_t serial = 0;               // never used again
+
+  enum class stage : std::uint8_t { waiting, active, at_home } where = stage::waiting;
+  unit::doom doom = unit::doom::none;
+  bool needs_fence = false;
+  std::uint64_t fence = 0;                // asked for; 0: not yet
+  bool fence_granted = false;
+
+  std::coroutine_handle<> resume_point;   // the job's, while it waits
+  std::uint64_t data_goal = 0;            // get_data goes on until data_out_end is there
+  store::status medium_status = store::status::good;
+  scsi::outcome home_outcome;
+  medium_request io;
+  std::vector<iovec> parts;
+  std::vector<store::extent> extents;
+
+  command* next = nullptr;                // in the task set, or in the free list
+  command* previous = nullptr;
+
+  bool is_head_of_queue() const { return task->attribute == port::task_attribute::head_of_queue; }
+  bool doomed() const { return doom != unit::doom::none; }
+  const_bytes cdb() const { return {task->cdb.data(), task->cdb_octets}; }
+  void reset();                           // back to a fresh record, keeping vectors' capacity
+  void resume() { std::exchange(resume_point, {}).resume(); }
+};
+
+/// A list of commands through their next and previous; owns nothing.
+class command_list {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  command* head() const { return head_; }
+  void push_back(command& c) {
+    c.previous = tail_;
+    c.next = nullptr;
+    (tail_ ? tail_->next : head_) = &c;
+    tail_ = &c;
+  }
+  void erase(command& c) {
+    (c.previous ? c.previous->next : head_) = c.next;
+    (c.next ? c.next->previous : tail_) = c.previous;
+    c.next = c.previous = nullptr;
+  }
+
+ private:
+  command* head_ = nullptr;
+  command* tail_ = nullptr;
+};
+
+}  // namespace sluice::unit

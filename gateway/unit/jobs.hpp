@@ -1,0 +1,115 @@
+#pragma once
+#include <span>
+
+#include "gateway/unit/job.hpp"
+#include "gateway/unit/shard.hpp"
+
+/// What commands with more than one step are made of.
+namespace sluice::unit {
+
+/// The most that a command holds of its data at a time, octets; also the largest buffer.
+inline constexpr std::uint64_t window_octets = memory::pool::largest;
+
+/// `co_await medium(s, c)`: does c.io and gives its status; `aborted` when the task was aborted meanwhile.
+struct medium {
+  shard& s;
+  command& c;
+  bool await_ready() noexcept { return s.medium().try_now(c.io, c.medium_status); }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    c.resume_point = self;
+    s.medium().submit(c.io);
+  }
+  store::status await_resume() const noexcept { return c.doomed() ? store::status::aborted : c.medium_status; }
+};
+
+/// `co_await data_until(s, c, end)`: true when the first `end` octets of the data-out have arrived; false when the task
+/// was aborted or the transfer failed.
+struct data_until {
+  shard& s;
+  command& c;
+  std::uint64_t end;
+  bool await_ready() const noexcept { return c.task->data_out_end >= end; }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    c.resume_point = self;
+    c.data_goal = end;
+    s.ask_data(c);
+  }
+  bool await_resume() const noexcept { return !c.doomed(); }
+};
+
+/// `co_await data_in_sent(s, c)`: sends task.data_in on its way and empties it; false as above.
+struct data_in_sent {
+  shard& s;
+  command& c;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    c.resume_point = self;
+    c.task->fabric->post(*c.task, port::task_event::put_data);
+  }
+  bool await_resume() const noexcept {
+    if (c.doomed()) return false;
+    c.task->data_in.clear();
+    return true;
+  }
+};
+
+/// `co_await home_does(s, c, parameters)`: the home does the command; its outcome.
+struct home_does {
+  shard& s;
+  command& c;
+  std::vector<std::uint8_t>& parameters;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> self) {
+    c.resume_point = self;
+    s.ask_home(c, std::move(parameters));
+  }
+  scsi::outcome await_resume() const noexcept { return c.home_outcome; }
+};
+
+/// Sets c.io; `parts` stay in c.parts.
+void prepare(command& c, store::verb what, std::uint64_t offset_bytes, std::uint64_t length_bytes);
+
+/// Adds octets [offset, offset + length) of the data-out to c.parts; they have arrived and were not dropped.
+void add_data_out(command& c, std::uint64_t offset, std::uint64_t length);
+inline void set_data_out(command& c, std::uint64_t offset, std::uint64_t length) {
+  c.parts.clear();
+  add_data_out(c, offset, length);
+}
+inline void set_buffer(command& c, const memory::slice& buffer, std::uint64_t octets) {
+  c.parts.assign(1, iovec{buffer.data(), static_cast<std::size_t>(octets)});
+}
+/// Copies octets of the data-out; same conditions.
+void copy_data_out(const command& c, std::uint64_t offset, bytes to);
+/// Lets go of what lies before `offset`.
+void drop_data_out(port::task& t, std::uint64_t offset);
+
+/// Octets of the data-out that can be had, in whole blocks: an initiator that offers less than the command wants gets so
+/// much done and the residual for the rest [SAM-5 5.4.3].
+std::uint64_t whole_blocks(const shard& s, std::uint64_t wanted, std::uint64_t offered);
+
+/// Puts parameter data into task.data_in, as much as there is room for.
+scsi::outcome answer(shard& s, command& c, std::span<const std::uint8_t> data);
+
+/// What a status of the medium means for the initiator. `r` is the request it ended.
+scsi::outcome outcome_of(store::status status, const store::request& r, std::uint32_t block_size);
+
+/// Whether writes of this command must be durable before their status.
+bool must_be_durable(const shard& s, const command& c);
+
+job read_windows(shard& s, command& c);
+job write_windows(shard& s, command& c);
+job verify(shard& s, command& c);
+job write_and_verify(shard& s, command& c);
+job or_write(shard& s, command& c);
+job compare_and_write(shard& s, command& c);
+job write_same(shard& s, command& c);
+job unmap(shard& s, command& c);
+job synchronize_cache(shard& s, command& c);
+job pre_fetch(shard& s, command& c);
+job get_lba_status(shard& s, command& c);
+job send_to_home(shard& s, command& c);
+
+/// Commands that are answered from the snapshot alone.
+scsi::outcome from_snapshot(shard& s, command& c);
+
+}  // namespace sluice::unit

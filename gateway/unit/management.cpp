@@ -1,0 +1,200 @@
+#include <algorithm>
+
+#include "gateway/unit/shard.hpp"
+
+// Task management, nexuses that come and go, and what the home orders. A task that is with the medium cannot be called
+// back: whoever waits for its end waits until the medium is done with it.
+namespace sluice::unit {
+
+using port::task_function;
+using port::task_response;
+
+// -- aborting ------------------------------------------------------------------------------------------------
+
+template <class Match>
+void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
+  for (command_list* list : {&waiting_, &active_}) {
+    for (command* c = list->head(); c != nullptr;) {
+      command* following = c->next;
+      if (c->task && matches(*c)) abort(*c, how, serials);
+      c = following;
+    }
+  }
+}
+
+/// Dooms a task. Its serial is added to `serials` when it does not end at once.
+void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
+  if (!c.doomed()) c.doom = how;
+  switch (c.where) {
+    case command::stage::waiting: return finish(c, {});
+    case command::stage::at_home: return settle(c, {});  // the record stays until the home answers
+    case command::stage::active: serials.push_back(c.serial);
+  }
+}
+
+/// Runs `done` when none of the tasks is left; at once when there is none.
+void shard::when_gone(std::vector<std::uint64_t> serials, std::function<void()> done) {
+  if (serials.empty()) return done();
+  drains_.push_back({std::move(serials), std::move(done)});
+}
+
+void shard::task_gone(std::uint64_t serial) noexcept {
+  std::vector<std::function<void()>> ready;
+  for (drain& d : drains_) {
+    std::erase(d.serials, serial);
+    if (d.serials.empty()) ready.push_back(std::move(d.done));
+  }
+  if (ready.empty()) return;
+  std::erase_if(drains_, [](const drain& d) { return d.serials.empty(); });
+  for (const auto& done : ready) done();
+}
+
+// -- task management functions [SAM-5 7] -----------------------------------------------------------------------
+
+void shard::reply(port::task_management& request, task_response response) noexcept {
+  request.response = response;
+  request.reply_to->post(request);
+}
+
+void shard::on_manage(port::task_management& request) noexcept {
+  const std::uint64_t nexus = request.nexus->id;
+  const auto of_nexus = [nexus](const command& c) { return c.nexus->identity->id == nexus; };
+  const auto referenced = [&](const command& c) { return of_nexus(c) && c.task->tag == request.referenced_tag; };
+  const auto exists = [this](const auto& matches) {
+    for (command_list* list : {&waiting_, &active_})
+      for (command* c = list->head(); c != nullptr; c = c->next)
+        if (c->task && !c->doomed() && matches(*c)) return true;
+    return false;
+  };
+  const auto abort_and_reply = [&](const auto& matches) {
+    std::vector<std::uint64_t> serials;
+    abort_where(matches, doom::silent, serials);
+    when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
+  };
+  switch (request.function) {
+    case task_function::abort_task:
+      if (!exists(referenced)) return reply(request, task_response::task_does_not_exist);
+      return abort_and_reply(referenced);
+    case task_function::abort_task_set: return abort_and_reply(of_nexus);
+    case task_function::query_task:
+      return reply(request, exists(referenced) ? task_response::function_succeeded : task_response::function_complete);
+    case task_function::query_task_set:
+      return reply(request, exists(of_nexus) ? task_response::function_succeeded : task_response::function_complete);
+    case task_function::i_t_nexus_reset: return reset_nexus(request);
+    case task_function::clear_task_set:
+    case task_function::logical_unit_reset:
+    case task_function::target_warm_reset:
+    case task_function::target_cold_reset: {
+      const std::uint64_t id = next_serial_++;
+      managed_.emplace(id, &request);
+      return home_.send(manage_request{options_.index, id, nexus, request.function});
+    }
+    case task_function::clear_aca: return reply(request, task_response::not_supported);
+  }
+  reply(request, task_response::not_supported);
+}
+
+void shard::reset_nexus(port::task_management& request) noexcept {
+  const std::uint64_t nexus = request.nexus->id;
+  std::vector<std::uint64_t> serials;
+  abort_where([&](const command& c) { return c.nexus->identity->id == nexus; }, doom::silent, serials);
+  establish_attention(nexus, scsi::asc::i_t_nexus_loss);
+  home_.send(nexus_lost{nexus});
+  when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
+}
+
+void shard::on(manage_answer& message) {
+  const auto it = managed_.find(message.id);
+  if (it == managed_.end()) return;
+  port::task_management& request = *it->second;
+  managed_.erase(it);
+  reply(request, message.response);
+}
+
+// -- nexuses ---------------------------------------------------------------------------------------------------
+
+void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additional_sense attention) {
+  const std::uint64_t id = identity->id;
+  auto record = std::make_unique<nexus_record>();
+  record->who = {identity->initiator, identity->relative_target_port};
+  record->identity = std::move(identity);
+  if (attention != 0) record->attentions.establish(attention);
+  review(*record);
+  const bool is_new = nexuses_.emplace(id, std::move(record)).second;
+  SLUICE_CHECK(is_new);
+}
+
+void shard::detach(std::uint64_t nexus_id, port::loss_reason, std::function<void()> done) {
+  nexus_record* n = find_nexus(nexus_id);
+  SLUICE_CHECK(n && !n->leaving);
+  n->leaving = true;
+  std::vector<std::uint64_t> serials;
+  abort_where([&](const command& c) { return c.nexus == n; }, doom::silent, serials);
+  when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
+    last_nexus_ = nullptr;
+    nexuses_.erase(nexus_id);
+    home_.send(nexus_lost{nexus_id});
+    done();
+  });
+}
+
+void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code) {
+  nexus_record* n = find_nexus(nexus_id);
+  if (!n) return;
+  n->attentions.establish(code);
+  review(*n);
+}
+
+// -- what the home orders --------------------------------------------------------------------------------------
+
+void shard::on_message(to_shard message) {
+  std::visit([this](auto& m) { on(m); }, message);
+}
+
+bool shard::concerns(const addressees& whom, const nexus_record& n) const {
+  if (whom.except_nexus == n.identity->id) return false;
+  return !whom.only || *whom.only == n.who;
+}
+
+void shard::apply(const attention_order& order) {
+  for (auto& [id, n] : nexuses_)
+    if (concerns(order.whom, *n)) n->attentions.establish(order.code);
+}
+
+void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials) {
+  const bool task_aborted = order.manner == abort_manner::by_other && snapshot_->mode.task_aborted_status;
+  for (auto& [id, n] : nexuses_) {
+    if (!concerns(order.whom, *n)) continue;
+    const bool by_other = order.manner == abort_manner::by_other && id != order.asking_nexus;
+    bool lost_one = false;
+    const auto matches = [&, id = id, &record = *n](const command& c) {
+      const bool asks = id == order.asking_nexus && c.serial == order.asking_request;
+      const bool hit = c.nexus == &record && !asks;
+      lost_one = lost_one || hit;
+      return hit;
+    };
+    abort_where(matches, by_other && task_aborted ? doom::task_aborted : doom::silent, serials);
+    if (lost_one && by_other && !task_aborted && order.attention != 0) n->attentions.establish(order.attention);
+  }
+}
+
+void shard::on(publication& message) {
+  snapshot_ = std::move(message.snapshot);
+  std::vector<std::uint64_t> serials;
+  for (const abort_order& order : message.aborts) apply(order, serials);
+  for (const attention_order& order : message.attentions) apply(order);
+  for (auto& [id, n] : nexuses_) review(*n);
+  when_gone(std::move(serials),
+            [this, epoch = snapshot_->epoch] { home_.send(acknowledgement{options_.index, epoch}); });
+}
+
+void shard::on(control_answer& message) {
+  for (command* c = active_.head(); c != nullptr; c = c->next) {
+    if (c->serial != message.id || c->where != command::stage::at_home) continue;
+    c->where = command::stage::active;
+    c->home_outcome = message.outcome;
+    return c->resume();
+  }
+}
+
+}  // namespace sluice::unit

@@ -1,0 +1,83 @@
+#include <algorithm>
+#include <cstring>
+
+#include "gateway/unit/jobs.hpp"
+
+// Reads and writes of any length, a window at a time.
+namespace sluice::unit {
+
+namespace outcomes = scsi::outcomes;
+
+job read_windows(shard& s, command& c) {
+  port::task& t = *c.task;
+  const std::uint64_t size = s.block_size();
+  const std::uint64_t offset = c.block.lba * size;
+  const std::uint64_t wanted = std::min(t.transfer_length, t.expected_data_in);
+  for (std::uint64_t at = 0; at < wanted; at += window_octets) {
+    if (at > 0) {
+      const bool sent = co_await data_in_sent{s, c};
+      if (!sent) co_return outcomes::good();
+    }
+    const std::uint64_t octets = std::min(wanted - at, window_octets);
+    const std::uint64_t whole = (octets + size - 1) / size * size;
+    memory::slice buffer = s.take_buffer(whole);
+    if (buffer.empty()) co_return outcomes::task_set_full();
+    set_buffer(c, buffer, whole);
+    prepare(c, store::verb::read, offset + at, whole);
+    const store::status status = co_await medium{s, c};
+    if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
+    t.data_in.push_back(buffer.sub(0, static_cast<std::uint32_t>(octets)));
+  }
+  co_return outcomes::good();
+}
+
+job write_windows(shard& s, command& c) {
+  port::task& t = *c.task;
+  const std::uint64_t offset = c.block.lba * s.block_size();
+  const std::uint64_t usable = whole_blocks(s, t.transfer_length, t.expected_data_out);
+  for (std::uint64_t at = 0; at < usable; at += window_octets) {
+    const std::uint64_t octets = std::min(usable - at, window_octets);
+    const bool arrived = co_await data_until{s, c, at + octets};
+    if (!arrived) co_return outcomes::good();
+    set_data_out(c, at, octets);
+    prepare(c, store::verb::write, offset + at, octets);
+    c.io.fua = must_be_durable(s, c);
+    const store::status status = co_await medium{s, c};
+    if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
+    drop_data_out(t, at + octets);
+  }
+  co_return outcomes::good();
+}
+
+/// [SBC-3 5.25] The blocks are read so that the tiers above the medium have them.
+job pre_fetch(shard& s, command& c) {
+  constexpr std::uint64_t most = 16 * mib;
+  const std::uint64_t size = s.block_size();
+  const std::uint64_t all = c.block.blocks * size;
+  if (c.block.immed) co_return outcomes::condition_met();
+  memory::slice buffer = s.take_buffer(std::min(std::max(all, size), window_octets));
+  if (buffer.empty()) co_return outcomes::task_set_full();
+  const std::uint64_t fetched = std::min(all, most);
+  for (std::uint64_t at = 0; at < fetched; at += window_octets) {
+    const std::uint64_t octets = std::min(fetched - at, window_octets);
+    set_buffer(c, buffer, octets);
+    prepare(c, store::verb::read, c.block.lba * size + at, octets);
+    const store::status status = co_await medium{s, c};
+    if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
+  }
+  co_return fetched == all ? outcomes::condition_met() : outcomes::good();
+}
+
+/// [SBC-3 5.22] A flush makes more durable than was asked for, never less.
+job synchronize_cache(shard& s, command& c) {
+  if (c.block.immed) {
+    s.flush_in_background();
+    co_return outcomes::good();
+  }
+  c.parts.clear();
+  prepare(c, store::verb::flush, 0, 0);
+  const store::status status = co_await medium{s, c};
+  co_return outcome_of(status, c.io, s.block_size());
+}
+
+}  // namespace sluice::unit

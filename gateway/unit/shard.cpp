@@ -1,0 +1,253 @@
+#include "gateway/unit/shard.hpp"
+
+#include <algorithm>
+
+namespace sluice::unit {
+
+using port::task_event;
+namespace outcomes = scsi::outcomes;
+
+void command::medium_request::done(store::status outcome) noexcept {
+  owner->medium_status = outcome;
+  owner->resume();
+}
+
+void command::reset() {
+  task = nullptr;
+  nexus = nullptr;
+  row = nullptr;
+  block = {};
+  refused.reset();
+  range = {};
+  touches_blocks = false;
+  serial = 0;
+  where = stage::waiting;
+  doom = unit::doom::none;
+  needs_fence = false;
+  fence = 0;
+  fence_granted = false;
+  resume_point = {};
+  data_goal = 0;
+}
+
+shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
+             snapshot_ptr first)
+    : options_(options), home_(home), loop_(loop), medium_(std::move(medium)), snapshot_(std::move(first)) {}
+
+shard::~shard() {
+  SLUICE_CHECK(nexuses_.empty());
+  SLUICE_CHECK(idle());
+}
+
+void shard::on_task(port::task& subject, task_event event) noexcept {
+  if (event == task_event::submit) return submit(subject);
+  SLUICE_CHECK(event == task_event::data_arrived || event == task_event::data_sent);
+  command& c = *static_cast<command*>(subject.holder);
+  if (subject.transfer_failed && !c.doomed()) c.doom = doom::silent;
+  const bool more = event == task_event::data_arrived && !c.doomed() && subject.data_out_end < c.data_goal;
+  if (more) return ask_data(c);
+  c.resume();
+}
+
+void shard::submit(port::task& t) noexcept {
+  nexus_record* n = find_nexus(t.nexus->id);
+  if (!n || n->leaving) {  // sent before the fabric knew that the nexus ends
+    t.silent = true;
+    return t.fabric->post(t, task_event::complete);
+  }
+  command* c = n->tasks < options_.max_tasks_per_nexus ? take_command() : nullptr;
+  if (!c) [[unlikely]] {
+    ++counters_.task_set_full;
+    t.outcome = outcomes::task_set_full();
+    return t.fabric->post(t, task_event::complete);
+  }
+  c->task = &t;
+  c->nexus = n;
+  c->serial = next_serial_++;
+  t.holder = c;
+  ++n->tasks;
+  ++task_count_;
+  decode(*c);
+  if (!gate_ && !c->needs_fence) [[likely]] {
+    active_.push_back(*c);
+    return start(*c);
+  }
+  waiting_.push_back(*c);
+  gate_ = true;
+  advance();
+}
+
+command* shard::take_command() {
+  if (task_count_ >= options_.max_tasks) return nullptr;
+  if (!free_commands_) {
+    command& fresh = commands_.emplace_back();
+    fresh.io.owner = &fresh;
+    return &fresh;
+  }
+  command* c = free_commands_;
+  free_commands_ = c->next;
+  c->next = nullptr;
+  return c;
+}
+
+nexus_record* shard::find_nexus(std::uint64_t id) noexcept {
+  if (last_nexus_ && last_nexus_->identity->id == id) return last_nexus_;
+  const auto it = nexuses_.find(id);
+  if (it == nexuses_.end()) return nullptr;
+  last_nexus_ = it->second.get();
+  return last_nexus_;
+}
+
+namespace {
+
+bool is_block_command(const scsi::opcode_row& row) {
+  switch (row.what) {
+    case scsi::command::read:
+    case scsi::command::write:
+    case scsi::command::verify:
+    case scsi::command::write_and_verify:
+    case scsi::command::or_write:
+    case scsi::command::compare_and_write:
+    case scsi::command::write_same:
+    case scsi::command::synchronize_cache:
+    case scsi::command::pre_fetch: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+/// Finds out what the task asks for and which blocks it touches. What is wrong is said when the task's turn comes.
+void shard::decode(command& c) noexcept {
+  const port::task& t = *c.task;
+  if (t.attribute == port::task_attribute::ordered) {
+    c.needs_fence = true;
+    c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = true};
+  } else {
+    c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = false};
+  }
+  const auto row = scsi::check_cdb(c.cdb());
+  if (!row) {
+    c.refused = row.error();
+    return;
+  }
+  c.row = *row;
+  if (t.attribute == port::task_attribute::aca) {  // there never is an auto contingent allegiance [SAM-5 8.6.2]
+    c.refused = outcomes::invalid_field_in_cdb(t.cdb_octets - 1);
+    return;
+  }
+  if (c.row->what == scsi::command::unmap) {  // its ranges are in the data-out
+    c.touches_blocks = true;
+    c.range.end = snapshot_->facts.capacity_blocks;
+    return;
+  }
+  if (!is_block_command(*c.row)) return;
+  const auto block = scsi::decode_block_command(*c.row, c.cdb());
+  if (!block) {
+    c.refused = block.error();
+    return;
+  }
+  c.block = *block;
+  if (auto beyond = limits_of_length(c)) {
+    c.refused = beyond;
+    return;
+  }
+  if (const auto fits = scsi::fit_to_capacity(c.block, snapshot_->facts.capacity_blocks); !fits) {
+    c.refused = fits.error();
+    return;
+  }
+  c.touches_blocks = c.block.blocks != 0 && c.row->overlap != scsi::overlap_rule::whole_unit;
+  if (!c.touches_blocks) return;
+  c.range.begin = c.block.lba;
+  c.range.end = c.block.lba + c.block.blocks;
+  if (c.row->overlap == scsi::overlap_rule::exclusive) {
+    c.range.exclusive = true;
+    c.needs_fence = true;
+  }
+}
+
+void shard::start(command& c) noexcept {
+  c.where = command::stage::active;
+  if (!c.nexus->plain) [[unlikely]] {
+    if (const auto why = obstacle(c)) return finish(c, *why);
+  }
+  if (c.refused) [[unlikely]]
+    return finish(c, *c.refused);
+  if (c.row->writes_medium) {
+    if (snapshot_->facts.read_only) return finish(c, outcomes::write_protected());
+    if (snapshot_->mode.software_write_protect) return finish(c, outcomes::software_write_protected());
+  }
+  // The unit may have shrunk while the task waited for its turn.
+  if (c.touches_blocks && c.range.end > snapshot_->facts.capacity_blocks) [[unlikely]]
+    return finish(c, outcomes::lba_out_of_range(snapshot_->facts.capacity_blocks));
+  execute(c);
+}
+
+void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
+  const std::uint64_t serial = c.serial;
+  if (c.task) settle(c, outcome);
+  (c.where == command::stage::waiting ? waiting_ : active_).erase(c);
+  if (c.fence) home_.send(fence_release{c.fence});
+  c.reset();
+  c.next = free_commands_;
+  free_commands_ = &c;
+  if (!drains_.empty()) [[unlikely]]
+    task_gone(serial);
+  if (!gate_) [[likely]]
+    return;
+  check_quiet();
+  advance();
+}
+
+/// Gives the task back to its fabric; the record may live on while the home still works for it.
+void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
+  port::task& t = *c.task;
+  switch (c.doom) {
+    case doom::none: t.outcome = outcome; break;
+    case doom::task_aborted: t.outcome = outcomes::task_aborted(); break;
+    case doom::silent: t.silent = true; break;
+  }
+  if (c.doomed() || outcome.status == scsi::status::check_condition) t.data_in.clear();
+  t.descriptor_sense = snapshot_->mode.descriptor_sense;
+  count(c, t.outcome);
+  --c.nexus->tasks;
+  --task_count_;
+  t.holder = nullptr;
+  c.task = nullptr;
+  c.nexus = nullptr;
+  t.fabric->post(t, task_event::complete);
+}
+
+namespace {
+
+observe::command_class class_of(const scsi::opcode_row* row) {
+  using observe::command_class;
+  if (!row) return command_class::other;
+  switch (row->what) {
+    case scsi::command::read: return command_class::read;
+    case scsi::command::write:
+    case scsi::command::write_and_verify:
+    case scsi::command::write_same: return command_class::write;
+    case scsi::command::synchronize_cache: return command_class::flush;
+    case scsi::command::unmap: return command_class::unmap;
+    case scsi::command::compare_and_write:
+    case scsi::command::or_write: return command_class::atomic;
+    default: return command_class::other;
+  }
+}
+
+}  // namespace
+
+void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
+  const port::task& t = *c.task;
+  observe::command_counters& counters = counters_.of(class_of(c.row));
+  const std::uint64_t now = loop_.now_ns();
+  counters.latency.record(now > t.arrived_ns ? now - t.arrived_ns : 0);
+  if (c.doomed()) ++counters_.aborted;
+  if (c.doomed() || (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met))
+    ++counters.failed;
+  else
+    counters.octets += std::min(t.transfer_length, t.residual_room());
+}
+
+}  // namespace sluice::unit

@@ -1,0 +1,165 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/observe/counters.hpp"
+#include "actors/reactor/loop.hpp"
+#include "fabrics/port/nexus_door.hpp"
+#include "gateway/unit/command.hpp"
+#include "gateway/unit/job.hpp"
+#include "gateway/unit/links.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::unit {
+
+struct shard_options {
+  unsigned index = 0;                       // among the unit's shards, as the home numbers them
+  std::uint32_t max_tasks = 4096;           // in this shard's task set; more is TASK SET FULL
+  std::uint32_t max_tasks_per_nexus = 256;  // likewise
+};
+
+/// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door to
+/// the medium. Everything runs on the loop's thread.
+class shard {
+ public:
+  /// `home` and `loop` outlive the shard. `first` is the home's snapshot at that time.
+  shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
+        snapshot_ptr first);
+  /// No nexus is attached any more, and idle() holds.
+  ~shard();
+  shard(const shard&) = delete;
+  shard& operator=(const shard&) = delete;
+
+  // -- what port::task_endpoint brings --------------------------------------------------------------------------
+  void on_task(port::task& subject, port::task_event event) noexcept;
+  void on_manage(port::task_management& request) noexcept;
+
+  // -- nexuses ---------------------------------------------------------------------------------------------------
+  /// A nexus may send tasks from now on; it is told `attention` first (0: nothing).
+  void attach(std::shared_ptr<const port::i_t_nexus> identity,
+              scsi::additional_sense attention = scsi::asc::reset_occurred);
+  /// Ends the tasks of a nexus silently, then forgets it and runs `done`; its SPC-2 reservation goes, its persistent one
+  /// stays. `done` may run before this returns.
+  void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
+
+  // -- the home ---------------------------------------------------------------------------------------------------
+  void on_message(to_shard message);
+
+  /// A unit attention for one nexus here, e.g. REPORTED LUNS DATA HAS CHANGED after its LUN map changed.
+  void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code);
+
+  const observe::unit_counters& counters() const { return counters_; }
+  const unit_snapshot& snapshot() const { return *snapshot_; }
+  std::uint32_t tasks() const { return task_count_; }
+  /// Nothing of this shard is at work on the medium or at the home.
+  bool idle() const { return active_.empty() && waiting_.empty() && !flushing_.busy; }
+
+  // -- for the jobs (jobs.hpp) --------------------------------------------------------------------------------------
+  void finish(command& c, const scsi::outcome& outcome) noexcept;
+  store::channel& medium() { return *medium_; }
+  memory::slice take_buffer(std::uint64_t octets) { return loop_.buffers().take(static_cast<std::uint32_t>(octets)); }
+  void ask_data(command& c) noexcept;
+  void ask_home(command& c, std::vector<std::uint8_t> parameters);
+  void flush_in_background();
+  /// REQUEST SENSE took a unit attention of the task's nexus.
+  void attentions_changed(command& c) noexcept { review(*c.nexus); }
+  std::uint32_t block_size() const { return snapshot_->facts.block_size; }
+
+ private:
+  struct raised_fence {
+    std::uint64_t id;
+    fence_range range;
+    bool quiet;  // told the home
+  };
+  /// Something that waits for aborted tasks to end.
+  struct drain {
+    std::vector<std::uint64_t> serials;
+    std::function<void()> done;
+  };
+  class background_flush final : public store::request {
+   public:
+    explicit background_flush(shard& owner) : owner_(owner) {}
+    void done(store::status outcome) noexcept override;
+    bool busy = false;
+    bool again = false;
+
+   private:
+    shard& owner_;
+  };
+
+  // shard.cpp: the life of a command
+  void submit(port::task& t) noexcept;
+  command* take_command();
+  nexus_record* find_nexus(std::uint64_t id) noexcept;
+  void decode(command& c) noexcept;
+  void start(command& c) noexcept;
+  void settle(command& c, const scsi::outcome& outcome) noexcept;
+  void count(const command& c, const scsi::outcome& outcome) noexcept;
+
+  // admission.cpp: whether it may run
+  std::optional<scsi::outcome> obstacle(command& c) noexcept;
+  std::optional<scsi::outcome> limits_of_length(const command& c) const;
+  void review(nexus_record& n) noexcept;
+
+  // dispatch.cpp: what it does
+  void execute(command& c) noexcept;
+  void read(command& c) noexcept;
+  void write(command& c) noexcept;
+
+  // task_set.cpp: in which order
+  void advance() noexcept;
+  void pass() noexcept;
+  bool kept_out(const command& c) const noexcept;
+  bool is_quiet(const raised_fence& f) const noexcept;
+  void check_quiet() noexcept;
+  void ask_fence(command& c) noexcept;
+
+  // management.cpp: aborts and resets
+  template <class Match>
+  void abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
+  void abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
+  void when_gone(std::vector<std::uint64_t> serials, std::function<void()> done);
+  void task_gone(std::uint64_t serial) noexcept;
+  void reply(port::task_management& request, port::task_response response) noexcept;
+  void reset_nexus(port::task_management& request) noexcept;
+  void apply(const abort_order& order, std::vector<std::uint64_t>& serials);
+  void apply(const attention_order& order);
+  bool concerns(const addressees& whom, const nexus_record& n) const;
+
+  void on(publication& message);
+  void on(control_answer& message);
+  void on(manage_answer& message);
+  void on(fence_raised& message);
+  void on(fence_granted& message);
+  void on(fence_lowered& message);
+
+  const shard_options options_;
+  home_link& home_;
+  reactor::loop& loop_;
+  std::unique_ptr<store::channel> medium_;
+  snapshot_ptr snapshot_;
+
+  std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;
+  nexus_record* last_nexus_ = nullptr;
+
+  std::deque<command> commands_;     // grows to max_tasks and a few that wait at the home
+  command* free_commands_ = nullptr;
+  std::uint32_t task_count_ = 0;
+  std::uint64_t next_serial_ = 1;
+
+  command_list active_;
+  command_list waiting_;
+  bool gate_ = false;                // something may have to wait: fences or earlier waiting tasks
+  bool advancing_ = false, again_ = false;
+  std::vector<raised_fence> fences_;
+
+  std::vector<drain> drains_;
+  std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id
+  background_flush flushing_{*this};
+  observe::unit_counters counters_;
+};
+
+}  // namespace sluice::unit

@@ -1,0 +1,106 @@
+#include "gateway/unit/shard.hpp"
+
+// The order of tasks [SAM-5 8]. A task that may not start yet is in waiting_, in the order of arrival; one that did is in
+// active_. What one task must keep others out of is a fence, raised in every shard by the home: a range of blocks
+// (COMPARE AND WRITE), or everything (ORDERED).
+namespace sluice::unit {
+
+/// Starts every waiting task whose time has come. Tasks that start may end at once and call this again.
+void shard::advance() noexcept {
+  if (advancing_) {
+    again_ = true;
+    return;
+  }
+  advancing_ = true;
+  do {
+    again_ = false;
+    pass();
+  } while (again_);
+  advancing_ = false;
+  gate_ = !waiting_.empty() || !fences_.empty();
+}
+
+void shard::pass() noexcept {
+  bool older_waits = false;  // a task further ahead still waits
+  bool barrier = false;      // an ORDERED task further ahead still waits
+  for (command* c = waiting_.head(); c != nullptr;) {
+    command* following = c->next;
+    const bool ordered = c->range.ordered;
+    const bool may_pass = !barrier || c->is_head_of_queue();
+    bool starts = false;
+    if (c->needs_fence) {
+      starts = c->fence_granted;
+      if (c->fence == 0 && may_pass && !(ordered && older_waits)) ask_fence(*c);
+    } else {
+      starts = may_pass && !kept_out(*c);
+    }
+    if (starts) {
+      waiting_.erase(*c);
+      active_.push_back(*c);
+      start(*c);
+    } else {
+      older_waits = true;
+      barrier = barrier || ordered;
+    }
+    c = following;
+  }
+}
+
+namespace {
+
+bool share_blocks(const fence_range& a, const fence_range& b) { return a.begin < b.end && b.begin < a.end; }
+
+}  // namespace
+
+bool shard::kept_out(const command& c) const noexcept {
+  for (const raised_fence& f : fences_) {
+    if (f.id == c.fence) continue;
+    if (f.range.ordered && !c.is_head_of_queue()) return true;
+    if (f.range.exclusive && c.touches_blocks && share_blocks(f.range, c.range)) return true;
+  }
+  return false;
+}
+
+bool shard::is_quiet(const raised_fence& f) const noexcept {
+  for (const command* c = active_.head(); c != nullptr; c = c->next) {
+    if (f.range.ordered) return false;
+    if (c->touches_blocks && share_blocks(f.range, c->range)) return false;
+  }
+  return true;
+}
+
+void shard::check_quiet() noexcept {
+  for (raised_fence& f : fences_) {
+    if (f.quiet || !is_quiet(f)) continue;
+    f.quiet = true;
+    home_.send(fence_quiet{options_.index, f.id});
+  }
+}
+
+void shard::ask_fence(command& c) noexcept {
+  // Unique among shards: the serial above, the shard's number below.
+  c.fence = c.serial << 12 | options_.index;
+  home_.send(fence_request{options_.index, c.fence, c.range});
+}
+
+void shard::on(fence_raised& message) {
+  fences_.push_back({message.id, message.range, false});
+  gate_ = true;
+  check_quiet();
+}
+
+void shard::on(fence_granted& message) {
+  for (command* c = waiting_.head(); c != nullptr; c = c->next) {
+    if (c->fence != message.id) continue;
+    c->fence_granted = true;
+    return advance();
+  }
+  // Aborted meanwhile: its release is already on the way.
+}
+
+void shard::on(fence_lowered& message) {
+  std::erase_if(fences_, [&](const raised_fence& f) { return f.id == message.id; });
+  advance();
+}
+
+}  // namespace sluice::unit
