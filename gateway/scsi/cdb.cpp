@@ -212,7 +212,9 @@ start_stop_cdb decode_start_stop(const_bytes cdb) {
           .start = from.flag(4, 0)};
 }
 
-bool decode_prevent(const_bytes cdb) { return padded(cdb).flag(4, 0); }
+bool decode_prevent(const_bytes cdb) {
+  return padded(cdb).flag(4, 0);
+}
 
 get_lba_status_cdb decode_get_lba_status(const_bytes cdb) {
   const padded from(cdb);

@@ -12,7 +12,7 @@ namespace sluice::scsi {
 or_outcome<std::vector<std::uint8_t>> inquiry_data(const inquiry_cdb& cdb, const unit_facts& unit,
                                                    const port_facts& port);
 
-/// The answer for a LUN that has no logical unit: peripheral qualifier 011b [SPC-4 6.6.2]. VPD pages are refused.
+/// The answer for a LUN that has no logical unit: peripheral qualifier 011b [SPC-4 6.6.2]. The only VPD page is 00h.
 or_outcome<std::vector<std::uint8_t>> inquiry_data_without_unit(const inquiry_cdb& cdb);
 
 /// The pieces, uncut.

@@ -41,13 +41,13 @@ struct sense {
   sense_key key = sense_key::no_sense;
   additional_sense code = 0;
   bool has_information = false;
-  std::uint64_t information = 0;      // LBA, or offset of a miscompare
-  bool has_field_pointer = false;     // ILLEGAL REQUEST: which field was wrong [SPC-4 4.5.2.4.2]
-  bool field_in_cdb = true;           // C/D: in the CDB, else in the parameter list
-  std::uint8_t field_bit = 8;         // 0-7; 8: not valid
+  std::uint64_t information = 0;   // LBA, or offset of a miscompare
+  bool has_field_pointer = false;  // ILLEGAL REQUEST: which field was wrong [SPC-4 4.5.2.4.2]
+  bool field_in_cdb = true;        // C/D: in the CDB, else in the parameter list
+  std::uint8_t field_bit = 8;      // 0-7; 8: not valid
   std::uint16_t field_octet = 0;
   bool has_progress = false;
-  std::uint16_t progress = 0;         // of 65536
+  std::uint16_t progress = 0;  // of 65536
 };
 
 /// How a command ended, as a value. Built by the named builders of outcome_builders.hpp.

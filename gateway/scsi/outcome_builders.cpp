@@ -14,7 +14,9 @@ constexpr std::size_t descriptor_header_octets = 8;
 constexpr std::uint8_t information_descriptor = 0x00;
 constexpr std::uint8_t specific_descriptor = 0x02;
 
-bool has_specific(const sense& s) { return s.has_field_pointer || s.has_progress; }
+bool has_specific(const sense& s) {
+  return s.has_field_pointer || s.has_progress;
+}
 
 /// The three octets of SENSE KEY SPECIFIC [SPC-4 4.5.2.4].
 void store_specific(bytes to, std::size_t at, const sense& s) {
@@ -148,11 +150,19 @@ outcome miscompare(std::uint64_t offset) {
   return with_information(check(sense_key::miscompare, asc::miscompare_during_verify), offset);
 }
 
-outcome unrecovered_read_error() { return check(sense_key::medium_error, asc::unrecovered_read_error); }
-outcome unrecovered_read_error(std::uint64_t lba) { return with_information(unrecovered_read_error(), lba); }
+outcome unrecovered_read_error() {
+  return check(sense_key::medium_error, asc::unrecovered_read_error);
+}
+outcome unrecovered_read_error(std::uint64_t lba) {
+  return with_information(unrecovered_read_error(), lba);
+}
 
-outcome write_error() { return check(sense_key::medium_error, asc::write_error); }
-outcome write_error(std::uint64_t lba) { return with_information(write_error(), lba); }
+outcome write_error() {
+  return check(sense_key::medium_error, asc::write_error);
+}
+outcome write_error(std::uint64_t lba) {
+  return with_information(write_error(), lba);
+}
 
 }  // namespace outcomes
 

@@ -101,7 +101,9 @@ inline outcome unit_attention(additional_sense code) {
 inline outcome hardware_error(additional_sense code = asc::internal_target_failure) {
   return check(sense_key::hardware_error, code);
 }
-inline outcome medium_removal_prevented() { return check(sense_key::illegal_request, asc::removal_prevented); }
+inline outcome medium_removal_prevented() {
+  return check(sense_key::illegal_request, asc::removal_prevented);
+}
 /// ABORTED COMMAND: trying again may help; asc::data_phase_error, asc::logical_unit_timeout, asc::overlapped_commands …
 inline outcome aborted(additional_sense code) {
   return check(sense_key::aborted_command, code);

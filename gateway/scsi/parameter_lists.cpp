@@ -12,7 +12,9 @@ constexpr std::size_t unmap_descriptor_octets = 16;
 constexpr std::size_t pr_list_octets = 24;
 constexpr std::size_t pr_ids_octet = 28;
 
-tl::unexpected<outcome> bad_length() { return tl::unexpected(outcomes::parameter_list_length_error()); }
+tl::unexpected<outcome> bad_length() {
+  return tl::unexpected(outcomes::parameter_list_length_error());
+}
 tl::unexpected<outcome> bad_field(std::size_t octet, std::uint8_t bit = 8) {
   return tl::unexpected(outcomes::invalid_field_in_parameter_list(static_cast<std::uint16_t>(octet), bit));
 }

@@ -8,10 +8,10 @@
 namespace sluice::scsi {
 namespace {
 
-constexpr std::size_t binary_octets = 24;       // every TransportID but iSCSI's
+constexpr std::size_t binary_octets = 24;  // every TransportID but iSCSI's
 constexpr std::size_t iscsi_header_octets = 4;
-constexpr std::size_t iscsi_least_name = 20;    // ADDITIONAL LENGTH is at least this
-constexpr std::size_t iscsi_most_name = 256;    // 223 octets of name, ",i,0x", 12 digits, NUL, padding
+constexpr std::size_t iscsi_least_name = 20;  // ADDITIONAL LENGTH is at least this
+constexpr std::size_t iscsi_most_name = 256;  // 223 octets of name, ",i,0x", 12 digits, NUL, padding
 constexpr std::string_view isid_separator = ",i,0x";
 constexpr std::size_t isid_digits = 12;
 
@@ -31,7 +31,9 @@ place place_of(protocol p) {
   }
 }
 
-char hex_digit(unsigned nibble) { return "0123456789abcdef"[nibble & 15]; }
+char hex_digit(unsigned nibble) {
+  return "0123456789abcdef"[nibble & 15];
+}
 
 std::optional<std::uint8_t> hex_value(char c) {
   if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
