@@ -56,43 +56,4 @@ void shard::review(nexus_record& n) noexcept {
             active && !now.stopped;
 }
 
-namespace {
-
-/// Where the number of blocks starts in a CDB of this row.
-std::uint16_t length_octet(const scsi::opcode_row& row) {
-  if (row.what == scsi::command::compare_and_write) return 13;
-  switch (row.cdb_octets) {
-    case 6: return 4;
-    case 10: return 7;
-    case 12: return 6;
-    default: return 10;
-  }
-}
-
-}  // namespace
-
-/// The limits of VPD page B0h.
-std::optional<scsi::outcome> shard::limits_of_length(const command& c) const {
-  const scsi::unit_facts& facts = snapshot_->facts;
-  const std::uint64_t blocks = c.block.blocks;
-  const auto too_long = [&] { return outcomes::invalid_field_in_cdb(length_octet(*c.row)); };
-  switch (c.block.what) {
-    case scsi::command::compare_and_write:
-      if (blocks > facts.max_compare_and_write_blocks) return too_long();
-      return std::nullopt;
-    case scsi::command::write_same:
-      if (blocks == 0 && facts.write_same_needs_length) return too_long();
-      if (facts.max_write_same_blocks != 0 && blocks > facts.max_write_same_blocks) return too_long();
-      return std::nullopt;
-    case scsi::command::read:
-    case scsi::command::write:
-    case scsi::command::write_and_verify:
-    case scsi::command::or_write:
-    case scsi::command::verify:
-      if (facts.max_blocks != 0 && blocks > facts.max_blocks) return too_long();
-      return std::nullopt;
-    default: return std::nullopt;
-  }
-}
-
 }  // namespace sluice::unit

@@ -65,8 +65,8 @@ scsi::outcome outcome_of(const reservations::effects& effects) {
 }  // namespace
 
 void home::run(const control_request& request) {
-  const auto row = scsi::check_cdb(cdb_of(request));
-  SLUICE_CHECK(row.has_value());  // the shard has looked at it
+  const auto row = scsi::check_cdb(cdb_of(request), snapshot_->facts);
+  if (!row) return answer(request, row.error());
   switch ((*row)->what) {
     case scsi::command::persistent_reserve_out: return persistent_reserve_out(request);
     case scsi::command::reserve: return reserve_or_release(request, true);
@@ -132,7 +132,7 @@ void home::reserve_or_release(const control_request& request, bool reserves) {
 }
 
 void home::mode_select(const control_request& request) {
-  const auto row = scsi::check_cdb(cdb_of(request));
+  const auto row = scsi::check_cdb(cdb_of(request), snapshot_->facts);
   const scsi::mode_select_cdb cdb = scsi::decode_mode_select(**row, cdb_of(request));
   const auto selected = scsi::apply_mode_select(cdb, request.parameters, snapshot_->facts, snapshot_->mode);
   if (!selected) return answer(request, selected.error());

@@ -65,7 +65,6 @@ job write_same(shard& s, command& c) {
 /// [SBC-3 5.28]
 job unmap(shard& s, command& c) {
   port::task& t = *c.task;
-  if (!s.snapshot().facts.thin) co_return outcomes::invalid_opcode();
   const scsi::unmap_cdb cdb = scsi::decode_unmap(c.cdb());
   t.transfer_length = cdb.list_length;
   const std::uint64_t offered = std::min<std::uint64_t>(cdb.list_length, t.expected_data_out);

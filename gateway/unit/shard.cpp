@@ -126,7 +126,7 @@ void shard::decode(command& c) noexcept {
   } else {
     c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = false};
   }
-  const auto row = scsi::check_cdb(c.cdb());
+  const auto row = scsi::check_cdb(c.cdb(), snapshot_->facts);
   if (!row) {
     c.refused = row.error();
     return;
@@ -148,11 +148,7 @@ void shard::decode(command& c) noexcept {
     return;
   }
   c.block = *block;
-  if (auto beyond = limits_of_length(c)) {
-    c.refused = beyond;
-    return;
-  }
-  if (const auto fits = scsi::fit_to_capacity(c.block, snapshot_->facts.capacity_blocks); !fits) {
+  if (const auto fits = scsi::fit_to_unit(c.block, snapshot_->facts); !fits) {
     c.refused = fits.error();
     return;
   }
@@ -160,7 +156,8 @@ void shard::decode(command& c) noexcept {
   if (!c.touches_blocks) return;
   c.range.begin = c.block.lba;
   c.range.end = c.block.lba + c.block.blocks;
-  if (c.row->overlap == scsi::overlap_rule::exclusive) {
+  // What WRITE AND VERIFY reads back must not be what somebody else wrote meanwhile.
+  if (c.row->overlap == scsi::overlap_rule::exclusive || c.row->what == scsi::command::write_and_verify) {
     c.range.exclusive = true;
     c.needs_fence = true;
   }

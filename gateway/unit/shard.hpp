@@ -101,7 +101,6 @@ class shard {
 
   // admission.cpp: whether it may run
   std::optional<scsi::outcome> obstacle(command& c) noexcept;
-  std::optional<scsi::outcome> limits_of_length(const command& c) const;
   void review(nexus_record& n) noexcept;
 
   // dispatch.cpp: what it does
