@@ -1,0 +1,30 @@
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "tiers/fault/fault_control.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::fault {
+
+/// A store over a store that goes wrong: by chance for an operator's drill, on command for a test.
+class fault_store final : public store::store {
+ public:
+  fault_store(std::shared_ptr<store> below, const chances& odds) : below_(std::move(below)), odds_(odds) {}
+
+  /// Any thread; keeps valid when the store is gone.
+  std::shared_ptr<fault_control> control() const { return control_; }
+
+  const char* type() const noexcept override { return "fault"; }
+  sluice::store::properties describe() const override { return below_->describe(); }
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
+  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+
+ private:
+  std::shared_ptr<store> below_;
+  chances odds_;
+  std::shared_ptr<fault_control> control_ = std::make_shared<fault_control>();
+};
+
+}  // namespace sluice::fault
