@@ -17,7 +17,6 @@ struct unit_snapshot {
   scsi::unit_facts facts;
   bool maps = false;           // the store tells holes from data
   scsi::mode_state mode;
-  scsi::mode_state mode_defaults;
   scsi::mode_state mode_saved;
   reservations::state reservations;
   std::uint64_t reserve_holder = 0;  // nexus id with a RESERVE(6)/(10) reservation; 0: nobody
