@@ -1,0 +1,97 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "fabrics/iscsi/answers.hpp"
+#include "fabrics/iscsi/chap.hpp"
+#include "fabrics/iscsi/negotiation.hpp"
+#include "fabrics/iscsi/requests.hpp"
+#include "fabrics/port/nexus_door.hpp"
+
+/// The login phase of a target [RFC7143 6.3, 11.12, 11.13] as a pure state machine: one Login Request in, one Login
+/// Response out.
+namespace sluice::iscsi {
+
+struct login_options {
+  offer ours;
+  std::string port_name;  // the port that took the connection: whose credentials guard discovery
+  std::uint16_t portal_group_tag = 1;
+  unsigned max_rounds = 64;  // login requests before we lose patience
+};
+
+/// What the login needs to know of the world; all answered at once.
+struct login_world {
+  std::function<std::optional<port::access>(const std::string& port_name, const std::string& initiator)> check;
+  std::function<void(bytes)> random;  // fills with unpredictable octets
+  std::function<bool(std::uint16_t tsih)> session_exists;
+};
+
+enum class login_verdict : std::uint8_t {
+  more,    // send the response and wait for the next request
+  done,    // the response ends the login; open the nexus, put the TSIH in, then send it (or fail() instead)
+  failed,  // send the response, then close the connection
+};
+
+struct login_step {
+  login_verdict verdict = login_verdict::more;
+  login_response response;  // sn.stat_sn is set; exp_cmd_sn and max_cmd_sn from the request
+  std::string data;
+};
+
+class login_machine {
+ public:
+  login_machine(const login_options& options, const login_world& world)
+      : options_(options), world_(world), negotiator_(options.ours) {}
+
+  /// Takes one Login Request and its data segment (at most 8192 octets; the caller checked).
+  login_step take(const login_request& request, const_bytes data);
+  /// The response that refuses the request taken last: for failures that the machine cannot know, such as open().
+  login_step fail(login_status status);
+
+  const session_parameters& parameters() const { return negotiator_.parameters; }
+  std::uint64_t isid() const { return first_.isid; }
+  std::uint16_t cid() const { return first_.cid; }
+  std::uint32_t next_stat_sn() const { return stat_sn_; }
+  std::uint32_t cmd_sn() const { return request_.cmd_sn; }
+  bool started() const { return rounds_ > 0; }
+
+ private:
+  enum class stage : std::uint8_t { security = 0, operational = 1, full_feature = 3 };
+  enum class method : std::uint8_t { undecided, none, chap };
+
+  login_status check_request(const login_request& request) const;
+  login_status check_first(const login_request& request) const;
+  login_status take_text(const_bytes text, std::string& answer);
+  login_status take_security_key(text_pair key, std::string& answer);
+  login_status take_chap(std::string& answer);
+  login_status choose_method(std::string_view methods, std::string& answer);
+  login_status after_leading(std::string& answer);
+  login_status resolve_access();
+  bool authentication_settled() const;
+  login_step answer(std::string text);
+  login_step piece();
+  login_response base_response() const;
+
+  login_options options_;
+  login_world world_;
+  negotiator negotiator_;
+  chap_authenticator chap_;
+  port::chap_credentials credentials_;
+  login_request first_, request_;
+  text_accumulator incoming_;
+  text_pieces outgoing_;
+  unsigned rounds_ = 0;
+  std::uint32_t stat_sn_ = 0;
+  stage stage_ = stage::security;
+  method method_ = method::undecided;
+  bool leading_done_ = false;  // the first complete text has been taken
+  bool authenticated_ = false;
+  std::uint64_t security_keys_seen_ = 0;
+  struct {
+    std::optional<std::string> algorithms, name, response, identifier, challenge;
+  } chap_keys_;
+};
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,217 @@
+#include "fabrics/iscsi/negotiation.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace sluice::iscsi {
+namespace {
+
+using P = session_parameters;
+using field = std::uint32_t P::*;
+using flag = bool P::*;
+
+enum class rule : std::uint8_t {
+  list,         // first of the initiator's items that we take
+  flag_and,     // Yes only when both say Yes
+  flag_or,      // No only when both say No
+  minimum,      // the smaller of both
+  maximum,      // the larger of both
+  declared,     // a number that the initiator says of itself
+  name,         // a name that the initiator says of itself or of the target
+  target_only,  // only a target may say it
+  session_type,
+  always_no,  // obsolete markers [RFC7143 13.25]
+  always_reject,
+};
+enum class use : std::uint8_t { leading, login, everywhere };
+
+struct row {
+  std::string_view key;
+  rule how;
+  use when;
+  std::uint32_t lowest = 0, highest = 0;
+  field number = nullptr;
+  flag yes_no = nullptr;
+  std::string P::*text = nullptr;
+};
+
+constexpr std::uint32_t most_octets = (1u << 24) - 1;
+constexpr row table[] = {
+    {"HeaderDigest", rule::list, use::login, 0, 0, nullptr, &P::header_digest},
+    {"DataDigest", rule::list, use::login, 0, 0, nullptr, &P::data_digest},
+    {"MaxConnections", rule::minimum, use::login, 1, 65535, &P::max_connections},
+    {"TargetName", rule::name, use::leading, 0, 0, nullptr, nullptr, &P::target_name},
+    {"InitiatorName", rule::name, use::leading, 0, 0, nullptr, nullptr, &P::initiator_name},
+    {"TargetAlias", rule::target_only, use::everywhere},
+    {"InitiatorAlias", rule::name, use::everywhere, 0, 0, nullptr, nullptr, &P::initiator_alias},
+    {"TargetAddress", rule::target_only, use::everywhere},
+    {"TargetPortalGroupTag", rule::target_only, use::everywhere},
+    {"InitialR2T", rule::flag_or, use::login, 0, 0, nullptr, &P::initial_r2t},
+    {"ImmediateData", rule::flag_and, use::login, 0, 0, nullptr, &P::immediate_data},
+    {"MaxRecvDataSegmentLength", rule::declared, use::everywhere, 512, most_octets, &P::max_recv_initiator},
+    {"MaxBurstLength", rule::minimum, use::login, 512, most_octets, &P::max_burst_length},
+    {"FirstBurstLength", rule::minimum, use::login, 512, most_octets, &P::first_burst_length},
+    {"DefaultTime2Wait", rule::maximum, use::login, 0, 3600, &P::default_time2wait},
+    {"DefaultTime2Retain", rule::minimum, use::login, 0, 3600, &P::default_time2retain},
+    {"MaxOutstandingR2T", rule::minimum, use::login, 1, 65535, &P::max_outstanding_r2t},
+    {"DataPDUInOrder", rule::flag_or, use::login, 0, 0, nullptr, &P::data_pdu_in_order},
+    {"DataSequenceInOrder", rule::flag_or, use::login, 0, 0, nullptr, &P::data_sequence_in_order},
+    {"ErrorRecoveryLevel", rule::minimum, use::login, 0, 2, &P::error_recovery_level},
+    {"SessionType", rule::session_type, use::leading},
+    {"iSCSIProtocolLevel", rule::minimum, use::login, 0, 31, &P::protocol_level},
+    {"TaskReporting", rule::list, use::login},
+    {"IFMarker", rule::always_no, use::login},
+    {"OFMarker", rule::always_no, use::login},
+    {"IFMarkInt", rule::always_reject, use::login},
+    {"OFMarkInt", rule::always_reject, use::login},
+};
+static_assert(std::size(table) <= 64, "negotiator::seen_ holds a bit per row");
+
+std::uint32_t our_number(const row& r, const offer& ours) {
+  if (r.number == &P::max_burst_length) return ours.max_burst_length;
+  if (r.number == &P::first_burst_length) return ours.first_burst_length;
+  if (r.number == &P::max_outstanding_r2t) return ours.max_outstanding_r2t;
+  if (r.number == &P::max_connections) return 1;
+  if (r.number == &P::protocol_level) return 2;      // RFC 7144
+  return r.number == &P::default_time2wait ? 2 : 0;  // at ErrorRecoveryLevel 0 nothing is retained
+}
+
+bool our_flag(const row& r, const offer& ours) {
+  if (r.yes_no == &P::initial_r2t) return ours.initial_r2t;
+  if (r.yes_no == &P::immediate_data) return ours.immediate_data;
+  return true;  // in-order data, always
+}
+
+bool allowed(use when, phase now) {
+  switch (when) {
+    case use::leading:
+      return now == phase::leading_login;
+    case use::login:
+      return now == phase::login_operational;
+    case use::everywhere:
+      return true;
+  }
+  return false;
+}
+
+/// Digests are switched by the answer; TaskReporting has nothing to switch: with one connection RFC3720's rule and the
+/// response fence are the same.
+void take_list(const row& r, const offer& ours, std::string_view value, P& into, std::string& answer) {
+  const bool digest = r.yes_no != nullptr;
+  const bool crc = r.yes_no == &P::header_digest ? ours.header_digest : ours.data_digest;
+  std::string_view chosen;
+  for_each_item(value, [&](std::string_view item) {
+    const bool take =
+        digest ? (item == "None" || (item == "CRC32C" && crc)) : (item == "RFC3720" || item == "ResponseFence");
+    if (chosen.empty() && take) chosen = item;
+  });
+  if (digest) into.*r.yes_no = chosen == "CRC32C";
+  append_text(answer, r.key, chosen.empty() ? "Reject" : chosen);
+}
+
+void take_flag(const row& r, const offer& ours, std::string_view value, P& into, std::string& answer) {
+  if (value != "Yes" && value != "No") return append_text(answer, r.key, "Reject");
+  const bool theirs = value == "Yes", mine = our_flag(r, ours);
+  into.*r.yes_no = r.how == rule::flag_and ? (theirs && mine) : (theirs || mine);
+  append_text(answer, r.key, into.*r.yes_no ? "Yes" : "No");
+}
+
+void take_number(const row& r, const offer& ours, std::string_view value, P& into, std::string& answer) {
+  const std::optional<std::uint64_t> theirs = parse_number(value);
+  if (!theirs || *theirs < r.lowest || *theirs > r.highest) return append_text(answer, r.key, "Reject");
+  const auto number = static_cast<std::uint32_t>(*theirs);
+  if (r.how == rule::declared) {
+    into.*r.number = number;
+    return;
+  }
+  const std::uint32_t mine = our_number(r, ours);
+  into.*r.number = r.how == rule::minimum ? std::min(number, mine) : std::max(number, mine);
+  append_text(answer, r.key, std::to_string(into.*r.number));
+}
+
+key_verdict take_name(const row& r, std::string_view value, P& into) {
+  const bool is_name = r.text != &P::initiator_alias;
+  if (is_name && !valid_iscsi_name(value)) return key_verdict::bad_value;
+  if (value.size() > 255) return key_verdict::bad_value;
+  into.*r.text = value;
+  return key_verdict::ok;
+}
+
+key_verdict take_session_type(std::string_view value, P& into) {
+  if (value != "Discovery" && value != "Normal") return key_verdict::bad_session_type;
+  into.discovery = value == "Discovery";
+  return key_verdict::ok;
+}
+
+}  // namespace
+
+bool valid_iscsi_name(std::string_view name) {
+  if (name.size() > 223 || name.size() < 5) return false;
+  if (!name.starts_with("iqn.") && !name.starts_with("eui.") && !name.starts_with("naa.")) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet >= 0x80) return true;  // UTF-8 of the initiator's own; stringprep is its business
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == ':' || c == '_';
+  });
+}
+
+key_verdict negotiator::take(phase when, text_pair pair, std::string& answer) {
+  const auto* found = std::find_if(std::begin(table), std::end(table), [&](const row& r) { return r.key == pair.key; });
+  if (found == std::end(table)) {
+    append_text(answer, pair.key, "NotUnderstood");
+    return key_verdict::ok;
+  }
+  const auto index = static_cast<std::size_t>(found - std::begin(table));
+  if (seen_.test(index)) return key_verdict::duplicate;
+  seen_.set(index);
+  if (!allowed(found->when, when)) return key_verdict::wrong_phase;
+  switch (found->how) {
+    case rule::list:
+      take_list(*found, ours_, pair.value, parameters, answer);
+      break;
+    case rule::flag_and:
+    case rule::flag_or:
+      take_flag(*found, ours_, pair.value, parameters, answer);
+      break;
+    case rule::minimum:
+    case rule::maximum:
+    case rule::declared:
+      take_number(*found, ours_, pair.value, parameters, answer);
+      break;
+    case rule::name:
+      return take_name(*found, pair.value, parameters);
+    case rule::session_type:
+      return take_session_type(pair.value, parameters);
+    case rule::always_no:
+      append_text(answer, pair.key, "No");
+      break;
+    case rule::target_only:
+    case rule::always_reject:
+      append_text(answer, pair.key, "Reject");
+      break;
+  }
+  // FirstBurstLength may not pass MaxBurstLength [RFC7143 13.14], in whatever order they came.
+  parameters.first_burst_length = std::min(parameters.first_burst_length, parameters.max_burst_length);
+  return key_verdict::ok;
+}
+
+void negotiator::declare(std::string& answer) {
+  if (declared_) return;
+  declared_ = true;
+  parameters.max_recv_target = ours_.max_recv_data_segment_length;
+  append_text(answer, "MaxRecvDataSegmentLength", std::to_string(ours_.max_recv_data_segment_length));
+}
+
+std::string session_parameters::describe() const {
+  std::string out = "HeaderDigest=";
+  out += header_digest ? "CRC32C" : "None";
+  out += data_digest ? " DataDigest=CRC32C" : " DataDigest=None";
+  out += initial_r2t ? " InitialR2T=Yes" : " InitialR2T=No";
+  out += immediate_data ? " ImmediateData=Yes" : " ImmediateData=No";
+  out += " MaxBurstLength=" + std::to_string(max_burst_length);
+  out += " FirstBurstLength=" + std::to_string(first_burst_length);
+  return out + " MaxOutstandingR2T=" + std::to_string(max_outstanding_r2t);
+}
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,79 @@
+#pragma once
+#include <bitset>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "fabrics/iscsi/pdu.hpp"
+#include "fabrics/iscsi/text.hpp"
+
+/// Operational text keys of login and the full feature phase [RFC7143 13], answered from one table.
+namespace sluice::iscsi {
+
+/// What this end is ready to do; the target's side of every negotiation.
+struct offer {
+  bool header_digest = true, data_digest = true;  // CRC32C is accepted when the initiator prefers it
+  bool initial_r2t = false, immediate_data = true;
+  std::uint32_t max_recv_data_segment_length = 262144;
+  std::uint32_t max_burst_length = 1 << 20;
+  std::uint32_t first_burst_length = 262144;
+  std::uint32_t max_outstanding_r2t = 8;
+};
+
+/// What a session runs with; starts as RFC 7143's defaults.
+struct session_parameters {
+  bool header_digest = false, data_digest = false;
+  bool initial_r2t = true, immediate_data = true;
+  bool data_pdu_in_order = true, data_sequence_in_order = true;
+  std::uint32_t max_connections = 1;
+  std::uint32_t max_recv_initiator =
+      default_max_recv_data_segment_length;                              // most that one PDU to the initiator carries
+  std::uint32_t max_recv_target = default_max_recv_data_segment_length;  // most that one PDU to us may carry
+  std::uint32_t max_burst_length = 262144;
+  std::uint32_t first_burst_length = 65536;
+  std::uint32_t default_time2wait = 2, default_time2retain = 20;
+  std::uint32_t max_outstanding_r2t = 1;
+  std::uint32_t error_recovery_level = 0;
+  std::uint32_t protocol_level = 1;
+  bool discovery = false;
+  std::string initiator_name, initiator_alias, target_name;
+  /// "HeaderDigest=CRC32C …" in one line, for status.
+  std::string describe() const;
+};
+
+/// When a key arrives.
+enum class phase : std::uint8_t { leading_login, login_security, login_operational, full_feature };
+
+enum class key_verdict : std::uint8_t {
+  ok,           // answered, or declared and nothing to answer
+  duplicate,    // negotiated already in this login: an initiator error [RFC7143 6.2]
+  wrong_phase,  // not allowed here: an initiator error
+  bad_value,    // a declaration that cannot be (an empty or malformed name): an initiator error
+  bad_session_type,
+};
+
+/// Answers keys one by one, into `parameters`. AuthMethod, the CHAP keys and SendTargets belong to others and must not
+/// be given here.
+class negotiator {
+ public:
+  explicit negotiator(const offer& ours) : ours_(ours) {}
+
+  /// Takes one key of the initiator; appends our answer, if it needs one, to `answer`.
+  key_verdict take(phase when, text_pair key, std::string& answer);
+  /// Declares MaxRecvDataSegmentLength, once, in the operational stage.
+  void declare(std::string& answer);
+  /// Forgets which keys have been seen: at the start of each full feature negotiation.
+  void begin_sequence() { seen_.reset(); }
+
+  session_parameters parameters;
+
+ private:
+  offer ours_;
+  bool declared_ = false;
+  std::bitset<64> seen_;
+};
+
+/// An iSCSI name: iqn., eui. or naa., at most 223 octets of the permitted alphabet [RFC7143 4.2.7.2].
+bool valid_iscsi_name(std::string_view name);
+
+}  // namespace sluice::iscsi

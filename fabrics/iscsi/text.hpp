@@ -1,0 +1,80 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/base/bytes.hpp"
+#include "actors/base/result.hpp"
+
+/// key=value text of Login and Text PDUs [RFC7143 6.1].
+namespace sluice::iscsi {
+
+inline constexpr std::size_t max_key_octets = 63;
+inline constexpr std::size_t max_value_octets = 8192;
+/// The most text that one negotiation step may carry over all its continuation PDUs.
+inline constexpr std::size_t max_text_octets = 64 * 1024;
+inline constexpr std::size_t max_text_keys = 256;
+
+struct text_pair {
+  std::string_view key, value;
+};
+
+/// Splits a text data segment; the pairs view `data`. Fails (invalid_argument) when a pair lacks '=' or its NUL, a key
+/// is not 1 … 63 octets of the standard-label alphabet, or there is too much of it.
+result<std::vector<text_pair>> parse_text(const_bytes data);
+
+/// Appends "key=value" and its NUL.
+void append_text(std::string& to, std::string_view key, std::string_view value);
+
+/// Gathers the text of a sequence of PDUs with the C bit.
+class text_accumulator {
+ public:
+  /// False when the total passes max_text_octets; the negotiation must then end.
+  bool add(const_bytes part);
+  const_bytes data() const { return as_octets(text_); }
+  bool empty() const { return text_.empty(); }
+  void clear() { text_.clear(); }
+
+ private:
+  std::string text_;
+};
+
+/// A long text on its way out, in pieces that fit the receiver.
+class text_pieces {
+ public:
+  void load(std::string text) {
+    text_ = std::move(text);
+    sent_ = 0;
+  }
+  bool empty() const { return sent_ == text_.size(); }
+  std::string_view next(std::size_t most) {
+    const std::string_view piece = std::string_view(text_).substr(sent_, most);
+    sent_ += piece.size();
+    return piece;
+  }
+
+ private:
+  std::string text_;
+  std::size_t sent_ = 0;
+};
+
+/// Decimal or 0x hexadecimal, at most 64 bits.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+/// "0x…" hexadecimal or "0b…" base64 [RFC7143 6.1], at most `max_octets` when decoded.
+std::optional<std::vector<std::uint8_t>> parse_binary(std::string_view text, std::size_t max_octets);
+std::string to_hex(const_bytes data);
+
+/// Calls `each` with every item of a comma-separated list, empty ones too.
+template <class F>
+void for_each_item(std::string_view list, F each) {
+  for (;;) {
+    const std::size_t comma = list.find(',');
+    each(list.substr(0, comma));
+    if (comma == std::string_view::npos) return;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace sluice::iscsi
