@@ -23,63 +23,11 @@ static std::uint64_t monotonic_ns() {
   return static_cast<std::uint64_t>(now.tv_sec) * ns_per_s + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-runnable* run_list::pop() {
-  runnable* work = first_;
-  first_ = work->next_;
-  if (!first_) last_ = &first_;
-  work->next_ = nullptr;
-  work->queued_ = false;
-  return work;
-}
-
-unsigned run_list::run(unsigned limit) noexcept {
-  if (empty()) return 0;
-  run_list now;
-  now.first_ = std::exchange(first_, nullptr);
-  now.last_ = std::exchange(last_, &first_);
-  unsigned count = 0;
-  while (!now.empty() && count < limit) {
-    now.pop()->run();
-    ++count;
-  }
-  if (!now.empty()) {  // over the limit: the rest goes back to the front
-    *now.last_ = first_;
-    if (empty()) last_ = now.last_;
-    first_ = now.first_;
-  }
-  return count;
-}
-
-void run_list::clear() noexcept {
-  while (!empty()) pop();
-}
-
-void completion_list::push(operation& op, std::int64_t result) {
-  op.scratch.next = nullptr;
-  op.scratch.words[3] = static_cast<std::uint64_t>(result);
-  *last_ = &op;
-  last_ = &op.scratch.next;
-}
-
-unsigned completion_list::run() noexcept {
-  operation* op = std::exchange(first_, nullptr);
-  last_ = &first_;
-  unsigned count = 0;
-  while (op) {
-    operation* next = op->scratch.next;
-    finish(*op, static_cast<std::int64_t>(op->scratch.words[3]));
-    op = next;
-    ++count;
-  }
-  return count;
-}
-
 loop_base::loop_base(const loop_options& options)
     : options_(options), epoch_ns_(monotonic_ns()), wake_(::eventfd(0, EFD_CLOEXEC)), buffers_(options.buffer_bytes) {}
 
 loop_base::~loop_base() {
-  deferred_.clear();
-  turn_end_.clear();
+  // What is still queued is not touched: its owners may be gone already.
   if (wake_ >= 0) ::close(wake_);
 }
 

@@ -1,15 +1,29 @@
-#include <sys/socket.h>
-
+#include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include "actors/reactor/loop_driver.hpp"
+#include "actors/reactor/simulated.hpp"
 
 namespace sluice::reactor {
 namespace {
 
 std::unique_ptr<loop_driver> make_uring_driver() { return std::make_unique<real_driver>(backend::uring); }
 std::unique_ptr<loop_driver> make_epoll_driver() { return std::make_unique<real_driver>(backend::epoll); }
+
+/// A loop of a simulated world that is quiet enough for the contract: no faults.
+class simulated_driver final : public loop_driver {
+ public:
+  simulated_driver() : world_(1, {.short_send = 0}), loop_(world_.make_loop(0)) {}
+  loop& get() override { return *loop_; }
+  bool until(const std::function<bool()>& done) override { return world_.run_until(done, world_.now_ns() + 60 * ns_per_s); }
+  std::string file_path(const std::string& name) override { return "/" + name; }
+
+ private:
+  sim_world world_;
+  std::unique_ptr<loop> loop_;
+};
+std::unique_ptr<loop_driver> make_simulated_driver() { return std::make_unique<simulated_driver>(); }
 
 struct kind_of_loop {
   const char* name;
@@ -522,7 +536,8 @@ TEST_P(loop_contract, opening_fails_as_the_system_says) {
 }
 
 INSTANTIATE_TEST_SUITE_P(loops, loop_contract,
-                         ::testing::Values(kind_of_loop{"uring", make_uring_driver}, kind_of_loop{"epoll", make_epoll_driver}),
+                         ::testing::Values(kind_of_loop{"uring", make_uring_driver}, kind_of_loop{"epoll", make_epoll_driver},
+                                           kind_of_loop{"simulated", make_simulated_driver}),
                          [](const auto& of) { return of.param.name; });
 
 }  // namespace sluice::reactor

@@ -1,5 +1,6 @@
 #pragma once
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <functional>
 #include <memory>

@@ -18,17 +18,6 @@ void timer_wheel::list::unlink(timer& t) {
   t.next_ = t.previous_ = nullptr;
 }
 
-timer_wheel::timer_wheel() = default;
-
-timer_wheel::~timer_wheel() {
-  // Timers may outlive the wheel: leave none of them pointing into it.
-  const auto release = [](list& of) {
-    while (!of.empty()) list::unlink(*of.next_);
-  };
-  release(due_);
-  for (level& each : levels_) std::for_each(each.slots.begin(), each.slots.end(), release);
-}
-
 timer_wheel::place timer_wheel::place_of(std::uint64_t deadline_tick) const {
   const unsigned highest_difference = 63 - static_cast<unsigned>(std::countl_zero(deadline_tick ^ now_));
   const unsigned on = highest_difference / slot_bits;
@@ -102,6 +91,18 @@ unsigned timer_wheel::advance(std::uint64_t tick) noexcept {
   }
   now_ = std::max(now_, tick);
   return expired;
+}
+
+void timer_wheel::clear() noexcept {
+  const auto release = [](list& of) {
+    while (!of.empty()) list::unlink(*of.next_);
+  };
+  release(due_);
+  for (level& each : levels_) {
+    std::for_each(each.slots.begin(), each.slots.end(), release);
+    each.occupied = 0;
+  }
+  armed_ = 0;
 }
 
 }  // namespace sluice::reactor

@@ -13,8 +13,7 @@ namespace sluice::reactor {
 /// horizon (139 years of milliseconds), later deadlines are clamped to it. Timers are not owned.
 class timer_wheel {
  public:
-  timer_wheel();
-  ~timer_wheel();
+  timer_wheel() = default;
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
@@ -30,6 +29,9 @@ class timer_wheel {
   /// Calls on_timer() of every timer due at or before `tick`, in the order of their deadlines; handlers may arm and
   /// disarm any timer. Returns how many expired.
   unsigned advance(std::uint64_t tick) noexcept;
+
+  /// Disarms every timer.
+  void clear() noexcept;
 
  private:
   static constexpr unsigned level_count = 7;

@@ -1,0 +1,274 @@
+#include "actors/reactor/sim_disk.hpp"
+
+#include <algorithm>
+
+#include "actors/reactor/sim_loop.hpp"
+
+namespace sluice::reactor {
+
+std::uint64_t sim_disk::gather::size() const {
+  std::uint64_t total = 0;
+  for (unsigned i = 0; i < count; ++i) total += parts[i].iov_len;
+  return total;
+}
+
+const sim_disk::opened* sim_disk::find(handle h) const {
+  const auto found = handles_.find(h);
+  return found == handles_.end() ? nullptr : &found->second;
+}
+
+result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_flags flags) {
+  auto found = files_.find(path);
+  if (found == files_.end() && !flags.create) return fail_errno(ENOENT, "open " + path);
+  if (found != files_.end() && flags.create && flags.exclusive) return fail_errno(EEXIST, "open " + path);
+  if (found == files_.end()) found = files_.emplace(path, std::make_shared<file>()).first;
+  const handle h = world_.new_handle();
+  found->second->loop = on.number();
+  handles_.emplace(h, opened{found->second, flags, on.number()});
+  return h;
+}
+
+result<file_info> sim_disk::info(handle h) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  file_info about;
+  about.size_bytes = at->of->size;
+  about.discard_granularity = page_size;
+  about.read_only = !at->flags.writable;
+  return about;
+}
+
+result<void> sim_disk::resize(handle h, std::uint64_t size_bytes) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  if (!at->flags.writable) return fail_errno(EBADF, "resize a file");
+  file& of = *at->of;
+  if (size_bytes < of.size) {  // what is cut off reads as zeroes when the file grows again
+    const std::uint64_t kept = (size_bytes + sector_size - 1) / sector_size;
+    const std::uint64_t tail = std::min(kept * sector_size, (size_bytes / page_size + 1) * page_size) - size_bytes;
+    if (of.current.contains(size_bytes / page_size)) {
+      const std::vector<std::uint8_t> zeroes(page_size - size_bytes % page_size);
+      put(of, size_bytes, zeroes.data(), zeroes.size());
+    }
+    if (tail) wrote(of, size_bytes, tail, true);
+    of.current.erase(of.current.lower_bound((size_bytes + page_size - 1) / page_size), of.current.end());
+    of.durable.erase(of.durable.lower_bound(kept), of.durable.end());
+    of.volatile_ones.erase(of.volatile_ones.lower_bound(kept), of.volatile_ones.end());
+  }
+  of.size = size_bytes;
+  return {};
+}
+
+bool sim_disk::misaligned(const opened& at, const gather& parts, std::uint64_t offset) {
+  if (!at.flags.direct) return false;
+  std::uint64_t all = offset;
+  for (unsigned i = 0; i < parts.count; ++i)
+    all |= parts.parts[i].iov_len | reinterpret_cast<std::uint64_t>(parts.parts[i].iov_base);
+  return all % sector_size != 0;
+}
+
+void sim_disk::later(std::uint64_t request, std::function<std::int64_t()> what) {
+  world_.after(world_.draw(world_.options().disk_latency_ns), [this, request, what = std::move(what)] {
+    if (world_.pending(request)) world_.finish_request(request, what());
+  });
+}
+
+void sim_disk::read(std::uint64_t request, handle h, gather to, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at) return world_.finish_request(request, -EBADF);
+  if (misaligned(*at, to, offset)) return world_.finish_request(request, -EINVAL);
+  later(request, [this, of = at->of, to, offset] { return read_now(*of, to, offset); });
+}
+
+std::int64_t sim_disk::read_now(file& from, const gather& to, std::uint64_t offset) {
+  if (world_.chance(world_.options().read_error)) return -EIO;
+  if (offset >= from.size) return 0;
+  const std::uint64_t end = std::min(from.size, offset + to.size());
+  const auto bad = from.bad.lower_bound(offset / sector_size);
+  if (bad != from.bad.end() && *bad * sector_size < end) return -EIO;
+  std::uint64_t at = offset;
+  for (unsigned i = 0; i < to.count && at < end; ++i) {
+    auto* into = static_cast<std::uint8_t*>(to.parts[i].iov_base);
+    const std::uint64_t part_end = std::min(end, at + to.parts[i].iov_len);
+    while (at < part_end) {
+      const std::uint64_t size = std::min(part_end - at, page_size - at % page_size);
+      const auto found = from.current.find(at / page_size);
+      if (found == from.current.end())
+        std::fill_n(into, size, 0);
+      else
+        std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(at % page_size), size, into);
+      into += size;
+      at += size;
+    }
+  }
+  return static_cast<std::int64_t>(end - offset);
+}
+
+sim_disk::sector sim_disk::load(const file& from, std::uint64_t number) {
+  sector content{};
+  const auto found = from.current.find(number * sector_size / page_size);
+  if (found != from.current.end())
+    std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(number * sector_size % page_size), sector_size, content.begin());
+  return content;
+}
+
+void sim_disk::put(file& to, std::uint64_t offset, const std::uint8_t* from, std::uint64_t size) {
+  while (size) {
+    const std::uint64_t now = std::min(size, page_size - offset % page_size);
+    page& into = to.current[offset / page_size];
+    std::copy_n(from, now, into.begin() + static_cast<std::ptrdiff_t>(offset % page_size));
+    from += now;
+    offset += now;
+    size -= now;
+  }
+}
+
+/// Makes the first `versions` of a sector history: the medium holds the last of them.
+void sim_disk::settle(file& of, std::uint64_t number, std::size_t versions) {
+  if (versions == 0) return;
+  std::vector<version>& all = of.volatile_ones.at(number);
+  of.durable[number] = all[versions - 1].content;
+  all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(versions));
+  if (all.empty()) of.volatile_ones.erase(number);
+}
+
+/// The range of `to.current` was just written.
+void sim_disk::wrote(file& to, std::uint64_t offset, std::uint64_t size, bool durable) {
+  ++to.last_version;
+  for (std::uint64_t number = offset / sector_size; number * sector_size < offset + size; ++number) {
+    to.bad.erase(number);
+    std::vector<version>& all = to.volatile_ones[number];
+    all.push_back({to.last_version, load(to, number)});
+    if (durable)
+      settle(to, number, all.size());
+    else if (all.size() > version_limit)
+      settle(to, number, 1);
+  }
+  to.size = std::max(to.size, offset + size);
+}
+
+/// Writes all of it, or any selection of its sectors.
+void sim_disk::write_some(const writing& what, bool whole) {
+  std::vector<std::uint8_t> octets;
+  for (unsigned i = 0; i < what.from.count; ++i) {
+    const auto* from = static_cast<const std::uint8_t*>(what.from.parts[i].iov_base);
+    octets.insert(octets.end(), from, from + what.from.parts[i].iov_len);
+  }
+  if (octets.empty()) return;
+  if (whole) {
+    put(*what.to, what.offset, octets.data(), octets.size());
+    return wrote(*what.to, what.offset, octets.size(), what.durable);
+  }
+  for (std::uint64_t at = 0; at < octets.size();) {
+    const std::uint64_t offset = what.offset + at;
+    const std::uint64_t size = std::min(octets.size() - at, sector_size - offset % sector_size);
+    if (world_.chance(0.5)) {
+      put(*what.to, offset, octets.data() + at, size);
+      wrote(*what.to, offset, size, false);
+    }
+    at += size;
+  }
+}
+
+void sim_disk::write(std::uint64_t request, handle h, gather from, std::uint64_t offset, bool durable) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return world_.finish_request(request, -EBADF);
+  if (misaligned(*at, from, offset)) return world_.finish_request(request, -EINVAL);
+  writes_.emplace(request, writing{at->of, from, offset, at->loop, durable});
+  later(request, [this, request]() -> std::int64_t {
+    const writing what = writes_.extract(request).mapped();
+    const bool fails = world_.chance(world_.options().write_error);
+    write_some(what, !fails);
+    return fails ? -EIO : static_cast<std::int64_t>(what.from.size());
+  });
+}
+
+void sim_disk::sync(std::uint64_t request, handle h) {
+  const opened* at = find(h);
+  if (!at) return world_.finish_request(request, -EBADF);
+  later(request, [of = at->of, until = at->of->last_version]() -> std::int64_t {
+    std::vector<std::pair<std::uint64_t, std::size_t>> settled;
+    for (const auto& [number, all] : of->volatile_ones) {
+      const auto after = std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
+      settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
+    }
+    for (const auto& [number, versions] : settled) settle(*of, number, versions);
+    return 0;
+  });
+}
+
+void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t length) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return world_.finish_request(request, -EBADF);
+  if (length == 0 || offset + length < offset) return world_.finish_request(request, -EINVAL);
+  later(request, [of = at->of, offset, length]() -> std::int64_t {
+    const std::uint64_t end = std::min(of->size, offset + length);
+    if (offset >= end) return 0;
+    static constexpr page zeroes{};
+    ++of->last_version;
+    for (std::uint64_t from = offset; from < end;) {
+      const std::uint64_t size = std::min(end - from, page_size - from % page_size);
+      if (const auto found = of->current.find(from / page_size); found != of->current.end()) {
+        put(*of, from, zeroes.data(), size);
+        for (std::uint64_t number = from / sector_size; number * sector_size < from + size; ++number) {
+          of->bad.erase(number);
+          of->volatile_ones[number].push_back({of->last_version, load(*of, number)});
+        }
+        if (size == page_size) of->current.erase(found);
+      }
+      from += size;
+    }
+    return 0;
+  });
+}
+
+void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) {
+  const opened* at = find(h);
+  if (!at) return world_.finish_request(request, -EBADF);
+  later(request, [of = at->of, offset, begin, end]() -> std::int64_t {
+    auto found = of->current.lower_bound(offset / page_size);
+    *begin = *end = of->size;
+    if (found == of->current.end() || found->first * page_size >= of->size) return 0;
+    *begin = std::max(offset, found->first * page_size);
+    std::uint64_t next = found->first;
+    while (found != of->current.end() && found->first == next) {
+      ++found;
+      ++next;
+    }
+    *end = std::min(of->size, next * page_size);
+    return 0;
+  });
+}
+
+void sim_disk::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
+  const auto found = files_.find(path);
+  if (found == files_.end()) return;
+  for (std::uint64_t number = offset / sector_size; number * sector_size < offset + length; ++number) found->second->bad.insert(number);
+}
+
+void sim_disk::crash_file(file& of) {
+  while (!of.volatile_ones.empty()) {
+    const std::uint64_t number = of.volatile_ones.begin()->first;
+    settle(of, number, world_.below(of.volatile_ones.begin()->second.size() + 1));
+    of.volatile_ones.erase(number);
+  }
+  of.current.clear();
+  for (const auto& [number, content] : of.durable) put(of, number * sector_size, content.data(), sector_size);
+}
+
+void sim_disk::crash(std::uint64_t loop) {
+  // What was under way may have reached the cache, or the medium, in part.
+  for (auto& [request, each] : writes_)
+    if (each.loop == loop) write_some(each, false);
+  std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
+  for (const auto& [path, of] : files_)
+    if (of->loop == loop) crash_file(*of);
+  release(loop);
+}
+
+void sim_disk::release(std::uint64_t loop) {
+  std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
+  std::erase_if(handles_, [loop](const auto& entry) { return entry.second.loop == loop; });
+}
+
+}  // namespace sluice::reactor
