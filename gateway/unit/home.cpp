@@ -28,6 +28,7 @@ result<void> home::load() {
   first->facts = options_.facts;
   first->maps = options_.maps;
   first->groups = options_.groups;
+  first->mode = first->mode_saved = scsi::default_mode_state(options_.facts);
   const auto reservations_blob = kept_.load(state::reservations_key(options_.name));
   if (!reservations_blob) return tl::unexpected<error>(reservations_blob.error());
   if (reservations_blob->has_value()) {

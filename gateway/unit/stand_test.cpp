@@ -1,0 +1,169 @@
+#include "gateway/unit/test_stand.hpp"
+
+namespace sluice::unit {
+
+using port::task_event;
+
+initiator::initiator(stand& on, unsigned where, std::uint64_t id, std::string name) : shard(where), on_(on) {
+  identity->id = id;
+  identity->initiator = {scsi::protocol::iscsi, std::move(name), "0x000000000001"};
+  identity->target_name = "main";
+  identity->target_port_name = "iqn.2026-11.io.sluice:main,t,0x0001";
+}
+
+exchange& initiator::send(octets cdb, octets out, std::uint64_t room, port::task_attribute attribute,
+                          std::size_t immediate) {
+  exchange& e = exchanges.emplace_back();
+  port::task& t = e.task;
+  t.nexus = identity;
+  t.fabric = this;
+  t.tag = next_tag_++;
+  t.attribute = attribute;
+  t.cdb_octets = static_cast<std::uint8_t>(cdb.size());
+  std::copy(cdb.begin(), cdb.end(), t.cdb.begin());
+  t.expected_data_out = out.size();
+  t.expected_data_in = room;
+  t.arrived_ns = on_.loop->now_ns();
+  t.fabric_private = &e;
+  e.out = std::move(out);
+  bring(e, std::min(immediate, e.out.size()));
+  on_.later.add(200 + identity->id, [this, &t] { on_.shards[shard]->on_task(t, task_event::submit); });
+  return e;
+}
+
+managed& initiator::manage(port::task_function function, std::uint64_t tag) {
+  managed& m = managements.emplace_back();
+  m.request.nexus = identity;
+  m.request.reply_to = this;
+  m.request.function = function;
+  m.request.referenced_tag = tag;
+  m.request.fabric_private = &m;
+  on_.later.add(200 + identity->id, [this, &m] { on_.shards[shard]->on_manage(m.request); });
+  return m;
+}
+
+/// The data-out arrives in slices of odd sizes.
+void initiator::bring(exchange& e, std::uint64_t end) {
+  port::task& t = e.task;
+  while (t.data_out_end < end) {
+    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(end - t.data_out_end, 40000));
+    memory::slice s = on_.loop->buffers().take(size);
+    ASSERT_FALSE(s.empty());
+    std::memcpy(s.data(), e.out.data() + t.data_out_end, size);
+    t.data_out.push_back(s.sub(0, size));
+    t.data_out_end += size;
+  }
+}
+
+void initiator::post(port::task& subject, task_event event) noexcept {
+  on_.later.add(400 + identity->id, [this, &subject, event] {
+    exchange& e = *static_cast<exchange*>(subject.fabric_private);
+    EXPECT_EQ(e.completions, 0) << "the task was the fabric's already";
+    if (event != task_event::get_data)
+      for (const memory::slice& s : subject.data_in) e.in.insert(e.in.end(), s.data(), s.data() + s.size());
+    if (event == task_event::complete) {
+      ++e.completions;
+      e.silent = subject.silent;
+      e.outcome = subject.outcome;
+      e.completed_at = ++on_.completions;
+      subject.data_in.clear();
+      subject.data_out.clear();
+      return;
+    }
+    ++e.events;
+    subject.transfer_failed = e.loses_data;
+    if (event == task_event::get_data) {
+      EXPECT_EQ(subject.wanted_offset, subject.data_out_end);
+      EXPECT_LE(subject.wanted_offset + subject.wanted_length, e.out.size());
+      EXPECT_LE(subject.wanted_length, subject.nexus->caps.max_get_octets);
+      if (!e.loses_data) bring(e, subject.wanted_offset + subject.wanted_length);
+    }
+    const auto answer = event == task_event::get_data ? task_event::data_arrived : task_event::data_sent;
+    on_.later.add(200 + identity->id, [this, &subject, answer] { on_.shards[shard]->on_task(subject, answer); });
+  });
+}
+
+void initiator::post(port::task_management& request) noexcept {
+  on_.later.add(400 + identity->id, [&request] { ++static_cast<managed*>(request.fabric_private)->answers; });
+}
+
+stand::stand(const stand_options& how) : options(how), later(how.seed, how.delays) {
+  reactor::loop_options loop_how;
+  loop_how.kind = reactor::backend::epoll;
+  loop_how.buffer_bytes = 64 * mib;
+  loop = std::move(*reactor::make_loop(loop_how));
+  medium = *ram::ram_store::make(options.blocks * 512);
+  for (unsigned i = 0; i < options.shards; ++i) {
+    home_links_.emplace_back();
+    home_links_.back().owner = this;
+    home_links_.back().index = i;
+    shard_links_.emplace_back();
+    shard_links_.back().owner = this;
+    shard_links_.back().index = i;
+  }
+  home = make_home();
+  auto link = home_links_.begin();
+  for (unsigned i = 0; i < options.shards; ++i) {
+    shard_options limits = options.limits;
+    limits.index = i;
+    shards.push_back(std::make_unique<unit::shard>(
+        limits, *link++, *loop, std::make_unique<late_channel>(medium->attach(*loop), later, late, fails),
+        home->snapshot()));
+  }
+}
+
+std::unique_ptr<unit::home> stand::make_home() {
+  home_options how;
+  how.name = "disk";
+  how.facts.serial = "0123456789abcdef";
+  how.facts.naa = scsi::locally_assigned_naa(0x123456789);
+  how.facts.capacity_blocks = options.blocks;
+  how.facts.thin = options.thin;
+  how.facts.volatile_cache = true;
+  how.maps = true;
+  how.groups = {{.number = 1, .ports = {1, 2}}};
+  std::vector<shard_link*> links;
+  for (to_shard_link& l : shard_links_) links.push_back(&l);
+  return std::move(*unit::home::make(how, links, *loop, *kept));
+}
+
+stand::~stand() {
+  fails = {};
+  while (!initiators.empty()) remove(initiators.front());
+  run();
+}
+
+initiator& stand::add(unsigned where, std::string name, bool told) {
+  const std::uint64_t id = next_nexus_++;
+  if (name.empty()) name = "iqn.2026-11.org.example:host" + std::to_string(id);
+  initiator& made = initiators.emplace_back(*this, where, id, name);
+  shards[where]->attach(made.identity, told ? scsi::asc::reset_occurred : scsi::additional_sense{0});
+  return made;
+}
+
+void stand::remove(initiator& which) {
+  run();
+  bool gone = false;
+  shards[which.shard]->detach(which.identity->id, port::loss_reason::logout, [&] { gone = true; });
+  run();
+  EXPECT_TRUE(gone);
+  for (const exchange& e : which.exchanges) EXPECT_EQ(e.completions, 1);
+  initiators.remove_if([&](const initiator& i) { return &i == &which; });
+}
+
+/// Lets the loop do what was posted to it and deferred.
+void stand::turn_loop() {
+  for (int i = 0; i < 3; ++i) {
+    loop->post([this] { loop->post([this] { loop->stop(); }); });
+    loop->run();
+  }
+}
+
+void stand::run() {
+  do {
+    while (!later.empty()) later.step();
+    turn_loop();
+  } while (!later.empty());
+}
+
+}  // namespace sluice::unit
