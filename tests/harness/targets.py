@@ -128,11 +128,10 @@ class Target:
 
 @dataclass
 class Unit:
-    """A store and the unit over it."""
+    """A store and the unit over it; a file store lies in the target's folder, as unitN.raw."""
 
     type: str = "ram"
     size: str = "1GiB"
-    path: Path | None = None
     keys: dict = field(default_factory=dict)  # of [unit.X], e.g. {"thin": True}
 
 
@@ -149,19 +148,19 @@ class Sluice(Target):
     iqn = "iqn.2026-11.io.sluice:test"
 
     def __init__(self, program: Path, units: list[Unit] | None = None, core: int | None = None,
-                 chap: Chap | None = None, initiator: str = INITIATOR, initiators: list[str] | None = None):
+                 chap: Chap | None = None, initiators: list[str] | None = None):
         super().__init__(core)
         self.program = program
         self.config = self.folder / "sluice.toml"
         self.log = self.folder / "log"
-        self.config.write_text(self._configuration(units or [Unit()], chap, initiators or [initiator]))
+        self.write_configuration(units or [Unit()], chap, initiators or [INITIATOR])
 
-    def _configuration(self, units: list[Unit], chap: Chap | None, initiators: list[str]) -> str:
+    def write_configuration(self, units: list[Unit], chap: Chap | None, initiators: list[str]) -> None:
         reactors = f"[{self.core}]" if self.core is not None else "1"
         text = (f'[gateway]\nname = "test"\nstate_dir = "{self.folder}/state"\nreactors = {reactors}\n'
                 f'control = "{self.folder}/control.sock"\n')
         for number, unit in enumerate(units):
-            path = f'path = "{unit.path}"\n' if unit.path else ""
+            path = f'path = "unit{number}.raw"\n' if unit.type == "file" else ""
             text += f'\n[store.s{number}]\ntype = "{unit.type}"\nsize = "{unit.size}"\n{path}'
             text += f'\n[unit.u{number}]\nstore = "s{number}"\n'
             text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.keys.items())
@@ -175,7 +174,7 @@ class Sluice(Target):
             for initiator in initiators:
                 text += (f'\n[target.main.access."{initiator}"]\n'
                          f'chap = {{ user = "{chap.user}", secret_file = "secret" }}\n')
-        return text
+        self.config.write_text(text)
 
     def start(self) -> None:
         with self.log.open("ab") as log:

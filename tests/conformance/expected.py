@@ -1,0 +1,53 @@
+"""What every test of the conformance tool must come to: expected.txt."""
+
+from pathlib import Path
+
+from log import Outcome
+
+EVERY_RUN = "every run"
+ONLY = "only "
+
+
+class Expectations:
+    """Sections `[every run]`, `[RUN RUN...]` with what differs there, and `[only RUN]` for a run of its own list."""
+
+    def __init__(self, text: str):
+        self._sections: list[tuple[str, dict[str, str]]] = []
+        for line in text.splitlines():
+            line = line.split("#")[0].strip()
+            if line.startswith("["):
+                self._sections.append((line.strip("[]"), {}))
+            elif line:
+                name, expected = line.split(maxsplit=1)
+                self._sections[-1][1][name] = expected
+
+    @classmethod
+    def of_file(cls) -> "Expectations":
+        return cls((Path(__file__).resolve().parent / "expected.txt").read_text(encoding="utf-8"))
+
+    def of_run(self, run: str) -> dict[str, str]:
+        tests: dict[str, str] = {}
+        for section, listed in self._sections:
+            if section == ONLY + run:
+                return listed
+            if section == EVERY_RUN or run in section.split():
+                tests |= listed
+        return tests
+
+    def differences(self, run: str, outcomes: dict[str, Outcome]) -> list[str]:
+        """One line for each test that is missing, unknown, or other than expected. A test that `may race` passes, or
+        fails by a race within the tool; it must not be skipped."""
+        expected = self.of_run(run)
+        found = [f"{name}: missing" for name in expected if name not in outcomes]
+        for name, outcome in outcomes.items():
+            wanted = expected.get(name)
+            if wanted == "may race" and outcome.status != "skipped":
+                continue
+            if wanted == "passed" and outcome.status == "passed":
+                continue
+            allowed = wanted.removeprefix("skipped ") if wanted and wanted.startswith("skipped ") else None
+            if allowed and outcome.status == "skipped" and outcome.reason.startswith(allowed):
+                continue
+            got = f"{outcome.status} {outcome.reason}".rstrip()
+            found.append(f"{name}: {got} (expected: {wanted or 'no such test'})")
+        return found

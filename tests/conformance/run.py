@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Runs libiscsi's iscsi-test-cu over sluice and holds every test against expected.txt.
+
+Runs: one-path, two-paths, chap (the whole suite each), read-only (the write-protected unit). Skips are counted apart
+from passes, a test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how
+the parser itself is checked.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TOP / "tests" / "harness"))
+
+from expected import Expectations  # noqa: E402
+from log import Outcome, is_complete, parse  # noqa: E402
+from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
+
+RUNS = ["one-path", "two-paths", "chap", "read-only"]
+READ_ONLY_LUN = 1
+INITIATORS = ["iqn.2026-11.io.sluice:cu-1", "iqn.2026-11.io.sluice:cu-2"]
+
+
+def open_target(options: argparse.Namespace, run: str) -> Target:
+    chap = Chap() if run == "chap" else None
+    if options.target == "tgt":
+        return Tgt(size=256 << 20, chap=chap)
+    units = [Unit(options.store, "256MiB", keys={"thin": True}), Unit("ram", "64MiB", keys={"read_only": True})]
+    return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
+
+
+def run_tool(target: Target, run: str, options: argparse.Namespace) -> str:
+    """The tool's log; what there is of it when the time runs out."""
+    chap = Chap() if run == "chap" else None
+    urls = [target.url(READ_ONLY_LUN if run == "read-only" else None, chap)] * (2 if run == "two-paths" else 1)
+    tests = options.test or ("ALL.ReadOnly" if run == "read-only" else "ALL")
+    command = ["stdbuf", "-oL", "iscsi-test-cu", "--dataloss", "-v", "-t", tests, "-i", INITIATORS[0],
+               "-I", INITIATORS[1]]
+    if options.target == "sluice":
+        command.append("-S")
+    try:
+        done = subprocess.run([*command, *urls], capture_output=True, timeout=options.limit, check=False)
+        output = done.stdout + done.stderr
+    except subprocess.TimeoutExpired as late:
+        output = (late.stdout or b"") + (late.stderr or b"")
+    return output.decode(errors="replace")
+
+
+def count(outcomes: dict[str, Outcome], status: str) -> int:
+    return sum(outcome.status == status for outcome in outcomes.values())
+
+
+def run_once(options: argparse.Namespace, run: str) -> bool:
+    """One run; prints its summary and what is wrong."""
+    with open_target(options, run) as target:
+        text = run_tool(target, run, options)
+        alive = target.process.poll() is None
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / f"{run}.log").write_text(text)
+    outcomes = parse(text)
+    wrong = [] if is_complete(text) else [f"the tool did not come to its end within {options.limit} s"]
+    if not alive:
+        wrong.append("the target died")
+    if options.target == "sluice" and not options.test:
+        wrong += Expectations.of_file().differences(run, outcomes)
+    elif options.test and not outcomes:
+        wrong.append(f"no test is called {options.test}")
+    for line in wrong:
+        print(f"  {line}")
+    print(f"{run}: {count(outcomes, 'passed')} passed, {count(outcomes, 'failed')} failed, "
+          f"{count(outcomes, 'skipped')} skipped", flush=True)
+    if options.verbose:
+        for name, outcome in outcomes.items():
+            print(f"  {name} {outcome.status} {outcome.reason}")
+    return not wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sluice", type=Path, default=TOP / "build" / "release" / "sluice")
+    parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
+    parser.add_argument("--store", choices=["ram", "file"], default="ram")
+    parser.add_argument("--run", choices=RUNS, action="append")
+    parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")
+    parser.add_argument("--limit", type=int, default=240, help="seconds for one run")
+    parser.add_argument("--verbose", action="store_true", help="print every test")
+    parser.add_argument("--output", type=Path, default=TOP / "build" / "conformance", help="where the logs go")
+    options = parser.parse_args()
+    runs = options.run or ([run for run in RUNS if run != "read-only"] if options.target == "tgt" else RUNS)
+    try:
+        good = [run_once(options, run) for run in runs]
+    except (TargetError, FileNotFoundError) as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 1
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
