@@ -95,7 +95,8 @@ void run(const_bytes cdb, const_bytes list, const unit_facts& unit) {
     (void)apply_mode_select(decode_mode_select(**row, cdb), list, unit, default_mode_state(unit));
     return;
   }
-  if ((*row)->overlap != overlap_rule::none) run_block_command(**row, cdb, unit);
+  if ((*row)->overlap != overlap_rule::none && (*row)->what != command::start_stop_unit)
+    run_block_command(**row, cdb, unit);
   run_description(**row, cdb, unit);
 }
 

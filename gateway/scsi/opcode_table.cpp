@@ -1,5 +1,6 @@
 #include "gateway/scsi/opcode_table.hpp"
 
+#include <algorithm>
 #include <bit>
 
 namespace sluice::scsi {
@@ -235,6 +236,35 @@ constexpr std::uint8_t ignored_flags(command what) {
   }
 }
 
+constexpr std::uint8_t allowed(const opcode_row& row, std::size_t octet) {
+  if (octet == 0) return 0xff;
+  if (octet >= row.cdb_octets) return 0;
+  if (octet != 1) return row.usage[octet];
+  const unsigned bits = row.usage[1] | (row.cdb_octets > 6 ? ignored_flags(row.what) : 0);
+  return static_cast<std::uint8_t>(row.has_service_action() ? bits | 0x1f : bits);
+}
+
+/// A CDB as two words, for a check of all octets at once; what lies beyond the CDB's end is not looked at.
+using words = std::array<std::uint64_t, 2>;
+
+constexpr std::array<words, row_count> forbidden = [] {
+  std::array<words, row_count> masks{};
+  for (std::size_t r = 0; r < row_count; ++r) {
+    std::array<std::uint8_t, 16> mask{};
+    for (std::size_t i = 0; i < table[r].cdb_octets; ++i) mask[i] = static_cast<std::uint8_t>(~allowed(table[r], i));
+    masks[r] = std::bit_cast<words>(mask);
+  }
+  return masks;
+}();
+
+bool has_forbidden_bit(const opcode_row& row, const_bytes cdb) {
+  std::array<std::uint8_t, 16> octets{};
+  std::copy_n(cdb.begin(), std::min(cdb.size(), octets.size()), octets.begin());
+  const words have = std::bit_cast<words>(octets);
+  const words& mask = forbidden[static_cast<std::size_t>(&row - table)];
+  return ((have[0] & mask[0]) | (have[1] & mask[1])) != 0;
+}
+
 bool is_protected_transfer(const opcode_row& row) {
   return row.overlap != overlap_rule::none && row.cdb_octets > 6 && !row.has_service_action();
 }
@@ -245,15 +275,17 @@ std::uint8_t field_bit(const opcode_row& row, std::size_t octet, std::uint8_t ba
   return static_cast<std::uint8_t>(std::bit_width(bad) - 1);
 }
 
+/// Only for a CDB that has a forbidden bit.
+outcome first_bad_field(const opcode_row& row, const_bytes cdb) {
+  std::size_t i = 1;
+  while (i + 1 < row.cdb_octets && (cdb[i] & ~allowed(row, i)) == 0) ++i;
+  const auto bad = static_cast<std::uint8_t>(cdb[i] & ~allowed(row, i));
+  return outcomes::invalid_field_in_cdb(static_cast<std::uint16_t>(i), field_bit(row, i, bad));
+}
+
 }  // namespace
 
-std::uint8_t opcode_row::allowed_bits(std::size_t octet) const {
-  if (octet == 0) return 0xff;
-  if (octet >= cdb_octets) return 0;
-  if (octet != 1) return usage[octet];
-  const std::uint8_t bits = usage[1] | (cdb_octets > 6 ? ignored_flags(what) : 0);
-  return has_service_action() ? bits | 0x1f : bits;
-}
+std::uint8_t opcode_row::allowed_bits(std::size_t octet) const { return allowed(*this, octet); }
 
 std::array<std::uint8_t, 16> opcode_row::usage_by(const unit_facts& unit) const {
   auto mask = usage;
@@ -282,11 +314,7 @@ or_outcome<const opcode_row*> check_cdb(const_bytes cdb, const unit_facts& unit)
   if (!row->supported_by(unit)) return tl::unexpected(outcomes::invalid_opcode());
   if (cdb.size() < row->cdb_octets)
     return tl::unexpected(outcomes::invalid_field_in_cdb(static_cast<std::uint16_t>(cdb.size())));
-  for (std::size_t i = 1; i < row->cdb_octets; ++i) {
-    const std::uint8_t bad = cdb[i] & static_cast<std::uint8_t>(~row->allowed_bits(i));
-    if (bad != 0)
-      return tl::unexpected(outcomes::invalid_field_in_cdb(static_cast<std::uint16_t>(i), field_bit(*row, i, bad)));
-  }
+  if (has_forbidden_bit(*row, cdb)) return tl::unexpected(first_bad_field(*row, cdb));
   if (row->what == command::write_same && !unit.thin && (cdb[1] & 0x08) != 0)
     return tl::unexpected(outcomes::invalid_field_in_cdb(1, 3));
   return row;

@@ -103,7 +103,7 @@ struct opcode_row {
   bool needs_medium;        // refused when the unit is stopped or its store is gone
   std::uint16_t timeout_s;  // recommended command timeout
 
-  bool has_service_action() const { return service_action != no_service_action; }
+  constexpr bool has_service_action() const { return service_action != no_service_action; }
   /// Bits of an octet that may be set: those of the usage mask, and obsolete flags that are ignored.
   std::uint8_t allowed_bits(std::size_t octet) const;
   /// UNMAP exists on thin units only.
