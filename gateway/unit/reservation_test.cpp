@@ -1,0 +1,129 @@
+#include "gateway/unit/test_stand.hpp"
+
+namespace sluice::unit {
+namespace {
+
+using scsi::sense_key;
+using scsi::status;
+namespace asc = scsi::asc;
+
+enum : std::uint8_t { do_register, do_reserve, do_release, do_clear, do_preempt, do_preempt_abort, do_ignore };
+constexpr std::uint8_t aptpl = 1;
+
+exchange& pr(stand& s, initiator& i, std::uint8_t action, std::uint64_t key, std::uint64_t action_key = 0,
+             std::uint8_t type = 0, std::uint8_t flags = 0) {
+  return s.done(i.send(pr_out(action, type), pr_list(key, action_key, flags)));
+}
+octets pr_in(stand& s, initiator& i, std::uint8_t action) {
+  return s.done(i.send(cdb10(0x5e, 0, 1024, action), {}, 1024)).in;
+}
+
+TEST(unit_reservations, hold_on_every_core) {
+  stand_options how;
+  how.shards = 3;
+  stand s(how);
+  initiator& a = s.add(0);
+  initiator& b = s.add(1);
+  initiator& c = s.add(2);
+  EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
+  EXPECT_TRUE(pr(s, b, do_register, 0, 0xb).good());
+  EXPECT_TRUE(pr(s, a, do_reserve, 0xa, 0, 5).good());  // Write Exclusive - Registrants Only
+  EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).good());
+  EXPECT_TRUE(s.done(c.send(write10(0, 1), filled(512, 1))).ended_with(status::reservation_conflict));
+  EXPECT_TRUE(s.done(c.send(read10(0, 1), {}, 512)).good());
+  EXPECT_TRUE(s.done(c.send({0x16, 0, 0, 0, 0, 0})).ended_with(status::reservation_conflict));
+  EXPECT_TRUE(s.done(b.send({0x16, 0, 0, 0, 0, 0})).good());  // CRH
+  const octets keys = pr_in(s, c, 0);
+  EXPECT_EQ(wire::load32(keys, 0), 2u);
+  EXPECT_EQ(wire::load32(keys, 4), 16u);
+  EXPECT_EQ(wire::load64(pr_in(s, c, 1), 8), 0xau);
+  EXPECT_GT(pr_in(s, c, 3).size(), 48u);
+  EXPECT_TRUE(pr(s, a, do_release, 0xa, 0, 5).good());
+  EXPECT_TRUE(s.done(b.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::reservations_released));
+  EXPECT_TRUE(s.done(c.send(write10(0, 1), filled(512, 1))).good());
+}
+
+TEST(unit_reservations, stay_when_the_nexus_goes_and_comes_back) {
+  stand s;
+  initiator& a = s.add(0, "iqn.2026-11.org.example:a");
+  initiator& b = s.add();
+  EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
+  EXPECT_TRUE(pr(s, a, do_reserve, 0xa, 0, 3).good());
+  s.remove(a);
+  EXPECT_TRUE(s.done(b.send(read10(0, 1), {}, 512)).ended_with(status::reservation_conflict));
+  initiator& again = s.add(0, "iqn.2026-11.org.example:a");
+  EXPECT_TRUE(s.done(again.send(write10(0, 1), filled(512, 1))).good());
+}
+
+TEST(unit_reservations, preempt_and_abort_ends_tasks_on_other_cores) {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    stand_options how;
+    how.shards = 2;
+    how.delays = true;
+    how.seed = seed;
+    stand s(how);
+    initiator& a = s.add(0);
+    initiator& b = s.add(1);
+    EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
+    EXPECT_TRUE(pr(s, b, do_register, 0, 0xb).good());
+    EXPECT_TRUE(pr(s, b, do_reserve, 0xb, 0, 1).good());
+    s.late = true;
+    std::vector<exchange*> doomed;
+    for (int i = 0; i < 4; ++i) doomed.push_back(&b.send(write10(0, 1), filled(512, 7)));
+    exchange& preempts = a.send(pr_out(do_preempt_abort, 1), pr_list(0xa, 0xb));
+    while (preempts.completions == 0) s.later.step();
+    EXPECT_TRUE(preempts.good());
+    // From here on nothing of b reaches the medium.
+    s.fails = [&](const store::request& r) {
+      EXPECT_NE(r.what, store::verb::write);
+      return store::status::good;
+    };
+    s.run();
+    for (exchange* e : doomed) {
+      EXPECT_EQ(e->completions, 1);
+      EXPECT_TRUE(e->silent || e->good() || e->ended_with(status::reservation_conflict) ||
+                  e->sensed(sense_key::unit_attention, asc::registrations_preempted));
+    }
+    s.fails = {};
+    EXPECT_EQ(wire::load64(pr_in(s, a, 1), 8), 0xau);
+  }
+}
+
+TEST(unit_reservations, survive_power_loss_with_aptpl) {
+  stand s;
+  initiator& a = s.add(0, "iqn.2026-11.org.example:a");
+  EXPECT_TRUE(pr(s, a, do_register, 0, 0xa, 0, aptpl).good());
+  EXPECT_TRUE(pr(s, a, do_reserve, 0xa, 0, 3).good());
+  const auto reborn = s.make_home();
+  EXPECT_TRUE(reborn->snapshot()->reservations.holds({a.identity->initiator, 1}));
+  EXPECT_EQ(reborn->snapshot()->reservations.registrants, s.home->snapshot()->reservations.registrants);
+  EXPECT_TRUE(pr(s, a, do_register, 0xa, 0xc).good());  // without APTPL: not any more
+  EXPECT_FALSE(s.make_home()->snapshot()->reservations.reserved());
+}
+
+TEST(unit_reservations, the_operator_clears_them) {
+  stand s;
+  initiator& a = s.add();
+  EXPECT_TRUE(pr(s, a, do_register, 0, 0xa, 0, aptpl).good());
+  s.home->clear_reservations();
+  s.run();
+  EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::reservations_preempted));
+  EXPECT_TRUE(s.make_home()->snapshot()->reservations.registrants.empty());
+}
+
+TEST(unit_reservations, refused_lists) {
+  stand s;
+  initiator& a = s.add();
+  EXPECT_TRUE(s.done(a.send(pr_out(do_register), filled(23, 0))).sensed(sense_key::illegal_request, asc::parameter_list_length_error));
+  EXPECT_TRUE(pr(s, a, do_reserve, 1, 0, 5).ended_with(status::reservation_conflict));
+  EXPECT_TRUE(pr(s, a, do_ignore, 0, 1).good());
+  EXPECT_TRUE(pr(s, a, do_reserve, 1, 0, 2).sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));
+  EXPECT_TRUE(pr(s, a, do_reserve, 1, 0, 5).good());
+  EXPECT_TRUE(pr(s, a, do_release, 1, 0, 6).sensed(sense_key::illegal_request, asc::invalid_release));
+  EXPECT_TRUE(pr(s, a, do_clear, 1).good());
+  EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
+  EXPECT_TRUE(pr(s, a, do_register, 0, 1).ended_with(status::reservation_conflict));
+}
+
+}  // namespace
+}  // namespace sluice::unit

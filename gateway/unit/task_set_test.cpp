@@ -1,0 +1,244 @@
+#include "gateway/unit/test_stand.hpp"
+
+namespace sluice::unit {
+namespace {
+
+using port::task_attribute;
+using port::task_function;
+using port::task_response;
+using scsi::sense_key;
+using scsi::status;
+namespace asc = scsi::asc;
+
+TEST(task_set, ordered_tasks_keep_their_place) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    stand s(how);
+    s.late = true;
+    initiator& a = s.add();
+    std::vector<exchange*> before, after;
+    for (int i = 0; i < 3; ++i) before.push_back(&a.send(write10(0, 1), filled(512, static_cast<std::uint8_t>(i))));
+    exchange& ordered = a.send(write10(0, 1), filled(512, 100), 0, task_attribute::ordered);
+    for (int i = 0; i < 3; ++i) after.push_back(&a.send(read10(0, 1), {}, 512));
+    s.run();
+    EXPECT_TRUE(ordered.good());
+    for (exchange* e : before) EXPECT_LT(e->completed_at, ordered.completed_at);
+    for (exchange* e : after) {
+      EXPECT_GT(e->completed_at, ordered.completed_at);
+      EXPECT_EQ(e->in, filled(512, 100));
+    }
+  }
+}
+
+TEST(task_set, head_of_queue_passes_what_waits) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  exchange& slow = a.send(write10(0, 8), filled(8 * 512, 1));
+  exchange& ordered = a.send(write10(0, 1), filled(512, 2), 0, task_attribute::ordered);
+  exchange& simple = a.send(read10(0, 1), {}, 512);
+  exchange& head = a.send(test_unit_ready(), {}, 0, task_attribute::head_of_queue);
+  s.run();
+  EXPECT_TRUE(slow.good() && ordered.good() && simple.good() && head.good());
+  EXPECT_LT(head.completed_at, ordered.completed_at);
+  EXPECT_LT(ordered.completed_at, simple.completed_at);
+}
+
+TEST(task_set, an_ordered_task_waits_for_tasks_on_other_cores) {
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    how.shards = 3;
+    stand s(how);
+    s.late = true;
+    initiator& a = s.add(0);
+    initiator& b = s.add(1);
+    initiator& c = s.add(2);
+    exchange& first = a.send(write10(0, 1), filled(512, 1));
+    exchange& second = b.send(write10(0, 1), filled(512, 2), 0, task_attribute::ordered);
+    exchange& third = c.send(write10(0, 1), filled(512, 3), 0, task_attribute::ordered);
+    s.run();
+    EXPECT_TRUE(first.good() && second.good() && third.good());
+    exchange& r = s.done(a.send(read10(0, 1), {}, 512));
+    EXPECT_EQ(r.in.size(), 512u);
+    EXPECT_EQ(r.in, filled(512, r.in.at(0)));
+  }
+}
+
+/// Two initiators on two cores count up with COMPARE AND WRITE: no step is lost.
+TEST(task_set, compare_and_write_is_one_step_across_cores) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    how.shards = 3;
+    stand s(how);
+    s.late = true;
+    initiator* hosts[] = {&s.add(0), &s.add(1), &s.add(2)};
+    int succeeded = 0;
+    for (std::uint8_t round = 0; round < 5; ++round) {
+      std::vector<exchange*> tries;
+      octets data = filled(512, round);
+      const octets next = filled(512, static_cast<std::uint8_t>(round + 1));
+      data.insert(data.end(), next.begin(), next.end());
+      for (initiator* i : hosts) tries.push_back(&i->send(compare_and_write16(3, 1), data));
+      s.run();
+      for (exchange* e : tries) {
+        succeeded += e->good();
+        EXPECT_TRUE(e->good() || e->sensed(sense_key::miscompare, asc::miscompare_during_verify));
+      }
+    }
+    EXPECT_EQ(succeeded, 5);
+  }
+}
+
+TEST(task_set, an_aborted_task_is_done_with_the_medium_before_the_answer) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  exchange& w = a.send(write10(0, 1), filled(512, 1), 0, task_attribute::simple, 512);
+  managed& m = a.manage(task_function::abort_task, w.task.tag);
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_EQ(m.request.response, task_response::function_complete);
+  EXPECT_EQ(w.completions, 1);
+  EXPECT_TRUE(w.silent);
+  managed& again = a.manage(task_function::abort_task, w.task.tag);
+  s.run();
+  EXPECT_EQ(again.request.response, task_response::task_does_not_exist);
+}
+
+TEST(task_set, queries) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  exchange& w = a.send(write10(0, 1), filled(512, 1));
+  managed& one = a.manage(task_function::query_task, w.task.tag);
+  managed& set = a.manage(task_function::query_task_set);
+  s.run();
+  EXPECT_EQ(one.request.response, task_response::function_succeeded);
+  EXPECT_EQ(set.request.response, task_response::function_succeeded);
+  managed& later = a.manage(task_function::query_task, w.task.tag);
+  managed& aca = a.manage(task_function::clear_aca);
+  s.run();
+  EXPECT_EQ(later.request.response, task_response::function_complete);
+  EXPECT_EQ(aca.request.response, task_response::not_supported);
+}
+
+TEST(task_set, abort_task_set_spares_other_nexuses) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  exchange& mine = a.send(write10(0, 1), filled(512, 1));
+  exchange& waits = a.send(write10(0, 1), filled(512, 1), 0, task_attribute::ordered);
+  exchange& theirs = b.send(write10(1, 1), filled(512, 1));
+  managed& m = a.manage(task_function::abort_task_set);
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_TRUE(mine.silent && waits.silent);
+  EXPECT_TRUE(theirs.good());
+}
+
+TEST(task_set, clear_task_set_tells_the_others) {
+  for (unsigned shards : {1u, 2u}) {
+    stand_options how;
+    how.shards = shards;
+    stand s(how);
+    s.late = true;
+    initiator& a = s.add(0);
+    initiator& b = s.add(shards - 1);
+    exchange& theirs = b.send(write10(1, 1), filled(512, 1));
+    exchange& mine = a.send(write10(0, 1), filled(512, 1));
+    managed& m = a.manage(task_function::clear_task_set);
+    s.run();
+    EXPECT_EQ(m.answers, 1);
+    EXPECT_EQ(mine.completions, 1);
+    if (!theirs.silent) continue;  // it was done before the message came across
+    EXPECT_TRUE(s.done(b.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::commands_cleared));
+    EXPECT_TRUE(s.done(a.send(test_unit_ready())).good());
+  }
+}
+
+TEST(task_set, logical_unit_reset) {
+  stand_options how;
+  how.shards = 2;
+  stand s(how);
+  s.late = true;
+  initiator& a = s.add(0);
+  initiator& b = s.add(1);
+  EXPECT_TRUE(s.done(b.send({0x16, 0, 0, 0, 0, 0})).good());  // RESERVE(6)
+  EXPECT_TRUE(s.done(a.send(test_unit_ready())).ended_with(status::reservation_conflict));
+  managed& m = a.manage(task_function::logical_unit_reset);
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  for (initiator* i : {&a, &b}) {
+    EXPECT_TRUE(s.done(i->send(read10(0, 1), {}, 512)).sensed(sense_key::unit_attention, asc::bus_device_reset));
+    EXPECT_TRUE(s.done(i->send(read10(0, 1), {}, 512)).good());
+  }
+}
+
+TEST(task_set, i_t_nexus_reset_releases_what_the_nexus_had) {
+  stand s;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
+  EXPECT_TRUE(s.done(b.send(read10(0, 1), {}, 512)).ended_with(status::reservation_conflict));
+  managed& m = a.manage(task_function::i_t_nexus_reset);
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_TRUE(s.done(b.send(read10(0, 1), {}, 512)).good());
+  EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::i_t_nexus_loss));
+}
+
+TEST(task_set, reserve_ends_with_the_nexus) {
+  stand_options how;
+  how.shards = 2;
+  stand s(how);
+  initiator& a = s.add(0);
+  initiator& b = s.add(1);
+  EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
+  EXPECT_TRUE(s.done(b.send({0x16, 0, 0, 0, 0, 0})).ended_with(status::reservation_conflict));
+  EXPECT_TRUE(s.done(b.send({0x17, 0, 0, 0, 0, 0})).good());  // not its own: nothing happens
+  EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).ended_with(status::reservation_conflict));
+  EXPECT_TRUE(s.done(b.send({0x12, 0, 0, 0, 36, 0}, {}, 36)).good());
+  s.remove(a);
+  EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).good());
+}
+
+TEST(task_set, tasks_of_a_lost_nexus_end_silently) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  std::vector<exchange*> sent;
+  for (int i = 0; i < 4; ++i) sent.push_back(&a.send(write10(0, 1), filled(512, 1), 0, task_attribute::ordered));
+  for (int i = 0; i < 9; ++i) s.later.step();
+  bool gone = false;
+  s.shards[0]->detach(a.identity->id, port::loss_reason::connection_lost, [&] { gone = true; });
+  s.run();
+  EXPECT_TRUE(gone);
+  for (exchange* e : sent) EXPECT_EQ(e->completions, 1);
+  EXPECT_TRUE(sent.back()->silent);
+  EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).good());
+  s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
+}
+
+TEST(task_set, counters) {
+  stand s;
+  initiator& a = s.add();
+  s.done(a.send(write10(0, 2), filled(1024, 1)));
+  s.done(a.send(read10(0, 1), {}, 512));
+  s.done(a.send(read10(9000, 1), {}, 512));
+  const observe::unit_counters& c = s.shards[0]->counters();
+  EXPECT_EQ(c.of(observe::command_class::write).octets, 1024u);
+  EXPECT_EQ(c.of(observe::command_class::read).octets, 512u);
+  EXPECT_EQ(c.of(observe::command_class::read).latency.count(), 2u);
+  EXPECT_EQ(c.of(observe::command_class::read).failed, 1u);
+}
+
+}  // namespace
+}  // namespace sluice::unit
