@@ -18,7 +18,9 @@ std::optional<std::string> canonical(int family, const std::string& host) {
 
 }  // namespace
 
-bool listen_address::is_loopback() const { return is_ipv6() ? host == "::1" : host.starts_with("127."); }
+bool listen_address::is_loopback() const {
+  return is_ipv6() ? host == "::1" : host.starts_with("127.");
+}
 
 bool listen_address::collides(const listen_address& other) const {
   if (port == 0 || port != other.port || is_ipv6() != other.is_ipv6()) return false;

@@ -5,15 +5,13 @@
 
 namespace sluice::config {
 
-/// Where something stands in the file, both from 1; 0 when it does not come from a file. Two places always compare equal,
-/// so that models compare by meaning and a reordered file is the same configuration.
+/// Where something stands in the file, both from 1; 0 when it does not come from a file. Two places always compare
+/// equal, so that models compare by meaning and a reordered file is the same configuration.
 struct place {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
   bool operator==(const place&) const { return true; }
-  bool before(const place& other) const {
-    return line != other.line ? line < other.line : column < other.column;
-  }
+  bool before(const place& other) const { return line != other.line ? line < other.line : column < other.column; }
 };
 
 /// One thing that is wrong with a file.

@@ -11,7 +11,9 @@ namespace sluice::config {
 
 namespace {
 
-bool is_left_to_caller(kind type) { return type == kind::luns || type == kind::tables; }
+bool is_left_to_caller(kind type) {
+  return type == kind::luns || type == kind::tables;
+}
 
 const key* find_key(const std::vector<key>& keys, const std::string& name) {
   for (const key& k : keys)
@@ -82,18 +84,29 @@ class table_reader {
   std::optional<values::value> convert(const key& k, const tree_node& node) {
     switch (k.type) {
       case kind::text:
-      case kind::store_name: return read_text(k, node);
-      case kind::path: return read_path(k, node);
-      case kind::size: return read_quantity(k, node, parse_size, size_spelling, format_size);
-      case kind::duration: return read_quantity(k, node, parse_duration, duration_spelling, format_duration);
-      case kind::number: return read_number(k, node, k.name);
-      case kind::flag: return read_flag(k, node);
-      case kind::choice: return read_choice(k, node);
-      case kind::endpoints: return read_endpoints(k, node);
-      case kind::endpoint: return read_endpoint(k.name, allowed_by(k), node);
-      case kind::numbers: return read_numbers(k, node);
+      case kind::store_name:
+        return read_text(k, node);
+      case kind::path:
+        return read_path(k, node);
+      case kind::size:
+        return read_quantity(k, node, parse_size, size_spelling, format_size);
+      case kind::duration:
+        return read_quantity(k, node, parse_duration, duration_spelling, format_duration);
+      case kind::number:
+        return read_number(k, node, k.name);
+      case kind::flag:
+        return read_flag(k, node);
+      case kind::choice:
+        return read_choice(k, node);
+      case kind::endpoints:
+        return read_endpoints(k, node);
+      case kind::endpoint:
+        return read_endpoint(k.name, allowed_by(k), node);
+      case kind::numbers:
+        return read_numbers(k, node);
       case kind::luns:
-      case kind::tables: break;
+      case kind::tables:
+        break;
     }
     return std::nullopt;
   }
@@ -133,7 +146,8 @@ class table_reader {
   std::optional<std::uint64_t> read_number(const key& k, const tree_node& node, const std::string& name) {
     const auto* number = std::get_if<std::int64_t>(&node.value);
     if (number == nullptr) return complain(node.at, name, "is " + describe(node), allowed_by(k));
-    if (*number < 0 || static_cast<std::uint64_t>(*number) < k.minimum || static_cast<std::uint64_t>(*number) > k.maximum)
+    if (*number < 0 || static_cast<std::uint64_t>(*number) < k.minimum ||
+        static_cast<std::uint64_t>(*number) > k.maximum)
       return complain(node.at, name, std::to_string(*number) + " is out of bounds", allowed_by(k));
     return static_cast<std::uint64_t>(*number);
   }
@@ -238,7 +252,7 @@ const tree_table* expect_table(read_context& context, const tree_node& node, con
 }
 
 std::string describe(const tree_node& node) {
-  static const char* const words[] = {"a date or time", "text", "a whole number", "a fraction",
+  static const char* const words[] = {"a date or time", "text",   "a whole number", "a fraction",
                                       "a flag",         "a list", "a table"};
   return words[node.value.index()];
 }

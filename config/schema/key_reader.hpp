@@ -14,9 +14,9 @@ struct read_context {
   diagnostics& wrong;
 };
 
-/// Checks every entry of `table` against `keys` (dotted names are nested tables) and returns what is right; unknown keys,
-/// wrong types, values out of bounds and missing keys go to `context.wrong`. Keys of kind luns and tables are known, and
-/// left to the caller. `path` is the table's own ("store.scratch"), `at` where it stands.
+/// Checks every entry of `table` against `keys` (dotted names are nested tables) and returns what is right; unknown
+/// keys, wrong types, values out of bounds and missing keys go to `context.wrong`. Keys of kind luns and tables are
+/// known, and left to the caller. `path` is the table's own ("store.scratch"), `at` where it stands.
 values read_keys(read_context& context, const tree_table& table, const std::vector<key>& keys, const std::string& path,
                  place at);
 

@@ -9,9 +9,9 @@ namespace sluice::config {
 
 enum class kind : std::uint8_t {
   text,
-  path,        // made absolute, relative to the file
-  size,        // "64GiB": octets
-  duration,    // "30 s": nanoseconds
+  path,      // made absolute, relative to the file
+  size,      // "64GiB": octets
+  duration,  // "30 s": nanoseconds
   number,
   flag,
   store_name,  // names a [store.X] table
@@ -24,11 +24,11 @@ enum class kind : std::uint8_t {
 };
 
 struct key {
-  std::string name;         // "flash.path" for a key of a nested table
+  std::string name;  // "flash.path" for a key of a nested table
   kind type = kind::text;
   bool required = false;
-  std::string help;         // one line
-  std::string choices = {}; // separated by '|'
+  std::string help;          // one line
+  std::string choices = {};  // separated by '|'
   std::uint64_t minimum = 0;
   std::uint64_t maximum = UINT64_MAX;
   std::string otherwise = {};  // what holds when it is absent, for the manual: "512"

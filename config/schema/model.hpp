@@ -17,7 +17,7 @@ enum class log_form : std::uint8_t { text, json };
 enum class log_threshold : std::uint8_t { debug, info, warning, error };
 
 struct gateway_config {
-  std::string name;                  // empty until the loader puts the host's name
+  std::string name;  // empty until the loader puts the host's name
   std::string state_dir = "/var/lib/sluice";
   std::string control = "/run/sluice/control.sock";
   std::uint32_t reactor_count = 0;   // 0: one per core, or one for each of `cores`
@@ -28,7 +28,7 @@ struct gateway_config {
   std::uint64_t buffers_bytes = 256ull << 20;  // of each reactor
   std::uint32_t max_connections = 4096;        // of a port
   std::uint64_t login_timeout_ns = 15'000'000'000;
-  std::uint32_t max_tasks = 128;               // of a session
+  std::uint32_t max_tasks = 128;  // of a session
   place at;
   bool operator==(const gateway_config&) const = default;
 };
@@ -89,8 +89,8 @@ struct access_config {
 struct target_config {
   std::string name;
   lun_map luns;
-  std::vector<port_config> ports;      // in the order of the file
-  std::vector<access_config> access;   // empty: everybody
+  std::vector<port_config> ports;     // in the order of the file
+  std::vector<access_config> access;  // empty: everybody
   bool open = false;
   place at;
   bool operator==(const target_config&) const = default;

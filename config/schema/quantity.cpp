@@ -43,9 +43,15 @@ std::string format(std::uint64_t value, std::span<const scale> scales) {
 
 }  // namespace
 
-std::optional<std::uint64_t> parse_size(std::string_view text) { return parse(text, sizes); }
-std::string format_size(std::uint64_t octets) { return format(octets, sizes); }
-std::optional<std::uint64_t> parse_duration(std::string_view text) { return parse(text, durations); }
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  return parse(text, sizes);
+}
+std::string format_size(std::uint64_t octets) {
+  return format(octets, sizes);
+}
+std::optional<std::uint64_t> parse_duration(std::string_view text) {
+  return parse(text, durations);
+}
 
 std::string format_duration(std::uint64_t nanoseconds) {
   return format(nanoseconds / ns_per_ms * ns_per_ms, durations);
@@ -55,7 +61,8 @@ std::string approximate_size(std::uint64_t octets) {
   for (const scale& s : sizes) {
     if (octets < s.factor) continue;
     char text[32];
-    std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(octets) / static_cast<double>(s.factor), s.name.data());
+    std::snprintf(text, sizeof text, "%.3g %s", static_cast<double>(octets) / static_cast<double>(s.factor),
+                  s.name.data());
     // 1000 … 1023 of a unit would come out as 1e+03.
     if (std::string_view(text).find('e') != std::string_view::npos)
       std::snprintf(text, sizeof text, "%llu %s", static_cast<unsigned long long>(octets / s.factor), s.name.data());

@@ -7,7 +7,8 @@
 /// Sizes and durations as operators write them.
 namespace sluice::config {
 
-/// "64GiB" or "64 GiB" in octets: a whole number and B, KiB, MiB, GiB or TiB; nullopt for anything else and beyond 2^64.
+/// "64GiB" or "64 GiB" in octets: a whole number and B, KiB, MiB, GiB or TiB; nullopt for anything else and beyond
+/// 2^64.
 std::optional<std::uint64_t> parse_size(std::string_view text);
 /// The shortest exact spelling: 1536 MiB rather than 1.5 GiB.
 std::string format_size(std::uint64_t octets);

@@ -9,7 +9,9 @@ namespace sluice::config {
 
 namespace {
 
-std::uint32_t narrow(std::uint64_t v) { return static_cast<std::uint32_t>(v); }
+std::uint32_t narrow(std::uint64_t v) {
+  return static_cast<std::uint32_t>(v);
+}
 
 template <class T>
 void sort_by_name(std::vector<T>& all) {
@@ -68,10 +70,10 @@ typed_keys keys_of_type(read_context& context, const tree_table& table, const st
   std::vector<std::string> names;
   for (const auto& [type, keys] : types) names.push_back(type);
   const std::string meant = closest(*name, names);
-  context.wrong.push_back({node->at, path + "." + selector,
-                           "\"" + *name + "\" is not known" +
-                               (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
-                           one_of(names)});
+  context.wrong.push_back(
+      {node->at, path + "." + selector,
+       "\"" + *name + "\" is not known" + (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
+       one_of(names)});
   return out;
 }
 
@@ -163,8 +165,8 @@ port_config read_port(read_context& context, const tree_node& node, const std::s
 }
 
 std::optional<chap_config> read_chap(read_context& context, const values& v, const std::string& path, place at) {
-  static const std::pair<const char*, const char*> pairs[] = {
-      {"chap.user", "chap.secret_file"}, {"chap.mutual_user", "chap.mutual_secret_file"}};
+  static const std::pair<const char*, const char*> pairs[] = {{"chap.user", "chap.secret_file"},
+                                                              {"chap.mutual_user", "chap.mutual_secret_file"}};
   for (const auto& [user, secret] : pairs) {
     if (v.has(user) == v.has(secret)) continue;
     const std::string present = v.has(user) ? user : secret, absent = v.has(user) ? secret : user;
@@ -203,8 +205,8 @@ access_config read_access(read_context& context, const tree_entry& entry, const 
 void read_ports(read_context& context, const tree_node& node, target_config& out, const known_types& known) {
   const auto* list = std::get_if<std::vector<tree_node>>(&node.value);
   if (list == nullptr) {
-    context.wrong.push_back(
-        {node.at, "target." + quoted_if_needed(out.name) + ".port", "is " + describe(node), "[[target.NAME.port]], in two brackets"});
+    context.wrong.push_back({node.at, "target." + quoted_if_needed(out.name) + ".port", "is " + describe(node),
+                             "[[target.NAME.port]], in two brackets"});
     return;
   }
   for (std::size_t i = 0; i < list->size(); ++i)
@@ -226,7 +228,8 @@ target_config read_target(read_context& context, const tree_entry& entry, const 
       access ? expect_table(context, *access, path + ".access", "tables: [target.NAME.access.\"INITIATOR\"]") : nullptr;
   if (initiators != nullptr)
     for (const tree_entry& each : initiators->entries) out.access.push_back(read_access(context, each, entry.name));
-  std::sort(out.access.begin(), out.access.end(), [](const auto& a, const auto& b) { return a.initiator < b.initiator; });
+  std::sort(out.access.begin(), out.access.end(),
+            [](const auto& a, const auto& b) { return a.initiator < b.initiator; });
   return out;
 }
 

@@ -7,8 +7,8 @@
 namespace sluice::config {
 
 struct reading {
-  model what;           // what could be understood; good to run only when nothing is wrong
-  diagnostics wrong;    // in the order of the file
+  model what;         // what could be understood; good to run only when nothing is wrong
+  diagnostics wrong;  // in the order of the file
 };
 
 /// Turns a parsed document into a model: types, bounds, unknown and missing keys. Relative paths become absolute below

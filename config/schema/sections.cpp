@@ -102,7 +102,8 @@ const std::vector<key>& target_keys() {
       {.name = "luns", .type = kind::luns, .help = "LUN -> unit; a store's name makes a unit with defaults"},
       flag_key("open", "false", "let every initiator in, also beyond loopback"),
       {.name = "port", .type = kind::tables, .help = "[[target.NAME.port]]: any number of ports of any fabric"},
-      {.name = "access", .type = kind::tables,
+      {.name = "access",
+       .type = kind::tables,
        .help = "[target.NAME.access.\"INITIATOR\"]: with any of these, only those initiators may log in"},
   };
   return keys;
@@ -122,7 +123,8 @@ const std::vector<key>& access_keys() {
   static const std::vector<key> keys{
       {.name = "luns", .type = kind::luns, .help = "what this initiator sees", .otherwise = "the target's"},
       {.name = "chap.user", .help = "the name that the initiator proves by CHAP"},
-      path_key("chap.secret_file", "", "a file with the initiator's secret: 12 to 255 octets, readable by its owner only"),
+      path_key("chap.secret_file", "",
+               "a file with the initiator's secret: 12 to 255 octets, readable by its owner only"),
       {.name = "chap.mutual_user", .help = "the name that the gateway proves to the initiator"},
       path_key("chap.mutual_secret_file", "", "a file with the gateway's secret, another one"),
   };
@@ -154,21 +156,32 @@ std::string allowed_by(const key& k) {
   };
   const bool free = k.minimum == 0 && k.maximum == UINT64_MAX;
   switch (k.type) {
-    case kind::text: return "text";
-    case kind::path: return "a path";
-    case kind::size: return free ? size_spelling : bounded("a size", format_size(k.minimum), format_size(k.maximum));
+    case kind::text:
+      return "text";
+    case kind::path:
+      return "a path";
+    case kind::size:
+      return free ? size_spelling : bounded("a size", format_size(k.minimum), format_size(k.maximum));
     case kind::duration:
       return free ? duration_spelling : bounded("a duration", format_duration(k.minimum), format_duration(k.maximum));
     case kind::number:
       return free ? "a whole number" : bounded("a whole number", std::to_string(k.minimum), std::to_string(k.maximum));
-    case kind::flag: return "true or false";
-    case kind::store_name: return "the name of a store";
-    case kind::choice: return one_of(choices_of(k));
-    case kind::endpoints: return "a list of IP addresses with ports, as in [\"127.0.0.1:3260\", \"[::1]:3260\"]";
-    case kind::endpoint: return listen_spelling;
-    case kind::numbers: return "a whole number or a list of distinct ones, up to " + std::to_string(k.maximum);
-    case kind::luns: return "a table of LUN = \"UNIT\", LUNs from 0 to " + std::to_string(max_lun);
-    case kind::tables: return "tables";
+    case kind::flag:
+      return "true or false";
+    case kind::store_name:
+      return "the name of a store";
+    case kind::choice:
+      return one_of(choices_of(k));
+    case kind::endpoints:
+      return "a list of IP addresses with ports, as in [\"127.0.0.1:3260\", \"[::1]:3260\"]";
+    case kind::endpoint:
+      return listen_spelling;
+    case kind::numbers:
+      return "a whole number or a list of distinct ones, up to " + std::to_string(k.maximum);
+    case kind::luns:
+      return "a table of LUN = \"UNIT\", LUNs from 0 to " + std::to_string(max_lun);
+    case kind::tables:
+      return "tables";
   }
   return {};
 }

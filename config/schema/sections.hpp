@@ -17,10 +17,10 @@ struct known_types {
 
 const std::vector<key>& root_keys();
 const std::vector<key>& gateway_keys();
-const std::vector<key>& store_keys();   // of every store; its type has more
+const std::vector<key>& store_keys();  // of every store; its type has more
 const std::vector<key>& unit_keys();
 const std::vector<key>& target_keys();
-const std::vector<key>& port_keys();    // of every port; its fabric has more
+const std::vector<key>& port_keys();  // of every port; its fabric has more
 const std::vector<key>& access_keys();
 
 /// The keys of a type; null when it is not known.

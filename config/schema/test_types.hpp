@@ -27,7 +27,8 @@ inline known_types types_for_tests() {
         {.name = "flush_after", .type = kind::duration, .help = "the age of a dirty block"},
         {.name = "mode", .type = kind::choice, .help = "writes", .choices = "write-through|write-back|write-around"}}},
   };
-  out.fabrics = {{"iscsi", {{.name = "immediate_data", .type = kind::flag, .help = "data with the command"}}}, {"srp", {}}};
+  out.fabrics = {{"iscsi", {{.name = "immediate_data", .type = kind::flag, .help = "data with the command"}}},
+                 {"srp", {}}};
   return out;
 }
 

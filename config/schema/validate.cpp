@@ -148,13 +148,13 @@ class validator {
     }
     for (const unit_config& u : model_.units)
       if (!u.store.empty())
-        claims[u.store].push_back(
-            {u.store_at, u.implied ? first_lun_path(u.name) : unit_path(u, "store"),
-             "unit \"" + u.name + "\"" + (u.implied ? ", made by a LUN map" : "")});
+        claims[u.store].push_back({u.store_at, u.implied ? first_lun_path(u.name) : unit_path(u, "store"),
+                                   "unit \"" + u.name + "\"" + (u.implied ? ", made by a LUN map" : "")});
     for (auto& [store, by] : claims) {
       std::stable_sort(by.begin(), by.end(), [](const claim& a, const claim& b) { return a.at.before(b.at); });
       for (std::size_t i = 1; i < by.size(); ++i)
-        complain(by[i].at, by[i].key, "store \"" + store + "\" is taken by " + by[0].by, "one unit or one store over a store");
+        complain(by[i].at, by[i].key, "store \"" + store + "\" is taken by " + by[0].by,
+                 "one unit or one store over a store");
     }
   }
 
@@ -186,7 +186,8 @@ class validator {
         for (const listen_address& address : port.listen) {
           for (const auto& [other, by] : taken)
             if (address.collides(other))
-              complain(port.listen_at, path, address.to_string() + " is taken by " + by + " (" + other.to_string() + ")",
+              complain(port.listen_at, path,
+                       address.to_string() + " is taken by " + by + " (" + other.to_string() + ")",
                        "an address and port of its own");
           taken.emplace_back(address, path);
         }
@@ -220,7 +221,8 @@ class validator {
 
   void check_target(const target_config& target) {
     check_luns(target.luns, "target." + quoted_if_needed(target.name) + ".luns");
-    for (std::size_t i = 0; i < target.ports.size(); ++i) check_port(target, target.ports[i], port_path(target.name, i));
+    for (std::size_t i = 0; i < target.ports.size(); ++i)
+      check_port(target, target.ports[i], port_path(target.name, i));
     for (const access_config& each : target.access) check_access(target, each);
   }
 
@@ -242,13 +244,15 @@ class validator {
   void check_port(const target_config& target, const port_config& port, const std::string& path) {
     if (speaks_iscsi(port) && !port.name.empty()) {
       const std::string problem = iscsi_name_problem(port.name);
-      if (!problem.empty()) complain(port.name_at, path + ".name", "\"" + port.name + "\" " + problem, iscsi_name_spelling);
+      if (!problem.empty())
+        complain(port.name_at, path + ".name", "\"" + port.name + "\" " + problem, iscsi_name_spelling);
     }
     if (target.open || !target.access.empty()) return;
     for (const listen_address& address : port.listen)
       if (!address.is_loopback())
-        complain(port.listen_at, path + ".listen", address.to_string() + " is beyond loopback and everybody may log in",
-                 "an access table, open = true in [target." + quoted_if_needed(target.name) + "], or a loopback address");
+        complain(
+            port.listen_at, path + ".listen", address.to_string() + " is beyond loopback and everybody may log in",
+            "an access table, open = true in [target." + quoted_if_needed(target.name) + "], or a loopback address");
   }
 
   void check_access(const target_config& target, const access_config& access) {
@@ -271,6 +275,8 @@ class validator {
 
 }  // namespace
 
-void validate(const model& m, const known_types& known, diagnostics& wrong) { validator(m, known, wrong).run(); }
+void validate(const model& m, const known_types& known, diagnostics& wrong) {
+  validator(m, known, wrong).run();
+}
 
 }  // namespace sluice::config

@@ -40,7 +40,8 @@ result<std::string> read_all(int fd, std::size_t limit, const std::string& path)
     if (got < 0) return fail_errno(errno, "read " + path);
     if (got == 0) return out;
     out.append(buffer, static_cast<std::size_t>(got));
-    if (out.size() > limit) return fail(errc::invalid_argument, path + " is longer than " + std::to_string(limit) + " octets");
+    if (out.size() > limit)
+      return fail(errc::invalid_argument, path + " is longer than " + std::to_string(limit) + " octets");
   }
 }
 
@@ -93,7 +94,8 @@ reading read_text(std::string_view text, const std::string& directory, const kno
 
 }  // namespace
 
-loaded load_text(std::string_view text, const std::string& file, const std::string& directory, const known_types& known) {
+loaded load_text(std::string_view text, const std::string& file, const std::string& directory,
+                 const known_types& known) {
   reading r = read_text(text, directory, known);
   if (!r.wrong.empty()) return tl::unexpected<refused>(refused{file, std::move(r.wrong)});
   return std::move(r.what);
@@ -103,7 +105,8 @@ loaded load_file(const std::string& path, const known_types& known) {
   constexpr std::size_t longest_file = 4 << 20;
   const result<std::string> text = read_regular(path, longest_file, 0);
   if (!text)
-    return tl::unexpected<refused>(refused{path, {{{1, 1}, "file", text.error().message, "a readable TOML file of at most 4 MiB"}}});
+    return tl::unexpected<refused>(
+        refused{path, {{{1, 1}, "file", text.error().message, "a readable TOML file of at most 4 MiB"}}});
   std::error_code ignored;
   const std::filesystem::path full = std::filesystem::absolute(path, ignored);
   reading r = read_text(*text, full.parent_path().string(), known);

@@ -24,10 +24,11 @@ using loaded = tl::expected<model, refused>;
 loaded load_file(const std::string& path, const known_types& known);
 
 /// The same for a text that claims to be `file`; relative paths are below `directory`. Secrets are not looked at. Pure.
-loaded load_text(std::string_view text, const std::string& file, const std::string& directory, const known_types& known);
+loaded load_text(std::string_view text, const std::string& file, const std::string& directory,
+                 const known_types& known);
 
-/// A CHAP secret: the file's first line, 12 to 255 octets. A file that its group or others may read or write is refused.
-/// [RFC7143 9.2.1]
+/// A CHAP secret: the file's first line, 12 to 255 octets. A file that its group or others may read or write is
+/// refused. [RFC7143 9.2.1]
 result<std::string> read_secret(const std::string& path);
 
 }  // namespace sluice::config

@@ -74,8 +74,10 @@ TEST_F(load, understands_the_file_of_the_operators_contract) {
 }
 
 TEST_F(load, means_the_same_whatever_the_order) {
-  const auto a = load_text("[store.a]\ntype='ram'\nsize='1MiB'\n[store.b]\ntype='ram'\nsize='2MiB'\n", "f", "/", known_);
-  const auto b = load_text("[store.b]\nsize='2MiB'\ntype='ram'\n\n[store.a]\ntype='ram'\nsize='1024KiB'\n", "f", "/", known_);
+  const auto a =
+      load_text("[store.a]\ntype='ram'\nsize='1MiB'\n[store.b]\ntype='ram'\nsize='2MiB'\n", "f", "/", known_);
+  const auto b =
+      load_text("[store.b]\nsize='2MiB'\ntype='ram'\n\n[store.a]\ntype='ram'\nsize='1024KiB'\n", "f", "/", known_);
   ASSERT_TRUE(a && b);
   EXPECT_EQ(*a, *b);
 }

@@ -39,7 +39,8 @@ tree_node convert(const toml::node& from) {
 
 tree_table convert(const toml::table& from) {
   tree_table out;
-  for (const auto& [name, node] : from) out.entries.push_back({std::string(name.str()), to_place(name.source()), convert(node)});
+  for (const auto& [name, node] : from)
+    out.entries.push_back({std::string(name.str()), to_place(name.source()), convert(node)});
   // toml++ sorts by name.
   std::stable_sort(out.entries.begin(), out.entries.end(),
                    [](const tree_entry& a, const tree_entry& b) { return a.at.before(b.at); });

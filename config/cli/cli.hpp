@@ -1,0 +1,36 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "config/schema/model.hpp"
+
+/// The command line of `sluice`: parses it, talks to a running gateway, renders what it says.
+namespace sluice::config {
+
+struct serve_options {
+  std::string config_file;             // absolute; SIGHUP and restarts read it again
+  std::optional<std::string> control;  // --control overrides the file's, also in `model`
+};
+
+struct demo_options {
+  std::string directory;  // for the file unit; empty: a temporary one
+  listen_address listen{"127.0.0.1", 3260};
+  std::optional<std::string> control;
+};
+
+/// What the program does and this room cannot: main() supplies it.
+struct cli_hooks {
+  std::string version;
+  known_types known;                                             // from the registries
+  std::function<int(const model&, const serve_options&)> serve;  // returns the exit status
+  std::function<int(const demo_options&)> demo;
+};
+
+/// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.
+int run_cli(int argc, const char* const* argv, const cli_hooks& hooks);
+
+/// The manual: docs/man/sluice.1.md. A test keeps it and the command line together.
+std::string manual_page(const cli_hooks& hooks);
+
+}  // namespace sluice::config

@@ -1,0 +1,291 @@
+#include "config/cli/cli.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "config/schema/test_types.hpp"
+#include "gateway/control/control_server.hpp"
+#include "gateway/control/views.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+control::view::status some_status() {
+  control::view::status out;
+  out.gateway = {"gw-a", "1.2.3", 3725, {{0, "io_uring", 1.25}}};
+  out.stores = {{"scratch", "ram", "", 1ull << 30, "good"},
+                {"vm1", "rbd", "", 8ull << 30, "good"},
+                {"vm1-hot", "cache", "vm1", 8ull << 30, "flash is gone"}};
+  control::view::unit scratch;
+  scratch.name = scratch.store = "scratch";
+  scratch.size_bytes = 1ull << 30;
+  scratch.block_size = 512;
+  scratch.naa = "naa.6001";
+  scratch.commands = {{"read", 1000, 0, 4096000, 12.5, 80, 1500, 2500000}, {"write", 0, 0, 0, 0, 0, 0, 0}};
+  control::view::unit vm1;
+  vm1.name = "vm1";
+  vm1.store = "vm1-hot";
+  vm1.size_bytes = 8ull << 30;
+  vm1.block_size = 4096;
+  vm1.read_only = true;
+  out.units = {scratch, vm1};
+  out.targets = {
+      {"main",
+       {{0, "vm1"}, {1, "scratch"}},
+       {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
+       {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main", "", 61}}}};
+  return out;
+}
+
+/// A command line in front of a control server whose handler the test gives.
+class cli : public testing::Test {
+ protected:
+  cli() {
+    char pattern[] = "/tmp/sluice-cli-XXXXXX";
+    directory_ = mkdtemp(pattern);
+    hooks_.version = "1.2.3";
+    hooks_.known = types_for_tests();
+    hooks_.serve = [this](const model& m, const serve_options& how) {
+      served_ = m;
+      how_ = how;
+      return 0;
+    };
+    hooks_.demo = [this](const demo_options& how) {
+      demo_ = how;
+      return 0;
+    };
+  }
+  ~cli() override { fs::remove_all(directory_); }
+
+  void answer_with(control::handler handle) {
+    server_ = std::make_unique<control::control_server>(socket(), std::move(handle));
+    ASSERT_TRUE(server_->start());
+  }
+  std::string socket() const { return directory_ / "s"; }
+
+  std::string write(const std::string& name, const std::string& text) {
+    const std::string path = directory_ / name;
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  /// Runs `sluice WORDS…`; its output goes to out_ and err_.
+  int run(std::vector<std::string> words) {
+    std::vector<const char*> argv{"sluice"};
+    for (const std::string& word : words) argv.push_back(word.c_str());
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int status = run_cli(static_cast<int>(argv.size()), argv.data(), hooks_);
+    out_ = testing::internal::GetCapturedStdout();
+    err_ = testing::internal::GetCapturedStderr();
+    return status;
+  }
+  int ask(std::vector<std::string> words) {
+    words.insert(words.end(), {"--control", socket()});
+    return run(std::move(words));
+  }
+
+  fs::path directory_;
+  cli_hooks hooks_;
+  std::unique_ptr<control::control_server> server_;
+  std::optional<model> served_;
+  std::optional<serve_options> how_;
+  std::optional<demo_options> demo_;
+  std::string out_, err_;
+};
+
+TEST_F(cli, serves_a_good_file) {
+  const std::string file = write("gw.toml", "[gateway]\nname = \"gw\"\n");
+  EXPECT_EQ(run({"serve", "--config", file}), 0);
+  ASSERT_TRUE(served_);
+  EXPECT_EQ(served_->gateway.control, "/run/sluice/control.sock");
+  EXPECT_EQ(how_->config_file, file);
+  EXPECT_FALSE(how_->control);
+  EXPECT_EQ(run({"serve", "--config", file, "--control", "/tmp/x.sock"}), 0);
+  EXPECT_EQ(served_->gateway.control, "/tmp/x.sock");
+}
+
+TEST_F(cli, refuses_a_bad_file_with_status_2_and_starts_nothing) {
+  const std::string file = write("gw.toml", "[gateway]\nnaem = 1\n[store.a]\ntype = \"ram\"\nsize = 3\n");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"serve", "--config", file}, {"check", file}, {"plan", file}, {"apply", file}}) {
+    EXPECT_EQ(run(words), 2) << words[0];
+    EXPECT_THAT(err_, StartsWith(file + ":2:1: gateway.naem: is not a key, did you mean 'name'?; ")) << words[0];
+    EXPECT_THAT(err_, HasSubstr("\n" + file + ":5:8: store.a.size: ")) << words[0];
+    EXPECT_EQ(out_, "");
+  }
+  EXPECT_FALSE(served_);
+  EXPECT_EQ(run({"check", "--json", file}), 2);
+  const json errors = json::parse(out_);
+  EXPECT_EQ(errors["ok"], false);
+  EXPECT_EQ(errors["errors"][1]["line"], 5);
+  EXPECT_EQ(errors["errors"][1]["key"], "store.a.size");
+}
+
+TEST_F(cli, checks_without_a_gateway) {
+  EXPECT_EQ(run({"check", write("gw.toml", "")}), 0);
+  EXPECT_THAT(out_, HasSubstr("good"));
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(cli, hands_the_demo_its_options) {
+  EXPECT_EQ(run({"demo", "--listen", "[::1]:0", "--directory", "/tmp/d"}), 0);
+  EXPECT_EQ(demo_->listen.to_string(), "[::1]:0");
+  EXPECT_EQ(demo_->directory, "/tmp/d");
+  EXPECT_EQ(run({"demo", "--listen", "somewhere"}), 1);
+}
+
+TEST_F(cli, says_in_a_sentence_what_is_wrong) {
+  EXPECT_EQ(ask({"ls"}), 1);
+  EXPECT_THAT(err_, StartsWith("sluice: no gateway answers at "));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{},
+                                                {"lss"},
+                                                {"serve"},
+                                                {"session", "kick"},
+                                                {"session", "kick", "x"},
+                                                {"ls", "--nonsense"}}) {
+    EXPECT_EQ(run(words), 1);
+    EXPECT_THAT(err_, StartsWith("sluice: "));
+    EXPECT_EQ(out_, "");
+  }
+  answer_with([](const std::string&, const json&) { return fail(errc::not_found, "there is no session 17"); });
+  EXPECT_EQ(ask({"session", "kick", "17"}), 1);
+  EXPECT_EQ(err_, "sluice: there is no session 17\n");
+}
+
+TEST_F(cli, sends_what_the_operator_asked_for) {
+  std::vector<json> asked;
+  answer_with([&asked](const std::string& command, const json& arguments) -> result<json> {
+    asked.push_back({{"command", command}, {"arguments", arguments}});
+    return json(nullptr);
+  });
+  const std::string file = write("gw.toml", "");
+  EXPECT_EQ(ask({"session", "kick", "17"}), 0);
+  EXPECT_EQ(ask({"unit", "resize", "vm1", "2TiB"}), 0);
+  EXPECT_EQ(ask({"unit", "resize", "vm1", "2TB"}), 1);
+  EXPECT_EQ(ask({"pr", "clear", "vm1"}), 1);
+  EXPECT_EQ(ask({"pr", "clear", "vm1", "--yes"}), 0);
+  EXPECT_EQ(ask({"apply", file}), 0);
+  server_->stop();
+  ASSERT_EQ(asked.size(), 4u);
+  const auto expect = [&asked](std::size_t i, const char* command, const json& arguments) {
+    EXPECT_EQ(asked[i]["command"], command);
+    EXPECT_EQ(asked[i]["arguments"], arguments);
+  };
+  expect(0, "session.kick", {{"id", 17}});
+  expect(1, "unit.resize", {{"unit", "vm1"}, {"size_bytes", 2ull << 40}, {"shrink", false}});
+  expect(2, "pr.clear", {{"unit", "vm1"}});
+  expect(3, "apply", {{"file", file}});
+}
+
+TEST_F(cli, tells_a_plan_and_what_it_refuses) {
+  json plan = {{"steps", {{{"action", "add_store"}, {"text", "+ store a (ram)"}}}}, {"refused", json::array()}};
+  answer_with([&plan](const std::string&, const json&) -> result<json> { return plan; });
+  const std::string file = write("gw.toml", "");
+  EXPECT_EQ(ask({"plan", file}), 0);
+  EXPECT_EQ(out_, "+ store a (ram)\n");
+  plan["refused"].push_back({{"key", "gateway.reactors"}, {"reason", "needs a restart"}});
+  EXPECT_EQ(ask({"plan", file}), 1);
+  EXPECT_EQ(out_, "+ store a (ram)\n! gateway.reactors: needs a restart\n");
+  plan = {{"steps", json::array()}, {"refused", json::array()}};
+  EXPECT_EQ(ask({"plan", file}), 0);
+  EXPECT_EQ(out_, "nothing to change\n");
+}
+
+TEST_F(cli, draws_what_the_gateway_tells) {
+  answer_with([](const std::string&, const json&) -> result<json> { return json(some_status()); });
+  EXPECT_EQ(ask({"ls"}), 0);
+  EXPECT_EQ(out_,
+            "gateway gw-a  sluice 1.2.3, up 1 h 2 min\n"
+            "└─ target main\n"
+            "   ├─ port iscsi iqn.2026-11.io.sluice:main  127.0.0.1:3260, [::1]:3260  group 1\n"
+            "   ├─ LUN 0  unit vm1  8 GiB, 4096 B blocks, read-only\n"
+            "   │  └─ store vm1-hot  cache, 8 GiB  [flash is gone]\n"
+            "   │     └─ store vm1  rbd, 8 GiB\n"
+            "   ├─ LUN 1  unit scratch  1 GiB, 512 B blocks  naa.6001\n"
+            "   │  └─ store scratch  ram, 1 GiB\n"
+            "   └─ session 17  iqn.1994-05.com.example:host1,i,0x1  127.0.0.1:50000  1 min\n");
+  EXPECT_EQ(ask({"status"}), 0);
+  EXPECT_EQ(out_,
+            "gateway gw-a  sluice 1.2.3, up 1 h 2 min\n"
+            "\n"
+            "REACTOR  KIND      CPU\n"
+            "      0  io_uring  1.2 s\n"
+            "\n"
+            "UNIT     HEALTH  COMMAND  COUNT  ERRORS  DATA      P50    P99    P99.9    MAX\n"
+            "scratch  good    read      1000       0  3.91 MiB  12 µs  80 µs  1.50 ms  2.50 s\n"
+            "vm1      good          -\n"
+            "\n"
+            "STORE    HEALTH\n"
+            "vm1-hot  flash is gone\n");
+  EXPECT_EQ(ask({"session", "ls"}), 0);
+  EXPECT_THAT(out_, HasSubstr("17  main"));
+  EXPECT_EQ(ask({"status", "--json"}), 0);
+  EXPECT_EQ(json::parse(out_), json(some_status()));
+  EXPECT_EQ(ask({"top", "--interval", "1ms", "--count", "1"}), 0);
+  EXPECT_THAT(out_, HasSubstr("idle"));
+}
+
+TEST_F(cli, survives_whatever_answers) {
+  for (const json& odd :
+       {json(3), json::array({1, 2}), json{{"targets", 3}}, json{{"targets", {1, "x"}}, {"units", {{{"name", 4}}}}}}) {
+    answer_with([&odd](const std::string&, const json&) -> result<json> { return odd; });
+    for (const char* command : {"ls", "status"}) EXPECT_EQ(ask({command}), 0) << odd;
+    EXPECT_EQ(ask({"session", "ls"}), 0);
+    EXPECT_EQ(ask({"pr", "show", "x"}), 0);
+    ask({"plan", write("gw.toml", "")});
+    ask({"events"});
+    server_.reset();
+  }
+}
+
+TEST_F(cli, completes_itself) {
+  EXPECT_EQ(run({"completion", "bash"}), 0);
+  const std::string script = write("completion.bash", out_);
+  const std::string command = "bash -c '. " + script +
+                              "; COMP_WORDS=(sluice session ki); COMP_CWORD=2; _sluice; echo ${COMPREPLY[@]}' > " +
+                              (directory_ / "words").string();
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::string word;
+  std::ifstream(directory_ / "words") >> word;
+  EXPECT_EQ(word, "kick");
+  EXPECT_EQ(run({"completion", "fish"}), 0);
+  EXPECT_THAT(out_, HasSubstr("__fish_seen_subcommand_from session' -a 'kick'"));
+  EXPECT_EQ(run({"completion", "zsh"}), 0);
+  EXPECT_EQ(run({"completion", "csh"}), 1);
+}
+
+TEST_F(cli, helps_with_an_example_on_each_command) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"serve", "--help"}, {"apply", "--help"}, {"session", "kick", "--help"}}) {
+    EXPECT_EQ(run(words), 0);
+    EXPECT_THAT(out_, HasSubstr("Example:\n  sluice " + words[0]));
+  }
+  EXPECT_EQ(run({"version"}), 0);
+  EXPECT_EQ(out_, "sluice 1.2.3\n");
+  EXPECT_EQ(run({"--version"}), 0);
+}
+
+/// SLUICE_GOLDEN=write in the environment rewrites the page.
+TEST_F(cli, has_the_manual_that_the_repository_holds) {
+  const std::string path = "../../docs/man/sluice.1.md";
+  if (std::getenv("SLUICE_GOLDEN") != nullptr) std::ofstream(path) << manual_page(hooks_);
+  std::ostringstream page;
+  page << std::ifstream(path).rdbuf();
+  EXPECT_EQ(page.str(), manual_page(hooks_));
+}
+
+}  // namespace
+
+}  // namespace sluice::config

@@ -1,0 +1,297 @@
+#include "config/cli/commands.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "config/cli/control_client.hpp"
+#include "config/cli/render.hpp"
+#include "config/schema/quantity.hpp"
+#include "config/toml/load.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr int refused_status = 2;
+constexpr int apply_timeout_ms = 600'000;  // opening stores may take its time
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+std::string to_line(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).lexically_normal().string();
+}
+
+json errors_of(const refused& r) {
+  json out = json::array();
+  for (const diagnostic& d : r.why)
+    out.push_back({{"file", r.file},
+                   {"line", d.at.line},
+                   {"column", d.at.column},
+                   {"key", d.key},
+                   {"problem", d.problem},
+                   {"allowed", d.allowed}});
+  return out;
+}
+
+}  // namespace
+
+int complain(const std::string& sentence) {
+  std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
+  return 1;
+}
+
+command_tree::command_tree(const cli_hooks& hooks)
+    : hooks_(hooks), app_(std::make_unique<CLI::App>("a user-space SCSI storage gateway", "sluice")) {
+  app_->require_subcommand(1);
+  app_->set_version_flag("--version", "sluice " + hooks.version);
+  app_->footer("Every command explains itself: sluice COMMAND --help");
+  add_local_commands();
+  add_file_commands();
+  add_looking_commands();
+  add_acting_commands();
+}
+
+CLI::App* command_tree::add(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
+                            std::function<int()> work) {
+  CLI::App* command = to->add_subcommand(name, what);
+  command->footer("Example:\n  " + example);
+  command->callback([this, work = std::move(work)] { run = work; });
+  return command;
+}
+
+CLI::App* command_tree::add_asking(CLI::App* to, const std::string& name, const std::string& what,
+                                   const std::string& example, std::function<int()> work) {
+  CLI::App* command = add(to, name, what, example, std::move(work));
+  command->add_option("--control", options_.control, "the gateway's control socket")
+      ->envname("SLUICE_CONTROL")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+  command->add_flag("--json", options_.json, "print JSON, as docs/control.md describes it");
+  return command;
+}
+
+void command_tree::add_local_commands() {
+  CLI::App* serve_command =
+      add(app_.get(), "serve", "run a gateway in the foreground; SIGTERM stops it, SIGHUP applies the file",
+          "sluice serve --config /etc/sluice/gateway.toml", [this] { return serve(); });
+  serve_command->add_option("--config", options_.file, "the configuration")->required()->type_name("FILE");
+  serve_command->add_option("--control", options_.control, "a control socket instead of the file's")
+      ->type_name("SOCKET");
+
+  CLI::App* demo_command =
+      add(app_.get(), "demo", "run a gateway with a RAM and a file unit on loopback; no root, no file", "sluice demo",
+          [this] { return demo(); });
+  demo_command->add_option("--listen", options_.listen, "where it listens")
+      ->type_name("ADDRESS:PORT")
+      ->capture_default_str();
+  demo_command->add_option("--directory", options_.directory, "for the file unit; default: a temporary one")
+      ->type_name("DIR");
+  demo_command->add_option("--control", options_.control, "a control socket instead of a temporary one")
+      ->type_name("SOCKET");
+
+  CLI::App* completion = add(app_.get(), "completion", "print a script that completes this command line",
+                             "sluice completion bash > /etc/bash_completion.d/sluice", [this] { return complete(); });
+  completion->add_option("shell", options_.shell, "bash, zsh or fish")
+      ->required()
+      ->type_name("SHELL")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->type_name("SHELL");
+  add(app_.get(), "version", "print the version", "sluice version", [this] {
+    print("sluice " + hooks_.version + "\n");
+    return 0;
+  });
+}
+
+void command_tree::add_file_commands() {
+  CLI::App* check_command = add(app_.get(), "check", "validate a configuration; needs no gateway",
+                                "sluice check gateway.toml", [this] { return check(); });
+  check_command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
+  check_command->add_flag("--json", options_.json, "print the errors as JSON on standard output");
+  for (const auto& [name, what] :
+       {std::pair{"plan", "show what apply would change in the running gateway"},
+        std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}})
+    add_asking(app_.get(), name, what, std::string("sluice ") + name + " gateway.toml",
+               [this, command = std::string(name)] { return plan_or_apply(command); })
+        ->add_option("file", options_.file, "the configuration")
+        ->required()
+        ->type_name("FILE");
+}
+
+void command_tree::add_looking_commands() {
+  add_asking(app_.get(), "ls", "the tree of targets, ports, units, stores and sessions", "sluice ls",
+             [this] { return ask("status", json::object(), render_tree); });
+  add_asking(app_.get(), "status", "health, counts and latencies of each unit and command", "sluice status --json",
+             [this] { return ask("status", json::object(), render_status); });
+  CLI::App* top_command =
+      add_asking(app_.get(), "top", "live rates and latencies", "sluice top --interval 2s", [this] { return top(); });
+  top_command->add_option("--interval", options_.interval, "between two looks")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  top_command->add_option("--count", options_.count, "stop after so many looks; 0: never")
+      ->type_name("N")
+      ->capture_default_str();
+  add_asking(app_.get(), "events", "what happened lately: logins, resets, changes", "sluice events --follow", [this] {
+    return events();
+  })->add_flag("--follow", options_.follow, "wait for more");
+}
+
+void command_tree::add_acting_commands() {
+  CLI::App* session = app_->add_subcommand("session", "sessions of initiators");
+  session->require_subcommand(1);
+  add_asking(session, "ls", "list the sessions", "sluice session ls",
+             [this] { return ask("status", json::object(), render_sessions); });
+  add_asking(session, "kick", "end a session; its initiator may log in again", "sluice session kick 17",
+             [this] {
+               return ask("session.kick", {{"id", options_.session_id}}, [](const json&) { return std::string(); });
+             })
+      ->add_option("id", options_.session_id, "as `sluice session ls` shows it")
+      ->required()
+      ->type_name("ID");
+
+  CLI::App* unit = app_->add_subcommand("unit", "logical units");
+  unit->require_subcommand(1);
+  CLI::App* resize_command = add_asking(unit, "resize", "change the size of a unit and its store; initiators are told",
+                                        "sluice unit resize vm1 128GiB", [this] { return resize(); });
+  resize_command->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
+  resize_command->add_option("size", options_.size, "the new size")->required()->type_name("SIZE");
+  resize_command->add_flag("--shrink", options_.shrink, "allow a smaller size: what lies beyond it is lost");
+
+  CLI::App* pr = app_->add_subcommand("pr", "persistent reservations");
+  pr->require_subcommand(1);
+  add_asking(pr, "show", "the registrations and the reservation of a unit", "sluice pr show vm1",
+             [this] {
+               return ask("pr.show", {{"unit", options_.unit}}, render_reservations);
+             })
+      ->add_option("unit", options_.unit, "the unit")
+      ->required()
+      ->type_name("UNIT");
+  CLI::App* clear =
+      add_asking(pr, "clear", "drop all registrations of a unit; its cluster must not be using them",
+                 "sluice pr clear vm1 --yes", [this] {
+                   if (!options_.yes) return complain("pr clear breaks the fence of a running cluster; say --yes");
+                   return ask("pr.clear", {{"unit", options_.unit}}, [](const json&) { return std::string(); });
+                 });
+  clear->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
+  clear->add_flag("--yes", options_.yes, "really");
+}
+
+int command_tree::ask(const std::string& command, const json& arguments,
+                      const std::function<std::string(const json&)>& render) {
+  const auto answer = call_gateway(options_.control, command, arguments);
+  if (!answer) return complain(answer.error().sentence);
+  print(options_.json ? to_line(*answer) : render(*answer));
+  return 0;
+}
+
+int command_tree::serve() {
+  loaded m = load_file(options_.file, hooks_.known);
+  if (!m) {
+    std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
+    return refused_status;
+  }
+  serve_options how{absolute(options_.file), std::nullopt};
+  if (app_->get_subcommand("serve")->count("--control") > 0)
+    m->gateway.control = *(how.control = absolute(options_.control));
+  return hooks_.serve(*m, how);
+}
+
+int command_tree::check() {
+  const loaded m = load_file(options_.file, hooks_.known);
+  if (options_.json) print(to_line({{"ok", m.has_value()}, {"errors", m ? json::array() : errors_of(m.error())}}));
+  if (m) {
+    if (!options_.json)
+      print(options_.file + ": good: " + std::to_string(m->stores.size()) + " stores, " +
+            std::to_string(m->units.size()) + " units, " + std::to_string(m->targets.size()) + " targets\n");
+    return 0;
+  }
+  if (!options_.json) std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
+  return refused_status;
+}
+
+int command_tree::demo() {
+  demo_options how;
+  const std::optional<listen_address> listen = parse_listen_address(options_.listen);
+  if (!listen) return complain("--listen \"" + options_.listen + "\" is no " + listen_spelling);
+  how.listen = *listen;
+  if (!options_.directory.empty()) how.directory = absolute(options_.directory);
+  if (app_->get_subcommand("demo")->count("--control") > 0) how.control = absolute(options_.control);
+  return hooks_.demo(how);
+}
+
+int command_tree::plan_or_apply(const std::string& command) {
+  // The file is read here first: its errors are told in full and need no gateway.
+  if (const loaded m = load_file(options_.file, hooks_.known); !m) {
+    std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
+    return refused_status;
+  }
+  const auto answer = call_gateway(options_.control, command, {{"file", absolute(options_.file)}}, apply_timeout_ms);
+  if (!answer) {
+    complain(answer.error().sentence);
+    return answer.error().code == "invalid_argument" ? refused_status : 1;
+  }
+  print(options_.json ? to_line(*answer) : render_plan(*answer));
+  return member(*answer, "refused").empty() ? 0 : 1;
+}
+
+int command_tree::top() {
+  const std::optional<std::uint64_t> interval_ns = parse_duration(options_.interval);
+  if (!interval_ns || *interval_ns == 0) return complain("--interval takes " + std::string(duration_spelling));
+  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  json before;
+  for (std::uint64_t looks = 0; options_.count == 0 || looks <= options_.count; ++looks) {
+    if (looks > 0) std::this_thread::sleep_for(std::chrono::nanoseconds(*interval_ns));
+    const auto now = call_gateway(options_.control, "status", json::object());
+    if (!now) return complain(now.error().sentence);
+    if (options_.json)
+      print(now->dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    else if (looks > 0)
+      print((terminal ? "\033[H\033[2J" : "") + render_rates(before, *now, static_cast<double>(*interval_ns) / 1e9));
+    before = *now;
+  }
+  return 0;
+}
+
+int command_tree::events() {
+  constexpr auto pause = std::chrono::milliseconds(500);
+  json since = 0;
+  for (;;) {
+    const auto answer = call_gateway(options_.control, "events", {{"since", since}});
+    if (!answer) return complain(answer.error().sentence);
+    if (options_.json)
+      for (const json& e : member(*answer, "events"))
+        print(e.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    else
+      print(render_events(*answer));
+    if (!options_.follow) return 0;
+    if (const json& next = member(*answer, "next"); next.is_number()) since = next;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+int command_tree::resize() {
+  const std::optional<std::uint64_t> size = parse_size(options_.size);
+  if (!size || *size == 0) return complain("\"" + options_.size + "\" is no size: " + size_spelling);
+  return ask("unit.resize", {{"unit", options_.unit}, {"size_bytes", *size}, {"shrink", options_.shrink}},
+             [](const json&) { return std::string(); });
+}
+
+int command_tree::complete() {
+  print(completion_script(*app_, options_.shell));
+  return 0;
+}
+
+}  // namespace sluice::config

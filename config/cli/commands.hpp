@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "config/cli/cli.hpp"
+
+namespace sluice::config {
+
+/// What the options of all commands are parsed into; each command looks at its own.
+struct parsed_options {
+  std::string file;
+  std::string control = "/run/sluice/control.sock";
+  bool control_given = false;
+  bool json = false;
+  std::string directory, listen = "127.0.0.1:3260";
+  std::string unit, size, shell, interval = "1s";
+  std::uint64_t session_id = 0, count = 0;
+  bool shrink = false, yes = false, follow = false;
+};
+
+/// The whole command line, described. A command that was chosen leaves what it does in `run`.
+class command_tree {
+ public:
+  explicit command_tree(const cli_hooks& hooks);
+
+  CLI::App& app() { return *app_; }
+  /// The chosen command's work; returns the exit status. Empty before a successful parse.
+  std::function<int()> run;
+
+ private:
+  CLI::App* add(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
+                std::function<int()> work);
+  CLI::App* add_asking(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
+                       std::function<int()> work);
+  void add_local_commands();
+  void add_file_commands();
+  void add_looking_commands();
+  void add_acting_commands();
+
+  int serve();
+  int check();
+  int demo();
+  int plan_or_apply(const std::string& command);
+  int top();
+  int events();
+  int resize();
+  int complete();
+  /// Asks the gateway; prints JSON or what `render` makes of it.
+  int ask(const std::string& command, const nlohmann::json& arguments,
+          const std::function<std::string(const nlohmann::json&)>& render);
+
+  const cli_hooks& hooks_;
+  parsed_options options_;
+  std::unique_ptr<CLI::App> app_;
+};
+
+/// A script for "bash", "zsh" or "fish", made from the commands of `app`; empty for another shell.
+std::string completion_script(const CLI::App& app, const std::string& shell);
+
+/// Prints "sluice: SENTENCE" on standard error; returns 1.
+int complain(const std::string& sentence);
+
+}  // namespace sluice::config

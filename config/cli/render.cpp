@@ -1,0 +1,268 @@
+#include "config/cli/render.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+
+#include "config/schema/quantity.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+using nlohmann::json;
+using row = std::vector<std::string>;
+
+const json nothing;
+
+const json& at(const json& from, const char* name) {
+  return member(from, name);
+}
+
+std::string text(const json& from, const char* name) {
+  const json& v = at(from, name);
+  if (v.is_string()) return v.get<std::string>();
+  return v.is_null() ? std::string() : v.dump();
+}
+
+double number(const json& from, const char* name) {
+  const json& v = at(from, name);
+  return v.is_number() ? v.get<double>() : 0;
+}
+
+std::uint64_t whole(const json& from, const char* name) {
+  const double v = number(from, name);
+  return v > 0 ? static_cast<std::uint64_t>(v) : 0;
+}
+
+std::string fixed(double v, int digits) {
+  char out[64];
+  std::snprintf(out, sizeof out, "%.*f", digits, v);
+  return out;
+}
+
+/// 12 µs, 1.25 ms, 3 s: three digits.
+std::string latency(double us) {
+  if (us <= 0) return "-";
+  if (us < 1000) return fixed(us, us < 10 ? 1 : 0) + " µs";
+  if (us < 1'000'000) return fixed(us / 1000, us < 100'000 ? 2 : 0) + " ms";
+  return fixed(us / 1'000'000, 2) + " s";
+}
+
+std::string span_of_time(double seconds) {
+  const auto s = static_cast<std::uint64_t>(std::max(0.0, seconds));
+  if (s < 60) return std::to_string(s) + " s";
+  if (s < 3600) return std::to_string(s / 60) + " min";
+  if (s < 86400) return std::to_string(s / 3600) + " h " + std::to_string(s / 60 % 60) + " min";
+  return std::to_string(s / 86400) + " d " + std::to_string(s / 3600 % 24) + " h";
+}
+
+/// Columns on a terminal: UTF-8 continuation octets take none.
+std::size_t width_of(const std::string& s) {
+  return static_cast<std::size_t>(
+      std::count_if(s.begin(), s.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+bool is_numeric(const std::string& cell) {
+  return !cell.empty() && (cell == "-" || (cell[0] >= '0' && cell[0] <= '9')) &&
+         cell.find('.', cell.find('.') + 1) == std::string::npos && cell.find(':') == std::string::npos;
+}
+
+std::string describe_unit(const json& unit) {
+  std::string out = "unit " + text(unit, "name") + "  " + approximate_size(whole(unit, "size_bytes")) + ", " +
+                    text(unit, "block_size") + " B blocks";
+  if (at(unit, "read_only") == json(true)) out += ", read-only";
+  if (text(unit, "health") != "good") out += "  [" + text(unit, "health") + "]";
+  const std::string naa = text(unit, "naa");
+  return naa.empty() ? out : out + "  " + naa;
+}
+
+std::string describe_store(const json& store) {
+  std::string out =
+      "store " + text(store, "name") + "  " + text(store, "type") + ", " + approximate_size(whole(store, "size_bytes"));
+  if (text(store, "health") != "good") out += "  [" + text(store, "health") + "]";
+  return out;
+}
+
+/// A tree that is drawn as it is built.
+struct branch {
+  std::string line;
+  std::vector<branch> below = {};
+};
+
+void draw(std::string& out, const std::vector<branch>& branches, const std::string& indent) {
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    const bool last = i + 1 == branches.size();
+    out += indent + (last ? "└─ " : "├─ ") + branches[i].line + "\n";
+    draw(out, branches[i].below, indent + (last ? "   " : "│  "));
+  }
+}
+
+const json& find_by_name(const json& list, const std::string& name) {
+  for (const json& each : list)
+    if (text(each, "name") == name) return each;
+  return nothing;
+}
+
+/// A store and what it lies over; `depth` ends a cycle that a gateway should not report.
+branch store_branch(const json& stores, const std::string& name, int depth = 0) {
+  const json& store = find_by_name(stores, name);
+  branch out{store.is_null() ? "store " + name : describe_store(store)};
+  const std::string over = text(store, "over");
+  if (!over.empty() && depth < 16) out.below.push_back(store_branch(stores, over, depth + 1));
+  return out;
+}
+
+branch target_branch(const json& status, const json& target) {
+  branch out{"target " + text(target, "name")};
+  for (const json& port : at(target, "ports")) {
+    std::string portals;
+    for (const json& portal : at(port, "portals"))
+      if (portal.is_string()) portals += (portals.empty() ? "" : ", ") + portal.get<std::string>();
+    out.below.push_back({"port " + text(port, "fabric") + " " + text(port, "name") + "  " + portals + "  group " +
+                         text(port, "group")});
+  }
+  for (const json& lun : at(target, "luns")) {
+    const json& unit = find_by_name(at(status, "units"), text(lun, "unit"));
+    branch b{"LUN " + text(lun, "lun") + "  " + (unit.is_null() ? "unit " + text(lun, "unit") : describe_unit(unit))};
+    if (!unit.is_null()) b.below.push_back(store_branch(at(status, "stores"), text(unit, "store")));
+    out.below.push_back(std::move(b));
+  }
+  for (const json& session : at(target, "sessions"))
+    out.below.push_back({"session " + text(session, "id") + "  " + text(session, "initiator") + "  " +
+                         text(session, "peer") + "  " + span_of_time(number(session, "age_s"))});
+  return out;
+}
+
+std::string gateway_line(const json& status) {
+  const json& gateway = at(status, "gateway");
+  return "gateway " + text(gateway, "name") + "  sluice " + text(gateway, "version") + ", up " +
+         span_of_time(number(gateway, "uptime_s"));
+}
+
+}  // namespace
+
+const json& member(const json& from, const char* name) {
+  if (!from.is_object()) return nothing;
+  const auto found = from.find(name);
+  return found == from.end() ? nothing : *found;
+}
+
+std::string render_plan(const json& plan) {
+  std::string out;
+  for (const json& step : at(plan, "steps")) out += text(step, "text") + "\n";
+  for (const json& refusal : at(plan, "refused"))
+    out += "! " + text(refusal, "key") + ": " + text(refusal, "reason") + "\n";
+  return out.empty() ? "nothing to change\n" : out;
+}
+
+std::string render_table(const std::vector<row>& rows) {
+  std::vector<std::size_t> widths;
+  for (const row& r : rows) {
+    widths.resize(std::max(widths.size(), r.size()));
+    for (std::size_t i = 0; i < r.size(); ++i) widths[i] = std::max(widths[i], width_of(r[i]));
+  }
+  std::string out;
+  for (const row& r : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < r.size(); ++i) {
+      const std::string pad(widths[i] - width_of(r[i]), ' ');
+      line += (i > 0 ? "  " : "") + (is_numeric(r[i]) ? pad + r[i] : r[i] + pad);
+    }
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return out;
+}
+
+std::string render_tree(const json& status) {
+  std::string out = gateway_line(status) + "\n";
+  std::vector<branch> branches;
+  for (const json& target : at(status, "targets")) branches.push_back(target_branch(status, target));
+  draw(out, branches, "");
+  return out;
+}
+
+std::string render_status(const json& status) {
+  std::string out = gateway_line(status) + "\n";
+  std::vector<row> reactors{{"REACTOR", "KIND", "CPU"}};
+  for (const json& r : at(at(status, "gateway"), "reactors"))
+    reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s"});
+  if (reactors.size() > 1) out += "\n" + render_table(reactors);
+
+  std::vector<row> units{{"UNIT", "HEALTH", "COMMAND", "COUNT", "ERRORS", "DATA", "P50", "P99", "P99.9", "MAX"}};
+  for (const json& unit : at(status, "units")) {
+    row head{text(unit, "name"), text(unit, "health")};
+    for (const json& c : at(unit, "commands")) {
+      if (whole(c, "count") == 0) continue;
+      row line = head;
+      line.insert(line.end(),
+                  {text(c, "class"), text(c, "count"), text(c, "errors"), approximate_size(whole(c, "bytes")),
+                   latency(number(c, "p50_us")), latency(number(c, "p99_us")), latency(number(c, "p999_us")),
+                   latency(number(c, "max_us"))});
+      units.push_back(std::move(line));
+      head = {"", ""};
+    }
+    if (!head[0].empty()) units.push_back({head[0], head[1], "-"});
+  }
+  out += "\n" + render_table(units);
+
+  std::vector<row> ill{{"STORE", "HEALTH"}};
+  for (const json& store : at(status, "stores"))
+    if (text(store, "health") != "good") ill.push_back({text(store, "name"), text(store, "health")});
+  if (ill.size() > 1) out += "\n" + render_table(ill);
+  return out;
+}
+
+std::string render_sessions(const json& status) {
+  std::vector<row> rows{{"ID", "TARGET", "INITIATOR", "PEER", "PORT", "AGE", "PARAMETERS"}};
+  for (const json& target : at(status, "targets"))
+    for (const json& s : at(target, "sessions"))
+      rows.push_back({text(s, "id"), text(s, "target"), text(s, "initiator"), text(s, "peer"), text(s, "port"),
+                      span_of_time(number(s, "age_s")), text(s, "parameters")});
+  return rows.size() == 1 ? "no sessions\n" : render_table(rows);
+}
+
+std::string render_reservations(const json& reservations) {
+  const std::string type = text(reservations, "type");
+  std::string out = "unit " + text(reservations, "unit") + "  generation " + text(reservations, "generation") + ", " +
+                    (type.empty() ? "not reserved" : type) +
+                    (at(reservations, "persists") == json(true) ? ", persists through power loss" : "") + "\n";
+  std::vector<row> rows{{"KEY", "INITIATOR", "PORT", "HOLDER"}};
+  for (const json& r : at(reservations, "registrants"))
+    rows.push_back({text(r, "key"), text(r, "initiator"),
+                    at(r, "all_target_ports") == json(true) ? "all" : text(r, "port"),
+                    at(r, "holder") == json(true) ? "holder" : ""});
+  return rows.size() == 1 ? out + "no registrations\n" : out + render_table(rows);
+}
+
+std::string render_events(const json& events) {
+  std::string out;
+  for (const json& e : at(events, "events")) out += text(e, "time") + "  " + text(e, "what") + "\n";
+  return out;
+}
+
+std::string render_rates(const json& before, const json& now, double seconds) {
+  struct totals {
+    double count = 0, bytes = 0;
+  };
+  std::map<std::pair<std::string, std::string>, totals> then;
+  for (const json& unit : at(before, "units"))
+    for (const json& c : at(unit, "commands"))
+      then[{text(unit, "name"), text(c, "class")}] = {number(c, "count"), number(c, "bytes")};
+
+  std::vector<row> rows{{"UNIT", "COMMAND", "IOPS", "MB/s", "P50", "P99", "P99.9"}};
+  for (const json& unit : at(now, "units")) {
+    for (const json& c : at(unit, "commands")) {
+      const totals& old = then[{text(unit, "name"), text(c, "class")}];
+      const double count = std::max(0.0, number(c, "count") - old.count);
+      if (count == 0 || seconds <= 0) continue;
+      const double bytes = std::max(0.0, number(c, "bytes") - old.bytes);
+      rows.push_back({text(unit, "name"), text(c, "class"), fixed(count / seconds, 0), fixed(bytes / seconds / 1e6, 1),
+                      latency(number(c, "p50_us")), latency(number(c, "p99_us")), latency(number(c, "p999_us"))});
+    }
+  }
+  return gateway_line(now) + "\n\n" + (rows.size() == 1 ? "idle\n" : render_table(rows));
+}
+
+}  // namespace sluice::config

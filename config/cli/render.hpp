@@ -1,0 +1,26 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+/// Results of the control protocol, for people. Pure; whatever the JSON lacks is left out.
+namespace sluice::config {
+
+/// The member of that name; null when `from` has none or is no object.
+const nlohmann::json& member(const nlohmann::json& from, const char* name);
+
+std::string render_plan(const nlohmann::json& plan);
+std::string render_tree(const nlohmann::json& status);      // ls
+std::string render_status(const nlohmann::json& status);    // status
+std::string render_sessions(const nlohmann::json& status);  // session ls: the sessions of all targets
+std::string render_reservations(const nlohmann::json& reservations);
+std::string render_events(const nlohmann::json& events);
+
+/// top: the rates between two statuses, `seconds` apart.
+std::string render_rates(const nlohmann::json& before, const nlohmann::json& now, double seconds);
+
+/// Rows of cells as columns, two blanks apart; cells that look like numbers are set to the right.
+std::string render_table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace sluice::config

@@ -1,0 +1,58 @@
+#pragma once
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gateway/control/protocol.hpp"
+
+namespace sluice::control {
+
+/// Serves the control protocol on a unix stream socket, mode 0600, on a thread of its own. Peers other than root and
+/// the gateway's own user are turned away, whatever the mode of the socket has become.
+class control_server {
+ public:
+  static constexpr std::size_t most_clients = 32;
+  static constexpr int idle_timeout_ms = 60'000;  // a client that neither asks nor takes its answer is dropped
+
+  control_server(std::string path, handler handle);
+  /// Stops.
+  ~control_server();
+  control_server(const control_server&) = delete;
+  control_server& operator=(const control_server&) = delete;
+
+  /// Binds the socket and starts the thread. Makes missing parent directories. A socket that nobody listens on any more
+  /// is replaced; one that is alive, or a file that is no socket, is errc::already_exists.
+  result<void> start();
+
+  /// Ends the thread, after the command it may be at, and removes the socket. Idempotent. Not from the handler.
+  void stop();
+
+  const std::string& path() const { return path_; }
+
+ private:
+  struct client;
+
+  void run();
+  void take_client();
+  void serve(client& c, short events);
+  void read_from(client& c);
+  void answer_lines(client& c);
+  void write_to(client& c);
+  int poll_timeout_ms() const;
+  void drop_idle();
+
+  std::string path_;
+  handler handle_;
+  int listener_ = -1;
+  int wake_ = -1;     // eventfd: stop()
+  dev_t device_ = 0;  // of our socket, so that stop() removes no other's
+  ino_t inode_ = 0;
+  std::vector<std::unique_ptr<client>> clients_;
+  std::thread thread_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,109 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+/// What the gateway tells about itself: the results of the commands in docs/control.md. The daemon fills them, to_json
+/// (found by nlohmann::json) writes them. Sizes in octets, latencies in microseconds, counts since the start.
+namespace sluice::control::view {
+
+/// One class of commands of a unit: "read", "write", "flush", "unmap", "other".
+struct command {
+  std::string what;  // JSON: "class"
+  std::uint64_t count = 0, errors = 0, bytes = 0;
+  double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0;
+};
+
+struct reactor {
+  unsigned index = 0;
+  std::string kind;  // "io_uring", "epoll"
+  double cpu_s = 0;
+};
+
+struct gateway {
+  std::string name, version;
+  double uptime_s = 0;
+  std::vector<reactor> reactors;
+};
+
+struct store {
+  std::string name, type, over;
+  std::uint64_t size_bytes = 0;
+  std::string health = "good";  // or a sentence
+};
+
+struct unit {
+  std::string name, store;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t block_size = 0;
+  bool read_only = false;
+  std::string serial, naa;
+  std::string health = "good";
+  std::vector<command> commands;
+};
+
+struct lun {
+  std::uint32_t number = 0;  // JSON: "lun"
+  std::string unit;
+};
+
+struct port {
+  std::string fabric, name;
+  std::vector<std::string> portals;
+  unsigned group = 1;
+};
+
+struct session {
+  std::uint64_t id = 0;
+  std::string initiator, peer, target, port, parameters;
+  double age_s = 0;
+};
+
+struct target {
+  std::string name;
+  std::vector<lun> luns;
+  std::vector<port> ports;
+  std::vector<session> sessions;
+};
+
+/// "status"
+struct status {
+  view::gateway gateway;
+  std::vector<store> stores;
+  std::vector<unit> units;
+  std::vector<target> targets;
+};
+
+/// One registration of "pr.show".
+struct registrant {
+  std::string initiator, port;
+  std::string key;  // "0x" and 16 hexadecimal digits
+  bool holder = false;
+  bool all_target_ports = false;
+};
+
+/// "pr.show"
+struct reservations {
+  std::string unit;
+  std::uint32_t generation = 0;
+  bool persists = false;  // APTPL
+  std::string type;       // "write exclusive", …; empty: no reservation
+  std::vector<registrant> registrants;
+};
+
+void to_json(nlohmann::json& out, const command& v);
+void to_json(nlohmann::json& out, const reactor& v);
+void to_json(nlohmann::json& out, const gateway& v);
+void to_json(nlohmann::json& out, const store& v);
+void to_json(nlohmann::json& out, const unit& v);
+void to_json(nlohmann::json& out, const lun& v);
+void to_json(nlohmann::json& out, const port& v);
+void to_json(nlohmann::json& out, const session& v);
+void to_json(nlohmann::json& out, const target& v);
+void to_json(nlohmann::json& out, const status& v);
+void to_json(nlohmann::json& out, const registrant& v);
+void to_json(nlohmann::json& out, const reservations& v);
+
+}  // namespace sluice::control::view
