@@ -21,6 +21,13 @@ result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_
   auto found = files_.find(path);
   if (found == files_.end() && !flags.create) return fail_errno(ENOENT, "open " + path);
   if (found != files_.end() && flags.create && flags.exclusive) return fail_errno(EEXIST, "open " + path);
+  const bool held = found != files_.end() && flags.exclusive &&
+                    std::any_of(handles_.begin(), handles_.end(), [&](const auto& entry) {
+                      const opened& other = entry.second;
+                      return other.of == found->second && other.flags.exclusive &&
+                             (other.flags.writable || flags.writable);
+                    });
+  if (held) return fail(errc::busy, path + " is held by another program");
   if (found == files_.end()) found = files_.emplace(path, std::make_shared<file>()).first;
   const handle h = world_.new_handle();
   found->second->loop = on.number();

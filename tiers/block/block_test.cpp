@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "tiers/block/register.hpp"
+#include "tiers/store/contract.hpp"
 #include "tiers/store/contract_setup.hpp"
 
 namespace sluice::store::contract {

@@ -90,7 +90,7 @@ fault_channel::fault_channel(std::shared_ptr<fault_control> control, const chanc
 fault_channel::~fault_channel() {
   control_->detach(this);
   *self_ = nullptr;
-  SLUICE_CHECK(due_.empty() && !run_due_.queued_);
+  SLUICE_CHECK(!run_due_.queued_);
   while (!delayed_.empty()) {
     fault_job& job = delayed_.pop();
     home_.disarm(job);

@@ -3,6 +3,7 @@
 #include "tiers/fault/fault_store.hpp"
 #include "tiers/fault/register.hpp"
 #include "tiers/ram/ram_store.hpp"
+#include "tiers/store/contract.hpp"
 #include "tiers/store/contract_setup.hpp"
 
 namespace sluice::store::contract {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,7 +10,9 @@
 #include <fstream>
 
 #include "tiers/file/register.hpp"
+#include "tiers/store/contract.hpp"
 #include "tiers/store/contract_setup.hpp"
+#include "tiers/store/contract_simulated.hpp"
 
 namespace sluice::store::contract {
 namespace {
@@ -23,9 +26,15 @@ result<std::shared_ptr<store>> open_direct(reactor::loop& loop, const temporary_
   return file::open_store({.path = folder / "image.raw", .size_bytes = size, .direct = true}, loop);
 }
 
+/// Memory file systems have holes to punch but no ranges to zero.
+result<std::shared_ptr<store>> open_in_memory(reactor::loop& loop, const temporary_folder&, std::uint64_t size) {
+  const temporary_folder folder("/dev/shm");
+  return file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
+}
+
 /// Direct I/O is the file system's to offer.
-subject direct_subject() {
-  subject made = real_subject("direct", open_direct);
+subject direct_subject(std::string name, std::uint64_t buffer_bytes) {
+  subject made = real_subject(std::move(name), open_direct, reactor::backend::automatic, buffer_bytes);
   const temporary_folder folder;
   const int probe = open((folder / "probe").c_str(), O_CREAT | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
   if (probe < 0) made.skip = "the file system of the temporary folder has no direct I/O";
@@ -36,7 +45,10 @@ subject direct_subject() {
 INSTANTIATE_TEST_SUITE_P(file, store_contract,
                          testing::Values(real_subject("automatic", open_buffered),
                                          real_subject("epoll", open_buffered, reactor::backend::epoll),
-                                         direct_subject()),
+                                         real_subject("in_memory", open_in_memory), direct_subject("direct", 64 * mib),
+                                         direct_subject("direct_without_buffers", 4096),
+                                         simulated_subject("simulated", open_buffered),
+                                         simulated_subject("simulated_direct", open_direct)),
                          name_of);
 
 class file_store_test : public testing::Test {
@@ -126,6 +138,33 @@ TEST_F(file_store_test, a_file_cut_behind_its_back_reads_as_zeroes) {
   });
   EXPECT_EQ(r.outcome, status::good);
   EXPECT_THAT(memory, testing::Each(0));
+}
+
+TEST_F(file_store_test, a_full_file_system_is_no_space_and_the_store_goes_on) {
+  const std::string small = folder_ / "small";
+  std::filesystem::create_directory(small);
+  if (mount("none", small.c_str(), "tmpfs", 0, "size=256k") != 0) GTEST_SKIP() << "this user cannot mount";
+  path_ = small + "/image.raw";
+  auto opened = open(4 * mib);
+  ASSERT_TRUE(opened) << opened.error().message;
+  std::unique_ptr<channel> door;
+  std::mt19937_64 random(1);
+  test_request first(verb::write, 0, 1 * mib, payload(random, std::vector<std::uint8_t>(1 * mib, 1)));
+  test_request discard(verb::discard, 0, 4 * mib);
+  test_request second(verb::write, 2 * mib, 64 * kib, payload(random, std::vector<std::uint8_t>(64 * kib, 2)));
+  first.on_done = [&] { door->submit(discard); };
+  discard.on_done = [&] { door->submit(second); };
+  second.on_done = [&] { world_.finish(); };
+  world_.enter([&] {
+    door = (*opened)->attach(world_.loop());
+    door->submit(first);
+  });
+  door.reset();
+  opened->reset();
+  EXPECT_EQ(umount(small.c_str()), 0);
+  EXPECT_EQ(first.outcome, status::no_space);
+  EXPECT_EQ(discard.outcome, status::good);
+  EXPECT_EQ(second.outcome, status::good);
 }
 
 TEST_F(file_store_test, registers_its_keys) {

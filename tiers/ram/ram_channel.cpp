@@ -76,8 +76,9 @@ void map(const arena& memory, request& r) {
 
 }  // namespace
 
+// Requests still in line are those that a crash of the (simulated) machine left behind: the loop forgot them as well.
 ram_channel::~ram_channel() {
-  SLUICE_CHECK(queue_.empty() && !run_queue_.queued_);
+  SLUICE_CHECK(!run_queue_.queued_);
 }
 
 /// Does the next piece of a request, whose progress is scratch.words[0]; true when it is finished.

@@ -1,5 +1,6 @@
 #include "tiers/ram/ram_store.hpp"
 #include "tiers/ram/register.hpp"
+#include "tiers/store/contract.hpp"
 #include "tiers/store/contract_setup.hpp"
 
 namespace sluice::store::contract {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "tiers/store/contract.hpp"
+#include "tiers/store/contract_kit.hpp"
 
 /// Setups of the contract suite that more than one room needs.
 namespace sluice::store::contract {
@@ -13,8 +13,8 @@ namespace sluice::store::contract {
 /// A folder that goes with the test.
 class temporary_folder {
  public:
-  temporary_folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sluice-test-XXXXXX").string();
+  explicit temporary_folder(const std::filesystem::path& under = std::filesystem::temp_directory_path()) {
+    std::string pattern = (under / "sluice-test-XXXXXX").string();
     if (!mkdtemp(pattern.data())) throw std::runtime_error("cannot make a folder for a test");
     path_ = pattern;
   }
@@ -34,8 +34,9 @@ class temporary_folder {
 class real_setup final : public setup {
  public:
   using opener = std::function<result<std::shared_ptr<store>>(reactor::loop&, const temporary_folder&, std::uint64_t)>;
-  explicit real_setup(opener open_store, reactor::backend kind = reactor::backend::automatic)
-      : open_(std::move(open_store)), world_(kind) {}
+  explicit real_setup(opener open_store, reactor::backend kind = reactor::backend::automatic,
+                      std::uint64_t buffer_bytes = 64 * mib)
+      : open_(std::move(open_store)), world_(kind, buffer_bytes) {}
   world& where() override { return world_; }
   std::shared_ptr<store> open(std::uint64_t size_bytes) override {
     auto opened = open_(world_.loop(), folder_, size_bytes);
@@ -52,8 +53,10 @@ class real_setup final : public setup {
 
 /// A subject over real_setup.
 inline subject real_subject(std::string name, real_setup::opener open_store,
-                            reactor::backend kind = reactor::backend::automatic) {
-  return {std::move(name), [open_store, kind] { return std::make_unique<real_setup>(open_store, kind); }};
+                            reactor::backend kind = reactor::backend::automatic,
+                            std::uint64_t buffer_bytes = 64 * mib) {
+  return {std::move(name),
+          [open_store, kind, buffer_bytes] { return std::make_unique<real_setup>(open_store, kind, buffer_bytes); }};
 }
 
 }  // namespace sluice::store::contract

@@ -98,7 +98,6 @@ class descriptor_channel final : public channel {
   std::uint64_t told_failed_flushes_;
   std::vector<std::unique_ptr<descriptor_job>> jobs_;
   descriptor_job* free_ = nullptr;
-  std::size_t in_flight_ = 0;
   // One bounce buffer of the channel's own: when the core's pool is exhausted, requests still get through, singly.
   std::unique_ptr<std::uint8_t, free_memory> reserve_;
   bool reserve_taken_ = false;
