@@ -106,6 +106,8 @@ enum class backend : std::uint8_t { automatic, uring, epoll };
 
 class loop {
  public:
+  /// After run() has returned. Nothing may be in flight but what waits for a peer (accept, connect, receive,
+  /// wait_writable); that is forgotten, as is work still queued.
   virtual ~loop() = default;
 
   // -- identity, time, chance ------------------------------------------------------------------------------
@@ -130,7 +132,7 @@ class loop {
   /// when queued already. Home only.
   virtual void at_turn_end(runnable& work) noexcept = 0;
   /// Runs `work` on the home thread; from any thread, wakes the loop if it sleeps. `work` must not be posted again
-  /// before it began to run.
+  /// before it began to run, nor be deferred meanwhile. What was posted before stop() still runs.
   virtual void post(runnable& work) noexcept = 0;
   /// As post(), for control paths: allocates.
   void post(std::function<void()> work);
@@ -139,6 +141,7 @@ class loop {
   virtual void disarm(timer& t) noexcept = 0;                       // a no-op when not armed; home only
 
   // -- sockets (all non-blocking, close-on-exec, TCP_NODELAY) ------------------------------------------------
+  // At most one accept or receive and one wait_writable of a handle in flight; closed by the loop that used it.
   virtual result<handle> listen(const endpoint& where, int backlog) = 0;
   /// The endpoint that a handle is bound to; the peer's endpoint of a connection.
   virtual result<endpoint> local_endpoint(handle h) = 0;

@@ -52,6 +52,7 @@ class uring_loop final : public loop_base {
  private:
   template <class Prepare>
   void submit(std::uint64_t tag, Prepare prepare) noexcept;
+  io_uring_sqe* next_entry() noexcept;
   template <class Prepare>
   void start(operation& op, const request& asked, Prepare prepare) noexcept;
   void start_transfer(operation& op, const request& asked) noexcept;
@@ -122,14 +123,19 @@ void uring_loop::leave() {
 
 template <class Prepare>
 void uring_loop::submit(std::uint64_t tag, Prepare prepare) noexcept {
+  io_uring_sqe* entry = next_entry();
+  prepare(entry);
+  entry->user_data = tag;
+}
+
+io_uring_sqe* uring_loop::next_entry() noexcept {
+  if (!backlog_.empty()) return &backlog_.emplace_back();  // nothing overtakes: a cancel must follow its request
   io_uring_sqe* entry = ::io_uring_get_sqe(&ring_);
   if (!entry && entered_) {
     ::io_uring_submit(&ring_);
     entry = ::io_uring_get_sqe(&ring_);
   }
-  if (!entry) entry = &backlog_.emplace_back();
-  prepare(entry);
-  entry->user_data = tag;
+  return entry ? entry : &backlog_.emplace_back();
 }
 
 void uring_loop::feed_backlog() noexcept {
