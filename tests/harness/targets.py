@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +94,14 @@ class Target:
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
+    @contextmanager
+    def kept(self):
+        """For a test that starts and ends the target itself: only cleans up."""
+        try:
+            yield self
+        finally:
+            self.__exit__(None, None, None)
+
     @property
     def pid(self) -> int:
         return self.process.pid
@@ -121,8 +130,9 @@ class Target:
 
     def kill(self) -> None:
         """As a crash would end it."""
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
         self.process = None
 
 
