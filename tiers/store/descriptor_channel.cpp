@@ -30,11 +30,18 @@ descriptor_channel::~descriptor_channel() {
   for (const auto& job : jobs_) SLUICE_CHECK(!job->in_flight());
 }
 
+/// Answers a map request that needs no look at the medium.
+bool descriptor_channel::mapped_already(request& r) const noexcept {
+  r.extents->clear();
+  if (r.extent_limit == 0 || r.length_bytes == 0) return true;
+  if (medium_.maps.load(std::memory_order_relaxed)) return false;
+  append_extent(*r.extents, {r.offset_bytes, r.length_bytes, true});
+  return true;
+}
+
 void descriptor_channel::submit(request& r) noexcept {
   SLUICE_CHECK(r.offset_bytes <= medium_.reach() && r.length_bytes <= medium_.reach() - r.offset_bytes);
-  const bool empty_map = r.what == verb::map && r.extent_limit == 0;
-  if (r.what == verb::map) r.extents->clear();
-  if (empty_map || (r.length_bytes == 0 && r.what != verb::flush)) return finish_later(r);
+  if (r.what == verb::map ? mapped_already(r) : r.length_bytes == 0 && r.what != verb::flush) return finish_later(r);
   if (!free_) {
     jobs_.push_back(std::make_unique<descriptor_job>(*this, medium_));
     free_ = jobs_.back().get();

@@ -82,6 +82,7 @@ class descriptor_channel final : public channel {
  private:
   friend class descriptor_job;
 
+  bool mapped_already(request& r) const noexcept;
   void finish_later(request& r) noexcept;
   void finish_queued() noexcept;
   void give_back(descriptor_job& job) noexcept;
