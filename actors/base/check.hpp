@@ -9,8 +9,8 @@ namespace sluice {
 }  // namespace sluice
 
 /// An invariant of the program, checked in release builds too.
-#define SLUICE_CHECK(condition)                                                    \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]]                                                 \
-      ::sluice::check_failed(#condition, __FILE__, __LINE__);                      \
+#define SLUICE_CHECK(condition)                               \
+  do {                                                        \
+    if (!(condition)) [[unlikely]]                            \
+      ::sluice::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

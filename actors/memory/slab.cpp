@@ -23,7 +23,11 @@ bool pool::grow(int size_class) {
   headers_.push_back(std::make_unique<block[]>(count));
   block* headers = headers_.back().get();
   for (std::uint32_t i = count; i-- > 0;) {
-    headers[i] = {static_cast<std::uint8_t*>(base) + std::uint64_t{i} * each, each, 0, this, free_[size_class],
+    headers[i] = {static_cast<std::uint8_t*>(base) + std::uint64_t{i} * each,
+                  each,
+                  0,
+                  this,
+                  free_[size_class],
                   static_cast<std::uint8_t>(size_class)};
     free_[size_class] = &headers[i];
   }

@@ -28,19 +28,35 @@ inline std::uint32_t load24(const_bytes from, std::size_t offset) {
 inline std::uint32_t load32(const_bytes from, std::size_t offset) {
   return static_cast<std::uint32_t>(load<4>(from, offset));
 }
-inline std::uint64_t load48(const_bytes from, std::size_t offset) { return load<6>(from, offset); }
-inline std::uint64_t load64(const_bytes from, std::size_t offset) { return load<8>(from, offset); }
+inline std::uint64_t load48(const_bytes from, std::size_t offset) {
+  return load<6>(from, offset);
+}
+inline std::uint64_t load64(const_bytes from, std::size_t offset) {
+  return load<8>(from, offset);
+}
 
 template <unsigned Octets>
 void store(bytes to, std::size_t offset, std::uint64_t value) {
   SLUICE_CHECK(offset + Octets <= to.size());
   for (unsigned i = 0; i < Octets; ++i) to[offset + i] = static_cast<std::uint8_t>(value >> (8 * (Octets - 1 - i)));
 }
-inline void store8(bytes to, std::size_t offset, std::uint64_t value) { store<1>(to, offset, value); }
-inline void store16(bytes to, std::size_t offset, std::uint64_t value) { store<2>(to, offset, value); }
-inline void store24(bytes to, std::size_t offset, std::uint64_t value) { store<3>(to, offset, value); }
-inline void store32(bytes to, std::size_t offset, std::uint64_t value) { store<4>(to, offset, value); }
-inline void store48(bytes to, std::size_t offset, std::uint64_t value) { store<6>(to, offset, value); }
-inline void store64(bytes to, std::size_t offset, std::uint64_t value) { store<8>(to, offset, value); }
+inline void store8(bytes to, std::size_t offset, std::uint64_t value) {
+  store<1>(to, offset, value);
+}
+inline void store16(bytes to, std::size_t offset, std::uint64_t value) {
+  store<2>(to, offset, value);
+}
+inline void store24(bytes to, std::size_t offset, std::uint64_t value) {
+  store<3>(to, offset, value);
+}
+inline void store32(bytes to, std::size_t offset, std::uint64_t value) {
+  store<4>(to, offset, value);
+}
+inline void store48(bytes to, std::size_t offset, std::uint64_t value) {
+  store<6>(to, offset, value);
+}
+inline void store64(bytes to, std::size_t offset, std::uint64_t value) {
+  store<8>(to, offset, value);
+}
 
 }  // namespace sluice::wire

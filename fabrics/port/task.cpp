@@ -6,9 +6,12 @@ std::int32_t lun_number(lun address) {
   if (address & 0x0000ffffffffffffull) return -1;
   const unsigned first = static_cast<unsigned>(address >> 48);
   switch (first >> 14) {
-    case 0: return (first >> 8) == 0 ? static_cast<std::int32_t>(first) : -1;  // peripheral, bus 0 [SAM-5 4.7.7.2]
-    case 1: return static_cast<std::int32_t>(first & 0x3fff);                   // flat [SAM-5 4.7.7.3]
-    default: return -1;
+    case 0:
+      return (first >> 8) == 0 ? static_cast<std::int32_t>(first) : -1;  // peripheral, bus 0 [SAM-5 4.7.7.2]
+    case 1:
+      return static_cast<std::int32_t>(first & 0x3fff);  // flat [SAM-5 4.7.7.3]
+    default:
+      return -1;
   }
 }
 

@@ -42,6 +42,7 @@ struct target_port_group {
   bool preferred = false;
   std::uint8_t status = 0;           // why it changed: 0 never, 1 SET TARGET PORT GROUPS, 2 implicitly
   std::vector<std::uint16_t> ports;  // relative target port identifiers
+  bool operator==(const target_port_group&) const = default;
 };
 std::vector<std::uint8_t> target_port_groups_data(const report_groups_cdb& cdb,
                                                   std::span<const target_port_group> groups);

@@ -30,6 +30,7 @@ struct unit_facts {
   std::uint64_t max_write_same_blocks = 0x200000;
   bool write_same_needs_length = false;  // WSNZ: WRITE SAME with 0 blocks is refused
   std::uint8_t max_compare_and_write_blocks = 255;
+  bool operator==(const unit_facts&) const = default;
 };
 
 /// What one nexus's target port adds to the picture.

@@ -1,0 +1,366 @@
+#include "gateway/daemon/gateway.hpp"
+
+#include <algorithm>
+
+#include "actors/observe/log.hpp"
+#include "config/toml/load.hpp"
+
+namespace sluice::daemon {
+
+namespace {
+
+caf::actor as_actor(const caf::strong_actor_ptr& handle) {
+  return caf::actor_cast<caf::actor>(handle);
+}
+
+/// The settings of a store apart from its size, which can change while it is open.
+bool same_but_for_size(const config::store_config& a, const config::store_config& b) {
+  const std::vector<std::string> differing = a.settings.differing(b.settings);
+  return a.type == b.type && a.over == b.over &&
+         std::all_of(differing.begin(), differing.end(), [](const std::string& key) { return key == "size"; });
+}
+
+result<port::chap_credentials> read_chap(const config::chap_config& config) {
+  port::chap_credentials chap{config.user, {}, config.mutual_user, {}};
+  auto secret = config::read_secret(config.secret_file);
+  if (!secret) return tl::unexpected(secret.error());
+  chap.secret = std::move(*secret);
+  if (config.mutual_user.empty()) return chap;
+  auto mutual = config::read_secret(config.mutual_secret_file);
+  if (!mutual) return tl::unexpected(mutual.error());
+  chap.mutual_secret = std::move(*mutual);
+  return chap;
+}
+
+reactor::endpoint endpoint_of(const config::listen_address& address) {
+  return {address.host, address.port};
+}
+
+}  // namespace
+
+result<std::unique_ptr<gateway>> gateway::make(const parts& made_of) {
+  auto numbers = relative_ports::load(made_of.state);
+  if (!numbers) return tl::unexpected(numbers.error());
+  return std::unique_ptr<gateway>(new gateway(made_of, std::move(*numbers)));
+}
+
+gateway::gateway(const parts& made_of, relative_ports numbers) : parts_(made_of), numbers_(std::move(numbers)) {
+  runtime::core& first = *parts_.cores.front();
+  registry_ = runtime::spawn_on<nexus::registry_actor>(first);
+  std::vector<caf::actor> actors;
+  for (runtime::core* core : parts_.cores) {
+    core_actors_.push_back(runtime::spawn_on<nexus::core_actor>(*core, core->loop(), as_actor(registry_.handle)));
+    actors.push_back(as_actor(core_actors_.back().handle));
+    doors_.push_back({core, &core_actors_.back()->gateway()});
+  }
+  first.call([&] { registry_->connect(actors); });
+}
+
+gateway::~gateway() {
+  SLUICE_CHECK(units_.empty() && ports_.empty());
+  for (auto& actor : core_actors_) caf::anon_send_exit(actor.handle, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(registry_.handle, caf::exit_reason::user_shutdown);
+}
+
+result<void> gateway::apply(const config::model& wanted) {
+  draft made;
+  if (auto ready = prepare(wanted, made); !ready) {
+    discard(made);
+    return ready;
+  }
+  auto picture = picture_of(wanted, made);
+  if (!picture) {
+    discard(made);
+    return tl::unexpected(picture.error());
+  }
+  commit(wanted, made, std::move(*picture));
+  return {};
+}
+
+result<void> gateway::prepare(const config::model& wanted, draft& made) {
+  if (auto done = open_stores(wanted, made); !done) return done;
+  if (auto done = start_units(wanted, made); !done) return done;
+  if (auto done = start_ports(wanted, made); !done) return done;
+  return resize_stores(wanted, made);  // last: the only step that an initiator could notice
+}
+
+result<void> gateway::open_stores(const config::model& wanted, draft& made) {
+  for (const config::store_config& config : wanted.stores)
+    if (auto opened = open_store(wanted, config, made); !opened) return opened;
+  return {};
+}
+
+result<void> gateway::open_store(const config::model& wanted, const config::store_config& config, draft& made) {
+  if (made.stores.contains(config.name)) return {};
+  const config::store_config* before = config::find_named(model_.stores, config.name);
+  // A tier follows when the store below it is opened anew.
+  bool below_is_new = false;
+  if (!config.over.empty()) {
+    if (auto below = open_store(wanted, *config::find_named(wanted.stores, config.over), made); !below) return below;
+    const auto running = stores_.find(config.over);
+    below_is_new = running == stores_.end() || made.stores.at(config.over) != running->second;
+  }
+  if (before && same_but_for_size(*before, config) && !below_is_new) {
+    made.stores[config.name] = stores_.at(config.name);
+    return {};
+  }
+  const store::factory* factory = parts_.stores.find(config.type);
+  if (!factory)
+    return fail(errc::unsupported, "store." + config.name + ": no store type '" + config.type + "' in this build");
+  auto opened = factory->open(config.settings, parts_.cores.front()->loop(),
+                              [&](const std::string& name) { return made.stores.at(name); });
+  if (!opened) return fail(opened.error().code, "store." + config.name + ": " + opened.error().message);
+  made.stores[config.name] = std::move(*opened);
+  return {};
+}
+
+result<void> gateway::resize_stores(const config::model& wanted, draft& made) {
+  for (const config::store_config& config : wanted.stores) {
+    const auto running = stores_.find(config.name);
+    if (running == stores_.end() || made.stores.at(config.name) != running->second) continue;
+    const std::uint64_t size = config.settings.number("size", 0);
+    const std::uint64_t before = running->second->describe().size_bytes;
+    if (size == 0 || size == before) continue;
+    if (auto done = running->second->resize(size); !done)
+      return fail(done.error().code, "store." + config.name + ".size: " + done.error().message);
+    made.resized.emplace_back(config.name, before);
+  }
+  return {};
+}
+
+result<void> gateway::start_units(const config::model& wanted, draft& made) {
+  for (const config::unit_config& config : wanted.units) {
+    const std::shared_ptr<store::store>& medium = made.stores.at(config.store);
+    const auto running = units_.find(config.name);
+    if (running != units_.end() && running->second.medium == medium &&
+        running->second.config.block_size == config.block_size)
+      continue;
+    if (running != units_.end() && running->second.medium == medium)
+      return fail(errc::invalid_argument,
+                  "unit." + config.name +
+                      ".block_size: cannot change while the unit runs; remove the unit from its "
+                      "targets first");
+    runtime::core& home = *parts_.cores[next_home_++ % parts_.cores.size()];
+    auto started = start_unit(config, medium, parts_.cores, home, parts_.state);
+    if (!started) return fail(started.error().code, "unit." + config.name + ": " + started.error().message);
+    made.units[config.name] = std::move(*started);
+  }
+  return {};
+}
+
+result<std::unique_ptr<port::target_port>> gateway::open_port(const config::model& wanted,
+                                                              const config::port_config& config) {
+  const port::fabric* fabric = parts_.fabrics.find(config.fabric);
+  if (!fabric) return fail(errc::unsupported, config.name + ": no fabric '" + config.fabric + "' in this build");
+  std::vector<reactor::endpoint> listen;
+  for (const config::listen_address& address : config.listen) listen.push_back(endpoint_of(address));
+  const port::limits bounds{wanted.gateway.max_connections, wanted.gateway.login_timeout_ns, wanted.gateway.max_tasks};
+  auto opened = fabric->open(config.name, listen, config.settings, bounds, doors_);
+  if (!opened) return fail(opened.error().code, config.name + ": " + opened.error().message);
+  return opened;
+}
+
+result<void> gateway::start_ports(const config::model& wanted, draft& made) {
+  for (const config::target_config& target : wanted.targets)
+    for (const config::port_config& config : target.ports) {
+      const auto running = std::find_if(ports_.begin(), ports_.end(),
+                                        [&](const running_port& port) { return port.config.name == config.name; });
+      if (running != ports_.end() && running->target == target.name && running->config.fabric == config.fabric &&
+          running->config.listen == config.listen && running->config.settings == config.settings)
+        continue;
+      if (running != ports_.end())
+        return fail(errc::busy, config::port_path(target.name, 0) + ": port " + config.name +
+                                    " is in use with other settings; remove it in one step and add it in the next");
+      const auto number = numbers_.of(config.name);
+      if (!number) return tl::unexpected(number.error());
+      auto opened = open_port(wanted, config);
+      if (!opened) return tl::unexpected(opened.error());
+      made.ports.push_back({config, target.name, *number, std::move(*opened)});
+    }
+  return {};
+}
+
+result<access::directory> gateway::picture_of(const config::model& wanted, const draft& made) const {
+  const auto handle_of = [&](const std::string& name) -> std::shared_ptr<const access::unit_handle> {
+    const auto fresh = made.units.find(name);
+    return fresh != made.units.end() ? fresh->second.handle : units_.at(name).handle;
+  };
+  const auto map_of = [&](const config::lun_map& luns) {
+    access::lun_map map;
+    for (const config::lun_config& entry : luns) map.emplace(entry.lun, handle_of(entry.unit));
+    return map;
+  };
+  const auto port_of = [&](const std::string& name) -> const running_port& {
+    const auto named = [&](const running_port& port) { return port.config.name == name; };
+    const auto fresh = std::find_if(made.ports.begin(), made.ports.end(), named);
+    return fresh != made.ports.end() ? *fresh : *std::find_if(ports_.begin(), ports_.end(), named);
+  };
+  access::directory picture;
+  for (const config::target_config& target : wanted.targets) {
+    access::target_entry entry{target.name, target.open, map_of(target.luns), {}, {}};
+    for (const config::port_config& config : target.ports) {
+      const running_port& port = port_of(config.name);
+      entry.ports.push_back({config.fabric, config.name, port.port->portals(), config.group, port.relative_id});
+    }
+    for (const config::access_config& who : target.access) {
+      access::initiator_entry initiator;
+      if (who.luns) initiator.luns = map_of(*who.luns);
+      if (who.chap) {
+        auto chap = read_chap(*who.chap);
+        if (!chap) return tl::unexpected(chap.error());
+        initiator.chap = std::move(*chap);
+      }
+      entry.initiators.emplace(who.initiator, std::move(initiator));
+    }
+    picture.targets.push_back(std::move(entry));
+  }
+  return picture;
+}
+
+void gateway::publish(access::directory picture) {
+  const auto shared = std::make_shared<const access::directory>(std::move(picture));
+  for (std::size_t i = 0; i < parts_.cores.size(); ++i)
+    parts_.cores[i]->call_async([&](std::function<void()> finished) {
+      caf::anon_send(as_actor(core_actors_[i].handle), nexus::publish_order{shared, std::move(finished)});
+    });
+}
+
+void gateway::discard(draft& made) {
+  for (running_port& port : made.ports) stop_port(port);
+  for (auto& [name, unit] : made.units) stop_unit(unit, parts_.cores, parts_.wait);
+  for (const auto& [name, size] : made.resized)
+    if (auto back = stores_.at(name)->resize(size); !back)
+      SLUICE_LOG(error, "gateway", "could not undo a resize", {"store", name}, {"why", back.error().message});
+}
+
+void gateway::commit(const config::model& wanted, draft& made, access::directory picture) {
+  std::vector<running_unit> leaving;
+  for (auto it = units_.begin(); it != units_.end();) {
+    if (config::find_named(wanted.units, it->first) && !made.units.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    leaving.push_back(std::move(it->second));
+    it = units_.erase(it);
+  }
+  units_.merge(made.units);
+  std::vector<running_port> closing;
+  const auto unwanted = [&](const running_port& port) {
+    const config::target_config* target = config::find_named(wanted.targets, port.target);
+    return !target || std::none_of(target->ports.begin(), target->ports.end(),
+                                   [&](const config::port_config& config) { return config.name == port.config.name; });
+  };
+  for (auto it = ports_.begin(); it != ports_.end();) {
+    if (!unwanted(*it)) {
+      ++it;
+      continue;
+    }
+    closing.push_back(std::move(*it));
+    it = ports_.erase(it);
+  }
+  std::move(made.ports.begin(), made.ports.end(), std::back_inserter(ports_));
+
+  follow(wanted);
+  publish(std::move(picture));
+  for (running_port& port : closing) stop_port(port);
+  for (running_unit& unit : leaving) stop_unit(unit, parts_.cores, parts_.wait);
+  leaving.clear();
+  stores_ = std::move(made.stores);  // stores that nobody names any more close here
+  model_ = wanted;
+}
+
+std::vector<scsi::target_port_group> gateway::groups_of(const config::model& wanted, const std::string& unit) const {
+  std::map<std::uint16_t, scsi::target_port_group> groups;
+  for (const running_port& port : ports_) {
+    const config::target_config* target = config::find_named(wanted.targets, port.target);
+    if (!target) continue;
+    const auto maps = [&](const config::lun_map& luns) {
+      return std::any_of(luns.begin(), luns.end(), [&](const config::lun_config& entry) { return entry.unit == unit; });
+    };
+    const bool sees = maps(target->luns) ||
+                      std::any_of(target->access.begin(), target->access.end(),
+                                  [&](const config::access_config& who) { return who.luns && maps(*who.luns); });
+    if (!sees) continue;
+    const auto config = std::find_if(target->ports.begin(), target->ports.end(),
+                                     [&](const config::port_config& each) { return each.name == port.config.name; });
+    if (config == target->ports.end()) continue;
+    groups[config->group].number = config->group;
+    groups[config->group].ports.push_back(port.relative_id);
+  }
+  std::vector<scsi::target_port_group> listed;
+  for (auto& [number, group] : groups) listed.push_back(std::move(group));
+  return listed;
+}
+
+void gateway::follow(const config::model& wanted) {
+  for (auto& [name, unit] : units_) {
+    const config::unit_config& config = *config::find_named(wanted.units, name);
+    scsi::unit_facts facts = facts_of(config, unit.medium->describe());
+    facts.serial = unit.facts.serial;
+    facts.naa = unit.facts.naa;
+    unit.config = config;
+    const std::uint64_t capacity = std::exchange(facts.capacity_blocks, unit.facts.capacity_blocks);
+    if (facts != unit.facts)
+      change_unit(unit, [&](unit::home& home, unit::home::done done) { home.set_facts(facts, std::move(done)); });
+    if (capacity != facts.capacity_blocks)
+      change_unit(unit, [&](unit::home& home, unit::home::done done) { home.set_capacity(capacity, std::move(done)); });
+    facts.capacity_blocks = capacity;
+    unit.facts = facts;
+    const std::vector<scsi::target_port_group> groups = groups_of(wanted, name);
+    if (groups == unit.groups) continue;
+    unit.groups = groups;
+    change_unit(unit, [&](unit::home& home, unit::home::done done) { home.set_groups(groups, std::move(done)); });
+  }
+}
+
+result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) {
+  const auto found = units_.find(unit);
+  if (found == units_.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (size_bytes == 0 || size_bytes % found->second.config.block_size != 0)
+    return fail(errc::invalid_argument, "the size must be a multiple of the unit's blocks of " +
+                                            std::to_string(found->second.config.block_size) + " octets");
+  if (auto done = found->second.medium->resize(size_bytes); !done) return done;
+  follow(model_);
+  return {};
+}
+
+void gateway::stop_port(running_port& port) {
+  const runtime::latch stopped(parts_.wait);
+  port.port->stop(stopped.opener());
+  stopped.wait();
+}
+
+void gateway::stop() {
+  draft nothing;
+  commit({}, nothing, {});
+}
+
+std::vector<nexus::nexus_info> gateway::nexuses() {
+  std::vector<nexus::nexus_info> all;
+  for (std::size_t i = 0; i < parts_.cores.size(); ++i)
+    parts_.cores[i]->call([&] {
+      const auto here = core_actors_[i]->gateway().list();
+      all.insert(all.end(), here.begin(), here.end());
+    });
+  return all;
+}
+
+bool gateway::kick(std::uint64_t nexus_id) {
+  bool known = false;
+  parts_.cores.front()->call_async([&](std::function<void()> finished) {
+    caf::anon_send(as_actor(registry_.handle),
+                   nexus::kick_order{nexus_id, port::loss_reason::kicked, [&known, finished](bool found) {
+                                       known = found;
+                                       finished();
+                                     }});
+  });
+  return known;
+}
+
+std::vector<reactor::endpoint> gateway::portals(const std::string& port_name) const {
+  for (const running_port& port : ports_)
+    if (port.config.name == port_name) return port.port->portals();
+  return {};
+}
+
+}  // namespace sluice::daemon

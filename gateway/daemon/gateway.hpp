@@ -1,0 +1,101 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "config/schema/model.hpp"
+#include "fabrics/port/fabric.hpp"
+#include "gateway/access/directory.hpp"
+#include "gateway/daemon/relative_ports.hpp"
+#include "gateway/daemon/running_unit.hpp"
+#include "gateway/nexus/nexus_actor.hpp"
+#include "gateway/state/state_store.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::daemon {
+
+/// What a gateway is made of; all outlive it.
+struct parts {
+  std::vector<runtime::core*> cores;
+  state::state_store& state;
+  const store::registry& stores;
+  const port::registry& fabrics;
+  runtime::let_run wait = {};  // empty: the loops have threads
+};
+
+/// One gateway: stores, units, targets and ports as the configuration says, on given cores. Real hardware and the
+/// simulator differ only in `parts`. Its calls block and come from one control thread at a time.
+class gateway {
+ public:
+  /// Blocks while it reads the state store.
+  static result<std::unique_ptr<gateway>> make(const parts& made_of);
+  /// stop() has returned.
+  ~gateway();
+
+  /// Makes what runs equal to `wanted`. All or nothing: everything that can fail is tried before anything that
+  /// initiators can see changes; a failure leaves the gateway as it was.
+  result<void> apply(const config::model& wanted);
+  /// Ends ports, nexuses, units and stores, in that order.
+  void stop();
+
+  const config::model& model() const { return model_; }
+  const std::map<std::string, std::shared_ptr<store::store>>& stores() const { return stores_; }
+  const std::map<std::string, running_unit>& units() const { return units_; }
+  /// Every live nexus.
+  std::vector<nexus::nexus_info> nexuses();
+  /// Ends one nexus; false when there is none of that number.
+  bool kick(std::uint64_t nexus_id);
+  /// Portals of a port, with the numbers that the system chose.
+  std::vector<reactor::endpoint> portals(const std::string& port_name) const;
+  /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
+  result<void> resize(const std::string& unit, std::uint64_t size_bytes);
+  const std::vector<runtime::core*>& cores() const { return parts_.cores; }
+
+ private:
+  gateway(const parts& made_of, relative_ports numbers);
+
+  struct running_port {
+    config::port_config config;
+    std::string target;
+    std::uint16_t relative_id = 0;
+    std::unique_ptr<port::target_port> port;
+  };
+  /// What an apply has made and not yet put to use.
+  struct draft {
+    std::map<std::string, std::shared_ptr<store::store>> stores;
+    std::map<std::string, running_unit> units;
+    std::vector<running_port> ports;
+    std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
+  };
+
+  result<void> prepare(const config::model& wanted, draft& made);
+  result<void> open_stores(const config::model& wanted, draft& made);
+  result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
+  result<void> resize_stores(const config::model& wanted, draft& made);
+  result<void> start_units(const config::model& wanted, draft& made);
+  result<void> start_ports(const config::model& wanted, draft& made);
+  result<std::unique_ptr<port::target_port>> open_port(const config::model& wanted, const config::port_config& config);
+  result<access::directory> picture_of(const config::model& wanted, const draft& made) const;
+  void publish(access::directory picture);
+  void discard(draft& made);
+  void commit(const config::model& wanted, draft& made, access::directory picture);
+  void stop_port(running_port& port);
+  /// Tells the units that stay, and those that are new, what changed around them.
+  void follow(const config::model& wanted);
+  std::vector<scsi::target_port_group> groups_of(const config::model& wanted, const std::string& unit) const;
+
+  parts parts_;
+  config::model model_;
+  std::map<std::string, std::shared_ptr<store::store>> stores_;
+  std::map<std::string, running_unit> units_;
+  std::vector<running_port> ports_;
+  runtime::pinned_ref<nexus::registry_actor> registry_;
+  std::vector<runtime::pinned_ref<nexus::core_actor>> core_actors_;
+  std::vector<port::core_door> doors_;
+  relative_ports numbers_;
+  unsigned next_home_ = 0;
+};
+
+}  // namespace sluice::daemon

@@ -1,0 +1,40 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/schema/model.hpp"
+#include "gateway/access/unit_door.hpp"
+#include "gateway/state/state_store.hpp"
+#include "gateway/unit/unit_actor.hpp"
+
+namespace sluice::daemon {
+
+/// A running logical unit: its home, its shards, and the handle by which LUN maps know it.
+struct running_unit {
+  config::unit_config config;
+  scsi::unit_facts facts;
+  std::vector<scsi::target_port_group> groups;
+  std::shared_ptr<store::store> medium;
+  runtime::core* home_core = nullptr;
+  runtime::pinned_ref<unit::home_actor> home;
+  std::vector<runtime::pinned_ref<unit::shard_actor>> shards;
+  std::shared_ptr<access::unit_handle> handle;
+};
+
+/// What a unit says about itself, from its configuration and its medium.
+scsi::unit_facts facts_of(const config::unit_config& config, const store::properties& medium);
+
+/// Starts a unit on every core. Blocks; control thread.
+result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
+                                const std::vector<runtime::core*>& cores, runtime::core& home_core,
+                                state::state_store& state);
+
+/// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.
+void change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
+
+/// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
+/// Blocks; control thread.
+void stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
+
+}  // namespace sluice::daemon

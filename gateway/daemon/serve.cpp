@@ -1,0 +1,188 @@
+#include "gateway/daemon/serve.hpp"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "actors/observe/log.hpp"
+#include "gateway/control/control_server.hpp"
+#include "gateway/control/notify.hpp"
+#include "gateway/daemon/registrations.hpp"
+#include "gateway/daemon/service.hpp"
+
+namespace sluice::daemon {
+
+namespace {
+
+/// The signals that main() waits for; blocked before any thread starts, so that no other thread takes one.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+/// A session costs a descriptor: take what the system allows.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int complain(const std::string& sentence) {
+  std::cerr << "sluice: " << sentence << std::endl;
+  return 1;
+}
+
+void notify(const std::string& state) {
+  if (auto told = control::notify_service_manager(state); !told)
+    SLUICE_LOG(warning, "control", "cannot tell the service manager", {"why", told.error().message});
+}
+
+void follow_signals(const sigset_t& signals, service& commands, const std::string& file) {
+  for (;;) {
+    int number = 0;
+    if (::sigwait(&signals, &number) != 0) continue;
+    if (number != SIGHUP) return;
+    if (file.empty()) continue;
+    notify("RELOADING=1");
+    if (auto done = commands.apply(file); !done)
+      SLUICE_LOG(error, "control", "not applied", {"why", done.error().message});
+    notify("READY=1");
+  }
+}
+
+machine_options options_of(const config::gateway_config& config) {
+  machine_options options;
+  options.reactors = config.reactor_count ? config.reactor_count : static_cast<unsigned>(config.cores.size());
+  options.pin.assign(config.cores.begin(), config.cores.end());
+  options.buffer_bytes = config.buffers_bytes;
+  return options;
+}
+
+/// Runs until a signal; `ready` is called when every port takes logins.
+int run(const config::model& model, const std::string& file, const config::known_types& known,
+        state::state_store& state, const std::function<void(gateway&)>& ready) {
+  const sigset_t signals = block_signals();
+  raise_descriptor_limit();
+  observe::set_log(model.gateway.log == config::log_form::json ? observe::form::json : observe::form::text,
+                   static_cast<observe::level>(model.gateway.log_level));
+  store::registry stores;
+  port::registry fabrics;
+  register_everything(stores, fabrics);
+  auto hardware = machine::start(options_of(model.gateway));
+  if (!hardware) return complain(hardware.error().message);
+  auto made = gateway::make({(*hardware)->cores(), state, stores, fabrics, {}});
+  if (!made) return complain(made.error().message);
+  gateway& served = **made;
+  if (auto done = served.apply(model); !done) {
+    served.stop();
+    return complain(done.error().message);
+  }
+  service commands(served, **hardware, known);
+  control::control_server door(model.gateway.control, [&](const std::string& command, const nlohmann::json& arguments) {
+    return commands.handle(command, arguments);
+  });
+  if (auto started = door.start(); !started) {
+    served.stop();
+    return complain(started.error().message);
+  }
+  ready(served);
+  notify("READY=1");
+  follow_signals(signals, commands, file);
+  notify("STOPPING=1");
+  SLUICE_LOG(info, "gateway", "stopping");
+  door.stop();
+  served.stop();
+  return 0;
+}
+
+void say_ready() {
+  std::cout << "sluice: ready" << std::endl;
+}
+
+/// The configuration of the demo, as an operator would write it.
+std::string demo_text(const std::string& directory, const std::string& control, const std::string& listen) {
+  return "[gateway]\n"
+         "name = \"demo\"\n"
+         "control = \"" +
+         control +
+         "\"\n"
+         "\n"
+         "[store.ram]\n"
+         "type = \"ram\"\n"
+         "size = \"1GiB\"\n"
+         "\n"
+         "[store.disk]\n"
+         "type = \"file\"\n"
+         "path = \"" +
+         directory +
+         "/disk.raw\"\n"
+         "size = \"4GiB\"\n"
+         "\n"
+         "[target.demo]\n"
+         "luns = { 0 = \"ram\", 1 = \"disk\" }\n"
+         "\n"
+         "[[target.demo.port]]\n"
+         "fabric = \"iscsi\"\n"
+         "name = \"iqn.2026-11.io.sluice:demo\"\n"
+         "listen = [\"" +
+         listen + "\"]\n";
+}
+
+/// What a person who looks at the demo does next.
+void print_how_to_connect(const std::string& portal, const std::string& control) {
+  const std::string url = "iscsi://" + portal + "/iqn.2026-11.io.sluice:demo";
+  std::cout << "\n"
+            << "LUN 0 is 1 GiB of RAM, LUN 1 a sparse file of 4 GiB. Connect with\n"
+            << "  libiscsi   iscsi-ls -s iscsi://" << portal << "\n"
+            << "  QEMU       qemu-img info " << url << "/0\n"
+            << "             qemu-system-x86_64 -drive file=" << url << "/1,format=raw,if=virtio ...\n"
+            << "  Linux      iscsiadm -m discovery -t sendtargets -p " << portal << "\n"
+            << "             iscsiadm -m node -T iqn.2026-11.io.sluice:demo -p " << portal << " --login\n"
+            << "and look at it with\n"
+            << "  sluice status --control " << control << "\n"
+            << "Ctrl-C ends it.\n"
+            << std::endl;
+}
+
+}  // namespace
+
+int demo(const config::demo_options& options, const config::known_types& known) {
+  std::string directory = options.directory;
+  std::string temporary;
+  if (directory.empty()) {
+    temporary = (std::filesystem::temp_directory_path() / "sluice-demo-XXXXXX").string();
+    if (::mkdtemp(temporary.data()) == nullptr) return complain("cannot make a folder in " + temporary);
+    directory = temporary;
+  }
+  const std::string control = options.control.value_or(directory + "/control.sock");
+  const std::string listen = reactor::endpoint{options.listen.host, options.listen.port}.to_string();
+  const auto model = config::load_text(demo_text(directory, control, listen), "demo", directory, known);
+  int status = 1;
+  if (model) {
+    const auto state = state::make_memory_store();
+    status = run(*model, "", known, *state, [&](gateway& served) {
+      say_ready();
+      print_how_to_connect(served.portals("iqn.2026-11.io.sluice:demo").at(0).to_string(), control);
+    });
+  } else {
+    complain(model.error().to_string());
+  }
+  std::error_code ignored;
+  if (!temporary.empty()) std::filesystem::remove_all(temporary, ignored);
+  return status;
+}
+
+int serve(const config::model& model, const config::serve_options& options, const config::known_types& known) {
+  auto state = state::open_rocksdb_store(model.gateway.state_dir);
+  if (!state) return complain(state.error().message);
+  return run(model, options.config_file, known, **state, [](gateway&) { say_ready(); });
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,177 @@
+#include "gateway/daemon/service.hpp"
+
+#include <cstdio>
+
+#include "actors/observe/counters.hpp"
+#include "actors/observe/log.hpp"
+#include "config/schema/plan.hpp"
+#include "gateway/daemon/version.hpp"
+#include "gateway/reservations/text.hpp"
+
+namespace sluice::daemon {
+
+using nlohmann::json;
+namespace view = control::view;
+
+namespace {
+
+std::string hex(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+double microseconds(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+double seconds(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e9;
+}
+
+view::command command_view(observe::command_class what, const observe::command_counters& counted) {
+  const observe::histogram& latency = counted.latency;
+  return {observe::to_string(what),
+          latency.count(),
+          counted.failed,
+          counted.octets,
+          microseconds(latency.quantile_ns(0.5)),
+          microseconds(latency.quantile_ns(0.99)),
+          microseconds(latency.quantile_ns(0.999)),
+          microseconds(latency.max_ns())};
+}
+
+}  // namespace
+
+service::service(gateway& served, const machine& hardware, config::known_types known)
+    : gateway_(served),
+      machine_(hardware),
+      known_(std::move(known)),
+      started_ns_(served.cores().front()->loop().now_ns()) {}
+
+result<json> service::handle(const std::string& command, const json& arguments) {
+  const std::lock_guard guard(one_at_a_time_);
+  if (command == "status" || command == "ls") return json(status());
+  if (command == "plan") return plan(arguments.at("file").get<std::string>());
+  if (command == "apply") {
+    const auto file = arguments.at("file").get<std::string>();
+    auto wanted = load(file);
+    if (!wanted) return tl::unexpected(wanted.error());
+    auto steps = plan(file);
+    if (!steps) return steps;
+    if (auto done = gateway_.apply(*wanted); !done) {
+      SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"why", done.error().message});
+      return tl::unexpected(done.error());
+    }
+    SLUICE_LOG(info, "control", "applied", {"file", file});
+    return steps;
+  }
+  if (command == "session.ls") {
+    json all = json::array();
+    for (const view::target& target : status().targets)
+      for (const view::session& session : target.sessions) all.push_back(session);
+    return all;
+  }
+  if (command == "session.kick") {
+    const auto id = arguments.at("id").get<std::uint64_t>();
+    if (!gateway_.kick(id)) return fail(errc::not_found, "no session " + std::to_string(id));
+    SLUICE_LOG(info, "control", "session kicked", {"id", id});
+    return json::object();
+  }
+  if (command == "unit.resize") {
+    if (auto done =
+            gateway_.resize(arguments.at("unit").get<std::string>(), arguments.at("size_bytes").get<std::uint64_t>());
+        !done)
+      return tl::unexpected(done.error());
+    return json::object();
+  }
+  if (command == "pr.show") {
+    auto found = reservations(arguments.at("unit").get<std::string>());
+    if (!found) return tl::unexpected(found.error());
+    return json(*found);
+  }
+  return fail(errc::invalid_argument, "no command '" + command + "'");
+}
+
+result<config::model> service::load(const std::string& file) const {
+  auto loaded = config::load_file(file, known_);
+  if (!loaded) return fail(errc::invalid_argument, loaded.error().to_string());
+  return std::move(*loaded);
+}
+
+result<json> service::plan(const std::string& file) const {
+  auto wanted = load(file);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const config::plan steps = config::make_plan(gateway_.model(), *wanted);
+  if (!steps.refused.empty()) return fail(errc::invalid_argument, config::render(steps));
+  return config::to_json(steps);
+}
+
+result<json> service::apply(const std::string& file) {
+  return handle("apply", {{"file", file}});
+}
+
+view::unit service::unit_view(const std::string& name, const running_unit& unit) {
+  view::unit shown;
+  shown.name = name;
+  shown.store = unit.config.store;
+  shown.size_bytes = unit.facts.capacity_blocks * unit.facts.block_size;
+  shown.block_size = unit.facts.block_size;
+  shown.read_only = unit.facts.read_only;
+  shown.serial = unit.facts.serial;
+  shown.naa = hex(unit.facts.naa);
+  observe::unit_counters sum;
+  for (std::size_t i = 0; i < unit.shards.size(); ++i)
+    gateway_.cores()[i]->call([&] { sum.merge(unit.shards[i]->inside().counters()); });
+  for (std::size_t i = 0; i < observe::command_class_count; ++i) {
+    const auto what = static_cast<observe::command_class>(i);
+    if (sum.of(what).latency.count() > 0) shown.commands.push_back(command_view(what, sum.of(what)));
+  }
+  return shown;
+}
+
+view::status service::status() {
+  const std::uint64_t now = gateway_.cores().front()->loop().now_ns();
+  const config::model& model = gateway_.model();
+  view::status shown;
+  shown.gateway = {model.gateway.name, version, seconds(now - started_ns_), {}};
+  for (runtime::core* core : gateway_.cores())
+    shown.gateway.reactors.push_back(
+        {core->loop().index(), core->loop().kind(), machine_.cpu_seconds(core->loop().index())});
+  for (const config::store_config& config : model.stores) {
+    const auto& opened = gateway_.stores().at(config.name);
+    shown.stores.push_back({config.name, config.type, config.over, opened->describe().size_bytes, "good"});
+  }
+  for (const auto& [name, unit] : gateway_.units()) shown.units.push_back(unit_view(name, unit));
+  const std::vector<nexus::nexus_info> nexuses = gateway_.nexuses();
+  for (const config::target_config& target : model.targets) {
+    view::target entry{target.name, {}, {}, {}};
+    for (const config::lun_config& lun : target.luns) entry.luns.push_back({lun.lun, lun.unit});
+    for (const config::port_config& port : target.ports) {
+      entry.ports.push_back({port.fabric, port.name, {}, port.group});
+      for (const reactor::endpoint& portal : gateway_.portals(port.name))
+        entry.ports.back().portals.push_back(portal.to_string());
+    }
+    for (const nexus::nexus_info& nexus : nexuses)
+      if (nexus.target == target.name)
+        entry.sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port_name,
+                                  nexus.description, seconds(now - nexus.opened_ns)});
+    shown.targets.push_back(std::move(entry));
+  }
+  return shown;
+}
+
+result<view::reservations> service::reservations(const std::string& unit) {
+  const auto found = gateway_.units().find(unit);
+  if (found == gateway_.units().end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  unit::snapshot_ptr snapshot;
+  found->second.home_core->call([&] { snapshot = found->second.home->inside().snapshot(); });
+  const reservations::state& kept = snapshot->reservations;
+  view::reservations shown{
+      unit, kept.generation, kept.aptpl, kept.reserved() ? reservations::to_string(kept.type) : "", {}};
+  for (const reservations::registrant& each : kept.registrants)
+    shown.registrants.push_back({each.who.initiator.to_string(), std::to_string(each.who.relative_target_port),
+                                 hex(each.key), kept.holds(each.who), false});
+  return shown;
+}
+
+}  // namespace sluice::daemon

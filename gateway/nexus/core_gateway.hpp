@@ -1,0 +1,72 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fabrics/port/fabric.hpp"
+#include "gateway/nexus/open_nexus.hpp"
+#include "gateway/nexus/registry.hpp"
+
+namespace sluice::nexus {
+
+/// What a core tells the registry.
+class registry_door {
+ public:
+  virtual void admit(const admission& wish) = 0;
+  virtual void closed(std::uint64_t nexus_id) = 0;
+
+ protected:
+  ~registry_door() = default;
+};
+
+/// One live nexus, for status.
+struct nexus_info {
+  std::uint64_t id = 0;
+  std::string initiator, target, port_name, peer, description;
+  std::uint64_t opened_ns = 0;
+  unsigned core = 0;
+};
+
+/// The SCSI core's door for the fabrics of one core: answers discovery and access at once from the published directory,
+/// and opens nexuses with the registry's leave. Plain class; core_actor brings it its messages.
+class core_gateway final : public port::gateway {
+ public:
+  core_gateway(reactor::loop& loop, registry_door& registry);
+
+  std::vector<port::visible_target> visible(const std::string& fabric, const std::string& initiator_name) override;
+  std::optional<port::access> check(const std::string& port_name, const std::string& initiator_name) override;
+  void open(const port::login& who, std::function<void(port::loss_reason)> evict,
+            std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
+
+  void granted(std::uint64_t ticket, std::uint64_t nexus_id);
+  void evict(std::uint64_t nexus_id, port::loss_reason reason);
+  /// A new picture: LUN maps of live nexuses follow it; nexuses that it no longer admits are evicted.
+  void publish(std::shared_ptr<const access::directory> picture);
+  std::vector<nexus_info> list() const;
+
+ private:
+  struct pending {
+    port::login who;
+    std::function<void(port::loss_reason)> evict;
+    std::function<void(result<std::unique_ptr<port::nexus>>)> opened;
+  };
+  struct live {
+    open_nexus* nexus = nullptr;  // the fabric's; it tells us through `gone`
+    port::login who;
+    std::function<void(port::loss_reason)> evict;
+    std::string target;
+    std::uint64_t opened_ns = 0;
+    bool evicted = false;
+  };
+
+  reactor::loop& loop_;
+  registry_door& registry_;
+  std::shared_ptr<const access::directory> picture_ = std::make_shared<access::directory>();
+  std::uint64_t next_ticket_ = 1;
+  std::map<std::uint64_t, pending> waiting_;
+  std::map<std::uint64_t, live> live_;
+};
+
+}  // namespace sluice::nexus

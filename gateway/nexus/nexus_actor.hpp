@@ -1,0 +1,82 @@
+#pragma once
+#include <caf/all.hpp>
+#include <memory>
+#include <vector>
+
+#include "actors/runtime/pinned.hpp"
+#include "gateway/nexus/core_gateway.hpp"
+#include "gateway/nexus/registry.hpp"
+
+namespace sluice::nexus {
+
+/// core -> registry: the nexus has ended, or a grant was not used.
+struct closed_notice {
+  std::uint64_t nexus_id;
+};
+/// control -> registry: end a nexus; `done` runs on the registry's core, with false when there is none of that number.
+struct kick_order {
+  std::uint64_t nexus_id;
+  port::loss_reason reason;
+  std::function<void(bool)> done;
+};
+/// registry -> core: a wish was granted.
+struct grant_notice {
+  std::uint64_t ticket, nexus_id;
+};
+/// registry -> core: drop this nexus.
+struct evict_order {
+  std::uint64_t nexus_id;
+  port::loss_reason reason;
+};
+/// control -> core: a new picture of targets; `done` runs on that core when its nexuses follow the picture.
+struct publish_order {
+  std::shared_ptr<const access::directory> picture;
+  std::function<void()> done;
+};
+
+class core_actor;
+
+/// Runs the registry, on the first core.
+class registry_actor final : public runtime::pinned<caf::event_based_actor>, registry_link {
+ public:
+  explicit registry_actor(caf::actor_config& config);
+  const char* name() const override { return "nexus-registry"; }
+  caf::behavior make_behavior() override;
+  /// Before the first message: the cores' actors, by core index.
+  void connect(std::vector<caf::actor> cores) { cores_ = std::move(cores); }
+  void on_exit() override { cores_.clear(); }
+
+ private:
+  void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) override;
+  void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) override;
+
+  registry registry_;
+  std::vector<caf::actor> cores_;
+};
+
+/// Brings one core's gateway its messages.
+class core_actor final : public runtime::pinned<caf::event_based_actor>, registry_door {
+ public:
+  core_actor(caf::actor_config& config, reactor::loop& loop, caf::actor registry);
+  const char* name() const override { return "core-gateway"; }
+  caf::behavior make_behavior() override;
+  /// The door for this core's fabrics; theirs while the actor lives, on its core.
+  core_gateway& gateway() { return gateway_; }
+  void on_exit() override { registry_ = nullptr; }
+
+ private:
+  void admit(const admission& wish) override;
+  void closed(std::uint64_t nexus_id) override;
+
+  caf::actor registry_;
+  core_gateway gateway_;
+};
+
+}  // namespace sluice::nexus
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::admission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::closed_notice)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::kick_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::grant_notice)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::evict_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::publish_order)

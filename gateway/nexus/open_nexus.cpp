@@ -1,0 +1,199 @@
+#include "gateway/nexus/open_nexus.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "gateway/scsi/inquiry.hpp"
+#include "gateway/scsi/outcome_builders.hpp"
+#include "gateway/scsi/reports.hpp"
+
+namespace sluice::nexus {
+
+namespace {
+
+/// Counts down callbacks of several units, then runs `done` once.
+std::function<void()> after(std::size_t count, std::function<void()> done) {
+  return [left = std::make_shared<std::size_t>(count), done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+}
+
+/// One function of the initiator, carried out by several units; answers once, with the worst of their responses.
+class fan_out final : public port::task_endpoint {
+ public:
+  fan_out(port::task_management& original, std::vector<access::unit_door*> doors)
+      : original_(original), left_(doors.size()) {
+    for (access::unit_door* door : doors) {
+      copies_.push_back(std::make_unique<port::task_management>(original));
+      copies_.back()->reply_to = this;
+      door->post(*copies_.back());
+    }
+  }
+  void post(port::task&, port::task_event) noexcept override {
+    SLUICE_CHECK(!"a task was sent to a management fan-out");
+  }
+  void post(port::task_management& answered) noexcept override {
+    if (answered.response != port::task_response::function_complete) original_.response = answered.response;
+    if (--left_ > 0) return;
+    original_.reply_to->post(original_);
+    delete this;  // it lived for this one answer
+  }
+
+ private:
+  port::task_management& original_;
+  std::size_t left_;
+  std::vector<std::unique_ptr<port::task_management>> copies_;
+};
+
+void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data, memory::pool& buffers) {
+  t.outcome = outcome;
+  t.transfer_length = data.size();
+  for (std::size_t done = 0; done < data.size();) {
+    const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(data.size() - done, memory::pool::largest));
+    memory::slice piece = buffers.take(part);
+    if (piece.empty()) {
+      t.data_in.clear();
+      t.transfer_length = 0;
+      t.outcome = scsi::outcomes::task_set_full();
+      break;
+    }
+    std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(done), part, piece.data());
+    t.data_in.push_back(std::move(piece));
+    done += part;
+  }
+  t.fabric->post(t, port::task_event::complete);
+}
+
+}  // namespace
+
+open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
+                       std::function<void()> gone)
+    : loop_(loop), identity_(std::move(identity)), luns_(std::move(luns)), gone_(std::move(gone)) {
+  index();
+  for (const handle& unit : distinct_units()) door_of(unit)->attach(identity_);
+}
+
+std::vector<open_nexus::handle> open_nexus::distinct_units() const {
+  std::vector<handle> units;
+  for (const auto& [number, unit] : luns_)
+    if (std::find(units.begin(), units.end(), unit) == units.end()) units.push_back(unit);
+  return units;
+}
+
+void open_nexus::index() {
+  by_number_.assign(luns_.empty() ? 0 : luns_.rbegin()->first + std::size_t{1}, nullptr);
+  for (const auto& [number, unit] : luns_) by_number_[number] = door_of(unit);
+}
+
+access::unit_door* open_nexus::route(port::lun address) const noexcept {
+  const std::int32_t number = port::lun_number(address);
+  if (number < 0 || static_cast<std::size_t>(number) >= by_number_.size()) return nullptr;
+  return by_number_[static_cast<std::size_t>(number)];
+}
+
+void open_nexus::submit(port::task& t) noexcept {
+  if (t.cdb[0] == 0xa0) {
+    report_luns(t);
+    return;
+  }
+  if (access::unit_door* door = route(t.lun))
+    door->post(t, port::task_event::submit);
+  else
+    answer_absent(t);
+}
+
+void open_nexus::report_luns(port::task& t) noexcept {
+  const auto checked = scsi::check_cdb({t.cdb.data(), t.cdb_octets}, {});
+  if (!checked) return finish(t, checked.error(), {}, loop_.buffers());
+  const auto cdb = scsi::decode_report_luns(t.cdb);
+  if (!cdb) return finish(t, cdb.error(), {}, loop_.buffers());
+  std::vector<std::uint64_t> addresses;
+  for (const auto& [number, unit] : luns_) addresses.push_back(port::lun_address(number));
+  finish(t, scsi::outcomes::good(), scsi::report_luns_data(*cdb, addresses), loop_.buffers());
+}
+
+/// A LUN without a logical unit knows INQUIRY and REQUEST SENSE; everything else is LOGICAL UNIT NOT SUPPORTED
+/// [SPC-4 6.6.2, SAM-5 4.7.4].
+void open_nexus::answer_absent(port::task& t) noexcept {
+  if (t.cdb[0] == 0x12) {
+    const auto cdb = scsi::decode_inquiry(t.cdb);
+    if (!cdb) return finish(t, cdb.error(), {}, loop_.buffers());
+    auto data = scsi::inquiry_data_without_unit(*cdb);
+    if (!data) return finish(t, data.error(), {}, loop_.buffers());
+    return finish(t, scsi::outcomes::good(), std::move(*data), loop_.buffers());
+  }
+  const scsi::outcome not_supported = scsi::outcomes::lun_not_supported();
+  if (t.cdb[0] == 0x03) {
+    const auto cdb = scsi::decode_request_sense(t.cdb);
+    const scsi::encoded_sense encoded = scsi::encode(not_supported.sense, cdb.descriptor);
+    std::vector<std::uint8_t> data(encoded.span().begin(), encoded.span().end());
+    scsi::cut(data, cdb.allocation);
+    return finish(t, scsi::outcomes::good(), std::move(data), loop_.buffers());
+  }
+  finish(t, not_supported, {}, loop_.buffers());
+}
+
+void open_nexus::manage(port::task_management& request) noexcept {
+  switch (request.function) {
+    case port::task_function::i_t_nexus_reset:
+    case port::task_function::target_warm_reset:
+    case port::task_function::target_cold_reset:
+      manage_every_unit(request);
+      return;
+    default:
+      break;
+  }
+  if (access::unit_door* door = route(request.lun)) {
+    door->post(request);
+    return;
+  }
+  request.response = port::task_response::lun_does_not_exist;
+  request.reply_to->post(request);
+}
+
+void open_nexus::manage_every_unit(port::task_management& request) {
+  std::vector<access::unit_door*> doors;
+  for (const handle& unit : distinct_units()) doors.push_back(door_of(unit));
+  request.response = port::task_response::function_complete;
+  if (doors.empty())
+    request.reply_to->post(request);
+  else
+    new fan_out(request, std::move(doors));
+}
+
+void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
+  const std::vector<handle> units = distinct_units();
+  by_number_.clear();
+  auto finished = [gone = std::move(gone_), closed = std::move(closed), units] {
+    gone();
+    closed();
+  };
+  if (units.empty()) {
+    loop_.post(std::move(finished));
+    return;
+  }
+  const auto one_less = after(units.size(), std::move(finished));
+  for (const handle& unit : units) door_of(unit)->detach(identity_->id, reason, one_less);
+}
+
+void open_nexus::remap(access::lun_map luns) {
+  if (luns == luns_) return;
+  const std::vector<handle> before = distinct_units();
+  luns_ = std::move(luns);
+  const std::vector<handle> now = distinct_units();
+  const auto holds = [](const std::vector<handle>& units, const handle& unit) {
+    return std::find(units.begin(), units.end(), unit) != units.end();
+  };
+  index();
+  for (const handle& unit : before)
+    // The handle is kept until the unit has let go.
+    if (!holds(now, unit)) door_of(unit)->detach(identity_->id, port::loss_reason::port_removed, [unit] {});
+  for (const handle& unit : now) {
+    if (!holds(before, unit))
+      door_of(unit)->attach(identity_);
+    else
+      door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed);
+  }
+}
+
+}  // namespace sluice::nexus

@@ -1,0 +1,46 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "fabrics/port/nexus_door.hpp"
+#include "gateway/access/directory.hpp"
+
+namespace sluice::nexus {
+
+/// An I_T nexus that is logged in: routes its tasks to logical units by LUN, and answers for the target device itself
+/// (REPORT LUNS, LUNs that are not there). Lives on one core, owned by the fabric's session.
+class open_nexus final : public port::nexus {
+ public:
+  /// `gone` is called once, when the nexus has been closed.
+  open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
+             std::function<void()> gone);
+
+  const std::shared_ptr<const port::i_t_nexus>& identity() const noexcept override { return identity_; }
+  void submit(port::task& t) noexcept override;
+  void manage(port::task_management& request) noexcept override;
+  void close(port::loss_reason reason, std::function<void()> closed) noexcept override;
+
+  /// Replaces the LUN map while tasks run: units that left lose the nexus, new ones gain it, and the initiator is told
+  /// REPORTED LUNS DATA HAS CHANGED through the units that stay [SPC-4 6.33].
+  void remap(access::lun_map luns);
+
+ private:
+  using handle = std::shared_ptr<const access::unit_handle>;
+
+  access::unit_door* door_of(const handle& unit) const { return unit->doors[loop_.index()]; }
+  access::unit_door* route(port::lun address) const noexcept;
+  std::vector<handle> distinct_units() const;
+  void index();
+  void answer_absent(port::task& t) noexcept;
+  void report_luns(port::task& t) noexcept;
+  void manage_every_unit(port::task_management& request);
+
+  reactor::loop& loop_;
+  std::shared_ptr<const port::i_t_nexus> identity_;
+  access::lun_map luns_;
+  std::vector<access::unit_door*> by_number_;  // LUN -> door, null where there is none
+  std::function<void()> gone_;
+};
+
+}  // namespace sluice::nexus

@@ -1,0 +1,62 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+
+#include "fabrics/port/nexus_door.hpp"
+
+namespace sluice::nexus {
+
+/// A wish to open a nexus, from one core.
+struct admission {
+  unsigned core = 0;
+  std::uint64_t ticket = 0;  // the core's own number for it
+  scsi::transport_id initiator;
+  std::string port_name;
+};
+
+/// What the registry tells cores; the actor turns each into a message.
+class registry_link {
+ public:
+  virtual void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) = 0;
+  virtual void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) = 0;
+
+ protected:
+  ~registry_link() = default;
+};
+
+/// The one place that knows every I_T nexus of the gateway: no two live nexuses join the same initiator port and target
+/// port. A second login waits until the first nexus, which it evicts, has ended [RFC7143 6.3.5].
+class registry {
+ public:
+  explicit registry(registry_link& cores) : cores_(cores) {}
+
+  void admit(admission wish);
+  /// The nexus has ended, or the grant was not used.
+  void closed(std::uint64_t nexus_id);
+  /// Asks for the end of a nexus; false when there is none of that number.
+  bool kick(std::uint64_t nexus_id, port::loss_reason reason);
+  std::size_t size() const { return by_id_.size(); }
+
+ private:
+  struct name {
+    scsi::transport_id initiator;
+    std::string port_name;
+    auto operator<=>(const name&) const = default;
+  };
+  struct entry {
+    std::uint64_t id = 0;
+    unsigned core = 0;
+    std::deque<admission> waiting;
+  };
+
+  void grant(entry& e, const name& who, const admission& wish);
+
+  registry_link& cores_;
+  std::uint64_t next_id_ = 1;
+  std::map<name, entry> live_;
+  std::map<std::uint64_t, name> by_id_;
+};
+
+}  // namespace sluice::nexus

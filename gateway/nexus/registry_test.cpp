@@ -1,0 +1,83 @@
+#include "gateway/nexus/registry.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace sluice::nexus {
+
+struct recorder final : registry_link {
+  struct eviction {
+    unsigned core;
+    std::uint64_t id;
+    port::loss_reason reason;
+  };
+  struct granting {
+    unsigned core;
+    std::uint64_t ticket, id;
+  };
+  std::vector<eviction> evicted;
+  std::vector<granting> granted;
+  void evict(unsigned core, std::uint64_t id, port::loss_reason reason) override {
+    evicted.push_back({core, id, reason});
+  }
+  void grant(unsigned core, std::uint64_t ticket, std::uint64_t id) override { granted.push_back({core, ticket, id}); }
+};
+
+static admission from(unsigned core, std::uint64_t ticket, const char* initiator, const char* isid = "0x000000000001") {
+  return {core, ticket, {scsi::protocol::iscsi, initiator, isid}, "iqn.t:a"};
+}
+
+TEST(registry, grants_different_ports_side_by_side) {
+  recorder cores;
+  registry r(cores);
+  r.admit(from(0, 1, "iqn.a"));
+  r.admit(from(1, 1, "iqn.b"));
+  r.admit(from(1, 2, "iqn.a", "0x000000000002"));
+  EXPECT_EQ(cores.granted.size(), 3u);
+  EXPECT_TRUE(cores.evicted.empty());
+  EXPECT_EQ(r.size(), 3u);
+}
+
+TEST(registry, reinstates_only_after_the_old_nexus_has_ended) {
+  recorder cores;
+  registry r(cores);
+  r.admit(from(0, 1, "iqn.a"));
+  const std::uint64_t old = cores.granted.at(0).id;
+  r.admit(from(1, 7, "iqn.a"));
+  ASSERT_EQ(cores.evicted.size(), 1u);
+  EXPECT_EQ(cores.evicted[0].id, old);
+  EXPECT_EQ(cores.evicted[0].core, 0u);
+  EXPECT_EQ(cores.evicted[0].reason, port::loss_reason::reinstated);
+  EXPECT_EQ(cores.granted.size(), 1u);
+  r.closed(old);
+  ASSERT_EQ(cores.granted.size(), 2u);
+  EXPECT_EQ(cores.granted[1].ticket, 7u);
+  EXPECT_NE(cores.granted[1].id, old);
+}
+
+TEST(registry, lets_a_storm_of_logins_end_with_the_last) {
+  recorder cores;
+  registry r(cores);
+  for (std::uint64_t ticket = 1; ticket <= 5; ++ticket) r.admit(from(0, ticket, "iqn.a"));
+  for (std::size_t i = 0; i < 5; ++i) {
+    ASSERT_EQ(cores.granted.size(), i + 1);
+    EXPECT_EQ(cores.granted[i].ticket, i + 1);
+    r.closed(cores.granted[i].id);
+  }
+  EXPECT_EQ(cores.evicted.size(), 4u);
+  EXPECT_EQ(r.size(), 0u);
+}
+
+TEST(registry, kicks_only_what_is_there) {
+  recorder cores;
+  registry r(cores);
+  EXPECT_FALSE(r.kick(1, port::loss_reason::kicked));
+  r.admit(from(0, 1, "iqn.a"));
+  EXPECT_TRUE(r.kick(cores.granted[0].id, port::loss_reason::kicked));
+  r.closed(cores.granted[0].id);
+  r.closed(cores.granted[0].id);  // late notices are harmless
+  EXPECT_FALSE(r.kick(cores.granted[0].id, port::loss_reason::kicked));
+}
+
+}  // namespace sluice::nexus

@@ -1,0 +1,87 @@
+#pragma once
+#include <caf/all.hpp>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "actors/runtime/pinned.hpp"
+#include "gateway/access/unit_door.hpp"
+#include "gateway/unit/home.hpp"
+#include "gateway/unit/links.hpp"
+#include "gateway/unit/shard.hpp"
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_home)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_shard)
+
+namespace sluice::unit {
+
+/// Brings a shard its messages. Its door (access::unit_door) may be used on its core until the actor was told to end.
+class shard_actor final : public runtime::pinned<caf::event_based_actor>, public access::unit_door, home_link {
+ public:
+  shard_actor(caf::actor_config& config, shard_options options, caf::actor home_of_unit,
+              std::shared_ptr<store::store> medium, snapshot_ptr first);
+  const char* name() const override { return "unit-shard"; }
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+  // access::unit_door; this core only
+  void post(port::task& subject, port::task_event event) noexcept override;
+  void post(port::task_management& request) noexcept override;
+  void attach(std::shared_ptr<const port::i_t_nexus> nexus) override;
+  void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> detached) override;
+  void raise(std::uint64_t nexus_id, scsi::additional_sense code) override;
+
+  /// Looks at the shard, on its core.
+  const shard& inside() const { return *shard_; }
+  bool ended() const { return ended_; }
+
+ private:
+  void send(to_home message) override;
+  void on_note(void* subject, std::uint32_t kind) override;
+  /// Puts work in line behind the tasks that were posted before.
+  void enqueue_call(std::function<void(shard&)> work);
+
+  const shard_options options_;
+  caf::actor home_of_unit_;
+  std::shared_ptr<store::store> medium_;
+  snapshot_ptr first_;
+  std::optional<shard> shard_;
+  bool ended_ = false;
+};
+
+/// How a home reaches a shard that is spawned after it.
+class late_link final : public shard_link {
+ public:
+  void connect(caf::event_based_actor& from, caf::actor to) {
+    from_ = &from;
+    to_ = std::move(to);
+  }
+  void disconnect() { to_ = nullptr; }
+  void send(to_shard message) override { from_->send(to_, std::move(message)); }
+
+ private:
+  caf::event_based_actor* from_ = nullptr;
+  caf::actor to_;
+};
+using late_links = std::vector<std::unique_ptr<late_link>>;
+
+/// Brings the home of a unit its messages.
+class home_actor final : public runtime::pinned<caf::event_based_actor> {
+ public:
+  /// `inside` was made with `links` as its shards.
+  home_actor(caf::actor_config& config, std::unique_ptr<unit::home> inside, late_links links);
+  const char* name() const override { return "unit-home"; }
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+  /// Once, on this actor's core, before the first message of a shard.
+  void connect(const std::vector<caf::actor>& shards);
+  /// The home itself, on its core.
+  unit::home& inside() { return *home_; }
+
+ private:
+  late_links links_;
+  std::unique_ptr<unit::home> home_;
+};
+
+}  // namespace sluice::unit

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Live change: LUNs added, removed and resized by `sluice apply` under verified I/O on another LUN; a file that can't be
+applied changes nothing; access lists and kicks take effect. usage: live.py PROGRAM"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+NAME = "iqn.2026-11.io.sluice:live"
+INITIATOR = "iqn.2026-11.io.sluice:load"
+
+
+class Gateway:
+    """A sluice of its own, in a folder of its own, on a port that the system chose."""
+
+    def __init__(self, program, folder):
+        self.program, self.folder = program, folder
+        self.config = folder / "sluice.toml"
+        self.socket = folder / "control.sock"
+        self.portal = None
+        self.process = None
+
+    def write(self, body, path=None):
+        text = (f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body)
+        (path or self.config).write_text(text)
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, "serve", "--config", str(self.config)], stdout=subprocess.PIPE,
+                                        stderr=open(self.folder / "log", "ab"), text=True)
+        line = self.process.stdout.readline()
+        if "sluice: ready" not in line:
+            raise SystemExit("sluice did not start:\n" + (self.folder / "log").read_text())
+        ports = [p for t in self.ask("status")["targets"] for p in t["ports"]]
+        self.portal = ports[0]["portals"][0]
+
+    def run(self, *arguments, check=True):
+        done = subprocess.run([self.program, *arguments, "--control", str(self.socket)], capture_output=True, text=True, timeout=60)
+        if check and done.returncode != 0:
+            raise AssertionError(f"sluice {' '.join(arguments)}: {done.returncode}: {done.stderr}")
+        return done
+
+    def ask(self, *arguments):
+        return json.loads(self.run(*arguments, "--json").stdout)
+
+    def apply(self, body):
+        self.write(body)
+        self.run("apply", str(self.config))
+
+    def url(self, lun):
+        return f"iscsi://{self.portal}/{NAME}/{lun}"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+
+def body(luns, sizes=None, access="", port=0):
+    """Stores a … d, and a target with these LUNs."""
+    sizes = sizes or {}
+    text = ""
+    for name in "abcd":
+        text += f'[store.{name}]\ntype = "ram"\nsize = "{sizes.get(name, "64MiB")}"\n'
+    mapped = ", ".join(f'{lun} = "{name}"' for lun, name in luns.items())
+    text += f'[target.live]\nluns = {{ {mapped} }}\n[[target.live.port]]\nfabric = "iscsi"\nname = "{NAME}"\nlisten = ["127.0.0.1:{port}"]\n'
+    return text + access
+
+
+def luns_of(gateway):
+    # By a real REPORT LUNS.
+    done = subprocess.run(["iscsi-ls", "-s", f"iscsi://{gateway.portal}"], capture_output=True, text=True, timeout=30)
+    return sorted(int(n) for n in re.findall(r"Lun:(\d+)", done.stdout))
+
+
+def size_of(gateway, lun):
+    done = subprocess.run(["qemu-img", "info", "--output=json", "-f", "raw", gateway.url(lun)], capture_output=True, text=True, timeout=30)
+    return json.loads(done.stdout)["virtual-size"]
+
+
+class Checks:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, what, holds):
+        print(("ok: " if holds else "FAILED: ") + what, flush=True)
+        if holds:
+            self.passed += 1
+        else:
+            self.failed += 1
+
+
+def start_load(gateway, load, seconds):
+    host, port = gateway.portal.rsplit(":", 1)
+    return subprocess.Popen([load, "--host", host, "--port", port, "--target", NAME, "--lun", "0", "--initiator", INITIATOR,
+                             "--depth", "16", "--extent", "4096", "--write-percent", "50", "--verify", "--region", str(32 << 20),
+                             "--seconds", str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def session_ids(gateway, initiator):
+    return sorted(s["id"] for s in gateway.ask("session", "ls") if s["initiator"].startswith(initiator))
+
+
+def scenario(gateway, load, checks):
+    gateway.write(body({0: "a", 1: "b"}))
+    gateway.start()
+    checks.check("two LUNs at the start", luns_of(gateway) == [0, 1])
+    io = start_load(gateway, load, 6)
+    deadline = time.monotonic() + 10
+    while not session_ids(gateway, INITIATOR) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    sessions = session_ids(gateway, INITIATOR)
+    checks.check("the load is logged in", len(sessions) == 1)
+
+    gateway.apply(body({0: "a", 1: "b", 5: "c"}))
+    checks.check("a LUN appears", luns_of(gateway) == [0, 1, 5])
+    written = subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 0x5a 0 1M", "-c", "read -P 0x5a 0 1M", gateway.url(5)],
+                             capture_output=True, text=True, timeout=60)
+    checks.check("and serves", written.returncode == 0 and "error" not in written.stdout.lower())
+    gateway.apply(body({0: "a", 1: "b", 5: "c"}, sizes={"b": "128MiB"}))
+    checks.check("a LUN grows", size_of(gateway, 1) == 128 << 20)
+    gateway.apply(body({0: "a", 5: "c"}, sizes={"b": "128MiB"}))
+    checks.check("a LUN goes", luns_of(gateway) == [0, 5])
+
+    before = gateway.ask("ls")
+    gateway.write(body({0: "a", 5: "c", 6: "nobody"}))
+    refused = gateway.run("apply", str(gateway.config), check=False)
+    checks.check("a dangling name is refused, with its place", refused.returncode != 0 and "sluice.toml:" in refused.stderr)
+    gateway.write(body({0: "a", 5: "c"}).replace("[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1))
+    refused = gateway.run("apply", str(gateway.config), check=False)
+    checks.check("a store that can't be opened is refused, with the reason", refused.returncode != 0 and "nonexistent" in refused.stderr)
+    checks.check("and all is as it was", gateway.ask("ls") == before and luns_of(gateway) == [0, 5])
+
+    checks.check("the load's session was never disturbed", session_ids(gateway, INITIATOR) == sessions)
+    output, _ = io.communicate(timeout=60)
+    checks.check("the load verified all that it wrote", io.returncode == 0)
+    if io.returncode != 0:
+        print(output)
+
+    io = start_load(gateway, load, 20)
+    while not session_ids(gateway, INITIATOR) and time.monotonic() < deadline + 30:
+        time.sleep(0.05)
+    victim = session_ids(gateway, INITIATOR)[0]
+    gateway.run("session", "kick", str(victim))
+    io.communicate(timeout=60)
+    checks.check("a kicked session ends", victim not in session_ids(gateway, INITIATOR))
+
+    gateway.apply(body({0: "a", 5: "c"}, access=f'[target.live.access."iqn.2026-11.io.sluice:somebody"]\n'))
+    checks.check("an access list shuts the others out", luns_of(gateway) == [])
+    gateway.apply(body({0: "a", 5: "c"}))
+    checks.check("and without it they are back", luns_of(gateway) == [0, 5])
+    checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
+
+    gateway.write(body({0: "a"}).replace("64MiB", "sixty", 1))
+    never = subprocess.run([gateway.program, "serve", "--config", str(gateway.config)], capture_output=True, text=True, timeout=30)
+    checks.check("a wrong file never starts half a gateway", never.returncode == 2 and "ready" not in never.stdout)
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    load = str(pathlib.Path(program).parent / "sluice-load")
+    checks = Checks()
+    with tempfile.TemporaryDirectory(prefix="sluice-live-") as folder:
+        gateway = Gateway(program, pathlib.Path(folder))
+        try:
+            scenario(gateway, load, checks)
+        finally:
+            if gateway.process and gateway.process.poll() is None:
+                gateway.process.kill()
+                gateway.process.wait()
+            if checks.failed:
+                print((gateway.folder / "log").read_text()[-4000:])
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
