@@ -12,7 +12,8 @@ namespace sluice::ram {
 /// (channel::try_now) and reads lend the store's own pages (channel::borrow).
 class ram_store final : public store::store {
  public:
-  /// errc::no_space when the system grants no address space.
+  /// errc::invalid_argument for a size that is 0 or no multiple of 512; errc::no_space when the system grants no
+  /// address space.
   static result<std::shared_ptr<ram_store>> make(std::uint64_t size_bytes);
   explicit ram_store(std::unique_ptr<arena> memory) : memory_(std::move(memory)) {}
 

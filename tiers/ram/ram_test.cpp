@@ -35,6 +35,17 @@ TEST(ram_store, long_requests_give_the_core_back_in_between) {
   EXPECT_EQ(quick.completions, 1);
 }
 
+TEST(ram_store, refuses_sizes_that_no_unit_could_have) {
+  for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1000}}) {
+    const auto refused = ram::ram_store::make(size);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, errc::invalid_argument);
+  }
+  const auto huge = ram::ram_store::make(1024 * tib);
+  ASSERT_FALSE(huge);
+  EXPECT_EQ(huge.error().code, errc::no_space);
+}
+
 TEST(ram_store, is_registered_with_a_required_size) {
   registry all;
   ram::register_store(all);
