@@ -71,7 +71,8 @@ def patterns(target: Target, lun: int, chap: Chap | None) -> None:
     step("qemu-io", *unit, "-c", "read -P 0x5a 512 512", "-c", "read -P 0xa5 1024 1047552",
          "-c", "write -z 64k 64k", "-c", "read -P 0 64k 64k", "-c", "read -P 0xa5 128k 64k")
     step("qemu-io", *unit, "-c", f"write -P 0x11 {SIZE - 8192} 8k", "-c", "flush",
-         "-c", f"read -P 0x11 {SIZE - 8192} 8k", "-c", "write -P 0x22 4M 8M", "-c", "read -P 0x22 4M 8M", "-c", "discard 4M 4M", "-c", "read -P 0x22 8M 4M")
+         "-c", f"read -P 0x11 {SIZE - 8192} 8k",
+         "-c", "write -P 0x22 4M 8M", "-c", "read -P 0x22 4M 8M", "-c", "discard 4M 4M", "-c", "read -P 0x22 8M 4M")
     step("qemu-io", *unit, "-c", "aio_write -P 0x31 16M 1M", "-c", "aio_write -P 0x32 17M 1M", "-c", "aio_flush",
          "-c", "read -P 0x31 16M 1M", "-c", "read -P 0x32 17M 1M")
 
