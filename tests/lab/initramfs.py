@@ -15,7 +15,8 @@ def member(name: str, mode: int, data: bytes, number: int) -> bytes:
 
 def build(guest, init: Path, output: Path) -> None:
     modules = guest.module_files(MODULES)
-    members: list[tuple[str, int, bytes]] = [(name, DIRECTORY, b"") for name in ("bin", "modules", "proc", "sys", "dev")]
+    folders = ("bin", "modules", "proc", "sys", "dev")
+    members: list[tuple[str, int, bytes]] = [(name, DIRECTORY, b"") for name in folders]
     members.append(("bin/busybox", FILE, (guest.tools / "bin" / "busybox").read_bytes()))
     members.append(("init", FILE, init.read_bytes()))
     members += [(f"modules/{file.name}", FILE, file.read_bytes()) for file in modules]

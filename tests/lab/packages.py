@@ -1,4 +1,4 @@
-"""What the guest needs beside the host's own root: a kernel, busybox, open-iscsi. Unpacked below build/lab, not installed."""
+"""What the guest needs beside the host's own root: a kernel, busybox, open-iscsi. Unpacked, not installed."""
 
 import re
 import subprocess
@@ -47,7 +47,7 @@ def unpack(package: str, folder: Path) -> None:
 
 
 class Guest:
-    """The unpacked guest: `tools` (bin/busybox, sbin/iscsid, ...), `kernel` (a bzImage) and `modules` (/lib/modules)."""
+    """The unpacked guest: `tools` (bin/busybox, sbin/iscsid), `kernel` (a bzImage) and `modules` (/lib/modules)."""
 
     def __init__(self, folder: Path):
         self.tools = folder / "tools"

@@ -10,7 +10,7 @@ from pathlib import Path
 import source
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
-BESIDE_THE_CODE = re.compile(r"_(test|fuzz|bench)\.cpp$")
+BESIDE_THE_CODE = re.compile(r"_(test|fuzz|bench)\.cpp$|/test_[^/]*$")
 
 
 class Rules:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Checks what clang-format cannot: line and file length, #pragma once, words that say "unfinished", blanks and tabs."""
+"""Checks line and file length, #pragma once, words that say "unfinished", blanks and tabs. `--fix` has clang-format wrap
+the code lines that are too long."""
 
 import argparse
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,14 +43,25 @@ def check_file(name: str, text: str, forbidden: list[re.Pattern]) -> list[str]:
     return errors
 
 
+def wrap_long_lines(root: Path, name: str) -> None:
+    lines = (root / name).read_text(encoding="utf-8").splitlines()
+    ranges = [f"-lines={number}:{number}" for number, line in enumerate(lines, 1) if len(line) > MAX_LINE]
+    if ranges and Path(name).suffix in source.CODE:
+        subprocess.run(["clang-format", "-i", *ranges, name], cwd=root, check=True, timeout=60)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=HERE.parent.parent)
-    root = parser.parse_args().root
+    parser.add_argument("--fix", action="store_true")
+    options = parser.parse_args()
+    root = options.root
     names = [name for name in source.files(root, source.TEXT) if name != "tests/lint/words.txt"]
     forbidden = words()
     errors = []
     for name in names:
+        if options.fix:
+            wrap_long_lines(root, name)
         errors += check_file(name, (root / name).read_text(encoding="utf-8"), forbidden)
     return source.report(errors, "style", len(names))
 
