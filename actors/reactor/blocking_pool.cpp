@@ -32,7 +32,8 @@ bool blocking_pool::queue::remove(operation& op) {
 }
 
 blocking_pool::blocking_pool(loop& home) : home_(home) {
-  if (::sched_getaffinity(0, sizeof cores_, &cores_) != 0) std::fill_n(reinterpret_cast<char*>(&cores_), sizeof cores_, '\xff');
+  if (::sched_getaffinity(0, sizeof cores_, &cores_) != 0)
+    std::fill_n(reinterpret_cast<char*>(&cores_), sizeof cores_, '\xff');
 }
 
 blocking_pool::~blocking_pool() {

@@ -33,10 +33,13 @@ class epoll_loop final : public loop_base {
   void wait_writable(operation& op, handle h) noexcept override;
   void close(handle h) noexcept override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
-  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset, bool durable) noexcept override;
+  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
+             bool durable) noexcept override;
   void sync(operation& op, handle h) noexcept override;
-  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept override;
-  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) noexcept override;
+  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                std::uint64_t length) noexcept override;
+  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin,
+                 std::uint64_t* end) noexcept override;
   void cancel(operation& op) noexcept override;
 
  protected:
@@ -140,7 +143,9 @@ void epoll_loop::start(operation& op, const request& asked) noexcept {
   }
 }
 
-void epoll_loop::accept(operation& op, handle listener) noexcept { start(op, {verb::accept, listener}); }
+void epoll_loop::accept(operation& op, handle listener) noexcept {
+  start(op, {verb::accept, listener});
+}
 
 void epoll_loop::connect(operation& op, const endpoint& to) noexcept {
   const int started = socket_begin_connect(to);
@@ -156,7 +161,9 @@ void epoll_loop::receive(operation& op, handle h, bytes into) noexcept {
   start(op, {verb::receive, h, 0, into.data(), 0, into.size()});
 }
 
-void epoll_loop::wait_writable(operation& op, handle h) noexcept { start(op, {verb::wait_writable, h}); }
+void epoll_loop::wait_writable(operation& op, handle h) noexcept {
+  start(op, {verb::wait_writable, h});
+}
 
 void epoll_loop::close(handle h) noexcept {
   if (h >= 0 && static_cast<std::size_t>(h) < sockets_.size()) sockets_[static_cast<std::size_t>(h)] = {};
@@ -178,13 +185,17 @@ void epoll_loop::write(operation& op, handle h, const iovec* parts, unsigned cou
   help(op, transfer_request(durable ? verb::write_durable : verb::write, h, parts, count, offset));
 }
 
-void epoll_loop::sync(operation& op, handle h) noexcept { help(op, {verb::sync, h}); }
+void epoll_loop::sync(operation& op, handle h) noexcept {
+  help(op, {verb::sync, h});
+}
 
-void epoll_loop::allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept {
+void epoll_loop::allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                          std::uint64_t length) noexcept {
   help(op, {mode == allocate_mode::punch_hole ? verb::punch_hole : verb::zero_range, h, 0, nullptr, offset, length});
 }
 
-void epoll_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin_at, std::uint64_t* end_at) noexcept {
+void epoll_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin_at,
+                           std::uint64_t* end_at) noexcept {
   help(op, {verb::find_data, h, 0, begin_at, offset, reinterpret_cast<std::uint64_t>(end_at)});
 }
 
@@ -227,7 +238,8 @@ std::int64_t epoll_loop::attempt_receive(const request& asked) noexcept {
   const std::int64_t got = socket_receive(asked.on, {into, asked.length});
   socket_state& state = state_of(asked.on);
   // A short receive drained the stream: what comes next makes an edge.
-  if (got == -EAGAIN || (got > 0 && static_cast<std::uint64_t>(got) < asked.length && !state.hung_up)) state.readable = false;
+  if (got == -EAGAIN || (got > 0 && static_cast<std::uint64_t>(got) < asked.length && !state.hung_up))
+    state.readable = false;
   return got;
 }
 
@@ -236,8 +248,12 @@ bool epoll_loop::attempt(operation& op) noexcept {
   const request asked = request::load(op);
   std::int64_t result = -EAGAIN;
   switch (asked.what) {
-    case verb::accept: result = socket_accept(asked.on); break;
-    case verb::receive: result = attempt_receive(asked); break;
+    case verb::accept:
+      result = socket_accept(asked.on);
+      break;
+    case verb::receive:
+      result = attempt_receive(asked);
+      break;
     case verb::connect:
       if (socket_ready(asked.on, POLLOUT)) result = socket_end_connect(asked.on);
       break;
@@ -277,9 +293,13 @@ unsigned epoll_loop::poll_kernel(int timeout_ms) noexcept {
   return attempt_all();
 }
 
-unsigned epoll_loop::collect() noexcept { return poll_kernel(0); }
+unsigned epoll_loop::collect() noexcept {
+  return poll_kernel(0);
+}
 
-bool epoll_loop::collectable() noexcept { return attempts_.first || socket_ready(epoll_, POLLIN); }
+bool epoll_loop::collectable() noexcept {
+  return attempts_.first || socket_ready(epoll_, POLLIN);
+}
 
 unsigned epoll_loop::collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept {
   if (attempts_.first) return poll_kernel(0);

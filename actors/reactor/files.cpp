@@ -46,7 +46,7 @@ result<void> describe_device(handle h, dev_t device, file_info& to) {
 
 std::uint32_t direct_alignment(handle h) {
 #ifdef STATX_DIOALIGN
-  struct statx about{};
+  struct statx about {};
   if (::statx(h, "", AT_EMPTY_PATH, STATX_DIOALIGN, &about) == 0 && (about.stx_mask & STATX_DIOALIGN) &&
       about.stx_dio_offset_align)
     return about.stx_dio_offset_align;
@@ -72,7 +72,8 @@ struct remaining_parts {
         done -= part.iov_len;
         continue;
       }
-      parts[static_cast<std::size_t>(count++)] = {static_cast<std::uint8_t*>(part.iov_base) + done, part.iov_len - done};
+      parts[static_cast<std::size_t>(count++)] = {static_cast<std::uint8_t*>(part.iov_base) + done,
+                                                  part.iov_len - done};
       done = 0;
     }
   }
@@ -98,7 +99,8 @@ std::int64_t transfer(const request& asked) {
 
 std::int64_t allocate(const request& asked) {
   const auto offset = static_cast<off_t>(asked.offset);
-  return ::fallocate(asked.on, allocation_flags(asked.what), offset, static_cast<off_t>(asked.length)) == 0 ? 0 : -errno;
+  return ::fallocate(asked.on, allocation_flags(asked.what), offset, static_cast<off_t>(asked.length)) == 0 ? 0
+                                                                                                            : -errno;
 }
 
 std::int64_t find_data(const request& asked) {
@@ -171,7 +173,8 @@ result<file_info> file_describe(handle h) {
 }
 
 result<void> file_resize(handle h, std::uint64_t size_bytes) {
-  if (size_bytes > static_cast<std::uint64_t>(LLONG_MAX)) return fail(errc::invalid_argument, "a file size beyond 2^63 octets");
+  if (size_bytes > static_cast<std::uint64_t>(LLONG_MAX))
+    return fail(errc::invalid_argument, "a file size beyond 2^63 octets");
   if (::ftruncate(h, static_cast<off_t>(size_bytes)) != 0) return fail_errno(errno, "resize a file");
   return {};
 }
@@ -180,8 +183,13 @@ static constexpr std::uint64_t done_mask = (std::uint64_t{1} << 56) - 1;
 
 request request::load(const operation& op) {
   const auto& words = op.scratch.words;
-  return {static_cast<verb>(words[3] >> 56), static_cast<handle>(static_cast<std::uint32_t>(words[2])),
-          static_cast<unsigned>(words[2] >> 32), op.scratch.pointer, words[0], words[1], words[3] & done_mask};
+  return {static_cast<verb>(words[3] >> 56),
+          static_cast<handle>(static_cast<std::uint32_t>(words[2])),
+          static_cast<unsigned>(words[2] >> 32),
+          op.scratch.pointer,
+          words[0],
+          words[1],
+          words[3] & done_mask};
 }
 
 void request::store(operation& op) const {
@@ -206,12 +214,17 @@ std::int64_t perform(const request& asked) noexcept {
   switch (asked.what) {
     case verb::read:
     case verb::write:
-    case verb::write_durable: return transfer(asked);
-    case verb::sync: return ::fdatasync(asked.on) == 0 ? 0 : -errno;
+    case verb::write_durable:
+      return transfer(asked);
+    case verb::sync:
+      return ::fdatasync(asked.on) == 0 ? 0 : -errno;
     case verb::punch_hole:
-    case verb::zero_range: return allocate(asked);
-    case verb::find_data: return find_data(asked);
-    default: return -EINVAL;
+    case verb::zero_range:
+      return allocate(asked);
+    case verb::find_data:
+      return find_data(asked);
+    default:
+      return -EINVAL;
   }
 }
 

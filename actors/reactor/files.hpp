@@ -13,19 +13,28 @@ result<void> file_resize(handle h, std::uint64_t size_bytes);
 
 enum class verb : std::uint8_t {
   none,  // not a request of a file
-  accept, connect, receive, wait_writable,
-  read, write, write_durable, sync, punch_hole, zero_range, find_data,
+  accept,
+  connect,
+  receive,
+  wait_writable,
+  read,
+  write,
+  write_durable,
+  sync,
+  punch_hole,
+  zero_range,
+  find_data,
 };
 
 /// One request, as it lies in operation::scratch.
 struct request {
   verb what = verb::none;
   handle on = no_handle;
-  unsigned count = 0;          // parts
-  const void* parts = nullptr; // const iovec[count]; find_data: std::uint64_t* begin; receive: the buffer
+  unsigned count = 0;           // parts
+  const void* parts = nullptr;  // const iovec[count]; find_data: std::uint64_t* begin; receive: the buffer
   std::uint64_t offset = 0;
-  std::uint64_t length = 0;    // octets in all; find_data: std::uint64_t* end
-  std::uint64_t done = 0;      // octets transferred so far, below 2^56
+  std::uint64_t length = 0;  // octets in all; find_data: std::uint64_t* end
+  std::uint64_t done = 0;    // octets transferred so far, below 2^56
 
   static request load(const operation& op);
   static verb verb_of(const operation& op) { return static_cast<verb>(op.scratch.words[3] >> 56); }

@@ -32,7 +32,9 @@ result<void> check_core(int core) {
 
 }  // namespace
 
-void loop::post(std::function<void()> work) { post(*new posted_function(std::move(work))); }
+void loop::post(std::function<void()> work) {
+  post(*new posted_function(std::move(work)));
+}
 
 result<std::unique_ptr<loop>> make_loop(const loop_options& options, std::string* why) {
   if (auto checked = check_core(options.core); !checked) return tl::unexpected(checked.error());

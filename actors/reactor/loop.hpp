@@ -123,7 +123,7 @@ class loop {
   virtual memory::pool& buffers() noexcept = 0;
 
   // -- running ---------------------------------------------------------------------------------------------
-  /// Serves until stop(). Called on the thread that becomes home.
+  /// Serves until stop(). Called on the thread that becomes home; the same one when called again.
   virtual void run() = 0;
   virtual void stop() noexcept = 0;  // any thread
   /// Runs `work` later in this or the next turn, first in first out; a no-op when it is queued already. Home only.
@@ -219,7 +219,7 @@ struct loop_options {
   int core = -1;                            // pin the thread to this core; -1: do not pin
   backend kind = backend::automatic;        // io_uring when the kernel allows it, else epoll
   std::uint64_t buffer_bytes = 256 * mib;   // the limit of buffers()
-  std::uint64_t spin_ns = 20 * ns_per_us;   // spins at most this long after work before it sleeps
+  std::uint64_t spin_ns = 20 * ns_per_us;   // spins at most this long after work before it sleeps; 0: never
 };
 
 /// Makes a loop on real hardware; nothing runs yet. With backend::automatic a host that forbids io_uring gets epoll,

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "actors/reactor/files.hpp"
 #include "actors/reactor/sockets.hpp"
 
@@ -31,9 +33,13 @@ loop_base::~loop_base() {
   if (wake_ >= 0) ::close(wake_);
 }
 
-bool loop_base::is_home() const noexcept { return home_loop == this; }
+bool loop_base::is_home() const noexcept {
+  return home_loop == this;
+}
 
-std::uint64_t loop_base::now_ns() noexcept { return monotonic_ns(); }
+std::uint64_t loop_base::now_ns() noexcept {
+  return monotonic_ns();
+}
 
 std::uint64_t loop_base::random() noexcept {
   if (entropy_left_ == 0) {
@@ -45,7 +51,9 @@ std::uint64_t loop_base::random() noexcept {
 
 void loop_base::run() {
   SLUICE_CHECK(home_loop == nullptr);
+  SLUICE_CHECK(home_thread_ == std::thread::id() || home_thread_ == std::this_thread::get_id());
   home_loop = this;
+  home_thread_ = std::this_thread::get_id();
   if (options_.core >= 0) {
     cpu_set_t only;
     CPU_ZERO(&only);
@@ -77,14 +85,24 @@ bool loop_base::has_work() const {
 }
 
 unsigned loop_base::gather() noexcept {
-  if (options_.spin_ns == 0 && !has_work()) return sleep();  // one system call hands over and waits
-  if (unsigned completed = collect(); completed || has_work()) return completed;
-  if (spin(last_work_ns_ + options_.spin_ns)) return collect();
+  const bool spins = options_.spin_ns != 0 && spins_to_skip_ == 0;
+  if (!spins && !has_work()) {
+    if (spins_to_skip_) --spins_to_skip_;
+    return sleep();  // one system call hands over and waits
+  }
+  if (const unsigned completed = collect(); completed || !spins || has_work()) return completed;
+  // Spinning pays only where work comes soon and the core is free: each failure in a row doubles the pause until the
+  // next try, so that a busy host or a slow client costs next to nothing.
+  if (spin(last_work_ns_ + options_.spin_ns)) {
+    spins_failed_ = 0;
+    return collect();
+  }
+  spins_failed_ = std::min(spins_failed_ + 1, 8u);
+  spins_to_skip_ = (1u << spins_failed_) - 1;
   return sleep();
 }
 
 bool loop_base::spin(std::uint64_t until_ns) noexcept {
-  if (options_.spin_ns == 0) return false;
   const std::optional<std::uint64_t> tick = timers_.next_tick();
   const std::uint64_t due_ns = tick ? epoch_ns_ + *tick * tick_ns : ~std::uint64_t{0};
   for (;;) {
@@ -158,20 +176,39 @@ unsigned loop_base::run_timers() noexcept {
 
 void loop_base::arm(timer& t, std::uint64_t delay_ns) noexcept {
   const std::uint64_t since_epoch = now_ns() - epoch_ns_;
-  const std::uint64_t until = delay_ns < ~std::uint64_t{0} - since_epoch - tick_ns ? since_epoch + delay_ns : ~std::uint64_t{0} - tick_ns;
+  const std::uint64_t until =
+      delay_ns < ~std::uint64_t{0} - since_epoch - tick_ns ? since_epoch + delay_ns : ~std::uint64_t{0} - tick_ns;
   // An empty wheel stands still: bring it up to date, so that the timer starts on the level it deserves.
   if (timers_.empty()) timers_.advance(since_epoch / tick_ns);
   timers_.arm(t, (until + tick_ns - 1) / tick_ns);
 }
 
-result<handle> loop_base::listen(const endpoint& where, int backlog) { return socket_listen(where, backlog); }
-result<endpoint> loop_base::local_endpoint(handle h) { return socket_local(h); }
-result<endpoint> loop_base::peer_endpoint(handle h) { return socket_peer(h); }
-std::int64_t loop_base::send_now(handle h, const iovec* parts, unsigned count) noexcept { return socket_send(h, parts, count); }
-void loop_base::shutdown(handle h) noexcept { socket_shutdown(h); }
-void loop_base::close(handle h) noexcept { ::close(h); }
-result<handle> loop_base::open_file(const std::string& path, open_flags flags) { return file_open(path, flags); }
-result<file_info> loop_base::info(handle h) { return file_describe(h); }
-result<void> loop_base::resize_file(handle h, std::uint64_t size_bytes) { return file_resize(h, size_bytes); }
+result<handle> loop_base::listen(const endpoint& where, int backlog) {
+  return socket_listen(where, backlog);
+}
+result<endpoint> loop_base::local_endpoint(handle h) {
+  return socket_local(h);
+}
+result<endpoint> loop_base::peer_endpoint(handle h) {
+  return socket_peer(h);
+}
+std::int64_t loop_base::send_now(handle h, const iovec* parts, unsigned count) noexcept {
+  return socket_send(h, parts, count);
+}
+void loop_base::shutdown(handle h) noexcept {
+  socket_shutdown(h);
+}
+void loop_base::close(handle h) noexcept {
+  ::close(h);
+}
+result<handle> loop_base::open_file(const std::string& path, open_flags flags) {
+  return file_open(path, flags);
+}
+result<file_info> loop_base::info(handle h) {
+  return file_describe(h);
+}
+result<void> loop_base::resize_file(handle h, std::uint64_t size_bytes) {
+  return file_resize(h, size_bytes);
+}
 
 }  // namespace sluice::reactor

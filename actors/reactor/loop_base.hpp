@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <thread>
 
 #include "actors/reactor/loop.hpp"
 #include "actors/reactor/run_queues.hpp"
@@ -74,7 +75,10 @@ class loop_base : public loop {
   run_list deferred_;
   run_list turn_end_;
   completion_list completed_;
+  std::thread::id home_thread_;
   std::uint64_t last_work_ns_ = 0;
+  unsigned spins_failed_ = 0;
+  unsigned spins_to_skip_ = 0;
   std::array<std::uint64_t, 32> entropy_;  // from getrandom, 256 octets at a time: never interrupted, few calls
   std::size_t entropy_left_ = 0;
   alignas(64) std::atomic<runnable*> posted_{nullptr};  // newest first

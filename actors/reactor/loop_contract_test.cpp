@@ -8,22 +8,30 @@
 namespace sluice::reactor {
 namespace {
 
-std::unique_ptr<loop_driver> make_uring_driver() { return std::make_unique<real_driver>(backend::uring); }
-std::unique_ptr<loop_driver> make_epoll_driver() { return std::make_unique<real_driver>(backend::epoll); }
+std::unique_ptr<loop_driver> make_uring_driver() {
+  return std::make_unique<real_driver>(backend::uring);
+}
+std::unique_ptr<loop_driver> make_epoll_driver() {
+  return std::make_unique<real_driver>(backend::epoll);
+}
 
 /// A loop of a simulated world that is quiet enough for the contract: no faults.
 class simulated_driver final : public loop_driver {
  public:
   simulated_driver() : world_(1, {.short_send = 0}), loop_(world_.make_loop(0)) {}
   loop& get() override { return *loop_; }
-  bool until(const std::function<bool()>& done) override { return world_.run_until(done, world_.now_ns() + 60 * ns_per_s); }
+  bool until(const std::function<bool()>& done) override {
+    return world_.run_until(done, world_.now_ns() + 60 * ns_per_s);
+  }
   std::string file_path(const std::string& name) override { return "/" + name; }
 
  private:
   sim_world world_;
   std::unique_ptr<loop> loop_;
 };
-std::unique_ptr<loop_driver> make_simulated_driver() { return std::make_unique<simulated_driver>(); }
+std::unique_ptr<loop_driver> make_simulated_driver() {
+  return std::make_unique<simulated_driver>();
+}
 
 struct kind_of_loop {
   const char* name;
@@ -253,7 +261,9 @@ TEST_P(loop_contract, timers_fire_in_order_and_never_early) {
   EXPECT_FALSE(late.armed());
 }
 
-TEST_P(loop_contract, random_differs) { EXPECT_NE(on().random(), on().random()); }
+TEST_P(loop_contract, random_differs) {
+  EXPECT_NE(on().random(), on().random());
+}
 
 TEST_P(loop_contract, echoes_a_stream_larger_than_every_buffer) {
   for (const char* host : {"127.0.0.1", "::1"}) {
@@ -262,9 +272,7 @@ TEST_P(loop_contract, echoes_a_stream_larger_than_every_buffer) {
     EXPECT_EQ(on().peer_endpoint(made.server).value(), on().local_endpoint(made.client).value());
     std::unique_ptr<echo> server;
     std::unique_ptr<talker> client;
-    EXPECT_TRUE(do_at_home([&] {
-      client = std::make_unique<talker>(on(), made.client, pattern(9'000'000));
-    }));
+    EXPECT_TRUE(do_at_home([&] { client = std::make_unique<talker>(on(), made.client, pattern(9'000'000)); }));
     EXPECT_TRUE(until([&] { return client->waits > 0; })) << "the sender never filled the connection";
     EXPECT_TRUE(do_at_home([&] { server = std::make_unique<echo>(on(), made.server); }));
     EXPECT_TRUE(until([&] { return client->got.size() == client->data.size(); }));
@@ -369,7 +377,8 @@ TEST_P(loop_contract, accepts_every_connection) {
     for (recorder& op : connecting) on().connect(op, where);
   }));
   EXPECT_TRUE(until([&] {
-    return accepted.size() == 20 && std::all_of(connecting.begin(), connecting.end(), [](auto& op) { return op.completions == 1; });
+    return accepted.size() == 20 &&
+           std::all_of(connecting.begin(), connecting.end(), [](auto& op) { return op.completions == 1; });
   }));
   for (const handle h : accepted) on().close(h);
   for (const recorder& op : connecting) on().close(static_cast<handle>(op.value));
@@ -458,7 +467,9 @@ TEST_P(loop_contract, many_requests_at_once_complete_once_each) {
   std::vector<std::vector<std::uint8_t>> blocks(count);
   std::vector<recorder> ops(count);
   std::vector<iovec> parts(count);
-  const auto all_done = [&] { return std::all_of(ops.begin(), ops.end(), [](const recorder& op) { return !op.in_flight(); }); };
+  const auto all_done = [&] {
+    return std::all_of(ops.begin(), ops.end(), [](const recorder& op) { return !op.in_flight(); });
+  };
   EXPECT_TRUE(do_at_home([&] {
     for (std::size_t i = 0; i < count; ++i) {
       blocks[i] = pattern(512, static_cast<unsigned>(i));
@@ -536,7 +547,8 @@ TEST_P(loop_contract, opening_fails_as_the_system_says) {
 }
 
 INSTANTIATE_TEST_SUITE_P(loops, loop_contract,
-                         ::testing::Values(kind_of_loop{"uring", make_uring_driver}, kind_of_loop{"epoll", make_epoll_driver},
+                         ::testing::Values(kind_of_loop{"uring", make_uring_driver},
+                                           kind_of_loop{"epoll", make_epoll_driver},
                                            kind_of_loop{"simulated", make_simulated_driver}),
                          [](const auto& of) { return of.param.name; });
 

@@ -14,7 +14,7 @@ std::unique_ptr<loop> make(const benchmark::State& state, std::uint64_t spin_ns 
   return make_loop({.kind = state.range(0) ? backend::epoll : backend::uring, .spin_ns = spin_ns}).value();
 }
 
-/// Defers itself until the benchmark has seen enough: one deferral and one run per iteration, 64 in a turn.
+/// Defers itself until the benchmark has seen enough; with 63 others that do the same, an iteration is a turn of 64.
 struct chain final : runnable {
   loop* on = nullptr;
   benchmark::State* state = nullptr;

@@ -1,5 +1,9 @@
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include <atomic>
@@ -35,6 +39,18 @@ struct counted_post final : runnable {
     pending.store(false, std::memory_order_release);
   }
 };
+
+/// Forbids io_uring to the calling thread, as container runtimes do.
+bool forbid_io_uring() {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, rules};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
 
 }  // namespace
 
@@ -118,7 +134,8 @@ TEST_P(real_loop, operations_started_before_run_go_out) {
   const char text[] = "octets";
   const iovec part{const_cast<char*>(text), sizeof text};
   for (recorder& op : ops) driver.get().write(op, h, &part, 1, 0, false);
-  EXPECT_TRUE(driver.until([&] { return std::all_of(ops.begin(), ops.end(), [](auto& op) { return op.completions == 1; }); }));
+  EXPECT_TRUE(
+      driver.until([&] { return std::all_of(ops.begin(), ops.end(), [](auto& op) { return op.completions == 1; }); }));
   EXPECT_THAT(ops, ::testing::Each(::testing::Field(&recorder::value, static_cast<std::int64_t>(sizeof text))));
   driver.get().close(h);
 }
@@ -174,6 +191,20 @@ TEST(make_loop, chooses_by_itself_and_says_why) {
   const auto made = make_loop({}, &why);
   ASSERT_TRUE(made);
   EXPECT_EQ(why.empty(), std::string((*made)->kind()) == "io_uring");
+}
+
+TEST(make_loop, falls_back_to_epoll_where_io_uring_is_forbidden) {
+  std::thread([] {
+    if (!forbid_io_uring()) GTEST_SKIP() << "no seccomp here";
+    std::string why;
+    const auto made = make_loop({}, &why);
+    ASSERT_TRUE(made);
+    EXPECT_STREQ((*made)->kind(), "epoll");
+    EXPECT_THAT(why, ::testing::HasSubstr("io_uring"));
+    const auto insisting = make_loop({.kind = backend::uring});
+    ASSERT_FALSE(insisting);
+    EXPECT_EQ(insisting.error().code, errc::permission);
+  }).join();
 }
 
 }  // namespace sluice::reactor

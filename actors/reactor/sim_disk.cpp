@@ -21,12 +21,11 @@ result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_
   auto found = files_.find(path);
   if (found == files_.end() && !flags.create) return fail_errno(ENOENT, "open " + path);
   if (found != files_.end() && flags.create && flags.exclusive) return fail_errno(EEXIST, "open " + path);
-  const bool held = found != files_.end() && flags.exclusive &&
-                    std::any_of(handles_.begin(), handles_.end(), [&](const auto& entry) {
-                      const opened& other = entry.second;
-                      return other.of == found->second && other.flags.exclusive &&
-                             (other.flags.writable || flags.writable);
-                    });
+  const bool held =
+      found != files_.end() && flags.exclusive && std::any_of(handles_.begin(), handles_.end(), [&](const auto& entry) {
+        const opened& other = entry.second;
+        return other.of == found->second && other.flags.exclusive && (other.flags.writable || flags.writable);
+      });
   if (held) return fail(errc::busy, path + " is held by another program");
   if (found == files_.end()) found = files_.emplace(path, std::make_shared<file>()).first;
   const handle h = world_.new_handle();
@@ -115,7 +114,8 @@ sim_disk::sector sim_disk::load(const file& from, std::uint64_t number) {
   sector content{};
   const auto found = from.current.find(number * sector_size / page_size);
   if (found != from.current.end())
-    std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(number * sector_size % page_size), sector_size, content.begin());
+    std::copy_n(found->second.begin() + static_cast<std::ptrdiff_t>(number * sector_size % page_size), sector_size,
+                content.begin());
   return content;
 }
 
@@ -196,7 +196,8 @@ void sim_disk::sync(std::uint64_t request, handle h) {
   later(request, [of = at->of, until = at->of->last_version]() -> std::int64_t {
     std::vector<std::pair<std::uint64_t, std::size_t>> settled;
     for (const auto& [number, all] : of->volatile_ones) {
-      const auto after = std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
+      const auto after =
+          std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
       settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
     }
     for (const auto& [number, versions] : settled) settle(*of, number, versions);
@@ -229,7 +230,8 @@ void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::
   });
 }
 
-void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) {
+void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t* begin,
+                         std::uint64_t* end) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
   later(request, [of = at->of, offset, begin, end]() -> std::int64_t {
@@ -250,7 +252,8 @@ void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, 
 void sim_disk::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
   const auto found = files_.find(path);
   if (found == files_.end()) return;
-  for (std::uint64_t number = offset / sector_size; number * sector_size < offset + length; ++number) found->second->bad.insert(number);
+  for (std::uint64_t number = offset / sector_size; number * sector_size < offset + length; ++number)
+    found->second->bad.insert(number);
 }
 
 void sim_disk::crash_file(file& of) {

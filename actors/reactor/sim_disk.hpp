@@ -49,7 +49,7 @@ class sim_disk {
   struct file {
     std::uint64_t size = 0;
     std::uint64_t last_version = 0;
-    std::uint64_t loop = 0;  // the last to open it: whose power loss it suffers
+    std::uint64_t loop = 0;                                       // the last to open it: whose power loss it suffers
     std::map<std::uint64_t, page> current;                        // what reads see; absent pages are holes
     std::map<std::uint64_t, sector> durable;                      // what the medium holds; absent sectors are zeroes
     std::map<std::uint64_t, std::vector<version>> volatile_ones;  // sectors written since they were durable

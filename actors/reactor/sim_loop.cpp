@@ -10,7 +10,11 @@ static constexpr std::uint64_t never = ~std::uint64_t{0};
 static constexpr unsigned run_limit = 1024;
 
 sim_loop::sim_loop(sim_world& world, unsigned index, std::uint64_t buffer_bytes)
-    : world_(world), index_(index), number_(world.next_loop_++), epoch_ns_(world.now_ns()), buffers_(buffer_bytes),
+    : world_(world),
+      index_(index),
+      number_(world.next_loop_++),
+      epoch_ns_(world.now_ns()),
+      buffers_(buffer_bytes),
       next_turn_ns_(never) {
   world_.loops_.emplace(number_, this);
 }
@@ -24,12 +28,15 @@ void sim_loop::wake_at(std::uint64_t when_ns) {
   next_turn_ns_ = when_ns;
   world_.at(when_ns, [&world = world_, number = number_, when_ns] {
     const auto found = world.loops_.find(number);
-    if (found == world.loops_.end() || found->second->next_turn_ns_ != when_ns) return;  // gone, or had its turn earlier
+    if (found == world.loops_.end() || found->second->next_turn_ns_ != when_ns)
+      return;  // gone, or had its turn earlier
     found->second->turn();
   });
 }
 
-void sim_loop::wake() { wake_at(world_.now_ns() + world_.draw(world_.options_.turn_latency_ns)); }
+void sim_loop::wake() {
+  wake_at(world_.now_ns() + world_.draw(world_.options_.turn_latency_ns));
+}
 
 void sim_loop::wake_for_timers() {
   if (const std::optional<std::uint64_t> tick = timers_.next_tick()) wake_at(epoch_ns_ + *tick * tick_ns);
@@ -93,9 +100,15 @@ void sim_loop::arm(timer& t, std::uint64_t delay_ns) noexcept {
   wake_for_timers();
 }
 
-result<handle> sim_loop::listen(const endpoint& where, int backlog) { return world_.network().listen(*this, where, backlog); }
-result<endpoint> sim_loop::local_endpoint(handle h) { return world_.network().local(h); }
-result<endpoint> sim_loop::peer_endpoint(handle h) { return world_.network().peer(h); }
+result<handle> sim_loop::listen(const endpoint& where, int backlog) {
+  return world_.network().listen(*this, where, backlog);
+}
+result<endpoint> sim_loop::local_endpoint(handle h) {
+  return world_.network().local(h);
+}
+result<endpoint> sim_loop::peer_endpoint(handle h) {
+  return world_.network().peer(h);
+}
 
 void sim_loop::accept(operation& op, handle listener) noexcept {
   world_.network().accept(world_.begin_request(*this, op), listener);
@@ -112,15 +125,23 @@ std::int64_t sim_loop::send_now(handle h, const iovec* parts, unsigned count) no
 void sim_loop::wait_writable(operation& op, handle h) noexcept {
   world_.network().wait_writable(world_.begin_request(*this, op), h);
 }
-void sim_loop::shutdown(handle h) noexcept { world_.network().shutdown(h); }
+void sim_loop::shutdown(handle h) noexcept {
+  world_.network().shutdown(h);
+}
 void sim_loop::close(handle h) noexcept {
   world_.network().close(h);
   world_.disk().close(h);
 }
 
-result<handle> sim_loop::open_file(const std::string& path, open_flags flags) { return world_.disk().open(*this, path, flags); }
-result<file_info> sim_loop::info(handle h) { return world_.disk().info(h); }
-result<void> sim_loop::resize_file(handle h, std::uint64_t size_bytes) { return world_.disk().resize(h, size_bytes); }
+result<handle> sim_loop::open_file(const std::string& path, open_flags flags) {
+  return world_.disk().open(*this, path, flags);
+}
+result<file_info> sim_loop::info(handle h) {
+  return world_.disk().info(h);
+}
+result<void> sim_loop::resize_file(handle h, std::uint64_t size_bytes) {
+  return world_.disk().resize(h, size_bytes);
+}
 
 void sim_loop::read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept {
   world_.disk().read(world_.begin_request(*this, op), h, {parts, count}, offset);
@@ -129,11 +150,14 @@ void sim_loop::write(operation& op, handle h, const iovec* parts, unsigned count
                      bool durable) noexcept {
   world_.disk().write(world_.begin_request(*this, op), h, {parts, count}, offset, durable);
 }
-void sim_loop::sync(operation& op, handle h) noexcept { world_.disk().sync(world_.begin_request(*this, op), h); }
+void sim_loop::sync(operation& op, handle h) noexcept {
+  world_.disk().sync(world_.begin_request(*this, op), h);
+}
 void sim_loop::allocate(operation& op, handle h, allocate_mode, std::uint64_t offset, std::uint64_t length) noexcept {
   world_.disk().zero(world_.begin_request(*this, op), h, offset, length);
 }
-void sim_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) noexcept {
+void sim_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin,
+                         std::uint64_t* end) noexcept {
   world_.disk().find_data(world_.begin_request(*this, op), h, offset, begin, end);
 }
 void sim_loop::cancel(operation& op) noexcept {

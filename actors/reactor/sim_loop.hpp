@@ -50,10 +50,13 @@ class sim_loop final : public loop {
   result<file_info> info(handle h) override;
   result<void> resize_file(handle h, std::uint64_t size_bytes) override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
-  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset, bool durable) noexcept override;
+  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
+             bool durable) noexcept override;
   void sync(operation& op, handle h) noexcept override;
-  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept override;
-  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) noexcept override;
+  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                std::uint64_t length) noexcept override;
+  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin,
+                 std::uint64_t* end) noexcept override;
   void cancel(operation& op) noexcept override;
 
  private:

@@ -8,7 +8,9 @@ namespace sluice::reactor {
 
 static constexpr unsigned connect_attempts = 7;  // a second apart, then -ETIMEDOUT
 
-static std::pair<unsigned, unsigned> unordered(unsigned a, unsigned b) { return std::minmax(a, b); }
+static std::pair<unsigned, unsigned> unordered(unsigned a, unsigned b) {
+  return std::minmax(a, b);
+}
 
 sim_network::end* sim_network::find(handle h) {
   const auto found = ends_.find(h);
@@ -24,7 +26,8 @@ std::map<handle, sim_network::listener>::iterator sim_network::find_listener(con
   return std::find_if(listeners_.begin(), listeners_.end(), [&](const auto& entry) {
     const endpoint& at = entry.second.where;
     const bool any = at.host == "0.0.0.0" || at.host == "::";
-    return !entry.second.ended && at.port == where.port && at.is_ipv6() == where.is_ipv6() && (any || at.host == where.host);
+    return !entry.second.ended && at.port == where.port && at.is_ipv6() == where.is_ipv6() &&
+           (any || at.host == where.host);
   });
 }
 
@@ -33,7 +36,8 @@ result<handle> sim_network::listen(const sim_loop& on, endpoint where, int backl
   if (where.port == 0) where.port = next_port_++;
   if (find_listener(where) != listeners_.end()) return fail(errc::already_exists, where.to_string() + " is in use");
   const handle h = world_.new_handle();
-  listeners_.emplace(h, listener{on.number(), on.index(), where, static_cast<std::size_t>(std::max(backlog, 1)), false, {}, {}});
+  listeners_.emplace(
+      h, listener{on.number(), on.index(), where, static_cast<std::size_t>(std::max(backlog, 1)), false, {}, {}});
   return h;
 }
 
@@ -89,7 +93,8 @@ void sim_network::attempt_connect(unsigned from_loop, std::uint64_t loop, std::u
   });
 }
 
-void sim_network::establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with, const endpoint& to) {
+void sim_network::establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with,
+                            const endpoint& to) {
   const handle client = world_.new_handle();
   const handle server = world_.new_handle();
   const endpoint from{to.host, next_port_++};
@@ -147,7 +152,8 @@ void sim_network::credit(handle sender, std::uint64_t octets) {
   end* at = find(sender);
   if (!at) return;
   at->unreceived -= std::min(at->unreceived, octets);
-  if (at->writer) world_.finish_request_after(world_.draw(world_.options().turn_latency_ns), std::exchange(at->writer, 0), 0);
+  if (at->writer)
+    world_.finish_request_after(world_.draw(world_.options().turn_latency_ns), std::exchange(at->writer, 0), 0);
 }
 
 std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts, unsigned count) {
@@ -181,7 +187,8 @@ std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts,
 }
 
 void sim_network::transmit(end& from, packet what) {
-  from.last_arrival_ns = std::max(from.last_arrival_ns + 1, world_.now_ns() + world_.draw(world_.options().network_latency_ns));
+  from.last_arrival_ns =
+      std::max(from.last_arrival_ns + 1, world_.now_ns() + world_.draw(world_.options().network_latency_ns));
   const end* to = find(from.other);
   const handle sender = to ? to->other : no_handle;
   world_.at(from.last_arrival_ns, [this, sender, to = from.other, packet = std::move(what)]() mutable {

@@ -65,7 +65,8 @@ class sim_network {
     std::deque<std::uint64_t> accepts;
   };
 
-  void attempt_connect(unsigned from_loop, std::uint64_t loop, std::uint64_t request, const endpoint& to, unsigned attempt);
+  void attempt_connect(unsigned from_loop, std::uint64_t loop, std::uint64_t request, const endpoint& to,
+                       unsigned attempt);
   void establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with, const endpoint& to);
   std::map<handle, listener>::iterator find_listener(const endpoint& where);
   void match_accepts(handle h);

@@ -7,10 +7,14 @@
 namespace sluice::reactor {
 
 sim_world::sim_world(std::uint64_t seed, sim_options options)
-    : options_(options), random_state_(seed), network_(std::make_unique<sim_network>(*this)),
+    : options_(options),
+      random_state_(seed),
+      network_(std::make_unique<sim_network>(*this)),
       disk_(std::make_unique<sim_disk>(*this)) {}
 
-sim_world::~sim_world() { SLUICE_CHECK(loops_.empty()); }
+sim_world::~sim_world() {
+  SLUICE_CHECK(loops_.empty());
+}
 
 std::unique_ptr<loop> sim_world::make_loop(unsigned index, std::uint64_t buffer_bytes) {
   return std::make_unique<sim_loop>(*this, index, buffer_bytes);
@@ -23,16 +27,22 @@ std::uint64_t sim_world::random() {  // SplitMix64
   return mixed ^ mixed >> 31;
 }
 
-std::uint64_t sim_world::below(std::uint64_t bound) { return bound ? random() % bound : 0; }
+std::uint64_t sim_world::below(std::uint64_t bound) {
+  return bound ? random() % bound : 0;
+}
 
 bool sim_world::chance(double probability) {
   if (probability <= 0) return false;
   return static_cast<double>(random() >> 11) * 0x1p-53 < probability;
 }
 
-std::uint64_t sim_world::draw(sim_options::range from) { return from.least + below(from.most - from.least + 1); }
+std::uint64_t sim_world::draw(sim_options::range from) {
+  return from.least + below(from.most - from.least + 1);
+}
 
-void sim_world::note(std::uint64_t detail) { digest_ = (digest_ ^ detail ^ now_ << 1) * 0x100000001b3 + 0x9e3779b9; }
+void sim_world::note(std::uint64_t detail) {
+  digest_ = (digest_ ^ detail ^ now_ << 1) * 0x100000001b3 + 0x9e3779b9;
+}
 
 void sim_world::at(std::uint64_t when_ns, std::function<void()> what) {
   events_.emplace(std::pair(std::max(when_ns, now_), next_event_++), std::move(what));
@@ -128,9 +138,15 @@ void sim_world::crash() {
   for (const auto& [number, each] : loops_) crash_loop(number);
 }
 
-void sim_world::reset_connection(handle end) { network_->reset(end); }
-void sim_world::stall(handle end, std::uint64_t duration_ns) { network_->stall(end, duration_ns); }
-void sim_world::partition(unsigned loop_a, unsigned loop_b, bool cut) { network_->partition(loop_a, loop_b, cut); }
+void sim_world::reset_connection(handle end) {
+  network_->reset(end);
+}
+void sim_world::stall(handle end, std::uint64_t duration_ns) {
+  network_->stall(end, duration_ns);
+}
+void sim_world::partition(unsigned loop_a, unsigned loop_b, bool cut) {
+  network_->partition(loop_a, loop_b, cut);
+}
 void sim_world::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
   disk_->medium_error(path, offset, length);
 }

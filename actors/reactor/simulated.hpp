@@ -21,7 +21,7 @@ struct sim_options {
   };
   range network_latency_ns{20 * ns_per_us, 200 * ns_per_us};
   range disk_latency_ns{50 * ns_per_us, 2 * ns_per_ms};
-  range turn_latency_ns{200, 5 * ns_per_us};  // from the reason for a turn of a loop to the turn
+  range turn_latency_ns{200, 5 * ns_per_us};    // from the reason for a turn of a loop to the turn
   std::uint64_t send_buffer_bytes = 256 * kib;  // octets of a connection and direction that nobody received yet
   // Probabilities, 0 to 1.
   double short_send = 0.1;     // send_now() takes only a part
@@ -65,9 +65,9 @@ class sim_world {
   /// Reads of the range fail with -EIO, until each sector has been written anew.
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
   /// Power loss of the machine of this loop, or of all. Its handles, queued work, timers and operations are forgotten
-  /// without completing; of the files it was the last to open only what was durable is certain, and each 512-octet sector written
-  /// since holds any one of its contents since. Its owner then drops what lived on the loop and starts anew. Not from
-  /// within a turn.
+  /// without completing; of the files it was the last to open only what was durable is certain, and each 512-octet
+  /// sector written since holds any one of its contents since. Its owner then drops what lived on the loop and starts
+  /// anew. Not from within a turn.
   void crash(unsigned loop_index);
   void crash();
 

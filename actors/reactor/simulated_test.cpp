@@ -14,7 +14,9 @@ namespace {
 
 using octets = std::vector<std::uint8_t>;
 
-octets filled(std::size_t size, std::uint8_t with) { return octets(size, with); }
+octets filled(std::size_t size, std::uint8_t with) {
+  return octets(size, with);
+}
 
 /// A world, a loop in it, and requests that run to their end.
 struct one_machine {
@@ -57,7 +59,10 @@ struct two_machines {
   handle listener, client = no_handle, server = no_handle;
 
   explicit two_machines(std::uint64_t seed, sim_options options = {})
-      : world(seed, options), near(world.make_loop(0)), far(world.make_loop(1)), listener(far->listen({"10.0.0.2", 3260}, 8).value()) {}
+      : world(seed, options),
+        near(world.make_loop(0)),
+        far(world.make_loop(1)),
+        listener(far->listen({"10.0.0.2", 3260}, 8).value()) {}
   bool connect() {
     recorder accepted, connected;
     far->accept(accepted, listener);
@@ -141,8 +146,8 @@ RC_GTEST_PROP(simulated, a_crash_loses_only_what_was_not_durable, ()) {
   // Which contents each sector may hold after a crash: the durable one first, then those written since.
   std::vector<octets> possible(sectors, octets{0});
   std::uint8_t next = 1;
-  const auto steps = *rc::gen::container<std::vector<std::tuple<unsigned, std::size_t, std::size_t>>>(
-      rc::gen::tuple(rc::gen::inRange(0u, 10u), rc::gen::inRange<std::size_t>(0, sectors), rc::gen::inRange<std::size_t>(1, 6)));
+  const auto steps = *rc::gen::container<std::vector<std::tuple<unsigned, std::size_t, std::size_t>>>(rc::gen::tuple(
+      rc::gen::inRange(0u, 10u), rc::gen::inRange<std::size_t>(0, sectors), rc::gen::inRange<std::size_t>(1, 6)));
   for (const auto& [what, first, length] : steps) {
     const std::size_t end = std::min(first + length, sectors);
     if (what == 0) {
@@ -231,8 +236,8 @@ TEST(simulated, direct_files_insist_on_alignment) {
   one_machine of(1);
   const handle h = of.on->open_file("/direct", {.create = true, .direct = true}).value();
   alignas(512) static std::uint8_t block[512];
-  for (const auto& [base, size, offset, expected] :
-       {std::tuple{0, 512, 0, 512}, std::tuple{0, 512, 100, -EINVAL}, std::tuple{1, 511, 0, -EINVAL}, std::tuple{0, 100, 0, -EINVAL}}) {
+  for (const auto& [base, size, offset, expected] : {std::tuple{0, 512, 0, 512}, std::tuple{0, 512, 100, -EINVAL},
+                                                     std::tuple{1, 511, 0, -EINVAL}, std::tuple{0, 100, 0, -EINVAL}}) {
     recorder op;
     const iovec part{block + base, static_cast<std::size_t>(size)};
     of.on->write(op, h, &part, 1, static_cast<std::uint64_t>(offset), false);

@@ -77,7 +77,8 @@ result<handle> socket_listen(const endpoint& where, int backlog) {
 
 result<endpoint> socket_local(handle h) {
   socket_address address;
-  if (::getsockname(h, address.generic(), &address.length) != 0) return fail_errno(errno, "ask a socket for its address");
+  if (::getsockname(h, address.generic(), &address.length) != 0)
+    return fail_errno(errno, "ask a socket for its address");
   return to_endpoint(address);
 }
 
@@ -131,7 +132,9 @@ std::int64_t socket_send(handle h, const iovec* parts, unsigned count) noexcept 
   return sent < 0 ? -errno : sent;
 }
 
-void socket_shutdown(handle h) noexcept { ::shutdown(h, SHUT_RDWR); }
+void socket_shutdown(handle h) noexcept {
+  ::shutdown(h, SHUT_RDWR);
+}
 
 bool socket_ready(handle h, short events) noexcept {
   pollfd asked{h, events, 0};

@@ -45,7 +45,8 @@ void timer_wheel::disarm(timer& t) noexcept {
   if (t.deadline_tick_ <= now_) return;  // was on the list of due timers
   // The place is the one chosen when it was armed: the current tick has not reached that slot yet.
   const place where = place_of(t.deadline_tick_);
-  if (levels_[where.level].slots[where.slot].empty()) levels_[where.level].occupied &= ~(std::uint64_t{1} << where.slot);
+  if (levels_[where.level].slots[where.slot].empty())
+    levels_[where.level].occupied &= ~(std::uint64_t{1} << where.slot);
 }
 
 std::optional<std::uint64_t> timer_wheel::next_tick() const noexcept {

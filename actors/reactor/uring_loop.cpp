@@ -36,10 +36,13 @@ class uring_loop final : public loop_base {
   void receive(operation& op, handle h, bytes into) noexcept override;
   void wait_writable(operation& op, handle h) noexcept override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
-  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset, bool durable) noexcept override;
+  void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
+             bool durable) noexcept override;
   void sync(operation& op, handle h) noexcept override;
-  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept override;
-  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin, std::uint64_t* end) noexcept override;
+  void allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                std::uint64_t length) noexcept override;
+  void find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin,
+                 std::uint64_t* end) noexcept override;
   void cancel(operation& op) noexcept override;
 
  protected:
@@ -77,7 +80,8 @@ result<void> uring_loop::set_up() {
   // interrupting it, and a flag in the shared ring tells a spinning loop when asking is worth it.
   constexpr unsigned always = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
   constexpr unsigned choices[] = {
-      always | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+      always | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+          IORING_SETUP_TASKRUN_FLAG,
       always | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
       always,
   };
@@ -95,10 +99,10 @@ result<void> uring_loop::set_up() {
     return fail(errc::unsupported, "the kernel's io_uring is older than Linux 5.11");
   io_uring_probe* known = ::io_uring_get_probe_ring(&ring_);
   if (!known) return fail(errc::unsupported, "the kernel does not tell which io_uring requests it knows");
-  constexpr int needed[] = {IORING_OP_READ,  IORING_OP_READV, IORING_OP_WRITEV,    IORING_OP_FSYNC,
-                            IORING_OP_RECV,  IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
-  const bool complete =
-      std::all_of(std::begin(needed), std::end(needed), [&](int code) { return ::io_uring_opcode_supported(known, code) != 0; });
+  constexpr int needed[] = {IORING_OP_READ, IORING_OP_READV,     IORING_OP_WRITEV,   IORING_OP_FSYNC,
+                            IORING_OP_RECV, IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
+  const bool complete = std::all_of(std::begin(needed), std::end(needed),
+                                    [&](int code) { return ::io_uring_opcode_supported(known, code) != 0; });
   ::io_uring_free_probe(known);
   if (!complete) return fail(errc::unsupported, "the kernel's io_uring lacks a request that the gateway needs");
   return {};
@@ -171,7 +175,9 @@ void uring_loop::connect(operation& op, const endpoint& to) noexcept {
   complete_later(op, started);
 }
 
-void uring_loop::wait_writable(operation& op, handle h) noexcept { poll(op, {verb::wait_writable, h}, POLLOUT); }
+void uring_loop::wait_writable(operation& op, handle h) noexcept {
+  poll(op, {verb::wait_writable, h}, POLLOUT);
+}
 
 void uring_loop::receive(operation& op, handle h, bytes into) noexcept {
   const std::size_t size = std::min(into.size(), largest_receive);
@@ -202,14 +208,18 @@ void uring_loop::sync(operation& op, handle h) noexcept {
   start(op, {verb::sync, h}, [&](io_uring_sqe* entry) { ::io_uring_prep_fsync(entry, h, IORING_FSYNC_DATASYNC); });
 }
 
-void uring_loop::allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset, std::uint64_t length) noexcept {
-  const request asked{mode == allocate_mode::punch_hole ? verb::punch_hole : verb::zero_range, h, 0, nullptr, offset, length};
+void uring_loop::allocate(operation& op, handle h, allocate_mode mode, std::uint64_t offset,
+                          std::uint64_t length) noexcept {
+  const request asked{
+      mode == allocate_mode::punch_hole ? verb::punch_hole : verb::zero_range, h, 0, nullptr, offset, length};
   start(op, asked, [&](io_uring_sqe* entry) {
-    ::io_uring_prep_fallocate(entry, h, allocation_flags(asked.what), static_cast<off_t>(offset), static_cast<off_t>(length));
+    ::io_uring_prep_fallocate(entry, h, allocation_flags(asked.what), static_cast<off_t>(offset),
+                              static_cast<off_t>(length));
   });
 }
 
-void uring_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin_at, std::uint64_t* end_at) noexcept {
+void uring_loop::find_data(operation& op, handle h, std::uint64_t offset, std::uint64_t* begin_at,
+                           std::uint64_t* end_at) noexcept {
   help(op, {verb::find_data, h, 0, begin_at, offset, reinterpret_cast<std::uint64_t>(end_at)});
 }
 
@@ -222,7 +232,8 @@ void uring_loop::help(operation& op, const request& asked) noexcept {
 void uring_loop::cancel(operation& op) noexcept {
   if (!op.in_flight()) return;
   if (helpers_.withdraw(op)) return complete_later(op, -ECANCELED);
-  submit(ignored_tag, [&](io_uring_sqe* entry) { ::io_uring_prep_cancel64(entry, reinterpret_cast<std::uint64_t>(&op), 0); });
+  submit(ignored_tag,
+         [&](io_uring_sqe* entry) { ::io_uring_prep_cancel64(entry, reinterpret_cast<std::uint64_t>(&op), 0); });
 }
 
 void uring_loop::watch_wake() noexcept {
@@ -236,7 +247,9 @@ bool uring_loop::needs_entering() const {
   return (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
-bool uring_loop::collectable() noexcept { return ::io_uring_cq_ready(&ring_) != 0 || needs_entering(); }
+bool uring_loop::collectable() noexcept {
+  return ::io_uring_cq_ready(&ring_) != 0 || needs_entering();
+}
 
 unsigned uring_loop::collect() noexcept {
   if (!backlog_.empty()) feed_backlog();
@@ -247,7 +260,8 @@ unsigned uring_loop::collect() noexcept {
 unsigned uring_loop::collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept {
   if (!backlog_.empty()) feed_backlog();
   if (timeout_ns) {
-    __kernel_timespec limit{static_cast<long long>(*timeout_ns / ns_per_s), static_cast<long long>(*timeout_ns % ns_per_s)};
+    __kernel_timespec limit{static_cast<long long>(*timeout_ns / ns_per_s),
+                            static_cast<long long>(*timeout_ns % ns_per_s)};
     io_uring_cqe* first = nullptr;
     ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
   } else {
@@ -287,7 +301,8 @@ void uring_loop::complete(operation& op, int result) noexcept {
       if (result >= 0) return finish(op, socket_end_connect(asked.on));
       close(asked.on);
       break;
-    case verb::wait_writable: return finish(op, std::min(result, 0));
+    case verb::wait_writable:
+      return finish(op, std::min(result, 0));
     case verb::read:
     case verb::write:
     case verb::write_durable:
@@ -295,7 +310,8 @@ void uring_loop::complete(operation& op, int result) noexcept {
       asked.done = static_cast<std::uint64_t>(result);  // short: the end of the file, or a rest to do
       op.in_flight_ = false;
       return help(op, asked);
-    default: break;
+    default:
+      break;
   }
   finish(op, result);
 }
