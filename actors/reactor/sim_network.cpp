@@ -179,19 +179,19 @@ std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts,
   at->unreceived += size;
   while (octets.size() > 1 && world_.chance(world_.options().split)) {
     const auto cut_at = octets.begin() + static_cast<std::ptrdiff_t>(1 + world_.below(octets.size() - 1));
-    transmit(*at, {packet::data, {octets.begin(), cut_at}});
+    transmit(*at, {packet::kind::data, {octets.begin(), cut_at}});
     octets.erase(octets.begin(), cut_at);
   }
-  transmit(*at, {packet::data, std::move(octets)});
+  transmit(*at, {packet::kind::data, std::move(octets)});
   return static_cast<std::int64_t>(size);
 }
 
-void sim_network::transmit(end& from, packet what) {
+void sim_network::transmit(end& from, packet carried) {
   from.last_arrival_ns =
       std::max(from.last_arrival_ns + 1, world_.now_ns() + world_.draw(world_.options().network_latency_ns));
   const end* to = find(from.other);
   const handle sender = to ? to->other : no_handle;
-  world_.at(from.last_arrival_ns, [this, sender, to = from.other, packet = std::move(what)]() mutable {
+  world_.at(from.last_arrival_ns, [this, sender, to = from.other, packet = std::move(carried)]() mutable {
     arrive(sender, to, std::move(packet));
   });
 }
@@ -202,27 +202,27 @@ bool sim_network::cut(const end& of) const {
   return other != ends_.end() && cuts_.contains(unordered(of.loop_index, other->second.loop_index));
 }
 
-void sim_network::arrive(handle sender, handle to, packet what) {
-  world_.note(static_cast<std::uint64_t>(to) << 32 ^ what.octets.size());
+void sim_network::arrive(handle sender, handle to, packet carried) {
+  world_.note(static_cast<std::uint64_t>(to) << 32 ^ carried.octets.size());
   end* at = find(to);
   if (!at) {  // closed: data for nobody is answered by a reset
-    if (what.kind == packet::data) break_end(sender);
+    if (carried.what == packet::kind::data) break_end(sender);
     return;
   }
-  if (!at->held.empty() || cut(*at)) return at->held.push_back(std::move(what));
-  apply(to, std::move(what));
+  if (!at->held.empty() || cut(*at)) return at->held.push_back(std::move(carried));
+  apply(to, std::move(carried));
 }
 
-void sim_network::apply(handle h, packet what) {
+void sim_network::apply(handle h, packet carried) {
   end* at = find(h);
   if (!at) return;
-  if (what.kind == packet::reset) return break_end(h);
-  if (what.kind == packet::fin)
+  if (carried.what == packet::kind::reset) return break_end(h);
+  if (carried.what == packet::kind::fin)
     at->fin_received = true;
   else if (at->fin_sent)
-    credit(at->other, what.octets.size());  // shut down: taken and thrown away
+    credit(at->other, carried.octets.size());  // shut down: taken and thrown away
   else
-    at->inbound.insert(at->inbound.end(), what.octets.begin(), what.octets.end());
+    at->inbound.insert(at->inbound.end(), carried.octets.begin(), carried.octets.end());
   poke(h);
 }
 
@@ -261,7 +261,7 @@ void sim_network::shutdown(handle h) {
   }
   end* at = find(h);
   if (!at) return;
-  if (!at->fin_sent) transmit(*at, {packet::fin, {}});
+  if (!at->fin_sent) transmit(*at, {packet::kind::fin, {}});
   at->fin_sent = true;
   poke(h);
   world_.finish_request(std::exchange(at->writer, 0), 0);
@@ -285,16 +285,16 @@ void sim_network::drop(handle h, bool with_reset) {
   end* at = find(h);
   if (!at) return;
   if (with_reset)
-    transmit(*at, {packet::reset, {}});
+    transmit(*at, {packet::kind::reset, {}});
   else if (!at->fin_sent)
-    transmit(*at, {packet::fin, {}});
+    transmit(*at, {packet::kind::fin, {}});
   ends_.erase(h);
 }
 
 void sim_network::reset(handle h) {
   end* at = find(h);
   if (!at) return;
-  transmit(*at, {packet::reset, {}});
+  transmit(*at, {packet::kind::reset, {}});
   break_end(h);
 }
 

@@ -31,7 +31,8 @@ class sim_network {
 
  private:
   struct packet {
-    enum kind_of { data, fin, reset } kind;
+    enum class kind { data, fin, reset };
+    kind what;
     std::vector<std::uint8_t> octets;
   };
   struct reading {
@@ -70,9 +71,9 @@ class sim_network {
   void establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with, const endpoint& to);
   std::map<handle, listener>::iterator find_listener(const endpoint& where);
   void match_accepts(handle h);
-  void transmit(end& from, packet what);
-  void arrive(handle sender, handle to, packet what);
-  void apply(handle at, packet what);
+  void transmit(end& from, packet carried);
+  void arrive(handle sender, handle to, packet carried);
+  void apply(handle at, packet carried);
   void release_held(handle h);
   bool cut(const end& of) const;
   void poke(handle h);
