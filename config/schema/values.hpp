@@ -41,6 +41,11 @@ class values : public settings {
     const auto found = rows_.find(name);
     return found == rows_.end() ? otherwise : found->second.at;
   }
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, here] : rows_) out.push_back(name);
+    return out;
+  }
   /// Keys whose values differ between the two, sorted.
   std::vector<std::string> differing(const values& other) const;
   bool operator==(const values& other) const { return rows_ == other.rows_; }
