@@ -1,6 +1,16 @@
 #include "config/toml/parse.hpp"
 
-#define TOML_EXCEPTIONS 0
+// toml++ 3.3 asserts what some malformed documents violate, and takes it for granted under NDEBUG. A document is input
+// from a user: such an assertion is made an exception here, whatever the build.
+#undef NDEBUG
+namespace {
+struct parser_confused {};
+constexpr void parser_requires(bool condition) {
+  if (!condition) throw parser_confused();
+}
+}  // namespace
+#define TOML_ASSERT(condition) parser_requires(static_cast<bool>(condition))
+#define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -50,11 +60,16 @@ tree_table convert(const toml::table& from) {
 }  // namespace
 
 tl::expected<tree_table, diagnostic> parse_toml(std::string_view text) {
-  const toml::parse_result parsed = toml::parse(text);
-  if (parsed) return convert(parsed.table());
-  const toml::parse_error& error = parsed.error();
-  return tl::unexpected<diagnostic>(
-      diagnostic{to_place(error.source()), "TOML", std::string(error.description()), "a TOML 1.0 document"});
+  const auto refuse = [](place at, std::string why) {
+    return tl::unexpected<diagnostic>(diagnostic{at, "TOML", std::move(why), "a TOML 1.0 document"});
+  };
+  try {
+    return convert(toml::parse(text));
+  } catch (const toml::parse_error& error) {
+    return refuse(to_place(error.source()), std::string(error.description()));
+  } catch (const parser_confused&) {
+    return refuse({1, 1}, "cannot be parsed");
+  }
 }
 
 }  // namespace sluice::config
