@@ -52,8 +52,8 @@ def count(outcomes: dict[str, Outcome], status: str) -> int:
     return sum(outcome.status == status for outcome in outcomes.values())
 
 
-def run_once(options: argparse.Namespace, run: str) -> bool:
-    """One run; prints its summary and what is wrong."""
+def run_once(options: argparse.Namespace, run: str) -> tuple[int, int, int]:
+    """One run; prints its summary and what is wrong. How many passed, are wrong, were skipped."""
     with open_target(options, run) as target:
         text = run_tool(target, run, options)
         alive = target.process.poll() is None
@@ -74,12 +74,12 @@ def run_once(options: argparse.Namespace, run: str) -> bool:
     if options.verbose:
         for name, outcome in outcomes.items():
             print(f"  {name} {outcome.status} {outcome.reason}")
-    return not wrong
+    return count(outcomes, "passed"), len(wrong), count(outcomes, "skipped")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sluice", type=Path, default=TOP / "build" / "release" / "sluice")
+    parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     parser.add_argument("--store", choices=["ram", "file"], default="ram")
     parser.add_argument("--run", choices=RUNS, action="append")
@@ -90,11 +90,13 @@ def main() -> int:
     options = parser.parse_args()
     runs = options.run or ([run for run in RUNS if run != "read-only"] if options.target == "tgt" else RUNS)
     try:
-        good = [run_once(options, run) for run in runs]
+        results = [run_once(options, run) for run in runs]
     except (TargetError, FileNotFoundError) as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 1
-    return 0 if all(good) else 1
+    passed, wrong, skipped = (sum(column) for column in zip(*results))
+    print(f"{passed} passed, {wrong} failed, {skipped} skipped")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ def refuses_a_wrong_secret(target: Target, lun: int) -> None:
     raise StepFailed("a login with a wrong CHAP secret was let in")
 
 
-def check(target: Target, luns: dict[str, int], chap: Chap | None) -> None:
+def check(target: Target, luns: dict[str, int], chap: Chap | None) -> int:
+    """How many checks passed; the first that fails ends it."""
     with target:
         for name, lun in luns.items():
             round_trip(target, lun, chap, target.folder)
@@ -95,25 +96,30 @@ def check(target: Target, luns: dict[str, int], chap: Chap | None) -> None:
         if chap:
             refuses_a_wrong_secret(target, min(luns.values()))
             print(f"{target.name}: refuses a wrong CHAP secret: passed", flush=True)
+    return len(luns) + (1 if chap else 0)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sluice", type=Path, default=TOP / "build" / "release" / "sluice")
+    parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     options = parser.parse_args()
     os.environ.pop("LIBISCSI_DEBUG", None)
+    passed = 0
     try:
         for chap in (None, Chap()):
             if options.target == "tgt":
-                check(Tgt(size=SIZE, chap=chap), {"file": Tgt.lun}, chap)
+                passed += check(Tgt(size=SIZE, chap=chap), {"file": Tgt.lun}, chap)
                 continue
             units = [Unit("ram", f"{SIZE >> 20}MiB", {"thin": True}), Unit("file", f"{SIZE >> 20}MiB", {"thin": True}),
                      Unit("file", f"{SIZE >> 20}MiB", {"block_size": 4096})]
-            check(Sluice(options.sluice, units, chap=chap), {"RAM": 0, "file": 1, "file, 4 KiB blocks": 2}, chap)
+            luns = {"RAM": 0, "file": 1, "file, 4 KiB blocks": 2}
+            passed += check(Sluice(options.sluice, units, chap=chap), luns, chap)
     except (StepFailed, TargetError, subprocess.TimeoutExpired) as failure:
         print(f"interop: {failure}", file=sys.stderr)
+        print(f"{passed} passed, 1 failed")
         return 1
+    print(f"{passed} passed, 0 failed")
     return 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks line and file length, #pragma once, words that say "unfinished", blanks and tabs. `--fix` has clang-format wrap
-the code lines that are too long."""
+"""Checks line and file length, #pragma once, words that say "unfinished", blanks and tabs. `--fix` has clang-format
+wrap the code lines that are too long."""
 
 import argparse
 import re
