@@ -13,6 +13,8 @@ using port::task_response;
 
 template <class Match>
 void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
+  // Nothing may start before all are doomed: neither one of them, nor a task that one of them kept waiting.
+  const bool was_advancing = std::exchange(advancing_, true);
   for (command_list* list : {&waiting_, &active_}) {
     for (command* c = list->head(); c != nullptr;) {
       command* following = c->next;
@@ -20,6 +22,8 @@ void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t
       c = following;
     }
   }
+  advancing_ = was_advancing;
+  advance();
 }
 
 /// Dooms a task. Its serial is added to `serials` when it does not end at once.

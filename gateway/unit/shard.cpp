@@ -183,6 +183,7 @@ void shard::start(command& c) noexcept {
 void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   const std::uint64_t serial = c.serial;
   if (c.task) settle(c, outcome);
+  if (c.where == command::stage::waiting) ++waiting_removals_;
   (c.where == command::stage::waiting ? waiting_ : active_).erase(c);
   if (c.fence) home_.send(fence_release{c.fence});
   c.reset();

@@ -153,6 +153,7 @@ class shard {
   command_list waiting_;
   bool gate_ = false;                // something may have to wait: fences or earlier waiting tasks
   bool advancing_ = false, again_ = false;
+  std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
   std::vector<raised_fence> fences_;
 
   std::vector<drain> drains_;

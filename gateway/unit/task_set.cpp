@@ -37,7 +37,12 @@ void shard::pass() noexcept {
     if (starts) {
       waiting_.erase(*c);
       active_.push_back(*c);
+      const std::uint64_t removals = waiting_removals_;
       start(*c);
+      if (removals != waiting_removals_) {  // `following` may be gone
+        again_ = true;
+        return;
+      }
     } else {
       older_waits = true;
       barrier = barrier || ordered;
