@@ -50,6 +50,8 @@ class slice {
   std::uint8_t* data() const { return data_; }
   std::uint32_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  /// Whether others hold slices of the same block: only then is its memory not the holder's to use anew.
+  bool shared() const { return owner_ && owner_->references > 1; }
   bool borrowed() const { return owner_ == nullptr && data_ != nullptr; }
   bytes span() const { return {data_, size_}; }
   iovec iov() const { return {data_, size_}; }

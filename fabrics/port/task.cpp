@@ -22,7 +22,7 @@ lun lun_address(std::uint16_t number) {
 
 void task::reset() {
   nexus.reset();
-  fabric = nullptr;
+  fabric = unit = nullptr;
   lun = tag = 0;
   attribute = task_attribute::simple;
   cdb_octets = 0;

@@ -98,6 +98,9 @@ struct task {
   std::uint64_t data_out_base = 0;
   std::uint64_t data_out_end = 0;           // octets that have arrived since the task's start
 
+  // Set by the nexus in submit() ---------------------------------------------------------------------------------
+  task_endpoint* unit = nullptr;            // where data_arrived and data_sent go
+
   // Set by the logical unit ---------------------------------------------------------------------------------
   std::uint64_t wanted_offset = 0;          // get_data
   std::uint32_t wanted_length = 0;

@@ -1,0 +1,71 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "actors/memory/slab.hpp"
+#include "fabrics/port/task.hpp"
+
+namespace sluice::iscsi {
+
+/// One R2T that the initiator has not yet filled.
+struct burst {
+  std::uint32_t target_transfer_tag = 0, data_sn = 0, length = 0, received = 0;
+  std::uint64_t offset = 0;
+};
+
+/// A SCSI command of a connection: the task that the core sees, and how far its data has come.
+struct command {
+  port::task task;
+  std::uint32_t initiator_task_tag = 0, cmd_sn = 0;
+  bool immediate = false;
+  bool submitted = false;            // the core knows it
+  bool fetching = false;             // ours for the time of a get_data
+  bool sending = false;              // ours for the time of a put_data
+  bool failed = false;               // its data went wrong; `verdict` is what the initiator shall hear
+  bool aborted = false;              // by task management: nothing is sent
+  bool status_sent = false;          // with the last Data-In
+  bool slot_freed = false;           // the command window has opened for it
+  scsi::outcome verdict;
+
+  // To the initiator
+  std::uint64_t data_in_offset = 0;
+  std::uint32_t data_in_sn = 0, r2t_sn = 0;
+
+  // From the initiator, strictly in order: [0, arrived) is here, in task.data_out, `early` and the front of `landing`.
+  std::uint64_t arrived = 0;
+  std::vector<memory::slice> early;  // arrived while the core held the task
+  memory::slice landing;             // where Data-Out PDUs land
+  std::uint64_t landing_base = 0;    // offset of landing's first octet
+  bool unsolicited_open = false;     // unsolicited Data-Out PDUs are still to come
+  std::uint32_t unsolicited_sn = 0;
+  std::uint64_t fetch_end = 0, next_r2t = 0;
+  std::vector<burst> bursts;         // outstanding, in order
+
+  unsigned starved_rounds = 0;
+  std::uint32_t slot = 0;            // in commands::live()
+
+  void reset();
+};
+
+/// The commands of a connection by initiator task tag: a pool that allocates only while it grows, an open hash table over it,
+/// and a dense list of the live ones.
+class commands {
+ public:
+  explicit commands(std::uint32_t expected);
+  command* find(std::uint32_t initiator_task_tag) const;
+  /// A fresh command under a tag that is not in use.
+  command& add(std::uint32_t initiator_task_tag);
+  void remove(command& c);
+  const std::vector<command*>& live() const { return live_; }
+
+ private:
+  std::size_t home(std::uint32_t tag) const { return (tag * 0x9e3779b1u) & (table_.size() - 1); }
+  void insert(command& c);
+  void grow();
+  std::vector<std::unique_ptr<command>> all_;
+  std::vector<command*> free_, live_, table_;
+};
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,378 @@
+#include "fabrics/iscsi/connection.hpp"
+
+#include <cstdio>
+
+#include "actors/wire/crc.hpp"
+
+namespace sluice::iscsi {
+namespace {
+
+constexpr std::uint64_t farewell_ns = 5 * ns_per_s;  // for the last answers to leave
+constexpr std::uint32_t bulk_octets = 64 * 1024;     // from here on Data-Out payload goes straight to its place
+constexpr std::uint32_t header_only_octets = 512;
+
+std::string isid_text(std::uint64_t isid) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0x%012llx", static_cast<unsigned long long>(isid));
+  return text;
+}
+
+bool wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+}  // namespace
+
+connection::connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
+                       const connection_options& options, std::function<void()> ended)
+    : loop_(loop),
+      handle_(handle),
+      gateway_(gateway),
+      self_(self),
+      options_(options),
+      ended_(std::move(ended)),
+      in_(loop.buffers()),
+      out_(loop.buffers()),
+      negotiator_(options.ours),
+      commands_(options.bounds.max_tasks_per_nexus + max_immediate) {
+  SLUICE_CHECK(options_.sessions != nullptr);
+}
+
+connection::~connection() {
+  SLUICE_CHECK(phase_ == phase_of::ended || !receive_.in_flight());
+}
+
+void connection::start() {
+  now_ns_ = heard_ns_ = loop_.now_ns();
+  if (auto peer = loop_.peer_endpoint(handle_)) peer_ = peer->to_string();
+  login_options login;
+  login.ours = options_.ours;
+  login.port_name = options_.port_name;
+  login.portal_group_tag = options_.portal_group_tag;
+  login_world world;
+  world.check = [this](const std::string& port_name, const std::string& initiator) { return gateway_.check(port_name, initiator); };
+  world.session_exists = [this](std::uint16_t tsih) { return options_.sessions->exists(tsih); };
+  world.random = [this](bytes into) {
+    for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
+  };
+  login_.emplace(login, world);
+  loop_.arm(timer_, options_.bounds.login_timeout_ns);
+  arm_receive();
+}
+
+connection_status connection::status() const {
+  connection_status s;
+  if (nexus_ && nexus_->identity()) s.nexus_id = nexus_->identity()->id;
+  s.initiator = parameters().initiator_name;
+  s.peer = peer_;
+  s.parameters = parameters().describe();
+  s.discovery = parameters().discovery;
+  return s;
+}
+
+// -- receiving and sending -------------------------------------------------------------------------------------
+
+void connection::arm_receive() {
+  const bool listening = phase_ == phase_of::login || phase_ == phase_of::full_feature;
+  if (!listening || receive_.in_flight() || processing_) return;
+  if (out_.octets() > options_.send_high_water) return;  // resume() comes when the peer has taken some
+  if (state_ == receive_state::payload) {
+    const std::uint32_t left = sink_.end - sink_.at;
+    return loop_.receive(receive_, handle_, {sink_.buffer.data() + sink_.at, left});
+  }
+  if (starved_ || !in_.prepare(wanted_)) {
+    starved_ = true;
+    return loop_.arm(starved_timer_, starved_retry_ns);
+  }
+  const std::uint32_t most = solicited_ >= bulk_octets && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
+  loop_.receive(receive_, handle_, in_.room(most));
+}
+
+void connection::on_received(std::int64_t result) noexcept {
+  if (phase_ == phase_of::leaving) return maybe_finish();
+  if (result <= 0) {
+    drop(port::loss_reason::connection_lost);
+    return maybe_finish();
+  }
+  now_ns_ = heard_ns_ = loop_.now_ns();
+  probe_sent_ = false;
+  const auto octets = static_cast<std::uint32_t>(result);
+  if (state_ == receive_state::payload) sink_.at += octets;
+  else in_.filled(octets);
+  resume();
+}
+
+/// Goes on with what has been received, then asks for more.
+void connection::resume() {
+  if (processing_) return;
+  processing_ = true;
+  while ((phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_ && process()) continue;
+  processing_ = false;
+  if (!out_.empty()) loop_.at_turn_end(flush_);
+  arm_receive();
+  if (phase_ == phase_of::leaving) maybe_finish();
+}
+
+void connection::on_starved() noexcept {
+  starved_ = false;
+  std::vector<command*> again;
+  again.swap(starving_);
+  for (command* c : again) advance_fetch(*c);
+  if (receive_.in_flight()) return;
+  resume();
+}
+
+void connection::flush() noexcept {
+  if (phase_ == phase_of::ended || writable_.in_flight()) return;
+  if (!output_abandoned_) {
+    switch (out_.flush(loop_, handle_)) {
+      case send_queue::progress::blocked: loop_.wait_writable(writable_, handle_); break;
+      case send_queue::progress::broken: drop(port::loss_reason::connection_lost); break;
+      case send_queue::progress::drained: break;
+    }
+  }
+  if (out_.octets() <= options_.send_high_water / 2) {
+    std::vector<command*> answered;
+    answered.swap(put_waiting_);
+    for (command* c : answered) answer_put(*c);
+    answered.clear();
+    if (put_waiting_.empty()) put_waiting_.swap(answered);  // keeps the capacity
+    arm_receive();
+  }
+  if (phase_ == phase_of::leaving) maybe_finish();
+}
+
+void connection::on_writable(std::int64_t) noexcept { flush(); }
+
+std::uint8_t* connection::send_header() {
+  const bool digest = digests_on_ && parameters().header_digest;
+  if (!processing_) loop_.at_turn_end(flush_);
+  return out_.append(bhs_octets + (digest ? digest_octets : 0));
+}
+
+void connection::seal_header(std::uint8_t* at) {
+  if (!digests_on_ || !parameters().header_digest) return;
+  const std::uint32_t crc = wire::crc32c({at, bhs_octets});
+  for (unsigned i = 0; i < digest_octets; ++i) at[bhs_octets + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+}
+
+/// The padding and the digest after `data_octets` whose CRC is `crc`.
+void connection::send_trailer(std::uint32_t data_octets, std::uint32_t crc) {
+  const std::uint32_t pad = padded(data_octets) - data_octets;
+  const bool digest = digests_on_ && parameters().data_digest;
+  if (pad == 0 && !digest) return;
+  std::uint8_t* at = out_.append(pad + (digest ? digest_octets : 0));
+  std::memset(at, 0, pad);
+  if (!digest) return;
+  crc = wire::crc32c({at, pad}, crc);
+  for (unsigned i = 0; i < digest_octets; ++i) at[pad + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+}
+
+// -- login -------------------------------------------------------------------------------------------------------
+
+void connection::take_login(const login_request& request, const_bytes data) {
+  last_step_ = login_->take(request, data);
+  if (last_step_.verdict != login_verdict::done) return send_login(last_step_);
+  negotiator_.parameters = login_->parameters();
+  if (parameters().discovery) return finish_login();
+  open_nexus();
+}
+
+void connection::send_login(login_step& step) {
+  step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + options_.bounds.max_tasks_per_nexus - 1;
+  send(step.response, as_octets(step.data));
+  if (step.verdict == login_verdict::failed) leave(port::loss_reason::connection_lost);
+}
+
+void connection::open_nexus() {
+  phase_ = phase_of::opening;
+  opening_ = true;
+  port::login who;
+  who.port_name = parameters().target_name;
+  who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
+  who.caps.max_cdb_octets = 32;
+  who.caps.may_borrow = !parameters().data_digest;
+  who.peer = peer_;
+  who.description = parameters().describe();
+  gateway_.open(who, [this](port::loss_reason reason) { close(reason); },
+                [this](result<std::unique_ptr<port::nexus>> made) { opened(std::move(made)); });
+}
+
+void connection::opened(result<std::unique_ptr<port::nexus>> made) {
+  opening_ = false;
+  if (made) nexus_ = std::move(*made);
+  if (phase_ == phase_of::leaving) {  // the connection went while the core was busy opening
+    close_nexus(reason_);
+    return maybe_finish();
+  }
+  if (nexus_) return finish_login();
+  const bool full = made.error().code == errc::no_space || made.error().code == errc::busy;
+  login_status why = full ? login_status::out_of_resources : login_status::target_error;
+  if (made.error().code == errc::not_found) why = login_status::not_found;
+  if (made.error().code == errc::permission) why = login_status::authorization_failure;
+  login_step refused = login_->fail(why);
+  refused.response.sn.stat_sn = last_step_.response.sn.stat_sn;  // in place of the response that was never sent
+  send_login(refused);
+}
+
+void connection::finish_login() {
+  tsih_ = options_.sessions->allocate();
+  if (tsih_ == 0) {
+    login_step refused = login_->fail(login_status::out_of_resources);
+    return send_login(refused);
+  }
+  cid_ = login_->cid();
+  last_step_.response.tsih = tsih_;
+  phase_ = phase_of::full_feature;
+  send_login(last_step_);
+  stat_sn_ = login_->next_stat_sn();
+  window_.start(login_->cmd_sn(), options_.bounds.max_tasks_per_nexus);
+  text_.emplace(negotiator_, [this](const std::string& name) { return list_targets(name); });
+  login_.reset();
+  digests_on_ = true;  // from the first PDU after the login on
+  last_step_ = {};
+  loop_.disarm(timer_);
+  if (options_.nop_interval_ns) loop_.arm(timer_, options_.nop_interval_ns);
+  if (!processing_) resume();
+}
+
+std::string connection::list_targets(const std::string& name) {
+  std::string out;
+  const result<reactor::endpoint> local = loop_.local_endpoint(handle_);
+  for (const port::visible_target& target : gateway_.visible("iscsi", parameters().initiator_name)) {
+    if (!name.empty() && target.port_name != name) continue;
+    append_text(out, "TargetName", target.port_name);
+    for (reactor::endpoint portal : target.portals) {
+      if (wildcard(portal.host) && local) portal.host = local->host;  // nobody can connect to 0.0.0.0
+      append_text(out, "TargetAddress", portal.to_string() + "," + std::to_string(target.group));
+    }
+  }
+  return out;
+}
+
+// -- the end -----------------------------------------------------------------------------------------------------
+
+void connection::on_timer() noexcept {
+  if (phase_ == phase_of::full_feature) return keepalive();
+  if (phase_ == phase_of::ended) return;
+  drop(port::loss_reason::connection_lost);  // a login or a farewell that takes too long
+  maybe_finish();
+}
+
+void connection::keepalive() {
+  now_ns_ = loop_.now_ns();
+  const std::uint64_t silence = now_ns_ - heard_ns_;
+  if (probe_sent_ && silence >= options_.nop_timeout_ns) {
+    drop(port::loss_reason::connection_lost);
+    return maybe_finish();
+  }
+  if (!probe_sent_ && silence < options_.nop_interval_ns) return loop_.arm(timer_, options_.nop_interval_ns - silence);
+  if (!probe_sent_) {
+    nop_in probe;
+    probe.target_transfer_tag = next_transfer_tag_++ & 0x7fffffff;
+    probe.sn = numbers();  // a probe does not consume a StatSN [RFC7143 11.19.1]
+    send(probe);
+    probe_sent_ = true;
+    heard_ns_ = now_ns_;  // the answer's time starts now
+  }
+  loop_.arm(timer_, options_.nop_timeout_ns);
+}
+
+void connection::close(port::loss_reason reason) noexcept {
+  if (phase_ == phase_of::ended) return;
+  const bool polite = reason != port::loss_reason::connection_lost && reason != port::loss_reason::reinstated;
+  if (polite && phase_ == phase_of::leaving) return;  // the last answers are on their way
+  if (phase_ == phase_of::full_feature && polite) {
+    async_message farewell;
+    farewell.event = async_event::session_dropped;  // Parameter2/3: when and how long it may try again
+    farewell.parameter2 = static_cast<std::uint16_t>(parameters().default_time2wait);
+    farewell.sn = next_numbers();
+    send(farewell);
+    leave(reason);
+  } else {
+    drop(reason);
+  }
+  maybe_finish();
+}
+
+/// Takes nothing more in; what is queued still leaves.
+void connection::leave(port::loss_reason reason) {
+  if (phase_ == phase_of::leaving || phase_ == phase_of::ended) return;
+  phase_ = phase_of::leaving;
+  reason_ = reason;
+  loop_.arm(timer_, farewell_ns);
+  give_back_tasks();
+  if (nexus_) close_nexus(reason);
+  else send_goodbye();
+  loop_.at_turn_end(flush_);
+}
+
+void connection::drop(port::loss_reason reason) {
+  abandon_output();
+  leave(reason);
+}
+
+void connection::abandon_output() {
+  if (phase_ == phase_of::ended || output_abandoned_) return;
+  output_abandoned_ = true;
+  out_.clear();
+  if (!shut_) loop_.shutdown(handle_);
+  shut_ = true;
+}
+
+void connection::close_nexus(port::loss_reason reason) {
+  if (!nexus_ || nexus_closing_) return;
+  nexus_closing_ = true;
+  nexus_->close(reason, [this] { nexus_closed(); });
+}
+
+void connection::nexus_closed() {
+  nexus_.reset();
+  send_goodbye();
+  maybe_finish();
+}
+
+/// A logout is answered when nothing of the session is left [RFC7143 11.14].
+void connection::send_goodbye() {
+  if (!logout_ || output_abandoned_) return;
+  logout_response bye;
+  bye.initiator_task_tag = logout_->initiator_task_tag;
+  bye.time2wait = static_cast<std::uint16_t>(parameters().default_time2wait);
+  bye.sn = next_numbers();
+  send(bye);
+  logout_.reset();
+}
+
+/// Returns every task that waits for its data, and forgets those that the core never saw.
+void connection::give_back_tasks() {
+  starving_.clear();
+  parked_.clear();
+  sink_.target = nullptr;
+  std::vector<command*> all = commands_.live();
+  for (command* c : all) {
+    c->failed = c->aborted = true;
+    if (!c->submitted) release(*c);
+    else if (c->fetching) answer_fetch(*c);
+    else if (c->sending) answer_put(*c);
+  }
+  put_waiting_.clear();
+}
+
+void connection::maybe_finish() {
+  if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
+  if (!output_abandoned_ && !out_.empty()) return;
+  if (!shut_) loop_.shutdown(handle_);
+  shut_ = true;
+  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_) return;
+  phase_ = phase_of::ended;
+  loop_.disarm(timer_);
+  loop_.disarm(starved_timer_);
+  loop_.close(handle_);
+  if (tsih_ != 0) options_.sessions->release(tsih_);
+  loop_.defer(finish_);
+}
+
+void connection::finish() noexcept {
+  const std::function<void()> ended = std::move(ended_);
+  ended();
+}
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,261 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/wire/crc.hpp"
+#include "config/schema/keys.hpp"
+#include "fabrics/iscsi/answers.hpp"
+#include "fabrics/iscsi/command.hpp"
+#include "fabrics/iscsi/command_window.hpp"
+#include "fabrics/iscsi/login.hpp"
+#include "fabrics/iscsi/receive_buffer.hpp"
+#include "fabrics/iscsi/requests.hpp"
+#include "fabrics/iscsi/send_queue.hpp"
+#include "fabrics/iscsi/session_handles.hpp"
+#include "fabrics/iscsi/text_exchange.hpp"
+#include "fabrics/port/nexus_door.hpp"
+
+namespace sluice::iscsi {
+
+/// What a port's connections keep to.
+struct connection_options {
+  offer ours;
+  port::limits bounds;
+  std::string port_name;
+  std::uint16_t portal_group_tag = 1;
+  std::uint64_t nop_interval_ns = 30 * ns_per_s;     // silence after which the initiator is asked; 0: never
+  std::uint64_t nop_timeout_ns = 30 * ns_per_s;      // silence after that ends the connection
+  std::uint32_t send_high_water = 8 * mib;           // queued octets that stop the receiving
+  /// Shared by all connections of the port.
+  session_handles* sessions = nullptr;
+  /// TARGET COLD RESET: the port ends all its sessions. May be empty.
+  std::function<void()> cold_reset;
+};
+
+/// The keys of an iSCSI port beyond those of every port, for the registry.
+std::vector<config::key> connection_keys();
+/// Fills the negotiable part of the options from a port's checked table.
+void read_settings(const config::settings& from, connection_options& into);
+
+/// For status.
+struct connection_status {
+  std::uint64_t nexus_id = 0;
+  std::string initiator, peer, parameters;
+  bool discovery = false;
+};
+
+/// Walks over a task's data_in in order.
+struct slice_cursor {
+  const std::vector<memory::slice>& slices;
+  std::size_t index = 0;
+  std::uint32_t offset = 0;
+  /// The next octets that lie in one piece, at most `most`; the caller keeps count of the end.
+  memory::slice next(std::uint32_t most);
+};
+
+/// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class; the
+/// actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
+///
+/// Memory: one receive slab (and what tasks hold of older ones), at most limits::max_tasks_per_nexus commands and
+/// max_immediate immediate ones with at most capabilities::max_get_octets each, and what the core hands over to be sent.
+class connection {
+ public:
+  /// Takes the connected handle over. `self` reaches on_task and on_manage. `ended` runs once, last, when no operation,
+  /// timer, task or nexus is left: the connection may be destroyed within it.
+  connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
+             const connection_options& options, std::function<void()> ended);
+  ~connection();
+  connection(const connection&) = delete;
+  connection& operator=(const connection&) = delete;
+
+  void start();
+  void on_task(port::task& t, port::task_event event) noexcept;
+  void on_manage(port::task_management& request) noexcept;
+  /// Ends the connection: at once, or (shutdown, kicked, port_removed) after telling the initiator what is queued for it.
+  void close(port::loss_reason reason) noexcept;
+
+  connection_status status() const;
+
+  static constexpr std::uint32_t max_immediate = 32;
+  static constexpr std::uint64_t starved_retry_ns = 5 * ns_per_ms;
+
+ private:
+  enum class phase_of : std::uint8_t { login, opening, full_feature, leaving, ended };
+  enum class receive_state : std::uint8_t { header, payload, trailer, skip };
+  struct management {
+    port::task_management request;
+    std::uint32_t initiator_task_tag = 0;
+  };
+  /// A PDU that is ahead of ExpCmdSN.
+  struct parked {
+    std::uint32_t cmd_sn;
+    command* scsi;            // null: `basic_header` and `data` hold another kind of PDU
+    bhs basic_header;
+    memory::slice data;
+  };
+  /// Payload on its way into its own place rather than through the slab.
+  struct sink {
+    command* target = nullptr;
+    memory::slice buffer;     // keeps the memory while a receive is under way
+    std::uint32_t at = 0, begin = 0, end = 0;
+    bool immediate_data = false;
+    bool final = false;
+  };
+
+  // connection.cpp: life, login
+  void on_received(std::int64_t result) noexcept;
+  void on_writable(std::int64_t result) noexcept;
+  void on_timer() noexcept;
+  void on_starved() noexcept;
+  void flush() noexcept;
+  void finish() noexcept;
+  void arm_receive();
+  void resume();
+  void drop(port::loss_reason reason);
+  void leave(port::loss_reason reason);
+  void abandon_output();
+  void close_nexus(port::loss_reason reason);
+  void nexus_closed();
+  void send_goodbye();
+  void maybe_finish();
+  void give_back_tasks();
+  void take_login(const login_request& request, const_bytes data);
+  void open_nexus();
+  void opened(result<std::unique_ptr<port::nexus>> made);
+  void finish_login();
+  void send_login(login_step& step);
+  std::string list_targets(const std::string& name);
+  void keepalive();
+
+  // connection_receive.cpp: framing
+  bool process();
+  bool take_header();
+  bool take_whole(bhs_view header_at, std::uint32_t header_octets, const header& shape);
+  bool start_sink(bhs_view header_at, std::uint32_t header_octets, const header& shape);
+  bool take_payload();
+  bool take_trailer();
+  bool take_skip();
+  void sink_done();
+  void skip(std::uint64_t octets);
+  std::uint32_t trailer_octets(std::uint32_t data_octets) const;
+
+  // connection_commands.cpp: what the PDUs ask
+  void take_pdu(bhs_view header_at, const_bytes ahs, const memory::slice& data);
+  void execute(bhs_view header_at, const memory::slice& data);
+  command* accept_command(bhs_view header_at, const_bytes ahs, std::uint32_t data_octets);
+  void check_unsolicited(command& c, bool final, std::uint32_t immediate_octets);
+  void attach_immediate(command& c, memory::slice data);
+  void command_ready(command& c);
+  void submit(command& c);
+  void run_parked();
+  void park(std::uint32_t cmd_sn, command* scsi, bhs_view header_at, const memory::slice& data);
+  void take_nop(const nop_out& request, const memory::slice& data);
+  void take_logout(const logout_request& request);
+  void take_management(const task_management_request& request);
+  void manage(const task_management_request& request, port::task_function function);
+  void stop_transfers(const port::task_management& request);
+  void answer_management(std::uint32_t tag, management_response response);
+  void send_reject(reject_reason reason, bhs_view header_at);
+
+  // connection_data.cpp: data and status
+  std::optional<std::uint32_t> place_data_out(const data_out& pdu, std::uint32_t octets, command*& target);
+  void data_out_landed(command& c, std::uint32_t octets, bool final);
+  void keep_landed(command& c);
+  void advance_fetch(command& c);
+  void send_r2ts(command& c);
+  void answer_fetch(command& c);
+  void forget_bursts(command& c);
+  void fail_transfer(command& c, scsi::additional_sense why);
+  void on_get_data(command& c);
+  void on_put_data(command& c);
+  void on_complete(command& c);
+  void answer_put(command& c);
+  void send_data_in(command& c, bool completes);
+  void send_status(command& c);
+  void send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from);
+  void free_slot(command& c);
+  void release(command& c);
+  void starve(command& c);
+
+  // Sending
+  template <class Pdu>
+  void send(Pdu& pdu, const_bytes data = {});
+  std::uint8_t* send_header();
+  void seal_header(std::uint8_t* at);
+  void send_trailer(std::uint32_t data_octets, std::uint32_t crc);
+  sequence_numbers numbers() { return {stat_sn_, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
+  sequence_numbers next_numbers() { return {stat_sn_++, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
+  const session_parameters& parameters() const { return negotiator_.parameters; }
+
+  reactor::loop& loop_;
+  reactor::handle handle_;
+  port::gateway& gateway_;
+  port::task_endpoint& self_;
+  connection_options options_;
+  std::function<void()> ended_;
+
+  phase_of phase_ = phase_of::login;
+  receive_state state_ = receive_state::header;
+  port::loss_reason reason_ = port::loss_reason::connection_lost;
+  bool digests_on_ = false;          // full feature phase, parameters() say which
+  bool output_abandoned_ = false;
+  bool shut_ = false;
+  bool processing_ = false;
+  bool starved_ = false;             // the receive side waits for buffers
+  bool nexus_closing_ = false, opening_ = false;
+  std::optional<logout_request> logout_;
+
+  receive_buffer in_;
+  send_queue out_;
+  std::uint32_t wanted_ = bhs_octets;  // octets in one piece that the parser waits for
+  sink sink_;
+  std::uint64_t skip_octets_ = 0;
+  std::uint64_t solicited_ = 0;        // octets asked for by R2T and not here yet
+
+  std::optional<login_machine> login_;
+  login_step last_step_;
+  std::string peer_;
+  negotiator negotiator_;
+  std::optional<text_exchange> text_;
+  std::unique_ptr<port::nexus> nexus_;
+  std::uint16_t tsih_ = 0, cid_ = 0;
+
+  command_window window_;
+  std::uint32_t stat_sn_ = 0;
+  std::uint32_t next_transfer_tag_ = 0;
+  std::uint32_t immediate_live_ = 0;
+  commands commands_;
+  std::vector<parked> parked_;
+  std::vector<std::unique_ptr<management>> management_;
+  std::vector<management*> management_free_;
+  std::vector<command*> put_waiting_, starving_;
+
+  std::uint64_t now_ns_ = 0, heard_ns_ = 0;
+  bool probe_sent_ = false;
+
+  reactor::member_operation<connection, &connection::on_received> receive_{*this};
+  reactor::member_operation<connection, &connection::on_writable> writable_{*this};
+  reactor::member_runnable<connection, &connection::flush> flush_{*this};
+  reactor::member_runnable<connection, &connection::finish> finish_{*this};
+  reactor::member_timer<connection, &connection::on_timer> timer_{*this};
+  reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
+};
+
+/// Queues a PDU with a small data segment (it and its frame fit the send arena).
+template <class Pdu>
+void connection::send(Pdu& pdu, const_bytes data) {
+  const auto octets = static_cast<std::uint32_t>(data.size());
+  std::uint8_t* at = send_header();
+  encode(pdu, std::span<std::uint8_t, bhs_octets>(at, bhs_octets), octets);
+  seal_header(at);
+  if (octets == 0) return;
+  std::memcpy(out_.append(octets), data.data(), octets);
+  const bool digest = digests_on_ && parameters().data_digest;
+  send_trailer(octets, digest ? wire::crc32c(data) : 0);
+}
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,363 @@
+#include <algorithm>
+
+#include "actors/wire/crc.hpp"
+#include "fabrics/iscsi/connection.hpp"
+#include "gateway/scsi/asc.hpp"
+#include "gateway/scsi/outcome_builders.hpp"
+
+/// What the PDUs of the full feature phase ask for, in the order of CmdSN.
+namespace sluice::iscsi {
+namespace {
+
+constexpr std::uint32_t max_small_echo = 4096;  // ping data up to here is copied, more is sent from where it lies
+constexpr std::uint32_t max_management = 64;    // task management functions at a time
+
+port::task_attribute attribute_of(std::uint8_t code) {
+  switch (code) {
+    case 2: return port::task_attribute::ordered;
+    case 3: return port::task_attribute::head_of_queue;
+    case 4: return port::task_attribute::aca;
+    default: return port::task_attribute::simple;  // untagged and simple
+  }
+}
+
+std::optional<port::task_function> function_of(std::uint8_t code, std::uint32_t protocol_level) {
+  using port::task_function;
+  switch (static_cast<management_function>(code)) {
+    case management_function::abort_task: return task_function::abort_task;
+    case management_function::abort_task_set: return task_function::abort_task_set;
+    case management_function::clear_aca: return task_function::clear_aca;
+    case management_function::clear_task_set: return task_function::clear_task_set;
+    case management_function::logical_unit_reset: return task_function::logical_unit_reset;
+    case management_function::target_warm_reset: return task_function::target_warm_reset;
+    case management_function::target_cold_reset: return task_function::target_cold_reset;
+    default: break;
+  }
+  if (protocol_level < 2) return std::nullopt;  // the rest is RFC 7144's
+  switch (static_cast<management_function>(code)) {
+    case management_function::query_task: return task_function::query_task;
+    case management_function::query_task_set: return task_function::query_task_set;
+    case management_function::i_t_nexus_reset: return task_function::i_t_nexus_reset;
+    default: return std::nullopt;
+  }
+}
+
+management_response response_of(port::task_response response) {
+  switch (response) {
+    case port::task_response::function_complete: return management_response::function_complete;
+    case port::task_response::function_succeeded: return management_response::function_succeeded;
+    case port::task_response::task_does_not_exist: return management_response::task_does_not_exist;
+    case port::task_response::lun_does_not_exist: return management_response::lun_does_not_exist;
+    case port::task_response::not_supported: return management_response::function_not_supported;
+    case port::task_response::rejected: break;
+  }
+  return management_response::function_rejected;
+}
+
+bool covers(const port::task_management& request, const port::task& t) {
+  switch (request.function) {
+    case port::task_function::abort_task: return t.tag == request.referenced_tag;
+    case port::task_function::abort_task_set:
+    case port::task_function::clear_task_set:
+    case port::task_function::logical_unit_reset: return t.lun == request.lun;
+    case port::task_function::i_t_nexus_reset:
+    case port::task_function::target_warm_reset:
+    case port::task_function::target_cold_reset: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& data) {
+  const header shape = decode_header(at);
+  if (phase_ == phase_of::login) {
+    if (shape.code == opcode::login_request) return take_login(decode<login_request>(at), data.span());
+    if (!login_->started()) return drop(port::loss_reason::connection_lost);
+    login_step refused = login_->fail(login_status::invalid_during_login);
+    return send_login(refused);
+  }
+  switch (shape.code) {
+    case opcode::scsi_command: {
+      command* c = accept_command(at, ahs, data.size());
+      if (!c) return;
+      attach_immediate(*c, data);
+      return command_ready(*c);
+    }
+    case opcode::data_out: {
+      const auto pdu = decode<data_out>(at);
+      command* c = nullptr;
+      const auto place = place_data_out(pdu, data.size(), c);
+      if (!place) return;
+      if (!data.empty()) std::memcpy(c->landing.data() + *place, data.data(), data.size());
+      return data_out_landed(*c, data.size(), pdu.final);
+    }
+    case opcode::nop_out:
+    case opcode::text_request:
+    case opcode::logout_request:
+    case opcode::task_management_request: break;
+    case opcode::snack: return send_reject(reject_reason::snack_reject, at);
+    case opcode::login_request: return send_reject(reject_reason::protocol_error, at);
+    default: return send_reject(reject_reason::command_not_supported, at);
+  }
+  if (shape.immediate) return execute(at, data);
+  const std::uint32_t cmd_sn = wire::load32(at, 24);
+  switch (window_.look(cmd_sn)) {
+    case command_window::verdict::outside: return;
+    case command_window::verdict::ahead: park(cmd_sn, nullptr, at, data); return;
+    case command_window::verdict::next: break;
+  }
+  window_.take();
+  window_.complete();
+  execute(at, data);
+  run_parked();
+}
+
+void connection::execute(bhs_view at, const memory::slice& data) {
+  switch (decode_header(at).code) {
+    case opcode::nop_out: return take_nop(decode<nop_out>(at), data);
+    case opcode::logout_request: return take_logout(decode<logout_request>(at));
+    case opcode::task_management_request: return take_management(decode<task_management_request>(at));
+    case opcode::text_request: {
+      const auto request = decode<text_request>(at);
+      text_exchange::step step = text_->take(request, data.span(), parameters().max_recv_initiator);
+      if (step.rejected) return send_reject(step.reason, at);
+      step.response.sn = next_numbers();
+      return send(step.response, as_octets(step.data));
+    }
+    default: return;
+  }
+}
+
+// -- SCSI commands -----------------------------------------------------------------------------------------------
+
+/// Makes the command of a PDU; null when it is ignored or rejected, and then its payload goes nowhere.
+command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t data_octets) {
+  const auto request = decode<scsi_command>(at);
+  const auto where = window_.look(request.cmd_sn);
+  if (!request.immediate) {
+    if (where == command_window::verdict::outside) return nullptr;  // silently [RFC7143 4.2.2.1]
+    const auto same = [&](const parked& p) { return p.cmd_sn == request.cmd_sn; };
+    if (std::any_of(parked_.begin(), parked_.end(), same)) return nullptr;
+  }
+  std::optional<reject_reason> refusal;
+  additional_headers more;
+  if (!nexus_) refusal = reject_reason::protocol_error;  // a discovery session
+  else if (request.immediate && immediate_live_ >= max_immediate) refusal = reject_reason::too_many_immediate_commands;
+  else if (commands_.find(request.initiator_task_tag)) refusal = reject_reason::task_in_progress;
+  else if (request.initiator_task_tag == reserved_tag || request.attribute > 4) refusal = reject_reason::invalid_pdu_field;
+  else if (request.read && request.write) refusal = reject_reason::command_not_supported;
+  else if (decode_ahs(ahs, more) != ahs_verdict::ok) refusal = reject_reason::invalid_pdu_field;
+  if (refusal) {
+    send_reject(*refusal, at);
+    if (!request.immediate && where == command_window::verdict::next) {
+      window_.take();
+      window_.complete();
+      run_parked();
+    }
+    return nullptr;
+  }
+  command& c = commands_.add(request.initiator_task_tag);
+  c.cmd_sn = request.cmd_sn;
+  c.immediate = request.immediate;
+  if (c.immediate) ++immediate_live_;
+  port::task& t = c.task;
+  t.nexus = nexus_->identity();
+  t.fabric = &self_;
+  t.fabric_private = &c;
+  t.lun = request.lun;
+  t.tag = request.initiator_task_tag;
+  t.attribute = attribute_of(request.attribute);
+  t.cdb_octets = more.cdb_octets;
+  std::copy(request.cdb.begin(), request.cdb.end(), t.cdb.begin());
+  std::copy(more.extended_cdb.begin(), more.extended_cdb.end(), t.cdb.begin() + 16);
+  t.expected_data_out = request.write ? request.expected_data_transfer_length : 0;
+  t.expected_data_in = request.read ? request.expected_data_transfer_length : 0;
+  t.arrived_ns = now_ns_;
+  check_unsolicited(c, request.final, data_octets);
+  return &c;
+}
+
+/// Holds what comes unasked against what was negotiated [RFC7143 13.10, 13.11, 13.14].
+void connection::check_unsolicited(command& c, bool final, std::uint32_t immediate_octets) {
+  const std::uint64_t most = std::min<std::uint64_t>(parameters().first_burst_length, c.task.expected_data_out);
+  const bool too_much = immediate_octets > 0 && (!parameters().immediate_data || immediate_octets > most);
+  const bool more_comes = !final;
+  if (too_much || (more_comes && (parameters().initial_r2t || immediate_octets >= most)))
+    return fail_transfer(c, scsi::asc::unexpected_unsolicited_data);
+  c.arrived = immediate_octets;
+  if (!more_comes) return;
+  const std::uint64_t room = std::min<std::uint64_t>(most - immediate_octets, memory::pool::largest);
+  c.landing = loop_.buffers().take(static_cast<std::uint32_t>(room));
+  c.landing_base = immediate_octets;
+  c.unsolicited_open = true;
+  if (!c.landing.empty()) return;
+  fail_transfer(c, 0);
+  c.verdict = scsi::outcomes::task_set_full();
+}
+
+void connection::attach_immediate(command& c, memory::slice data) {
+  if (c.failed || data.empty()) return;
+  c.task.data_out_end = data.size();
+  c.task.data_out.push_back(std::move(data));
+}
+
+/// The command and its immediate data are here.
+void connection::command_ready(command& c) {
+  if (c.immediate) return submit(c);
+  if (window_.look(c.cmd_sn) != command_window::verdict::next) {
+    park(c.cmd_sn, &c, bhs{}, {});
+    return;
+  }
+  window_.take();
+  submit(c);
+  run_parked();
+}
+
+void connection::submit(command& c) {
+  if (c.aborted) return release(c);
+  if (c.failed) {
+    free_slot(c);
+    send_status(c);
+    return release(c);
+  }
+  c.submitted = true;
+  nexus_->submit(c.task);
+}
+
+void connection::park(std::uint32_t cmd_sn, command* scsi, bhs_view at, const memory::slice& data) {
+  const auto same = [&](const parked& p) { return p.cmd_sn == cmd_sn; };
+  if (std::any_of(parked_.begin(), parked_.end(), same)) return;
+  parked later{cmd_sn, scsi, {}, data};
+  std::copy(at.begin(), at.end(), later.basic_header.begin());
+  parked_.push_back(std::move(later));
+}
+
+/// Runs what waited for the CmdSN that has just been taken.
+void connection::run_parked() {
+  while (phase_ == phase_of::full_feature && !parked_.empty()) {
+    const auto next = [&](const parked& p) { return p.cmd_sn == window_.exp_cmd_sn(); };
+    const auto found = std::find_if(parked_.begin(), parked_.end(), next);
+    if (found == parked_.end()) return;
+    const parked now = std::move(*found);
+    parked_.erase(found);
+    window_.take();
+    if (now.scsi) {
+      submit(*now.scsi);
+    } else {
+      window_.complete();
+      execute(now.basic_header, now.data);
+    }
+  }
+}
+
+// -- everything else ---------------------------------------------------------------------------------------------
+
+void connection::take_nop(const nop_out& request, const memory::slice& data) {
+  if (request.initiator_task_tag == reserved_tag) return;  // the answer to our probe, or only news of ExpStatSN
+  nop_in pong;
+  pong.initiator_task_tag = request.initiator_task_tag;
+  pong.lun = request.lun;
+  pong.sn = next_numbers();
+  const std::uint32_t octets = std::min(data.size(), parameters().max_recv_initiator);
+  if (octets <= max_small_echo) return send(pong, data.span().first(octets));
+  std::uint8_t* to = send_header();
+  encode(pong, std::span<std::uint8_t, bhs_octets>(to, bhs_octets), octets);
+  seal_header(to);
+  out_.append(data.sub(0, octets));
+  send_trailer(octets, parameters().data_digest ? wire::crc32c(data.span().first(octets)) : 0);
+}
+
+void connection::take_logout(const logout_request& request) {
+  logout_result verdict = logout_result::closed;
+  if (request.reason == 1 && request.cid != cid_) verdict = logout_result::cid_not_found;
+  if (request.reason > 1) verdict = logout_result::recovery_not_supported;
+  if (verdict == logout_result::closed) {
+    logout_ = request;
+    return leave(port::loss_reason::logout);
+  }
+  logout_response no;
+  no.response = verdict;
+  no.initiator_task_tag = request.initiator_task_tag;
+  no.sn = next_numbers();
+  send(no);
+}
+
+void connection::take_management(const task_management_request& request) {
+  const std::uint32_t tag = request.initiator_task_tag;
+  if (static_cast<management_function>(request.function) == management_function::task_reassign)
+    return answer_management(tag, management_response::reassignment_not_supported);
+  const auto function = function_of(request.function, parameters().protocol_level);
+  if (!function || !nexus_) return answer_management(tag, management_response::function_not_supported);
+
+  if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
+    command* c = commands_.find(request.referenced_task_tag);
+    if (!c || c->task.lun != request.lun) return answer_management(tag, management_response::task_does_not_exist);
+    if (!c->submitted) {  // it waits for its turn, or for its data: the core never saw it
+      const bool query = *function == port::task_function::query_task;
+      c->aborted |= !query;
+      return answer_management(tag, query ? management_response::function_succeeded : management_response::function_complete);
+    }
+  }
+  if (management_.size() - management_free_.size() >= max_management)
+    return answer_management(tag, management_response::function_rejected);
+  manage(request, *function);
+}
+
+void connection::manage(const task_management_request& request, port::task_function function) {
+  if (management_free_.empty()) {
+    management_.push_back(std::make_unique<management>());
+    management_free_.push_back(management_.back().get());
+  }
+  management& m = *management_free_.back();
+  management_free_.pop_back();
+  m.initiator_task_tag = request.initiator_task_tag;
+  m.request = {};
+  m.request.nexus = nexus_->identity();
+  m.request.reply_to = &self_;
+  m.request.function = function;
+  m.request.lun = request.lun;
+  m.request.referenced_tag = request.referenced_task_tag;
+  m.request.fabric_private = &m;
+  stop_transfers(m.request);
+  nexus_->manage(m.request);
+}
+
+/// Hands back every covered task that waits here for data: the initiator will not send it any more.
+void connection::stop_transfers(const port::task_management& request) {
+  for (command* c : commands_.live()) {
+    if (!covers(request, c->task)) continue;
+    if (!c->submitted) c->aborted = true;
+    if (!c->fetching) continue;
+    c->aborted = true;
+    answer_fetch(*c);
+  }
+}
+
+void connection::on_manage(port::task_management& request) noexcept {
+  management& m = *static_cast<management*>(request.fabric_private);
+  const bool cold = request.function == port::task_function::target_cold_reset;
+  if (phase_ == phase_of::full_feature) answer_management(m.initiator_task_tag, response_of(request.response));
+  m.request.nexus.reset();
+  management_free_.push_back(&m);
+  if (!cold || phase_ != phase_of::full_feature) return;
+  if (options_.cold_reset) options_.cold_reset();
+  close(port::loss_reason::kicked);  // [RFC7143 11.5.1]: all sessions end
+}
+
+void connection::answer_management(std::uint32_t tag, management_response response) {
+  task_management_response answer;
+  answer.response = response;
+  answer.initiator_task_tag = tag;
+  answer.sn = next_numbers();
+  send(answer);
+}
+
+void connection::send_reject(reject_reason reason, bhs_view at) {
+  reject no;
+  no.reason = reason;
+  no.sn = next_numbers();
+  send(no, at);
+}
+
+}  // namespace sluice::iscsi

@@ -1,0 +1,316 @@
+#include <algorithm>
+
+#include "actors/wire/crc.hpp"
+#include "fabrics/iscsi/connection.hpp"
+#include "gateway/scsi/asc.hpp"
+#include "gateway/scsi/outcome_builders.hpp"
+
+/// Data and status of commands, both ways [RFC7143 4.2.5, 11.4, 11.7, 11.8].
+namespace sluice::iscsi {
+namespace {
+
+constexpr unsigned max_starved_rounds = 400;  // of 5 ms: a command waits at most two seconds for buffers
+
+}  // namespace
+
+void connection::on_task(port::task& t, port::task_event event) noexcept {
+  command& c = *static_cast<command*>(t.fabric_private);
+  switch (event) {
+    case port::task_event::get_data: on_get_data(c); break;
+    case port::task_event::put_data: on_put_data(c); break;
+    case port::task_event::complete: on_complete(c); break;
+    default: SLUICE_CHECK(!"an event for logical units");
+  }
+  if (phase_ == phase_of::leaving) maybe_finish();
+}
+
+// -- from the initiator ------------------------------------------------------------------------------------------
+
+/// Where in the landing buffer a Data-Out belongs; nullopt: nowhere, because nobody waits for it or it breaks the sequence.
+std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std::uint32_t octets, command*& target) {
+  command* c = commands_.find(pdu.initiator_task_tag);
+  if (!c || c->failed || c->aborted) return std::nullopt;  // late data of a command that has ended
+  bool fits = false;
+  if (pdu.target_transfer_tag == reserved_tag) {
+    if (!c->unsolicited_open) {
+      fail_transfer(*c, scsi::asc::unexpected_unsolicited_data);
+      return std::nullopt;
+    }
+    fits = pdu.data_sn == c->unsolicited_sn && pdu.buffer_offset == c->arrived &&
+           pdu.buffer_offset + std::uint64_t{octets} <= c->landing_base + c->landing.size();
+  } else if (!c->bursts.empty()) {
+    const burst& b = c->bursts.front();
+    fits = pdu.target_transfer_tag == b.target_transfer_tag && pdu.data_sn == b.data_sn && octets <= b.length - b.received &&
+           pdu.buffer_offset == b.offset + b.received && pdu.final == (octets == b.length - b.received);
+  }
+  if (!fits) {
+    fail_transfer(*c, scsi::asc::protocol_service_crc_error);  // a sequence error at level 0 [RFC7143 7.8]
+    return std::nullopt;
+  }
+  target = c;
+  return static_cast<std::uint32_t>(pdu.buffer_offset - c->landing_base);
+}
+
+void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {
+  c.arrived += octets;
+  if (c.unsolicited_open) {
+    ++c.unsolicited_sn;
+    if (!final) return;
+    c.unsolicited_open = false;
+    keep_landed(c);
+    if (c.fetching) advance_fetch(c);
+    return;
+  }
+  burst& b = c.bursts.front();
+  b.received += octets;
+  ++b.data_sn;
+  solicited_ -= octets;
+  if (!final) return;
+  c.bursts.erase(c.bursts.begin());
+  if (c.arrived < c.fetch_end) return send_r2ts(c);
+  keep_landed(c);
+  advance_fetch(c);
+}
+
+/// The landing buffer holds all it will: its filled part joins the task's data with the next answer to the unit.
+void connection::keep_landed(command& c) {
+  const auto octets = static_cast<std::uint32_t>(c.arrived - c.landing_base);
+  if (octets > 0) c.early.push_back(c.landing.sub(0, octets));
+  c.landing = {};
+}
+
+void connection::on_get_data(command& c) {
+  c.fetching = true;
+  c.fetch_end = c.task.wanted_offset + c.task.wanted_length;
+  c.starved_rounds = 0;
+  if (phase_ != phase_of::full_feature) c.failed = c.aborted = true;
+  if (!c.failed && c.fetch_end > c.task.expected_data_out)  // the initiator has no more than that
+    return fail_transfer(c, scsi::asc::not_enough_unsolicited_data);
+  advance_fetch(c);
+}
+
+/// Takes the next step towards [.., fetch_end): answers the unit, asks the initiator, or waits.
+void connection::advance_fetch(command& c) {
+  if (c.failed || c.aborted) return answer_fetch(c);
+  if (c.unsolicited_open) return;
+  if (c.arrived >= c.fetch_end) return answer_fetch(c);
+  if (c.landing.empty()) {
+    const std::uint64_t octets = c.fetch_end - c.arrived;
+    SLUICE_CHECK(octets <= memory::pool::largest);
+    c.landing = loop_.buffers().take(static_cast<std::uint32_t>(octets));
+    if (c.landing.empty()) return starve(c);
+    c.landing_base = c.next_r2t = c.arrived;
+  }
+  send_r2ts(c);
+}
+
+void connection::send_r2ts(command& c) {
+  while (c.next_r2t < c.fetch_end && c.bursts.size() < parameters().max_outstanding_r2t) {
+    burst b;
+    b.target_transfer_tag = next_transfer_tag_++ & 0x7fffffff;  // never the reserved tag
+    b.offset = c.next_r2t;
+    b.length = static_cast<std::uint32_t>(std::min<std::uint64_t>(c.fetch_end - c.next_r2t, parameters().max_burst_length));
+    ready_to_transfer ask;
+    ask.lun = c.task.lun;
+    ask.initiator_task_tag = c.initiator_task_tag;
+    ask.target_transfer_tag = b.target_transfer_tag;
+    ask.r2t_sn = c.r2t_sn++;
+    ask.buffer_offset = static_cast<std::uint32_t>(b.offset);
+    ask.desired_length = b.length;
+    ask.sn = numbers();
+    send(ask);
+    c.next_r2t += b.length;
+    solicited_ += b.length;
+    c.bursts.push_back(b);
+  }
+}
+
+void connection::answer_fetch(command& c) {
+  port::task& t = c.task;
+  c.fetching = false;
+  forget_bursts(c);
+  std::erase(starving_, &c);
+  for (memory::slice& s : c.early) t.data_out.push_back(std::move(s));
+  c.early.clear();
+  t.transfer_failed = c.failed || c.aborted;
+  if (!t.transfer_failed) t.data_out_end = c.arrived;
+  t.unit->post(t, port::task_event::data_arrived);
+}
+
+void connection::forget_bursts(command& c) {
+  for (const burst& b : c.bursts) solicited_ -= b.length - b.received;
+  c.bursts.clear();
+}
+
+/// The data of a command went wrong: the unit lets go of it silently, and the initiator hears ABORTED COMMAND.
+void connection::fail_transfer(command& c, scsi::additional_sense why) {
+  c.failed = true;
+  c.verdict = scsi::outcomes::aborted(why);
+  c.unsolicited_open = false;
+  if (c.fetching) answer_fetch(c);
+}
+
+void connection::starve(command& c) {
+  if (++c.starved_rounds > max_starved_rounds) {
+    fail_transfer(c, 0);
+    c.verdict = scsi::outcomes::task_set_full();
+    return;
+  }
+  starving_.push_back(&c);
+  if (!starved_timer_.armed()) loop_.arm(starved_timer_, starved_retry_ns);
+}
+
+// -- to the initiator --------------------------------------------------------------------------------------------
+
+void connection::on_put_data(command& c) {
+  c.sending = true;
+  if (phase_ != phase_of::full_feature) c.failed = c.aborted = true;
+  if (!c.failed && !c.aborted) send_data_in(c, false);
+  c.task.data_in.clear();
+  put_waiting_.push_back(&c);
+  loop_.at_turn_end(flush_);
+}
+
+void connection::answer_put(command& c) {
+  c.sending = false;
+  c.task.transfer_failed = c.failed || c.aborted;
+  c.task.unit->post(c.task, port::task_event::data_sent);
+}
+
+void connection::on_complete(command& c) {
+  free_slot(c);
+  const bool listening = phase_ == phase_of::full_feature && !c.aborted;
+  if (!listening) return release(c);
+  if (c.failed) {  // whatever the unit made of it
+    c.task.data_in.clear();
+    c.task.transfer_length = 0;
+    send_status(c);
+  } else if (!c.task.silent) {
+    c.verdict = c.task.outcome;
+    send_data_in(c, true);
+    if (!c.status_sent) send_status(c);
+  }
+  release(c);
+}
+
+namespace {
+
+struct residual {
+  bool over = false, under = false;
+  std::uint32_t count = 0;
+};
+
+residual residual_of(const port::task& t) {
+  const std::uint64_t room = t.residual_room();
+  residual r;
+  r.over = t.transfer_length > room;
+  r.under = t.transfer_length < room;
+  const std::uint64_t difference = r.over ? t.transfer_length - room : room - t.transfer_length;
+  r.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(difference, UINT32_MAX));
+  return r;
+}
+
+std::uint64_t size_of(const std::vector<memory::slice>& slices) {
+  std::uint64_t total = 0;
+  for (const memory::slice& s : slices) total += s.size();
+  return total;
+}
+
+}  // namespace
+
+/// Sends task.data_in as Data-In PDUs: none larger than the initiator takes, no sequence longer than MaxBurstLength. The
+/// last one carries a GOOD status when `completes`.
+void connection::send_data_in(command& c, bool completes) {
+  port::task& t = c.task;
+  std::uint64_t left = std::min(size_of(t.data_in), t.expected_data_in - std::min(t.expected_data_in, c.data_in_offset));
+  slice_cursor from{t.data_in};
+  std::uint64_t sequence = 0;
+  while (left > 0) {
+    const std::uint64_t most = std::min<std::uint64_t>(parameters().max_recv_initiator, parameters().max_burst_length - sequence);
+    const auto octets = static_cast<std::uint32_t>(std::min(left, most));
+    left -= octets;
+    sequence += octets;
+    data_in pdu;
+    pdu.final = left == 0 || sequence == parameters().max_burst_length;
+    if (pdu.final) sequence = 0;
+    pdu.initiator_task_tag = c.initiator_task_tag;
+    pdu.data_sn = c.data_in_sn++;
+    pdu.buffer_offset = static_cast<std::uint32_t>(c.data_in_offset);
+    c.data_in_offset += octets;
+    pdu.has_status = left == 0 && completes && c.verdict.status == scsi::status::good;
+    pdu.sn = numbers();
+    if (pdu.has_status) {
+      const residual r = residual_of(t);
+      pdu.overflow = r.over;
+      pdu.underflow = r.under;
+      pdu.residual_count = r.count;
+      pdu.sn = next_numbers();
+      c.status_sent = true;
+    } else {
+      pdu.sn.stat_sn = 0;  // reserved without status
+    }
+    send_data_pdu(pdu, octets, from);
+  }
+}
+
+void connection::send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from) {
+  std::uint8_t* at = send_header();
+  encode(pdu, std::span<std::uint8_t, bhs_octets>(at, bhs_octets), octets);
+  seal_header(at);
+  std::uint32_t crc = 0;
+  for (std::uint32_t left = octets; left > 0;) {
+    memory::slice piece = from.next(left);
+    left -= piece.size();
+    if (parameters().data_digest) crc = wire::crc32c(piece.span(), crc);
+    out_.append(std::move(piece));
+  }
+  send_trailer(octets, crc);
+}
+
+memory::slice slice_cursor::next(std::uint32_t most) {
+  while (offset == slices[index].size()) {
+    ++index;
+    offset = 0;
+  }
+  const std::uint32_t octets = std::min(most, slices[index].size() - offset);
+  memory::slice piece = slices[index].sub(offset, octets);
+  offset += octets;
+  return piece;
+}
+
+/// [RFC7143 11.4]
+void connection::send_status(command& c) {
+  scsi_response r;
+  const residual left = residual_of(c.task);
+  r.overflow = left.over;
+  r.underflow = left.under;
+  r.residual_count = left.count;
+  r.status = static_cast<std::uint8_t>(c.verdict.status);
+  r.initiator_task_tag = c.initiator_task_tag;
+  r.exp_data_sn = c.data_in_sn + c.r2t_sn;
+  r.sn = next_numbers();
+  if (c.verdict.status != scsi::status::check_condition) return send(r);
+  const scsi::encoded_sense sense = scsi::encode(c.verdict.sense, c.task.descriptor_sense);
+  std::array<std::uint8_t, 2 + sizeof(sense.data)> segment;
+  wire::store16(segment, 0, sense.size);
+  std::copy_n(sense.data.begin(), sense.size, segment.begin() + 2);
+  send(r, const_bytes(segment).first(2u + sense.size));
+}
+
+/// The command window opens by what has completed, in the response that says so.
+void connection::free_slot(command& c) {
+  if (c.slot_freed) return;
+  c.slot_freed = true;
+  if (c.immediate) --immediate_live_;
+  else window_.complete();
+}
+
+void connection::release(command& c) {
+  free_slot(c);
+  forget_bursts(c);
+  if (sink_.target == &c) sink_.target = nullptr;
+  std::erase(starving_, &c);
+  commands_.remove(c);
+}
+
+}  // namespace sluice::iscsi

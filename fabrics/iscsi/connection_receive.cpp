@@ -1,0 +1,170 @@
+#include "actors/wire/crc.hpp"
+#include "fabrics/iscsi/connection.hpp"
+
+/// Framing: from octets to PDUs. Small PDUs are taken in place; the payload of a large one goes straight to where it belongs.
+namespace sluice::iscsi {
+namespace {
+
+constexpr std::uint32_t least_sink_octets = 4096;  // immediate data below this waits in the slab for its end
+
+std::uint32_t load_digest(const_bytes from) {
+  return from[0] | from[1] << 8 | from[2] << 16 | static_cast<std::uint32_t>(from[3]) << 24;
+}
+
+}  // namespace
+
+std::uint32_t connection::trailer_octets(std::uint32_t data_octets) const {
+  if (data_octets == 0) return 0;
+  const bool digest = digests_on_ && parameters().data_digest;
+  return padded(data_octets) - data_octets + (digest ? digest_octets : 0);
+}
+
+/// One step; false when it needs more octets, or buffers.
+bool connection::process() {
+  switch (state_) {
+    case receive_state::header: return take_header();
+    case receive_state::payload: return take_payload();
+    case receive_state::trailer: return take_trailer();
+    case receive_state::skip: return take_skip();
+  }
+  return false;
+}
+
+bool connection::take_header() {
+  const const_bytes unread = in_.unread();
+  wanted_ = bhs_octets;
+  if (unread.size() < bhs_octets) return false;
+  const bhs_view at = unread.first<bhs_octets>();
+  const header shape = decode_header(at);
+  const bool digest = digests_on_ && parameters().header_digest;
+  const auto covered = static_cast<std::uint32_t>(bhs_octets) + shape.ahs_octets;
+  const std::uint32_t header_octets = covered + (digest ? static_cast<std::uint32_t>(digest_octets) : 0);
+  wanted_ = header_octets;
+  if (unread.size() < header_octets) return false;
+  const bool damaged = digest && wire::crc32c(unread.first(covered)) != load_digest(unread.subspan(covered));
+  const std::uint32_t most = phase_ == phase_of::login ? default_max_recv_data_segment_length : parameters().max_recv_target;
+  // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
+  if (damaged || shape.data_octets > most) {
+    drop(port::loss_reason::connection_lost);
+    return false;
+  }
+  const std::uint32_t whole = header_octets + shape.data_octets + trailer_octets(shape.data_octets);
+  if (unread.size() >= whole) return take_whole(at, header_octets, shape);
+  const bool bulk = shape.code == opcode::data_out || (shape.code == opcode::scsi_command && shape.data_octets >= least_sink_octets);
+  if (bulk && phase_ == phase_of::full_feature) return start_sink(at, header_octets, shape);
+  wanted_ = whole;
+  return false;
+}
+
+bool connection::take_whole(bhs_view at, std::uint32_t header_octets, const header& shape) {
+  const const_bytes unread = in_.unread();
+  const std::uint32_t trailer = trailer_octets(shape.data_octets);
+  const std::uint32_t whole = header_octets + shape.data_octets + trailer;
+  const bool digest = digests_on_ && parameters().data_digest && shape.data_octets > 0;
+  if (digest) {
+    const const_bytes data = unread.subspan(header_octets, padded(shape.data_octets));
+    if (wire::crc32c(data) != load_digest(unread.subspan(whole - digest_octets))) {
+      send_reject(reject_reason::data_digest_error, at);
+      leave(port::loss_reason::connection_lost);  // nothing can be recovered at level 0
+      return false;
+    }
+  }
+  // The views stay valid: nothing prepares the buffer anew before this PDU has been dealt with.
+  memory::slice data;
+  if (shape.data_octets > 0) data = in_.share(header_octets, shape.data_octets);
+  take_pdu(at, unread.subspan(bhs_octets, shape.ahs_octets), data);
+  if (phase_ != phase_of::leaving) in_.consume(whole);
+  return phase_ != phase_of::leaving;
+}
+
+/// A Data-Out or a command with immediate data that is not all here: finds its place now.
+bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const header& shape) {
+  command* target = nullptr;
+  sink s;
+  if (shape.code == opcode::data_out) {
+    const auto pdu = decode<data_out>(at);
+    const auto place = place_data_out(pdu, shape.data_octets, target);
+    if (place) s.buffer = target->landing;
+    s.begin = place.value_or(0);
+    s.final = pdu.final;
+  } else {
+    s.buffer = loop_.buffers().take(shape.data_octets);
+    if (s.buffer.empty()) {  // the header stays unread; on_starved() comes back to it
+      starved_ = true;
+      loop_.arm(starved_timer_, starved_retry_ns);
+      return false;
+    }
+    s.immediate_data = true;
+    target = accept_command(at, in_.unread().subspan(bhs_octets, shape.ahs_octets), shape.data_octets);
+  }
+  if (phase_ == phase_of::leaving) return false;
+  in_.consume(header_octets);
+  if (!target || s.buffer.empty()) {
+    skip(std::uint64_t{shape.data_octets} + trailer_octets(shape.data_octets));
+    return true;
+  }
+  s.target = target;
+  s.at = s.begin;
+  s.end = s.begin + shape.data_octets;
+  sink_ = std::move(s);
+  state_ = receive_state::payload;
+  const auto here = static_cast<std::uint32_t>(std::min<std::size_t>(in_.unread().size(), shape.data_octets));
+  std::memcpy(sink_.buffer.data() + sink_.at, in_.unread().data(), here);
+  in_.consume(here);
+  sink_.at += here;
+  return true;
+}
+
+bool connection::take_payload() {
+  if (sink_.at < sink_.end) return false;
+  state_ = receive_state::trailer;
+  return true;
+}
+
+bool connection::take_trailer() {
+  const std::uint32_t octets = sink_.end - sink_.begin;
+  const std::uint32_t trailer = trailer_octets(octets);
+  wanted_ = std::max(trailer, 1u);
+  if (in_.unread().size() < trailer) return false;
+  if (parameters().data_digest) {
+    const const_bytes tail = in_.unread().first(trailer);
+    std::uint32_t crc = wire::crc32c({sink_.buffer.data() + sink_.begin, octets});
+    crc = wire::crc32c(tail.first(trailer - digest_octets), crc);
+    if (crc != load_digest(tail.last(digest_octets))) {
+      // The header has gone by; a Reject without one would tell nothing more than the end of the connection does.
+      drop(port::loss_reason::connection_lost);
+      return false;
+    }
+  }
+  in_.consume(trailer);
+  state_ = receive_state::header;
+  sink_done();
+  return phase_ != phase_of::leaving;
+}
+
+void connection::sink_done() {
+  sink done = std::move(sink_);
+  sink_ = {};
+  if (!done.target) return;  // the command ended meanwhile
+  const std::uint32_t octets = done.end - done.begin;
+  if (!done.immediate_data) return data_out_landed(*done.target, octets, done.final);
+  attach_immediate(*done.target, done.buffer.sub(0, octets));
+  command_ready(*done.target);
+}
+
+void connection::skip(std::uint64_t octets) {
+  skip_octets_ = octets;
+  state_ = receive_state::skip;
+}
+
+bool connection::take_skip() {
+  const auto here = static_cast<std::uint32_t>(std::min<std::uint64_t>(in_.unread().size(), skip_octets_));
+  in_.consume(here);
+  skip_octets_ -= here;
+  wanted_ = bhs_octets;
+  if (skip_octets_ > 0) return false;
+  state_ = receive_state::header;
+  return true;
+}
+
+}  // namespace sluice::iscsi

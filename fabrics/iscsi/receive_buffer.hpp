@@ -1,0 +1,39 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "actors/memory/slab.hpp"
+
+namespace sluice::iscsi {
+
+/// The octets of a connection that have been received and not yet taken, in one slab. Tasks may hold slices of it; then the
+/// connection moves on to another slab, and the old one goes back to the pool with its last slice.
+class receive_buffer {
+ public:
+  explicit receive_buffer(memory::pool& buffers) : buffers_(buffers) {}
+
+  const_bytes unread() const { return {slab_.data() + begin_, end_ - begin_}; }
+  /// A counted slice of unread().
+  memory::slice share(std::uint32_t offset, std::uint32_t octets) const { return slab_.sub(begin_ + offset, octets); }
+  void consume(std::uint32_t octets) {
+    SLUICE_CHECK(octets <= end_ - begin_);
+    begin_ += octets;
+  }
+
+  /// Makes unread() able to grow to `octets` in one piece, and room() not empty. False when the pool is exhausted.
+  bool prepare(std::uint32_t octets);
+  /// Where the next octets go, at most `most`.
+  bytes room(std::uint32_t most) const { return {slab_.data() + end_, std::min(most, slab_.size() - end_)}; }
+  /// `octets` of room() were filled. When all of the room was, the next slab is a large one.
+  void filled(std::uint32_t octets);
+
+  static constexpr std::uint32_t small_octets = 16 * 1024, large_octets = 256 * 1024;
+
+ private:
+  memory::pool& buffers_;
+  memory::slice slab_;
+  std::uint32_t begin_ = 0, end_ = 0;
+  std::uint32_t wanted_size_ = small_octets;
+};
+
+}  // namespace sluice::iscsi

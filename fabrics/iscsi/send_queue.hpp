@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "actors/memory/slab.hpp"
+#include "actors/reactor/loop.hpp"
+
+namespace sluice::iscsi {
+
+/// What a connection has to say, in order: headers and small data in an arena, large data as slices. Leaves in as few
+/// system calls as the iovec limit allows.
+class send_queue {
+ public:
+  explicit send_queue(memory::pool& buffers) : buffers_(buffers) {}
+
+  /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that will
+  /// never be sent, and flush() answers broken.
+  std::uint8_t* append(std::uint32_t octets);
+  void append(memory::slice part);
+
+  enum class progress : std::uint8_t { drained, blocked, broken };
+  /// Sends what the peer takes now. What stays is ours alone: memory borrowed from a store is copied, since a later write
+  /// would otherwise tear a block that is half on its way.
+  progress flush(reactor::loop& loop, reactor::handle to);
+  void clear();
+
+  bool empty() const { return octets_ == 0 && !starved_; }
+  std::uint64_t octets() const { return octets_; }
+
+  static constexpr std::uint32_t arena_octets = 16384;
+  static constexpr unsigned max_parts = 1024;  // IOV_MAX
+
+ private:
+  unsigned gather(iovec* parts) const;
+  void drop(std::uint64_t sent);
+  bool own_borrowed();
+
+  memory::pool& buffers_;
+  memory::slice arena_;
+  std::uint32_t arena_used_ = 0;
+  std::vector<memory::slice> parts_;
+  std::size_t head_ = 0;
+  std::uint64_t octets_ = 0;
+  bool tail_in_arena_ = false;
+  bool starved_ = false;
+  std::unique_ptr<std::uint8_t[]> scrap_;
+};
+
+}  // namespace sluice::iscsi
