@@ -20,13 +20,13 @@ struct command {
   port::task task;
   std::uint32_t initiator_task_tag = 0, cmd_sn = 0;
   bool immediate = false;
-  bool submitted = false;            // the core knows it
-  bool fetching = false;             // ours for the time of a get_data
-  bool sending = false;              // ours for the time of a put_data
-  bool failed = false;               // its data went wrong; `verdict` is what the initiator shall hear
-  bool aborted = false;              // by task management: nothing is sent
-  bool status_sent = false;          // with the last Data-In
-  bool slot_freed = false;           // the command window has opened for it
+  bool submitted = false;    // the core knows it
+  bool fetching = false;     // ours for the time of a get_data
+  bool sending = false;      // ours for the time of a put_data
+  bool failed = false;       // its data went wrong; `verdict` is what the initiator shall hear
+  bool aborted = false;      // by task management: nothing is sent
+  bool status_sent = false;  // with the last Data-In
+  bool slot_freed = false;   // the command window has opened for it
   scsi::outcome verdict;
 
   // To the initiator
@@ -41,16 +41,16 @@ struct command {
   bool unsolicited_open = false;     // unsolicited Data-Out PDUs are still to come
   std::uint32_t unsolicited_sn = 0;
   std::uint64_t fetch_end = 0, next_r2t = 0;
-  std::vector<burst> bursts;         // outstanding, in order
+  std::vector<burst> bursts;  // outstanding, in order
 
   unsigned starved_rounds = 0;
-  std::uint32_t slot = 0;            // in commands::live()
+  std::uint32_t slot = 0;  // in commands::live()
 
   void reset();
 };
 
-/// The commands of a connection by initiator task tag: a pool that allocates only while it grows, an open hash table over it,
-/// and a dense list of the live ones.
+/// The commands of a connection by initiator task tag: a pool that allocates only while it grows, an open hash table
+/// over it, and a dense list of the live ones.
 class commands {
  public:
   explicit commands(std::uint32_t expected);

@@ -4,9 +4,12 @@
 namespace sluice::iscsi {
 
 /// a < b in the serial arithmetic of 32-bit sequence numbers [RFC1982, RFC7143 4.2.2].
-inline bool serial_less(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+inline bool serial_less(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) < 0;
+}
 
-/// The command window of a session [RFC7143 4.2.2.1]: each completion opens it by one, so that MaxCmdSN never goes back.
+/// The command window of a session [RFC7143 4.2.2.1]: each completion opens it by one, so that MaxCmdSN never goes
+/// back.
 class command_window {
  public:
   enum class verdict : std::uint8_t { next, ahead, outside };

@@ -17,7 +17,9 @@ std::string isid_text(std::uint64_t isid) {
   return text;
 }
 
-bool wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+bool wildcard(const std::string& host) {
+  return host == "0.0.0.0" || host == "::";
+}
 
 }  // namespace
 
@@ -48,7 +50,9 @@ void connection::start() {
   login.port_name = options_.port_name;
   login.portal_group_tag = options_.portal_group_tag;
   login_world world;
-  world.check = [this](const std::string& port_name, const std::string& initiator) { return gateway_.check(port_name, initiator); };
+  world.check = [this](const std::string& port_name, const std::string& initiator) {
+    return gateway_.check(port_name, initiator);
+  };
   world.session_exists = [this](std::uint16_t tsih) { return options_.sessions->exists(tsih); };
   world.random = [this](bytes into) {
     for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
@@ -82,7 +86,8 @@ void connection::arm_receive() {
     starved_ = true;
     return loop_.arm(starved_timer_, starved_retry_ns);
   }
-  const std::uint32_t most = solicited_ >= bulk_octets && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
+  const std::uint32_t most =
+      solicited_ >= bulk_octets && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
   loop_.receive(receive_, handle_, in_.room(most));
 }
 
@@ -95,8 +100,10 @@ void connection::on_received(std::int64_t result) noexcept {
   now_ns_ = heard_ns_ = loop_.now_ns();
   probe_sent_ = false;
   const auto octets = static_cast<std::uint32_t>(result);
-  if (state_ == receive_state::payload) sink_.at += octets;
-  else in_.filled(octets);
+  if (state_ == receive_state::payload)
+    sink_.at += octets;
+  else
+    in_.filled(octets);
   resume();
 }
 
@@ -124,9 +131,14 @@ void connection::flush() noexcept {
   if (phase_ == phase_of::ended || writable_.in_flight()) return;
   if (!output_abandoned_) {
     switch (out_.flush(loop_, handle_)) {
-      case send_queue::progress::blocked: loop_.wait_writable(writable_, handle_); break;
-      case send_queue::progress::broken: drop(port::loss_reason::connection_lost); break;
-      case send_queue::progress::drained: break;
+      case send_queue::progress::blocked:
+        loop_.wait_writable(writable_, handle_);
+        break;
+      case send_queue::progress::broken:
+        drop(port::loss_reason::connection_lost);
+        break;
+      case send_queue::progress::drained:
+        break;
     }
   }
   if (out_.octets() <= options_.send_high_water / 2) {
@@ -140,7 +152,9 @@ void connection::flush() noexcept {
   if (phase_ == phase_of::leaving) maybe_finish();
 }
 
-void connection::on_writable(std::int64_t) noexcept { flush(); }
+void connection::on_writable(std::int64_t) noexcept {
+  flush();
+}
 
 std::uint8_t* connection::send_header() {
   const bool digest = digests_on_ && parameters().header_digest;
@@ -192,8 +206,9 @@ void connection::open_nexus() {
   who.caps.may_borrow = !parameters().data_digest;
   who.peer = peer_;
   who.description = parameters().describe();
-  gateway_.open(who, [this](port::loss_reason reason) { close(reason); },
-                [this](result<std::unique_ptr<port::nexus>> made) { opened(std::move(made)); });
+  gateway_.open(
+      who, [this](port::loss_reason reason) { close(reason); },
+      [this](result<std::unique_ptr<port::nexus>> made) { opened(std::move(made)); });
 }
 
 void connection::opened(result<std::unique_ptr<port::nexus>> made) {
@@ -300,8 +315,10 @@ void connection::leave(port::loss_reason reason) {
   reason_ = reason;
   loop_.arm(timer_, farewell_ns);
   give_back_tasks();
-  if (nexus_) close_nexus(reason);
-  else send_goodbye();
+  if (nexus_)
+    close_nexus(reason);
+  else
+    send_goodbye();
   loop_.at_turn_end(flush_);
 }
 
@@ -349,9 +366,12 @@ void connection::give_back_tasks() {
   std::vector<command*> all = commands_.live();
   for (command* c : all) {
     c->failed = c->aborted = true;
-    if (!c->submitted) release(*c);
-    else if (c->fetching) answer_fetch(*c);
-    else if (c->sending) answer_put(*c);
+    if (!c->submitted)
+      release(*c);
+    else if (c->fetching)
+      answer_fetch(*c);
+    else if (c->sending)
+      answer_put(*c);
   }
   put_waiting_.clear();
 }

@@ -27,9 +27,9 @@ struct connection_options {
   port::limits bounds;
   std::string port_name;
   std::uint16_t portal_group_tag = 1;
-  std::uint64_t nop_interval_ns = 30 * ns_per_s;     // silence after which the initiator is asked; 0: never
-  std::uint64_t nop_timeout_ns = 30 * ns_per_s;      // silence after that ends the connection
-  std::uint32_t send_high_water = 8 * mib;           // queued octets that stop the receiving
+  std::uint64_t nop_interval_ns = 30 * ns_per_s;  // silence after which the initiator is asked; 0: never
+  std::uint64_t nop_timeout_ns = 30 * ns_per_s;   // silence after that ends the connection
+  std::uint32_t send_high_water = 8 * mib;        // queued octets that stop the receiving
   /// Shared by all connections of the port.
   session_handles* sessions = nullptr;
   /// TARGET COLD RESET: the port ends all its sessions. May be empty.
@@ -57,11 +57,12 @@ struct slice_cursor {
   memory::slice next(std::uint32_t most);
 };
 
-/// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class; the
-/// actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
+/// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class;
+/// the actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
 ///
 /// Memory: one receive slab (and what tasks hold of older ones), at most limits::max_tasks_per_nexus commands and
-/// max_immediate immediate ones with at most capabilities::max_get_octets each, and what the core hands over to be sent.
+/// max_immediate immediate ones with at most capabilities::max_get_octets each, and what the core hands over to be
+/// sent.
 class connection {
  public:
   /// Takes the connected handle over. `self` reaches on_task and on_manage. `ended` runs once, last, when no operation,
@@ -75,7 +76,8 @@ class connection {
   void start();
   void on_task(port::task& t, port::task_event event) noexcept;
   void on_manage(port::task_management& request) noexcept;
-  /// Ends the connection: at once, or (shutdown, kicked, port_removed) after telling the initiator what is queued for it.
+  /// Ends the connection: at once, or (shutdown, kicked, port_removed) after telling the initiator what is queued for
+  /// it.
   void close(port::loss_reason reason) noexcept;
 
   connection_status status() const;
@@ -93,14 +95,14 @@ class connection {
   /// A PDU that is ahead of ExpCmdSN.
   struct parked {
     std::uint32_t cmd_sn;
-    command* scsi;            // null: `basic_header` and `data` hold another kind of PDU
+    command* scsi;  // null: `basic_header` and `data` hold another kind of PDU
     bhs basic_header;
     memory::slice data;
   };
   /// Payload on its way into its own place rather than through the slab.
   struct sink {
     command* target = nullptr;
-    memory::slice buffer;     // keeps the memory while a receive is under way
+    memory::slice buffer;  // keeps the memory while a receive is under way
     std::uint32_t at = 0, begin = 0, end = 0;
     bool immediate_data = false;
     bool final = false;
@@ -201,11 +203,11 @@ class connection {
   phase_of phase_ = phase_of::login;
   receive_state state_ = receive_state::header;
   port::loss_reason reason_ = port::loss_reason::connection_lost;
-  bool digests_on_ = false;          // full feature phase, parameters() say which
+  bool digests_on_ = false;  // full feature phase, parameters() say which
   bool output_abandoned_ = false;
   bool shut_ = false;
   bool processing_ = false;
-  bool starved_ = false;             // the receive side waits for buffers
+  bool starved_ = false;  // the receive side waits for buffers
   bool nexus_closing_ = false, opening_ = false;
   std::optional<logout_request> logout_;
 
@@ -214,7 +216,7 @@ class connection {
   std::uint32_t wanted_ = bhs_octets;  // octets in one piece that the parser waits for
   sink sink_;
   std::uint64_t skip_octets_ = 0;
-  std::uint64_t solicited_ = 0;        // octets asked for by R2T and not here yet
+  std::uint64_t solicited_ = 0;  // octets asked for by R2T and not here yet
 
   std::optional<login_machine> login_;
   login_step last_step_;

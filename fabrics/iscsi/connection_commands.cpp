@@ -14,56 +14,82 @@ constexpr std::uint32_t max_management = 64;    // task management functions at 
 
 port::task_attribute attribute_of(std::uint8_t code) {
   switch (code) {
-    case 2: return port::task_attribute::ordered;
-    case 3: return port::task_attribute::head_of_queue;
-    case 4: return port::task_attribute::aca;
-    default: return port::task_attribute::simple;  // untagged and simple
+    case 2:
+      return port::task_attribute::ordered;
+    case 3:
+      return port::task_attribute::head_of_queue;
+    case 4:
+      return port::task_attribute::aca;
+    default:
+      return port::task_attribute::simple;  // untagged and simple
   }
 }
 
 std::optional<port::task_function> function_of(std::uint8_t code, std::uint32_t protocol_level) {
   using port::task_function;
   switch (static_cast<management_function>(code)) {
-    case management_function::abort_task: return task_function::abort_task;
-    case management_function::abort_task_set: return task_function::abort_task_set;
-    case management_function::clear_aca: return task_function::clear_aca;
-    case management_function::clear_task_set: return task_function::clear_task_set;
-    case management_function::logical_unit_reset: return task_function::logical_unit_reset;
-    case management_function::target_warm_reset: return task_function::target_warm_reset;
-    case management_function::target_cold_reset: return task_function::target_cold_reset;
-    default: break;
+    case management_function::abort_task:
+      return task_function::abort_task;
+    case management_function::abort_task_set:
+      return task_function::abort_task_set;
+    case management_function::clear_aca:
+      return task_function::clear_aca;
+    case management_function::clear_task_set:
+      return task_function::clear_task_set;
+    case management_function::logical_unit_reset:
+      return task_function::logical_unit_reset;
+    case management_function::target_warm_reset:
+      return task_function::target_warm_reset;
+    case management_function::target_cold_reset:
+      return task_function::target_cold_reset;
+    default:
+      break;
   }
   if (protocol_level < 2) return std::nullopt;  // the rest is RFC 7144's
   switch (static_cast<management_function>(code)) {
-    case management_function::query_task: return task_function::query_task;
-    case management_function::query_task_set: return task_function::query_task_set;
-    case management_function::i_t_nexus_reset: return task_function::i_t_nexus_reset;
-    default: return std::nullopt;
+    case management_function::query_task:
+      return task_function::query_task;
+    case management_function::query_task_set:
+      return task_function::query_task_set;
+    case management_function::i_t_nexus_reset:
+      return task_function::i_t_nexus_reset;
+    default:
+      return std::nullopt;
   }
 }
 
 management_response response_of(port::task_response response) {
   switch (response) {
-    case port::task_response::function_complete: return management_response::function_complete;
-    case port::task_response::function_succeeded: return management_response::function_succeeded;
-    case port::task_response::task_does_not_exist: return management_response::task_does_not_exist;
-    case port::task_response::lun_does_not_exist: return management_response::lun_does_not_exist;
-    case port::task_response::not_supported: return management_response::function_not_supported;
-    case port::task_response::rejected: break;
+    case port::task_response::function_complete:
+      return management_response::function_complete;
+    case port::task_response::function_succeeded:
+      return management_response::function_succeeded;
+    case port::task_response::task_does_not_exist:
+      return management_response::task_does_not_exist;
+    case port::task_response::lun_does_not_exist:
+      return management_response::lun_does_not_exist;
+    case port::task_response::not_supported:
+      return management_response::function_not_supported;
+    case port::task_response::rejected:
+      break;
   }
   return management_response::function_rejected;
 }
 
 bool covers(const port::task_management& request, const port::task& t) {
   switch (request.function) {
-    case port::task_function::abort_task: return t.tag == request.referenced_tag;
+    case port::task_function::abort_task:
+      return t.tag == request.referenced_tag;
     case port::task_function::abort_task_set:
     case port::task_function::clear_task_set:
-    case port::task_function::logical_unit_reset: return t.lun == request.lun;
+    case port::task_function::logical_unit_reset:
+      return t.lun == request.lun;
     case port::task_function::i_t_nexus_reset:
     case port::task_function::target_warm_reset:
-    case port::task_function::target_cold_reset: return true;
-    default: return false;
+    case port::task_function::target_cold_reset:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -95,17 +121,25 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
     case opcode::nop_out:
     case opcode::text_request:
     case opcode::logout_request:
-    case opcode::task_management_request: break;
-    case opcode::snack: return send_reject(reject_reason::snack_reject, at);
-    case opcode::login_request: return send_reject(reject_reason::protocol_error, at);
-    default: return send_reject(reject_reason::command_not_supported, at);
+    case opcode::task_management_request:
+      break;
+    case opcode::snack:
+      return send_reject(reject_reason::snack_reject, at);
+    case opcode::login_request:
+      return send_reject(reject_reason::protocol_error, at);
+    default:
+      return send_reject(reject_reason::command_not_supported, at);
   }
   if (shape.immediate) return execute(at, data);
   const std::uint32_t cmd_sn = wire::load32(at, 24);
   switch (window_.look(cmd_sn)) {
-    case command_window::verdict::outside: return;
-    case command_window::verdict::ahead: park(cmd_sn, nullptr, at, data); return;
-    case command_window::verdict::next: break;
+    case command_window::verdict::outside:
+      return;
+    case command_window::verdict::ahead:
+      park(cmd_sn, nullptr, at, data);
+      return;
+    case command_window::verdict::next:
+      break;
   }
   window_.take();
   window_.complete();
@@ -115,9 +149,12 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
 
 void connection::execute(bhs_view at, const memory::slice& data) {
   switch (decode_header(at).code) {
-    case opcode::nop_out: return take_nop(decode<nop_out>(at), data);
-    case opcode::logout_request: return take_logout(decode<logout_request>(at));
-    case opcode::task_management_request: return take_management(decode<task_management_request>(at));
+    case opcode::nop_out:
+      return take_nop(decode<nop_out>(at), data);
+    case opcode::logout_request:
+      return take_logout(decode<logout_request>(at));
+    case opcode::task_management_request:
+      return take_management(decode<task_management_request>(at));
     case opcode::text_request: {
       const auto request = decode<text_request>(at);
       text_exchange::step step = text_->take(request, data.span(), parameters().max_recv_initiator);
@@ -125,7 +162,8 @@ void connection::execute(bhs_view at, const memory::slice& data) {
       step.response.sn = next_numbers();
       return send(step.response, as_octets(step.data));
     }
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -142,12 +180,18 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   }
   std::optional<reject_reason> refusal;
   additional_headers more;
-  if (!nexus_) refusal = reject_reason::protocol_error;  // a discovery session
-  else if (request.immediate && immediate_live_ >= max_immediate) refusal = reject_reason::too_many_immediate_commands;
-  else if (commands_.find(request.initiator_task_tag)) refusal = reject_reason::task_in_progress;
-  else if (request.initiator_task_tag == reserved_tag || request.attribute > 4) refusal = reject_reason::invalid_pdu_field;
-  else if (request.read && request.write) refusal = reject_reason::command_not_supported;
-  else if (decode_ahs(ahs, more) != ahs_verdict::ok) refusal = reject_reason::invalid_pdu_field;
+  if (!nexus_)
+    refusal = reject_reason::protocol_error;  // a discovery session
+  else if (request.immediate && immediate_live_ >= max_immediate)
+    refusal = reject_reason::too_many_immediate_commands;
+  else if (commands_.find(request.initiator_task_tag))
+    refusal = reject_reason::task_in_progress;
+  else if (request.initiator_task_tag == reserved_tag || request.attribute > 4)
+    refusal = reject_reason::invalid_pdu_field;
+  else if (request.read && request.write)
+    refusal = reject_reason::command_not_supported;
+  else if (decode_ahs(ahs, more) != ahs_verdict::ok)
+    refusal = reject_reason::invalid_pdu_field;
   if (refusal) {
     send_reject(*refusal, at);
     if (!request.immediate && where == command_window::verdict::next) {
@@ -296,7 +340,8 @@ void connection::take_management(const task_management_request& request) {
     if (!c->submitted) {  // it waits for its turn, or for its data: the core never saw it
       const bool query = *function == port::task_function::query_task;
       c->aborted |= !query;
-      return answer_management(tag, query ? management_response::function_succeeded : management_response::function_complete);
+      return answer_management(
+          tag, query ? management_response::function_succeeded : management_response::function_complete);
     }
   }
   if (management_.size() - management_free_.size() >= max_management)

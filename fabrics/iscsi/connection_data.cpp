@@ -16,17 +16,25 @@ constexpr unsigned max_starved_rounds = 400;  // of 5 ms: a command waits at mos
 void connection::on_task(port::task& t, port::task_event event) noexcept {
   command& c = *static_cast<command*>(t.fabric_private);
   switch (event) {
-    case port::task_event::get_data: on_get_data(c); break;
-    case port::task_event::put_data: on_put_data(c); break;
-    case port::task_event::complete: on_complete(c); break;
-    default: SLUICE_CHECK(!"an event for logical units");
+    case port::task_event::get_data:
+      on_get_data(c);
+      break;
+    case port::task_event::put_data:
+      on_put_data(c);
+      break;
+    case port::task_event::complete:
+      on_complete(c);
+      break;
+    default:
+      SLUICE_CHECK(!"an event for logical units");
   }
   if (phase_ == phase_of::leaving) maybe_finish();
 }
 
 // -- from the initiator ------------------------------------------------------------------------------------------
 
-/// Where in the landing buffer a Data-Out belongs; nullopt: nowhere, because nobody waits for it or it breaks the sequence.
+/// Where in the landing buffer a Data-Out belongs; nullopt: nowhere, because nobody waits for it or it breaks the
+/// sequence.
 std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std::uint32_t octets, command*& target) {
   command* c = commands_.find(pdu.initiator_task_tag);
   if (!c || c->failed || c->aborted) return std::nullopt;  // late data of a command that has ended
@@ -40,8 +48,9 @@ std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std
            pdu.buffer_offset + std::uint64_t{octets} <= c->landing_base + c->landing.size();
   } else if (!c->bursts.empty()) {
     const burst& b = c->bursts.front();
-    fits = pdu.target_transfer_tag == b.target_transfer_tag && pdu.data_sn == b.data_sn && octets <= b.length - b.received &&
-           pdu.buffer_offset == b.offset + b.received && pdu.final == (octets == b.length - b.received);
+    fits = pdu.target_transfer_tag == b.target_transfer_tag && pdu.data_sn == b.data_sn &&
+           octets <= b.length - b.received && pdu.buffer_offset == b.offset + b.received &&
+           pdu.final == (octets == b.length - b.received);
   }
   if (!fits) {
     fail_transfer(*c, scsi::asc::protocol_service_crc_error);  // a sequence error at level 0 [RFC7143 7.8]
@@ -109,7 +118,8 @@ void connection::send_r2ts(command& c) {
     burst b;
     b.target_transfer_tag = next_transfer_tag_++ & 0x7fffffff;  // never the reserved tag
     b.offset = c.next_r2t;
-    b.length = static_cast<std::uint32_t>(std::min<std::uint64_t>(c.fetch_end - c.next_r2t, parameters().max_burst_length));
+    b.length =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(c.fetch_end - c.next_r2t, parameters().max_burst_length));
     ready_to_transfer ask;
     ask.lun = c.task.lun;
     ask.initiator_task_tag = c.initiator_task_tag;
@@ -218,15 +228,17 @@ std::uint64_t size_of(const std::vector<memory::slice>& slices) {
 
 }  // namespace
 
-/// Sends task.data_in as Data-In PDUs: none larger than the initiator takes, no sequence longer than MaxBurstLength. The
-/// last one carries a GOOD status when `completes`.
+/// Sends task.data_in as Data-In PDUs: none larger than the initiator takes, no sequence longer than MaxBurstLength.
+/// The last one carries a GOOD status when `completes`.
 void connection::send_data_in(command& c, bool completes) {
   port::task& t = c.task;
-  std::uint64_t left = std::min(size_of(t.data_in), t.expected_data_in - std::min(t.expected_data_in, c.data_in_offset));
+  std::uint64_t left =
+      std::min(size_of(t.data_in), t.expected_data_in - std::min(t.expected_data_in, c.data_in_offset));
   slice_cursor from{t.data_in};
   std::uint64_t sequence = 0;
   while (left > 0) {
-    const std::uint64_t most = std::min<std::uint64_t>(parameters().max_recv_initiator, parameters().max_burst_length - sequence);
+    const std::uint64_t most =
+        std::min<std::uint64_t>(parameters().max_recv_initiator, parameters().max_burst_length - sequence);
     const auto octets = static_cast<std::uint32_t>(std::min(left, most));
     left -= octets;
     sequence += octets;
@@ -301,8 +313,10 @@ void connection::send_status(command& c) {
 void connection::free_slot(command& c) {
   if (c.slot_freed) return;
   c.slot_freed = true;
-  if (c.immediate) --immediate_live_;
-  else window_.complete();
+  if (c.immediate)
+    --immediate_live_;
+  else
+    window_.complete();
 }
 
 void connection::release(command& c) {

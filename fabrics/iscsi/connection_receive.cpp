@@ -1,7 +1,8 @@
 #include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/connection.hpp"
 
-/// Framing: from octets to PDUs. Small PDUs are taken in place; the payload of a large one goes straight to where it belongs.
+/// Framing: from octets to PDUs. Small PDUs are taken in place; the payload of a large one goes straight to where it
+/// belongs.
 namespace sluice::iscsi {
 namespace {
 
@@ -22,10 +23,14 @@ std::uint32_t connection::trailer_octets(std::uint32_t data_octets) const {
 /// One step; false when it needs more octets, or buffers.
 bool connection::process() {
   switch (state_) {
-    case receive_state::header: return take_header();
-    case receive_state::payload: return take_payload();
-    case receive_state::trailer: return take_trailer();
-    case receive_state::skip: return take_skip();
+    case receive_state::header:
+      return take_header();
+    case receive_state::payload:
+      return take_payload();
+    case receive_state::trailer:
+      return take_trailer();
+    case receive_state::skip:
+      return take_skip();
   }
   return false;
 }
@@ -42,7 +47,8 @@ bool connection::take_header() {
   wanted_ = header_octets;
   if (unread.size() < header_octets) return false;
   const bool damaged = digest && wire::crc32c(unread.first(covered)) != load_digest(unread.subspan(covered));
-  const std::uint32_t most = phase_ == phase_of::login ? default_max_recv_data_segment_length : parameters().max_recv_target;
+  const std::uint32_t most =
+      phase_ == phase_of::login ? default_max_recv_data_segment_length : parameters().max_recv_target;
   // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
   if (damaged || shape.data_octets > most) {
     drop(port::loss_reason::connection_lost);
@@ -50,7 +56,8 @@ bool connection::take_header() {
   }
   const std::uint32_t whole = header_octets + shape.data_octets + trailer_octets(shape.data_octets);
   if (unread.size() >= whole) return take_whole(at, header_octets, shape);
-  const bool bulk = shape.code == opcode::data_out || (shape.code == opcode::scsi_command && shape.data_octets >= least_sink_octets);
+  const bool bulk =
+      shape.code == opcode::data_out || (shape.code == opcode::scsi_command && shape.data_octets >= least_sink_octets);
   if (bulk && phase_ == phase_of::full_feature) return start_sink(at, header_octets, shape);
   wanted_ = whole;
   return false;

@@ -6,8 +6,8 @@
 
 namespace sluice::iscsi {
 
-/// The octets of a connection that have been received and not yet taken, in one slab. Tasks may hold slices of it; then the
-/// connection moves on to another slab, and the old one goes back to the pool with its last slice.
+/// The octets of a connection that have been received and not yet taken, in one slab. Tasks may hold slices of it; then
+/// the connection moves on to another slab, and the old one goes back to the pool with its last slice.
 class receive_buffer {
  public:
   explicit receive_buffer(memory::pool& buffers) : buffers_(buffers) {}
@@ -30,6 +30,7 @@ class receive_buffer {
   static constexpr std::uint32_t small_octets = 16 * 1024, large_octets = 256 * 1024;
 
  private:
+  bool move_to(std::uint32_t size);
   memory::pool& buffers_;
   memory::slice slab_;
   std::uint32_t begin_ = 0, end_ = 0;

@@ -14,14 +14,14 @@ class send_queue {
  public:
   explicit send_queue(memory::pool& buffers) : buffers_(buffers) {}
 
-  /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that will
-  /// never be sent, and flush() answers broken.
+  /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that
+  /// will never be sent, and flush() answers broken.
   std::uint8_t* append(std::uint32_t octets);
   void append(memory::slice part);
 
   enum class progress : std::uint8_t { drained, blocked, broken };
-  /// Sends what the peer takes now. What stays is ours alone: memory borrowed from a store is copied, since a later write
-  /// would otherwise tear a block that is half on its way.
+  /// Sends what the peer takes now. What stays is ours alone: memory borrowed from a store is copied, since a later
+  /// write would otherwise tear a block that is half on its way.
   progress flush(reactor::loop& loop, reactor::handle to);
   void clear();
 

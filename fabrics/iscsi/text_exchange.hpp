@@ -9,8 +9,8 @@
 
 namespace sluice::iscsi {
 
-/// Text negotiation of the full feature phase [RFC7143 11.10, 11.11], SendTargets with it [RFC7143 Appendix C]: one request
-/// in, one answer out.
+/// Text negotiation of the full feature phase [RFC7143 11.10, 11.11], SendTargets with it [RFC7143 Appendix C]: one
+/// request in, one answer out.
 class text_exchange {
  public:
   /// Which targets to list; `name` empty: all that the initiator may see. Answers TargetName and TargetAddress pairs.
@@ -38,7 +38,7 @@ class text_exchange {
   list_targets list_;
   text_accumulator incoming_;
   text_pieces outgoing_;
-  std::uint32_t tag_ = 0;      // of the exchange under way
+  std::uint32_t tag_ = 0;  // of the exchange under way
   std::uint32_t last_tag_ = 0;
   bool active_ = false;
 };

@@ -96,10 +96,10 @@ void open_nexus::submit(port::task& t) noexcept {
     report_luns(t);
     return;
   }
-  if (access::unit_door* door = route(t.lun))
-    door->post(t, port::task_event::submit);
-  else
-    answer_absent(t);
+  access::unit_door* door = route(t.lun);
+  if (!door) return answer_absent(t);
+  t.unit = door;
+  door->post(t, port::task_event::submit);
 }
 
 void open_nexus::report_luns(port::task& t) noexcept {
