@@ -135,6 +135,13 @@ TEST_F(load, checks_the_secrets_with_the_file) {
   EXPECT_EQ(m.error().why[0].key, "target.main.access.\"iqn.1994-05.com.example:host1\".chap.secret_file");
   EXPECT_EQ(m.error().why[0].at.line, 52u);
   EXPECT_NE(m.error().why[0].problem.find("chmod 600"), std::string::npos);
+
+  write("host1.secret", "one secret for all\n");
+  write("gw.secret", "one secret for all\n");
+  const loaded same = load_file(directory_ / "gw.toml", known_);
+  ASSERT_FALSE(same);
+  EXPECT_EQ(same.error().why.size(), 1u);
+  EXPECT_NE(same.error().to_string().find("holds the secret of chap.secret_file"), std::string::npos);
 }
 
 }  // namespace

@@ -1,0 +1,82 @@
+#include "config/schema/names.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "config/schema/address.hpp"
+#include "config/schema/diagnostic.hpp"
+
+namespace sluice::config {
+
+namespace {
+
+TEST(iscsi_name, follows_the_rfc) {
+  for (const char* good :
+       {"iqn.2001-04.com.example:storage.disk2.sys1.xyz", "iqn.2001-04.com.example", "eui.02004567A425678D",
+        "naa.52004567BA64678D", "naa.62004567BA64678D0123456789ABCDEF", "iqn.1994-05.com.redhat:a-b.c:d"})
+    EXPECT_EQ(iscsi_name_problem(good), "") << good;
+  for (const char* bad : {"", "iqn", "iqn.", "iqn.2001-04", "iqn.2001-04.", "iqn.2001-13.com", "iqn.2001-00.com",
+                          "iqn.01-04.com", "iqn.2001-04.com.", "iqn.2001-04..com", "iqn.2001-04.:x",
+                          "iqn.2001-04.com.Example", "IQN.2001-04.com", "iqn.2001-04.com:a b", "iqn.2001-04.com:a_b",
+                          "eui.02004567A425678", "eui.02004567A425678X", "naa.52004567BA64678D0", "wwn.1"})
+    EXPECT_NE(iscsi_name_problem(bad), "") << bad;
+  const std::string stem = "iqn.2001-04.com.example:";
+  EXPECT_EQ(iscsi_name_problem(stem + std::string(223 - stem.size(), 'x')), "");
+  EXPECT_NE(iscsi_name_problem(stem + std::string(224 - stem.size(), 'x')), "");
+}
+
+RC_GTEST_PROP(iscsi_name, takes_any_text, (const std::string& text)) {
+  for (const char* stem : {"", "iqn.", "iqn.2001-04.", "eui.", "naa."}) (void)iscsi_name_problem(stem + text);
+}
+
+TEST(plain_name, holds_no_surprise) {
+  for (const char* good : {"a", "vm1-hot", "A.b_c", "0"}) EXPECT_TRUE(is_plain_name(good)) << good;
+  for (const char* bad : {"", ".", "-a", "a b", "a/b", "ä", "_a"}) EXPECT_FALSE(is_plain_name(bad)) << bad;
+  EXPECT_FALSE(is_plain_name(std::string(64, 'a')));
+}
+
+TEST(listen_address, takes_literals_only) {
+  EXPECT_EQ(parse_listen_address("127.0.0.1:3260")->to_string(), "127.0.0.1:3260");
+  EXPECT_EQ(parse_listen_address("[0:0::1]:0")->to_string(), "[::1]:0");
+  for (const char* bad :
+       {"", ":", "127.0.0.1", "127.0.0.1:", "localhost:3260", "127.0.0.1:65536", "127.0.0.1:-1", "127.1:3260",
+        "::1:3260", "[::1]", "[127.0.0.1]:1", "127.0.0.1:3260 ", "[::1]:3260x", "[fe80::1%eth0]:3260"})
+    EXPECT_FALSE(parse_listen_address(bad)) << bad;
+}
+
+TEST(listen_address, knows_loopback_and_collisions) {
+  const auto address = [](const char* text) { return *parse_listen_address(text); };
+  EXPECT_TRUE(address("127.1.2.3:1").is_loopback());
+  EXPECT_TRUE(address("[::1]:1").is_loopback());
+  for (const char* wide : {"0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:127.0.0.1]:1"})
+    EXPECT_FALSE(address(wide).is_loopback()) << wide;
+  EXPECT_TRUE(address("127.0.0.1:1").collides(address("0.0.0.0:1")));
+  EXPECT_TRUE(address("[::]:1").collides(address("[::1]:1")));
+  EXPECT_FALSE(address("127.0.0.1:1").collides(address("127.0.0.2:1")));
+  EXPECT_FALSE(address("127.0.0.1:1").collides(address("[::1]:1")));
+  EXPECT_FALSE(address("127.0.0.1:0").collides(address("127.0.0.1:0")));
+}
+
+RC_GTEST_PROP(listen_address, reads_back_what_it_wrote, (std::uint32_t host, std::uint16_t port)) {
+  const std::string text = std::to_string(host >> 24) + "." + std::to_string(host >> 16 & 255) + "." +
+                           std::to_string(host >> 8 & 255) + "." + std::to_string(host & 255) + ":" +
+                           std::to_string(port);
+  RC_ASSERT(parse_listen_address(text)->to_string() == text);
+}
+
+TEST(diagnostic, is_one_line_that_a_terminal_does_not_obey) {
+  EXPECT_EQ(format(diagnostic{{3, 7}, "a.b", "is\n\x1b[31m odd", "c"}, "f.toml"),
+            "f.toml:3:7: a.b: is\\x0a\\x1b[31m odd; c");
+}
+
+TEST(diagnostic, guesses_what_was_meant) {
+  EXPECT_EQ(closest("naem", {"state_dir", "name"}), "name");
+  EXPECT_EQ(closest("wirte-back", {"write-through", "write-back"}), "write-back");
+  EXPECT_EQ(closest("zzz", {"name", "size"}), "");
+  EXPECT_EQ(closest(std::string(100000, 'x'), {"name"}), "");
+  EXPECT_EQ(one_of({"a", "b", "c"}), "a, b or c");
+}
+
+}  // namespace
+
+}  // namespace sluice::config
