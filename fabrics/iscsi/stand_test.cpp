@@ -34,6 +34,11 @@ void memory_nexus::start(port::task& t) {
   progress& p = tasks_[&t];
   p.offset = wire::load32(t.cdb, 2) * 512ull;
   p.length = wire::load16(t.cdb, 7) * 512ull;
+  const bool transfers = t.cdb[0] == 0x28 || t.cdb[0] == 0x2a;
+  if (transfers && p.offset + p.length > core_.medium.size()) {
+    t.outcome = scsi::outcomes::lba_out_of_range(p.offset / 512);
+    return complete(t);
+  }
   switch (t.cdb[0]) {
     case 0x28:
       return read_more(t);

@@ -1,0 +1,36 @@
+#include <algorithm>
+
+#include "fabrics/iscsi/login.hpp"
+
+namespace sluice::iscsi {
+
+// A sequence of login requests: a flags octet, a length octet, the text.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  login_options options;
+  options.port_name = "iqn.2026-11.io.sluice:main";
+  const bool chap = size % 2 == 1;
+  const login_world world{[chap](const std::string&, const std::string&) {
+                            port::access access{true, {}};
+                            if (chap) access.chap = {"user", "secret of theirs", "gw", "secret of ours"};
+                            return std::optional(access);
+                          },
+                          [](bytes into) { std::fill(into.begin(), into.end(), 7); },
+                          [](std::uint16_t) { return false; }};
+  login_machine machine(options, world);
+  const_bytes rest(data, size);
+  while (rest.size() >= 2) {
+    login_request request;
+    request.transit = rest[0] & 0x80;
+    request.continues = rest[0] & 0x40;
+    request.current_stage = rest[0] >> 2 & 3;
+    request.next_stage = rest[0] & 3;
+    const std::size_t length = std::min<std::size_t>(rest[1], rest.size() - 2);
+    const login_step step = machine.take(request, rest.subspan(2, length));
+    rest = rest.subspan(2 + length);
+    if (step.data.size() > 8192) __builtin_trap();
+    if (step.verdict != login_verdict::more) break;
+  }
+  return 0;
+}
+
+}  // namespace sluice::iscsi
