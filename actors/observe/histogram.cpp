@@ -17,7 +17,8 @@ std::uint64_t histogram::quantile_ns(double fraction) const noexcept {
   std::uint64_t seen = 0;
   for (unsigned i = 0; i < bucket_count; ++i) {
     seen += buckets_[i];
-    if (seen > 0 && static_cast<double>(seen) >= wanted) return i + 1 == bucket_count ? max_ns_ : std::min(upper_edge(i), max_ns_);
+    if (seen > 0 && static_cast<double>(seen) >= wanted)
+      return i + 1 == bucket_count ? max_ns_ : std::min(upper_edge(i), max_ns_);
   }
   return max_ns_;
 }

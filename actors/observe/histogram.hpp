@@ -5,9 +5,9 @@
 
 namespace sluice::observe {
 
-/// A latency histogram of fixed size with a relative error under 1/16: every power of two of nanoseconds is divided into
-/// 16 equal buckets (log-linear, as HDR histograms). Covers 0 … 2^40 ns (18 minutes); longer counts as the last bucket.
-/// One writer; others read a copy that the writer handed out.
+/// A latency histogram of fixed size with a relative error under 1/16: every power of two of nanoseconds is divided
+/// into 16 equal buckets (log-linear, as HDR histograms). Covers 0 … 2^40 ns (18 minutes); longer counts as the last
+/// bucket. One writer; others read a copy that the writer handed out.
 class histogram {
  public:
   static constexpr unsigned sub_bits = 4;

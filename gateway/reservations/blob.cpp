@@ -36,7 +36,8 @@ bool is_protocol(std::uint8_t value) {
     case scsi::protocol::srp:
     case scsi::protocol::iscsi:
     case scsi::protocol::sas:
-    case scsi::protocol::uas: return true;
+    case scsi::protocol::uas:
+      return true;
   }
   return false;
 }

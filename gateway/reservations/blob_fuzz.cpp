@@ -5,7 +5,8 @@
 #include "actors/wire/crc.hpp"
 #include "gateway/reservations/blob.hpp"
 
-using namespace sluice;
+namespace reservations = sluice::reservations;
+namespace wire = sluice::wire;
 
 /// Any octets give a state or an error; a state survives the way back. The checksum is repaired for the second try,
 /// else the fuzzer would never get past it.
@@ -13,9 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string blob(reinterpret_cast<const char*>(data), size);
   (void)reservations::parse(blob);
   std::uint8_t crc[4];
-  wire::store32(crc, 0, wire::crc32c(as_octets(blob)));
-  blob.append(as_text(crc));
-  const result<reservations::state> parsed = reservations::parse(blob);
+  wire::store32(crc, 0, wire::crc32c(sluice::as_octets(blob)));
+  blob.append(sluice::as_text(crc));
+  const sluice::result<reservations::state> parsed = reservations::parse(blob);
   if (parsed) SLUICE_CHECK(*reservations::parse(reservations::serialise(*parsed)) == *parsed);
   return 0;
 }

@@ -23,14 +23,21 @@ class execution {
 
   void run() {
     switch (asked_.action) {
-      case service_action::register_key: return register_key();
-      case service_action::register_and_ignore: return register_and_ignore();
-      case service_action::register_and_move: return register_and_move();
-      case service_action::reserve: return reserve();
-      case service_action::release: return release();
-      case service_action::clear: return clear();
+      case service_action::register_key:
+        return register_key();
+      case service_action::register_and_ignore:
+        return register_and_ignore();
+      case service_action::register_and_move:
+        return register_and_move();
+      case service_action::reserve:
+        return reserve();
+      case service_action::release:
+        return release();
+      case service_action::clear:
+        return clear();
       case service_action::preempt:
-      case service_action::preempt_and_abort: return preempt();
+      case service_action::preempt_and_abort:
+        return preempt();
     }
     refuse(verdict::invalid_field_in_cdb, cdb_service_action);
   }
@@ -187,7 +194,8 @@ class execution {
     if (!after.holds(who_)) return;  // not the holder: nothing to do, and no error
     if (asked_.scope != 0 || asked_.type != static_cast<std::uint8_t>(after.type))
       return refuse(verdict::invalid_release, cdb_scope_and_type);
-    if (is_registrants_only(after.type) || is_all_registrants(after.type)) tell_registrants(scsi::asc::reservations_released);
+    if (is_registrants_only(after.type) || is_all_registrants(after.type))
+      tell_registrants(scsi::asc::reservations_released);
     drop_reservation();
     done.changed = true;
   }

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <rapidcheck/gtest.h>
 #include <algorithm>
 #include <map>
-#include <rapidcheck/gtest.h>
 #include <set>
 
 #include "gateway/reservations/blob.hpp"
@@ -33,7 +33,9 @@ request ask(service_action action, std::uint64_t key, std::uint64_t action_key =
   return r;
 }
 
-verdict act(state& s, const i_t& who, const request& r) { return execute(s, who, r, ports).verdict; }
+verdict act(state& s, const i_t& who, const request& r) {
+  return execute(s, who, r, ports).verdict;
+}
 
 void enrol(state& s, unsigned number, std::uint64_t key) {
   ASSERT_EQ(act(s, nexus(number), ask(service_action::register_key, 0, key)), verdict::good);
@@ -77,11 +79,12 @@ TEST(reservations, all_target_ports_and_other_initiators) {
   r.initiators = {nexus(3).initiator, nexus(2).initiator};
   EXPECT_EQ(act(s, nexus(4), r), verdict::invalid_field_in_parameter_list);
   EXPECT_EQ(s, before);
-  EXPECT_EQ(act(s, nexus(1), [&] {
-              request again = r;
-              again.key = 5;
-              return again;
-            }()),
+  EXPECT_EQ(act(s, nexus(1),
+                [&] {
+                  request again = r;
+                  again.key = 5;
+                  return again;
+                }()),
             verdict::invalid_field_in_parameter_list);
 }
 
@@ -330,7 +333,8 @@ struct model {
         keys.clear();
         drop();
         return true;
-      default: return preempt(w, r);
+      default:
+        return preempt(w, r);
     }
   }
   bool preempt(const i_t& w, const request& r) {

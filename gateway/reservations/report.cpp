@@ -38,7 +38,7 @@ std::vector<std::uint8_t> reservation(const state& now) {
 std::vector<std::uint8_t> capabilities(const state& now) {
   std::vector<std::uint8_t> data(8);
   wire::store16(data, 0, 8);
-  data[2] = 0x10 | 0x08 | 0x04 | 0x01;        // CRH, SIP_C, ATP_C, PTPL_C
+  data[2] = 0x10 | 0x08 | 0x04 | 0x01;         // CRH, SIP_C, ATP_C, PTPL_C
   data[3] = 0x80 | (now.aptpl ? 0x01 : 0x00);  // TMV, PTPL_A
   data[4] = 0x80 | 0x40 | 0x20 | 0x08 | 0x02;  // types 7, 6, 5, 3, 1
   data[5] = 0x01;                              // type 8
@@ -69,10 +69,14 @@ std::vector<std::uint8_t> full_status(const state& now) {
 
 std::vector<std::uint8_t> report(scsi::pr_in_action action, const state& now) {
   switch (action) {
-    case scsi::pr_in_action::read_keys: return keys(now);
-    case scsi::pr_in_action::read_reservation: return reservation(now);
-    case scsi::pr_in_action::report_capabilities: return capabilities(now);
-    case scsi::pr_in_action::read_full_status: return full_status(now);
+    case scsi::pr_in_action::read_keys:
+      return keys(now);
+    case scsi::pr_in_action::read_reservation:
+      return reservation(now);
+    case scsi::pr_in_action::report_capabilities:
+      return capabilities(now);
+    case scsi::pr_in_action::read_full_status:
+      return full_status(now);
   }
   return {};
 }

@@ -11,14 +11,17 @@ bool is_type(std::uint8_t value) {
     case type::write_exclusive_registrants_only:
     case type::exclusive_access_registrants_only:
     case type::write_exclusive_all_registrants:
-    case type::exclusive_access_all_registrants: return true;
-    case type::none: break;
+    case type::exclusive_access_all_registrants:
+      return true;
+    case type::none:
+      break;
   }
   return false;
 }
 
 const registrant* state::find(const i_t& who) const {
-  const auto it = std::find_if(registrants.begin(), registrants.end(), [&](const registrant& r) { return r.who == who; });
+  const auto it =
+      std::find_if(registrants.begin(), registrants.end(), [&](const registrant& r) { return r.who == who; });
   return it == registrants.end() ? nullptr : &*it;
 }
 

@@ -45,9 +45,9 @@ struct registrant {
   bool operator==(const registrant&) const = default;
 };
 
-/// Everything that persistent reservations know of one logical unit: a value, copied into the snapshots that shards read.
-/// Invariants: keys are not 0, registrants are distinct; a reservation has a holder among the registrants, or, when its
-/// type is all registrants, at least one registrant.
+/// Everything that persistent reservations know of one logical unit: a value, copied into the snapshots that shards
+/// read. Invariants: keys are not 0, registrants are distinct; a reservation has a holder among the registrants, or,
+/// when its type is all registrants, at least one registrant.
 struct state {
   std::vector<registrant> registrants;
   reservations::type type = reservations::type::none;
@@ -90,12 +90,12 @@ struct request {
 
 enum class verdict : std::uint8_t {
   good,
-  conflict,                        // RESERVATION CONFLICT
-  invalid_field_in_cdb,            // `field_octet` of the CDB
-  invalid_field_in_parameter_list, // `field_octet` of the parameter list
+  conflict,                         // RESERVATION CONFLICT
+  invalid_field_in_cdb,             // `field_octet` of the CDB
+  invalid_field_in_parameter_list,  // `field_octet` of the parameter list
   parameter_list_length_error,
-  invalid_release,                 // INVALID RELEASE OF PERSISTENT RESERVATION
-  insufficient_resources,          // INSUFFICIENT REGISTRATION RESOURCES
+  invalid_release,         // INVALID RELEASE OF PERSISTENT RESERVATION
+  insufficient_resources,  // INSUFFICIENT REGISTRATION RESOURCES
 };
 
 struct attention {
@@ -107,9 +107,9 @@ struct attention {
 struct effects {
   reservations::verdict verdict = reservations::verdict::good;
   std::uint16_t field_octet = 0;
-  bool changed = false;                // the state differs; publish it
-  std::vector<attention> attentions;   // unit attention conditions to establish
-  std::vector<i_t> aborts;             // whose tasks PREEMPT AND ABORT ends
+  bool changed = false;               // the state differs; publish it
+  std::vector<attention> attentions;  // unit attention conditions to establish
+  std::vector<i_t> aborts;            // whose tasks PREEMPT AND ABORT ends
 };
 
 }  // namespace sluice::reservations

@@ -21,6 +21,7 @@ enum page_code : std::uint8_t {
 constexpr std::uint8_t page_codes[] = {error_recovery, caching, control, informational_exceptions};
 constexpr std::uint8_t all_subpages = 0xff;
 
+constexpr std::uint8_t parameters_saveable = 0x80;  // PS
 enum page_control : std::uint8_t { current_values = 0, changeable_values = 1, default_values = 2, saved_values = 3 };
 
 // Where the changeable bits stand.
@@ -156,18 +157,22 @@ mode_state default_mode_state(const unit_facts& unit) {
   return {.write_cache = unit.volatile_cache};
 }
 
-or_outcome<page> mode_sense_data(const mode_sense_cdb& cdb, const unit_facts& unit, const mode_state& current) {
-  if (cdb.page_control == saved_values) return tl::unexpected(outcomes::saving_not_supported());
+or_outcome<page> mode_sense_data(const mode_sense_cdb& cdb, const unit_facts& unit, const mode_state& current,
+                                 const mode_state* saved) {
+  if (cdb.page_control == saved_values && !saved) return tl::unexpected(outcomes::saving_not_supported());
   if (cdb.page != all_pages && !known(cdb.page)) return tl::unexpected(outcomes::invalid_field_in_cdb(2, 5));
   if (cdb.subpage != 0 && cdb.subpage != all_subpages) return tl::unexpected(outcomes::invalid_field_in_cdb(3, 7));
 
   page data(cdb.ten ? 8 : 4);
   const page descriptor = cdb.no_block_descriptors ? page{} : block_descriptor(cdb.long_lba, unit);
   data.insert(data.end(), descriptor.begin(), descriptor.end());
-  const mode_state state = cdb.page_control == default_values ? default_mode_state(unit) : current;
+  const mode_state state = cdb.page_control == default_values ? default_mode_state(unit)
+                           : cdb.page_control == saved_values ? *saved
+                                                              : current;
   for (const std::uint8_t code : page_codes) {
     if (cdb.page != all_pages && cdb.page != code) continue;
-    const page p = cdb.page_control == changeable_values ? changeable_of(code, unit) : values_of(code, state);
+    page p = cdb.page_control == changeable_values ? changeable_of(code, unit) : values_of(code, state);
+    if (saved && (code == caching || code == control)) p[0] |= parameters_saveable;
     data.insert(data.end(), p.begin(), p.end());
   }
 
@@ -188,8 +193,8 @@ or_outcome<page> mode_sense_data(const mode_sense_cdb& cdb, const unit_facts& un
 }
 
 or_outcome<mode_state> apply_mode_select(const mode_select_cdb& cdb, const_bytes list, const unit_facts& unit,
-                                         const mode_state& current) {
-  if (cdb.save) return tl::unexpected(outcomes::invalid_field_in_cdb(1, 0));
+                                         const mode_state& current, bool may_save) {
+  if (cdb.save && !may_save) return tl::unexpected(outcomes::invalid_field_in_cdb(1, 0));
   list = list.first(std::min<std::size_t>(list.size(), cdb.list_length));
   if (list.empty()) return current;
   if (!cdb.page_format) return tl::unexpected(outcomes::invalid_field_in_cdb(1, 4));

@@ -27,9 +27,15 @@ unit_identity from_serial(const std::string& serial) {
 
 }  // namespace
 
-std::string identity_key(const std::string& unit) { return "identity/" + unit; }
-std::string reservations_key(const std::string& unit) { return "reservations/" + unit; }
-std::string mode_key(const std::string& unit) { return "mode/" + unit; }
+std::string identity_key(const std::string& unit) {
+  return "identity/" + unit;
+}
+std::string reservations_key(const std::string& unit) {
+  return "reservations/" + unit;
+}
+std::string mode_key(const std::string& unit) {
+  return "mode/" + unit;
+}
 
 result<unit_identity> load_or_make_identity(state_store& store, const std::string& name,
                                             const std::function<std::uint64_t()>& random) {
@@ -42,8 +48,7 @@ result<unit_identity> load_or_make_identity(state_store& store, const std::strin
   std::string serial;
   append_hex(serial, random());
   append_hex(serial, random());
-  if (result<void> saved = store.save(identity_key(name), serial); !saved)
-    return tl::unexpected<error>(saved.error());
+  if (result<void> saved = store.save(identity_key(name), serial); !saved) return tl::unexpected<error>(saved.error());
   return from_serial(serial);
 }
 

@@ -41,6 +41,8 @@ class memory_store final : public state_store {
 
 }  // namespace
 
-std::unique_ptr<state_store> make_memory_store() { return std::make_unique<memory_store>(); }
+std::unique_ptr<state_store> make_memory_store() {
+  return std::make_unique<memory_store>();
+}
 
 }  // namespace sluice::state

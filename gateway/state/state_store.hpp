@@ -11,7 +11,8 @@
 /// What must survive a restart: identities of units, reservations, saved mode pages.
 namespace sluice::state {
 
-/// Told when a change is durable, or why it is not; runs on the loop that was given, never from within put() or erase().
+/// Told when a change is durable, or why it is not; runs on the loop that was given, never from within put() or
+/// erase().
 using durable = std::function<void(result<void>)>;
 
 /// A small, durable map. Keys are "kind/name", e.g. "identity/vm1".

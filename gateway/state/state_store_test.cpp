@@ -45,7 +45,9 @@ void puts_and_erases(state_store& store) {
   EXPECT_FALSE(store.load("a/3")->has_value());
 }
 
-TEST(state_store, in_memory) { puts_and_erases(*make_memory_store()); }
+TEST(state_store, in_memory) {
+  puts_and_erases(*make_memory_store());
+}
 
 TEST(state_store, in_rocksdb_across_restarts) {
   const folder where;

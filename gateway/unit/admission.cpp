@@ -12,13 +12,16 @@ std::optional<scsi::outcome> access_obstacle(scsi::asymmetric_access state, scsi
   if (rule == access_rule::any_state) return std::nullopt;
   switch (state) {
     case asymmetric_access::active_optimized:
-    case asymmetric_access::active_non_optimized: return std::nullopt;
+    case asymmetric_access::active_non_optimized:
+      return std::nullopt;
     case asymmetric_access::standby:
       if (rule == access_rule::not_unavailable) return std::nullopt;
       return outcomes::not_ready(scsi::asc::target_port_in_standby);
     case asymmetric_access::unavailable:
-    case asymmetric_access::offline: return outcomes::not_ready(scsi::asc::target_port_unavailable);
-    case asymmetric_access::transitioning: return outcomes::not_ready(scsi::asc::asymmetric_access_transition);
+    case asymmetric_access::offline:
+      return outcomes::not_ready(scsi::asc::target_port_unavailable);
+    case asymmetric_access::transitioning:
+      return outcomes::not_ready(scsi::asc::asymmetric_access_transition);
   }
   return std::nullopt;
 }

@@ -6,8 +6,8 @@
 
 namespace sluice::unit {
 
-/// The unit attention conditions that one nexus has yet to hear of, oldest first [SAM-5 5.14]. Each at most once; a reset
-/// tells everything that came before it.
+/// The unit attention conditions that one nexus has yet to hear of, oldest first [SAM-5 5.14]. Each at most once; a
+/// reset tells everything that came before it.
 class attention_queue {
  public:
   bool empty() const { return count_ == 0; }

@@ -57,9 +57,12 @@ class chaos {
 
   task_attribute attribute() {
     switch (chance_() % 12) {
-      case 0: return task_attribute::ordered;
-      case 1: return task_attribute::head_of_queue;
-      default: return task_attribute::simple;
+      case 0:
+        return task_attribute::ordered;
+      case 1:
+        return task_attribute::head_of_queue;
+      default:
+        return task_attribute::simple;
     }
   }
 
@@ -69,34 +72,47 @@ class chaos {
     const auto value = static_cast<std::uint8_t>(chance_());
     // What is written to a block is one value throughout, so that a torn block shows.
     switch (chance_() % 12) {
-      case 0: case 1: case 2:
+      case 0:
+      case 1:
+      case 2:
         host.send(write10(lba, 1), filled(512, value), 0, attribute(), chance_() % 513);
         break;
-      case 3: case 4: case 5: host.send(read10(lba, 1), {}, 512, attribute()); break;
+      case 3:
+      case 4:
+      case 5:
+        host.send(read10(lba, 1), {}, 512, attribute());
+        break;
       case 6: {
         octets both = filled(1024, value);
         std::fill(both.begin(), both.begin() + 512, static_cast<std::uint8_t>(chance_()));
         host.send(compare_and_write16(lba, 1), both, 0, attribute());
         break;
       }
-      case 7: host.send(cdb16(0x8b, lba, 1), filled(512, value), 0, attribute()); break;
-      case 8: host.send(cdb10(0x2e, lba, 1, 2), filled(512, value), 0, attribute()); break;
-      case 9: host.send(cdb10(0x35, 0, 0), {}, 0, attribute()); break;
+      case 7:
+        host.send(cdb16(0x8b, lba, 1), filled(512, value), 0, attribute());
+        break;
+      case 8:
+        host.send(cdb10(0x2e, lba, 1, 2), filled(512, value), 0, attribute());
+        break;
+      case 9:
+        host.send(cdb10(0x35, 0, 0), {}, 0, attribute());
+        break;
       case 10: {
         const auto action = static_cast<std::uint8_t>(chance_() % 7);
         host.send(pr_out(action, 5), pr_list(chance_() % 3, chance_() % 3));
         break;
       }
-      default: host.send(octets{static_cast<std::uint8_t>(0x16 + chance_() % 2), 0, 0, 0, 0, 0}, {}, 0, attribute());
+      default:
+        host.send(octets{static_cast<std::uint8_t>(0x16 + chance_() % 2), 0, 0, 0, 0, 0}, {}, 0, attribute());
     }
     host.exchanges.back().loses_data = chance_() % 50 == 0;
   }
 
   void manage() {
     initiator& host = *hosts_[chance_() % hosts_.size()];
-    constexpr task_function all[] = {task_function::abort_task,         task_function::abort_task_set,
-                                     task_function::clear_task_set,     task_function::logical_unit_reset,
-                                     task_function::i_t_nexus_reset,    task_function::query_task,
+    constexpr task_function all[] = {task_function::abort_task,       task_function::abort_task_set,
+                                     task_function::clear_task_set,   task_function::logical_unit_reset,
+                                     task_function::i_t_nexus_reset,  task_function::query_task,
                                      task_function::target_cold_reset};
     const std::uint64_t tag = host.exchanges.empty() ? 0 : 1 + chance_() % host.exchanges.size();
     host.manage(all[chance_() % std::size(all)], tag);

@@ -44,29 +44,29 @@ struct command {
   std::optional<scsi::outcome> refused;   // what decoding found
   fence_range range;                      // the blocks it touches
   bool touches_blocks = false;
-  std::uint64_t serial = 0;               // never used again
+  std::uint64_t serial = 0;  // never used again
 
   enum class stage : std::uint8_t { waiting, active, at_home } where = stage::waiting;
   unit::doom doom = unit::doom::none;
   bool needs_fence = false;
-  std::uint64_t fence = 0;                // asked for; 0: not yet
+  std::uint64_t fence = 0;  // asked for; 0: not yet
   bool fence_granted = false;
 
-  std::coroutine_handle<> resume_point;   // the job's, while it waits
-  std::uint64_t data_goal = 0;            // get_data goes on until data_out_end is there
+  std::coroutine_handle<> resume_point;  // the job's, while it waits
+  std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
   store::status medium_status = store::status::good;
   scsi::outcome home_outcome;
   medium_request io;
   std::vector<iovec> parts;
   std::vector<store::extent> extents;
 
-  command* next = nullptr;                // in the task set, or in the free list
+  command* next = nullptr;  // in the task set, or in the free list
   command* previous = nullptr;
 
   bool is_head_of_queue() const { return task->attribute == port::task_attribute::head_of_queue; }
   bool doomed() const { return doom != unit::doom::none; }
   const_bytes cdb() const { return {task->cdb.data(), task->cdb_octets}; }
-  void reset();                           // back to a fresh record, keeping vectors' capacity
+  void reset();  // back to a fresh record, keeping vectors' capacity
   void resume() { std::exchange(resume_point, {}).resume(); }
 };
 

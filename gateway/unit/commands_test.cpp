@@ -135,7 +135,8 @@ TEST(unit_commands, unmap_and_get_lba_status) {
   exchange& after = s.done(a.send(cdb16(0x9e, 0, 64, 0x12), {}, 64));
   EXPECT_EQ(wire::load32(after.in, 16), 32u);
   EXPECT_EQ(after.in[20] & 0xf, 1);
-  EXPECT_TRUE(s.done(a.send(cdb10(0x42, 0, 24), unmap_list(8190, 3))).sensed(sense_key::illegal_request, asc::lba_out_of_range));
+  EXPECT_TRUE(s.done(a.send(cdb10(0x42, 0, 24), unmap_list(8190, 3)))
+                  .sensed(sense_key::illegal_request, asc::lba_out_of_range));
   EXPECT_TRUE(s.done(a.send(cdb10(0x42, 0, 0))).good());
   EXPECT_FALSE(s.done(a.send(cdb16(0x9e, 8192, 64, 0x12), {}, 64)).good());
 }
@@ -145,7 +146,8 @@ TEST(unit_commands, a_thick_unit_does_not_unmap) {
   how.thin = false;
   stand s(how);
   initiator& a = s.add();
-  EXPECT_TRUE(s.done(a.send(cdb10(0x42, 0, 24), unmap_list(0, 8))).sensed(sense_key::illegal_request, asc::invalid_opcode));
+  EXPECT_TRUE(
+      s.done(a.send(cdb10(0x42, 0, 24), unmap_list(0, 8))).sensed(sense_key::illegal_request, asc::invalid_opcode));
 }
 
 TEST(unit_commands, synchronize_cache_and_pre_fetch) {
@@ -233,6 +235,22 @@ TEST(unit_commands, mode_select_is_agreed_and_told) {
   };
   EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).good());
   EXPECT_TRUE(durable);
+}
+
+TEST(unit_commands, saved_modes_outlive_resets_and_restarts) {
+  stand s;
+  initiator& a = s.add();
+  const octets off = with_write_cache(s, a, false);
+  const octets on = with_write_cache(s, a, true);
+  const auto size = static_cast<std::uint8_t>(off.size());
+  EXPECT_TRUE(s.done(a.send({0x15, 0x11, 0, 0, size, 0}, off)).good());
+  EXPECT_TRUE(s.done(a.send({0x15, 0x10, 0, 0, size, 0}, on)).good());
+  EXPECT_TRUE(s.home->snapshot()->mode.write_cache);
+  EXPECT_EQ(s.done(a.send({0x1a, 8, 0xc8, 0, 252, 0}, {}, 252)).in.at(6) & 4, 0);  // the saved values
+  a.manage(port::task_function::logical_unit_reset);
+  s.run();
+  EXPECT_FALSE(s.home->snapshot()->mode.write_cache);
+  EXPECT_FALSE(s.make_home()->snapshot()->mode.write_cache);
 }
 
 TEST(unit_commands, read_only_units_refuse_writes) {

@@ -8,23 +8,45 @@ namespace outcomes = scsi::outcomes;
 
 void shard::execute(command& c) noexcept {
   switch (c.row->what) {
-    case scsi::command::read: return read(c);
-    case scsi::command::write: return write(c);
-    case scsi::command::verify: verify(*this, c); return;
-    case scsi::command::write_and_verify: unit::write_and_verify(*this, c); return;
-    case scsi::command::or_write: or_write(*this, c); return;
-    case scsi::command::compare_and_write: compare_and_write(*this, c); return;
-    case scsi::command::write_same: write_same(*this, c); return;
-    case scsi::command::unmap: unmap(*this, c); return;
-    case scsi::command::synchronize_cache: synchronize_cache(*this, c); return;
-    case scsi::command::pre_fetch: pre_fetch(*this, c); return;
-    case scsi::command::get_lba_status: get_lba_status(*this, c); return;
+    case scsi::command::read:
+      return read(c);
+    case scsi::command::write:
+      return write(c);
+    case scsi::command::verify:
+      verify(*this, c);
+      return;
+    case scsi::command::write_and_verify:
+      unit::write_and_verify(*this, c);
+      return;
+    case scsi::command::or_write:
+      or_write(*this, c);
+      return;
+    case scsi::command::compare_and_write:
+      compare_and_write(*this, c);
+      return;
+    case scsi::command::write_same:
+      write_same(*this, c);
+      return;
+    case scsi::command::unmap:
+      unmap(*this, c);
+      return;
+    case scsi::command::synchronize_cache:
+      synchronize_cache(*this, c);
+      return;
+    case scsi::command::pre_fetch:
+      pre_fetch(*this, c);
+      return;
+    case scsi::command::get_lba_status:
+      get_lba_status(*this, c);
+      return;
     case scsi::command::mode_select:
     case scsi::command::start_stop_unit:
     case scsi::command::prevent_allow_medium_removal:
     case scsi::command::reserve:
     case scsi::command::release:
-    case scsi::command::persistent_reserve_out: send_to_home(*this, c); return;
+    case scsi::command::persistent_reserve_out:
+      send_to_home(*this, c);
+      return;
     case scsi::command::test_unit_ready:
     case scsi::command::request_sense:
     case scsi::command::inquiry:
@@ -37,7 +59,8 @@ void shard::execute(command& c) noexcept {
     case scsi::command::persistent_reserve_in:
     case scsi::command::report_target_port_groups:
     case scsi::command::report_supported_operation_codes:
-    case scsi::command::report_supported_task_management_functions: return finish(c, from_snapshot(*this, c));
+    case scsi::command::report_supported_task_management_functions:
+      return finish(c, from_snapshot(*this, c));
   }
   finish(c, outcomes::invalid_opcode());
 }

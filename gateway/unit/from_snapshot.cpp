@@ -70,23 +70,32 @@ data_or_outcome parameter_data(const unit_snapshot& now, command& c) {
   const scsi::opcode_row& row = *c.row;
   switch (row.what) {
     case scsi::command::test_unit_ready:
-    case scsi::command::send_diagnostic: return data{};  // the default self-test of a unit that works has passed
-    case scsi::command::inquiry: return inquiry(now, c);
-    case scsi::command::request_sense: return request_sense(now, c);
+    case scsi::command::send_diagnostic:
+      return data{};  // the default self-test of a unit that works has passed
+    case scsi::command::inquiry:
+      return inquiry(now, c);
+    case scsi::command::request_sense:
+      return request_sense(now, c);
     case scsi::command::mode_sense:
-      return scsi::mode_sense_data(scsi::decode_mode_sense(row, c.cdb()), now.facts, now.mode);
-    case scsi::command::read_capacity_10: return scsi::read_capacity_10_data(now.facts);
+      return scsi::mode_sense_data(scsi::decode_mode_sense(row, c.cdb()), now.facts, now.mode, &now.mode_saved);
+    case scsi::command::read_capacity_10:
+      return scsi::read_capacity_10_data(now.facts);
     case scsi::command::read_capacity_16:
       return scsi::read_capacity_16_data(now.facts, scsi::parameter_length(row, c.cdb()));
-    case scsi::command::read_defect_data: return scsi::defect_data(row, c.cdb());
-    case scsi::command::persistent_reserve_in: return persistent_reserve_in(now, c);
-    case scsi::command::report_luns: return luns(c);
-    case scsi::command::report_target_port_groups: return target_port_groups(now, c);
+    case scsi::command::read_defect_data:
+      return scsi::defect_data(row, c.cdb());
+    case scsi::command::persistent_reserve_in:
+      return persistent_reserve_in(now, c);
+    case scsi::command::report_luns:
+      return luns(c);
+    case scsi::command::report_target_port_groups:
+      return target_port_groups(now, c);
     case scsi::command::report_supported_operation_codes:
       return scsi::report_opcodes_data(scsi::decode_report_opcodes(c.cdb()), now.facts);
     case scsi::command::report_supported_task_management_functions:
       return scsi::report_functions_data(scsi::decode_report_functions(c.cdb()));
-    default: return tl::unexpected<scsi::outcome>(outcomes::invalid_opcode());
+    default:
+      return tl::unexpected<scsi::outcome>(outcomes::invalid_opcode());
   }
 }
 

@@ -68,7 +68,9 @@ void home::next_step() {
   }
 }
 
-void home::end_step() { busy_ = false; }
+void home::end_step() {
+  busy_ = false;
+}
 
 std::shared_ptr<unit_snapshot> home::draft() const {
   auto next = std::make_shared<unit_snapshot>(*snapshot_);
@@ -134,8 +136,12 @@ void home::finish_change(const result<void>& outcome) {
   next_step();
 }
 
-void home::on(control_request& message) { enqueue(std::move(message)); }
-void home::on(manage_request& message) { enqueue(std::move(message)); }
+void home::on(control_request& message) {
+  enqueue(std::move(message));
+}
+void home::on(manage_request& message) {
+  enqueue(std::move(message));
+}
 
 // -- fences --------------------------------------------------------------------------------------------------------
 
@@ -151,9 +157,8 @@ void home::raise_fences() {
     fence& f = fences_[i];
     if (f.raised) continue;
     const auto end = fences_.begin() + static_cast<std::ptrdiff_t>(i);
-    const bool blocked = std::any_of(fences_.begin(), end, [&](const fence& earlier) {
-      return earlier.request.range.overlaps(f.request.range);
-    });
+    const bool blocked = std::any_of(
+        fences_.begin(), end, [&](const fence& earlier) { return earlier.request.range.overlaps(f.request.range); });
     if (blocked) continue;
     f.raised = true;
     f.loud = shards_.size();
@@ -170,7 +175,8 @@ void home::on(fence_quiet& message) {
 }
 
 void home::on(fence_release& message) {
-  const auto it = std::find_if(fences_.begin(), fences_.end(), [&](const fence& f) { return f.request.id == message.id; });
+  const auto it =
+      std::find_if(fences_.begin(), fences_.end(), [&](const fence& f) { return f.request.id == message.id; });
   if (it == fences_.end()) return;
   const bool raised = it->raised;
   fences_.erase(it);

@@ -13,20 +13,21 @@
 namespace sluice::unit {
 
 struct home_options {
-  std::string name;                         // the unit's, for the keys of its lasting state
+  std::string name;  // the unit's, for the keys of its lasting state
   scsi::unit_facts facts;
-  bool maps = false;                        // of the store's properties
+  bool maps = false;  // of the store's properties
   std::vector<scsi::target_port_group> groups;
-  bool keeps_modes = true;                  // mode pages saved by MODE SELECT outlive a restart
 };
 
-/// Where the cores agree about one logical unit. One change at a time: it is made durable, then published to every shard,
-/// and only when all have acknowledged it is whoever asked for it answered. Everything runs on the loop's thread.
+/// Where the cores agree about one logical unit. One change at a time: it is made durable, then published to every
+/// shard, and only when all have acknowledged it is whoever asked for it answered. Everything runs on the loop's
+/// thread.
 class home {
  public:
   using done = std::function<void(result<void>)>;
 
-  /// `shards[i]` is the shard with index i; links, `loop` and `kept` outlive the home. Loads what `kept` holds (blocks).
+  /// `shards[i]` is the shard with index i; links, `loop` and `kept` outlive the home. Loads what `kept` holds
+  /// (blocks).
   static result<std::unique_ptr<home>> make(const home_options& options, std::vector<shard_link*> shards,
                                             reactor::loop& loop, state::state_store& kept);
 
@@ -38,8 +39,8 @@ class home {
   void establish_unit_attention(scsi::additional_sense code, std::uint64_t except_nexus = 0, done finished = {});
   /// The medium has another size; initiators hear CAPACITY DATA HAS CHANGED.
   void set_capacity(std::uint64_t capacity_blocks, done finished = {});
-  /// Other facts (read_only, thin, product …); the capacity, block size and names stay. INQUIRY DATA HAS CHANGED, and MODE
-  /// PARAMETERS CHANGED for read_only.
+  /// Other facts (read_only, thin, product …); the capacity, block size and names stay. INQUIRY DATA HAS CHANGED, and
+  /// MODE PARAMETERS CHANGED for read_only.
   void set_facts(const scsi::unit_facts& facts, done finished = {});
   /// ASYMMETRIC ACCESS STATE CHANGED.
   void set_groups(std::vector<scsi::target_port_group> groups, done finished = {});
@@ -55,14 +56,14 @@ class home {
     std::vector<abort_order> aborts;
     struct lasting {
       std::string key;
-      std::optional<std::string> value;        // nullopt: erase
+      std::optional<std::string> value;  // nullopt: erase
     };
-    std::optional<lasting> keep;               // what must be durable before anybody hears of it
+    std::optional<lasting> keep;  // what must be durable before anybody hears of it
     std::function<void(const result<void>&)> finish;
   };
   struct fence {
     fence_request request;
-    std::size_t loud = 0;     // shards that have not said that they are quiet
+    std::size_t loud = 0;  // shards that have not said that they are quiet
     bool raised = false;
   };
 
@@ -108,14 +109,14 @@ class home {
   reactor::loop& loop_;
   state::state_store& kept_;
   snapshot_ptr snapshot_;
-  bool keeps_reservations_ = false;     // the state store has a reservation blob
+  bool keeps_reservations_ = false;  // the state store has a reservation blob
 
   std::deque<step> queue_;
   bool busy_ = false;
   change current_;
   std::size_t unacknowledged_ = 0;
 
-  std::deque<fence> fences_;            // in the order of their requests
+  std::deque<fence> fences_;                                                // in the order of their requests
   std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for callbacks of the state store
 };
 

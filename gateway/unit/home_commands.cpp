@@ -16,7 +16,9 @@ namespace outcomes = scsi::outcomes;
 
 namespace {
 
-const_bytes cdb_of(const control_request& request) { return {request.cdb.data(), request.cdb_octets}; }
+const_bytes cdb_of(const control_request& request) {
+  return {request.cdb.data(), request.cdb_octets};
+}
 
 /// The two forms of the PERSISTENT RESERVE OUT parameter list as one request.
 scsi::or_outcome<reservations::request> decode_request(const control_request& request) {
@@ -50,14 +52,20 @@ scsi::or_outcome<reservations::request> decode_request(const control_request& re
 scsi::outcome outcome_of(const reservations::effects& effects) {
   using reservations::verdict;
   switch (effects.verdict) {
-    case verdict::good: return outcomes::good();
-    case verdict::conflict: return outcomes::reservation_conflict();
-    case verdict::invalid_field_in_cdb: return outcomes::invalid_field_in_cdb(effects.field_octet);
+    case verdict::good:
+      return outcomes::good();
+    case verdict::conflict:
+      return outcomes::reservation_conflict();
+    case verdict::invalid_field_in_cdb:
+      return outcomes::invalid_field_in_cdb(effects.field_octet);
     case verdict::invalid_field_in_parameter_list:
       return outcomes::invalid_field_in_parameter_list(effects.field_octet);
-    case verdict::parameter_list_length_error: return outcomes::parameter_list_length_error();
-    case verdict::invalid_release: return outcomes::invalid_release();
-    case verdict::insufficient_resources: return outcomes::insufficient_registration_resources();
+    case verdict::parameter_list_length_error:
+      return outcomes::parameter_list_length_error();
+    case verdict::invalid_release:
+      return outcomes::invalid_release();
+    case verdict::insufficient_resources:
+      return outcomes::insufficient_registration_resources();
   }
   return outcomes::hardware_error();
 }
@@ -68,13 +76,20 @@ void home::run(const control_request& request) {
   const auto row = scsi::check_cdb(cdb_of(request), snapshot_->facts);
   if (!row) return answer(request, row.error());
   switch ((*row)->what) {
-    case scsi::command::persistent_reserve_out: return persistent_reserve_out(request);
-    case scsi::command::reserve: return reserve_or_release(request, true);
-    case scsi::command::release: return reserve_or_release(request, false);
-    case scsi::command::mode_select: return mode_select(request);
-    case scsi::command::start_stop_unit: return start_stop(request);
-    case scsi::command::prevent_allow_medium_removal: return prevent_allow(request);
-    default: answer(request, outcomes::invalid_opcode());
+    case scsi::command::persistent_reserve_out:
+      return persistent_reserve_out(request);
+    case scsi::command::reserve:
+      return reserve_or_release(request, true);
+    case scsi::command::release:
+      return reserve_or_release(request, false);
+    case scsi::command::mode_select:
+      return mode_select(request);
+    case scsi::command::start_stop_unit:
+      return start_stop(request);
+    case scsi::command::prevent_allow_medium_removal:
+      return prevent_allow(request);
+    default:
+      answer(request, outcomes::invalid_opcode());
   }
 }
 
@@ -134,7 +149,7 @@ void home::reserve_or_release(const control_request& request, bool reserves) {
 void home::mode_select(const control_request& request) {
   const auto row = scsi::check_cdb(cdb_of(request), snapshot_->facts);
   const scsi::mode_select_cdb cdb = scsi::decode_mode_select(**row, cdb_of(request));
-  const auto selected = scsi::apply_mode_select(cdb, request.parameters, snapshot_->facts, snapshot_->mode);
+  const auto selected = scsi::apply_mode_select(cdb, request.parameters, snapshot_->facts, snapshot_->mode, true);
   if (!selected) return answer(request, selected.error());
   const bool changes = *selected != snapshot_->mode;
   const bool saves = cdb.save && *selected != snapshot_->mode_saved;
@@ -146,7 +161,8 @@ void home::mode_select(const control_request& request) {
     c.next->mode_saved = *selected;
     c.keep = change::lasting{state::mode_key(options_.name), serialise_mode(*selected)};
   }
-  if (changes) c.attentions.push_back({{.only = {}, .except_nexus = request.nexus}, scsi::asc::mode_parameters_changed});
+  if (changes)
+    c.attentions.push_back({{.only = {}, .except_nexus = request.nexus}, scsi::asc::mode_parameters_changed});
   commit_for(request, std::move(c));
 }
 

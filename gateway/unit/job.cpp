@@ -25,7 +25,9 @@ struct free_frames {
 };
 thread_local free_frames pool;
 
-std::size_t class_of(std::size_t octets) { return (octets - 1) / class_octets; }
+std::size_t class_of(std::size_t octets) {
+  return (octets - 1) / class_octets;
+}
 
 }  // namespace
 

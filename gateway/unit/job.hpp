@@ -7,7 +7,8 @@
 
 #include "gateway/scsi/outcome.hpp"
 
-/// Commands with more than one step are coroutines: straight-line code that waits for the medium, the fabric and the home.
+/// Commands with more than one step are coroutines: straight-line code that waits for the medium, the fabric and the
+/// home.
 namespace sluice::unit {
 
 class shard;
@@ -20,8 +21,8 @@ class frame_pool {
   static void put_back(void* frame, std::size_t octets) noexcept;
 };
 
-/// Runs at once up to its first wait, frees itself at its end, and then ends its command with what it returned. Every job
-/// takes (shard&, command&).
+/// Runs at once up to its first wait, frees itself at its end, and then ends its command with what it returned. Every
+/// job takes (shard&, command&).
 class job {
  public:
   class promise_type {

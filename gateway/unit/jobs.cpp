@@ -94,16 +94,23 @@ scsi::outcome outcome_of(store::status status, const store::request& r, std::uin
   const std::uint64_t lba = (place_known ? r.failed_offset : r.offset_bytes) / block_size;
   const bool reads = r.what == store::verb::read || r.what == store::verb::map;
   switch (status) {
-    case store::status::good: return outcomes::good();
-    case store::status::miscompare: return outcomes::miscompare(r.miscompare_offset);
+    case store::status::good:
+      return outcomes::good();
+    case store::status::miscompare:
+      return outcomes::miscompare(r.miscompare_offset);
     case store::status::medium_error:
       if (r.what == store::verb::flush) return outcomes::write_error();
       return reads ? outcomes::unrecovered_read_error(lba) : outcomes::write_error(lba);
-    case store::status::no_space: return outcomes::no_space();
-    case store::status::write_protected: return outcomes::write_protected();
-    case store::status::gone: return outcomes::hardware_error(scsi::asc::logical_unit_failure);
-    case store::status::timeout: return outcomes::aborted(scsi::asc::logical_unit_timeout);
-    case store::status::aborted: return outcomes::busy();
+    case store::status::no_space:
+      return outcomes::no_space();
+    case store::status::write_protected:
+      return outcomes::write_protected();
+    case store::status::gone:
+      return outcomes::hardware_error(scsi::asc::logical_unit_failure);
+    case store::status::timeout:
+      return outcomes::aborted(scsi::asc::logical_unit_timeout);
+    case store::status::aborted:
+      return outcomes::busy();
   }
   return outcomes::hardware_error();
 }

@@ -83,8 +83,8 @@ void copy_data_out(const command& c, std::uint64_t offset, bytes to);
 /// Lets go of what lies before `offset`.
 void drop_data_out(port::task& t, std::uint64_t offset);
 
-/// Octets of the data-out that can be had, in whole blocks: an initiator that offers less than the command wants gets so
-/// much done and the residual for the rest [SAM-5 5.4.3].
+/// Octets of the data-out that can be had, in whole blocks: an initiator that offers less than the command wants gets
+/// so much done and the residual for the rest [SAM-5 5.4.3].
 std::uint64_t whole_blocks(const shard& s, std::uint64_t wanted, std::uint64_t offered);
 
 /// Puts parameter data into task.data_in, as much as there is room for.

@@ -33,12 +33,13 @@ enum class abort_manner : std::uint8_t {
 struct abort_order {
   addressees whom;
   abort_manner manner = abort_manner::silent;
-  std::uint64_t asking_nexus = 0;            // whose tasks end silently also under by_other
-  std::uint64_t asking_request = 0;          // a control_request that is not aborted by itself
-  scsi::additional_sense attention = 0;      // by_other without TAS, to nexuses that lost a task; 0: none
+  std::uint64_t asking_nexus = 0;        // whose tasks end silently also under by_other
+  std::uint64_t asking_request = 0;      // a control_request that is not aborted by itself
+  scsi::additional_sense attention = 0;  // by_other without TAS, to nexuses that lost a task; 0: none
 };
 
-/// A range of blocks [begin, end) that only one task may touch; `ordered`: also a barrier for tasks that touch no blocks.
+/// A range of blocks [begin, end) that only one task may touch; `ordered`: also a barrier for tasks that touch no
+/// blocks.
 struct fence_range {
   std::uint64_t begin = 0;
   std::uint64_t end = UINT64_MAX;
@@ -62,8 +63,8 @@ struct control_request {
   std::array<std::uint8_t, 32> cdb{};
   std::vector<std::uint8_t> parameters;  // data-out
 };
-/// CLEAR TASK SET, LOGICAL UNIT RESET or a target reset. Answered by manage_answer, when no shard has a task left that it
-/// covers.
+/// CLEAR TASK SET, LOGICAL UNIT RESET or a target reset. Answered by manage_answer, when no shard has a task left that
+/// it covers.
 struct manage_request {
   unsigned shard = 0;
   std::uint64_t id = 0;
@@ -126,8 +127,7 @@ struct fence_granted {
 struct fence_lowered {
   std::uint64_t id = 0;
 };
-using to_shard =
-    std::variant<publication, control_answer, manage_answer, fence_raised, fence_granted, fence_lowered>;
+using to_shard = std::variant<publication, control_answer, manage_answer, fence_raised, fence_granted, fence_lowered>;
 
 /// How a shard reaches its home; send() only posts, it never calls back.
 class home_link {

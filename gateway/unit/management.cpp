@@ -30,9 +30,12 @@ void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t
 void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
   if (!c.doomed()) c.doom = how;
   switch (c.where) {
-    case command::stage::waiting: return finish(c, {});
-    case command::stage::at_home: return settle(c, {});  // the record stays until the home answers
-    case command::stage::active: serials.push_back(c.serial);
+    case command::stage::waiting:
+      return finish(c, {});
+    case command::stage::at_home:
+      return settle(c, {});  // the record stays until the home answers
+    case command::stage::active:
+      serials.push_back(c.serial);
   }
 }
 
@@ -79,12 +82,14 @@ void shard::on_manage(port::task_management& request) noexcept {
     case task_function::abort_task:
       if (!exists(referenced)) return reply(request, task_response::task_does_not_exist);
       return abort_and_reply(referenced);
-    case task_function::abort_task_set: return abort_and_reply(of_nexus);
+    case task_function::abort_task_set:
+      return abort_and_reply(of_nexus);
     case task_function::query_task:
       return reply(request, exists(referenced) ? task_response::function_succeeded : task_response::function_complete);
     case task_function::query_task_set:
       return reply(request, exists(of_nexus) ? task_response::function_succeeded : task_response::function_complete);
-    case task_function::i_t_nexus_reset: return reset_nexus(request);
+    case task_function::i_t_nexus_reset:
+      return reset_nexus(request);
     case task_function::clear_task_set:
     case task_function::logical_unit_reset:
     case task_function::target_warm_reset:
@@ -93,7 +98,8 @@ void shard::on_manage(port::task_management& request) noexcept {
       managed_.emplace(id, &request);
       return home_.send(manage_request{options_.index, id, nexus, request.function});
     }
-    case task_function::clear_aca: return reply(request, task_response::not_supported);
+    case task_function::clear_aca:
+      return reply(request, task_response::not_supported);
   }
   reply(request, task_response::not_supported);
 }
@@ -188,8 +194,9 @@ void shard::on(publication& message) {
   for (const abort_order& order : message.aborts) apply(order, serials);
   for (const attention_order& order : message.attentions) apply(order);
   for (auto& [id, n] : nexuses_) review(*n);
-  when_gone(std::move(serials),
-            [this, epoch = snapshot_->epoch] { home_.send(acknowledgement{options_.index, epoch}); });
+  when_gone(std::move(serials), [this, epoch = snapshot_->epoch] {
+    home_.send(acknowledgement{options_.index, epoch});
+  });
 }
 
 void shard::on(control_answer& message) {

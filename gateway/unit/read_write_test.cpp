@@ -68,7 +68,8 @@ TEST(unit_read_write, beyond_the_last_block) {
   stand s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(read10(8191, 2), {}, 1024)).sensed(sense_key::illegal_request, asc::lba_out_of_range));
-  EXPECT_TRUE(s.done(a.send(write10(8192, 1), filled(512, 1))).sensed(sense_key::illegal_request, asc::lba_out_of_range));
+  EXPECT_TRUE(
+      s.done(a.send(write10(8192, 1), filled(512, 1))).sensed(sense_key::illegal_request, asc::lba_out_of_range));
   EXPECT_TRUE(s.done(a.send(read10(8191, 1), {}, 512)).good());
 }
 
@@ -82,7 +83,8 @@ TEST(unit_read_write, failures_of_the_medium_have_their_sense) {
   EXPECT_TRUE(r.in.empty());
   EXPECT_TRUE(s.done(a.send(write10(5, 1), filled(512, 1))).sensed(sense_key::medium_error, asc::write_error));
   s.fails = [](const store::request&) { return store::status::no_space; };
-  EXPECT_TRUE(s.done(a.send(write10(5, 1), filled(512, 1))).sensed(sense_key::data_protect, asc::space_allocation_failed));
+  EXPECT_TRUE(
+      s.done(a.send(write10(5, 1), filled(512, 1))).sensed(sense_key::data_protect, asc::space_allocation_failed));
 }
 
 TEST(unit_read_write, a_transfer_that_fails_ends_silently) {

@@ -114,7 +114,8 @@ TEST(unit_reservations, the_operator_clears_them) {
 TEST(unit_reservations, refused_lists) {
   stand s;
   initiator& a = s.add();
-  EXPECT_TRUE(s.done(a.send(pr_out(do_register), filled(23, 0))).sensed(sense_key::illegal_request, asc::parameter_list_length_error));
+  EXPECT_TRUE(s.done(a.send(pr_out(do_register), filled(23, 0)))
+                  .sensed(sense_key::illegal_request, asc::parameter_list_length_error));
   EXPECT_TRUE(pr(s, a, do_reserve, 1, 0, 5).ended_with(status::reservation_conflict));
   EXPECT_TRUE(pr(s, a, do_ignore, 0, 1).good());
   EXPECT_TRUE(pr(s, a, do_reserve, 1, 0, 2).sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));

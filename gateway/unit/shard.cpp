@@ -110,8 +110,10 @@ bool is_block_command(const scsi::opcode_row& row) {
     case scsi::command::compare_and_write:
     case scsi::command::write_same:
     case scsi::command::synchronize_cache:
-    case scsi::command::pre_fetch: return true;
-    default: return false;
+    case scsi::command::pre_fetch:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -201,9 +203,15 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
 void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
   port::task& t = *c.task;
   switch (c.doom) {
-    case doom::none: t.outcome = outcome; break;
-    case doom::task_aborted: t.outcome = outcomes::task_aborted(); break;
-    case doom::silent: t.silent = true; break;
+    case doom::none:
+      t.outcome = outcome;
+      break;
+    case doom::task_aborted:
+      t.outcome = outcomes::task_aborted();
+      break;
+    case doom::silent:
+      t.silent = true;
+      break;
   }
   if (c.doomed() || outcome.status == scsi::status::check_condition) t.data_in.clear();
   t.descriptor_sense = snapshot_->mode.descriptor_sense;
@@ -222,15 +230,21 @@ observe::command_class class_of(const scsi::opcode_row* row) {
   using observe::command_class;
   if (!row) return command_class::other;
   switch (row->what) {
-    case scsi::command::read: return command_class::read;
+    case scsi::command::read:
+      return command_class::read;
     case scsi::command::write:
     case scsi::command::write_and_verify:
-    case scsi::command::write_same: return command_class::write;
-    case scsi::command::synchronize_cache: return command_class::flush;
-    case scsi::command::unmap: return command_class::unmap;
+    case scsi::command::write_same:
+      return command_class::write;
+    case scsi::command::synchronize_cache:
+      return command_class::flush;
+    case scsi::command::unmap:
+      return command_class::unmap;
     case scsi::command::compare_and_write:
-    case scsi::command::or_write: return command_class::atomic;
-    default: return command_class::other;
+    case scsi::command::or_write:
+      return command_class::atomic;
+    default:
+      return command_class::other;
   }
 }
 

@@ -21,8 +21,8 @@ struct shard_options {
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
 };
 
-/// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door to
-/// the medium. Everything runs on the loop's thread.
+/// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door
+/// to the medium. Everything runs on the loop's thread.
 class shard {
  public:
   /// `home` and `loop` outlive the shard. `first` is the home's snapshot at that time.
@@ -41,8 +41,8 @@ class shard {
   /// A nexus may send tasks from now on; it is told `attention` first (0: nothing).
   void attach(std::shared_ptr<const port::i_t_nexus> identity,
               scsi::additional_sense attention = scsi::asc::reset_occurred);
-  /// Ends the tasks of a nexus silently, then forgets it and runs `done`; its SPC-2 reservation goes, its persistent one
-  /// stays. `done` may run before this returns.
+  /// Ends the tasks of a nexus silently, then forgets it and runs `done`; its SPC-2 reservation goes, its persistent
+  /// one stays. `done` may run before this returns.
   void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
 
   // -- the home ---------------------------------------------------------------------------------------------------
@@ -144,14 +144,14 @@ class shard {
   std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;
   nexus_record* last_nexus_ = nullptr;
 
-  std::deque<command> commands_;     // grows to max_tasks and a few that wait at the home
+  std::deque<command> commands_;  // grows to max_tasks and a few that wait at the home
   command* free_commands_ = nullptr;
   std::uint32_t task_count_ = 0;
   std::uint64_t next_serial_ = 1;
 
   command_list active_;
   command_list waiting_;
-  bool gate_ = false;                // something may have to wait: fences or earlier waiting tasks
+  bool gate_ = false;  // something may have to wait: fences or earlier waiting tasks
   bool advancing_ = false, again_ = false;
   std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
   std::vector<raised_fence> fences_;

@@ -15,12 +15,12 @@ namespace sluice::unit {
 struct unit_snapshot {
   std::uint64_t epoch = 0;  // grows with each snapshot
   scsi::unit_facts facts;
-  bool maps = false;           // the store tells holes from data
+  bool maps = false;  // the store tells holes from data
   scsi::mode_state mode;
   scsi::mode_state mode_saved;
   reservations::state reservations;
-  std::uint64_t reserve_holder = 0;  // nexus id with a RESERVE(6)/(10) reservation; 0: nobody
-  bool stopped = false;              // by START STOP UNIT
+  std::uint64_t reserve_holder = 0;             // nexus id with a RESERVE(6)/(10) reservation; 0: nobody
+  bool stopped = false;                         // by START STOP UNIT
   std::vector<std::uint64_t> prevents_removal;  // nexus ids that sent PREVENT
   std::vector<scsi::target_port_group> groups;
 

@@ -1,7 +1,7 @@
 #include "gateway/unit/shard.hpp"
 
-// The order of tasks [SAM-5 8]. A task that may not start yet is in waiting_, in the order of arrival; one that did is in
-// active_. What one task must keep others out of is a fence, raised in every shard by the home: a range of blocks
+// The order of tasks [SAM-5 8]. A task that may not start yet is in waiting_, in the order of arrival; one that did is
+// in active_. What one task must keep others out of is a fence, raised in every shard by the home: a range of blocks
 // (COMPARE AND WRITE), or everything (ORDERED).
 namespace sluice::unit {
 
@@ -53,7 +53,9 @@ void shard::pass() noexcept {
 
 namespace {
 
-bool share_blocks(const fence_range& a, const fence_range& b) { return a.begin < b.end && b.begin < a.end; }
+bool share_blocks(const fence_range& a, const fence_range& b) {
+  return a.begin < b.end && b.begin < a.end;
+}
 
 }  // namespace
 

@@ -13,8 +13,9 @@
 #include "gateway/unit/shard.hpp"
 #include "tiers/ram/ram_store.hpp"
 
-/// What the tests of this room share: a whole logical unit over a RAM store, with initiators, in which every message and
-/// every completion of the medium waits in a queue until the test lets it arrive, in any order that the seams allow.
+/// What the tests of this room share: a whole logical unit over a RAM store, with initiators, in which every message
+/// and every completion of the medium waits in a queue until the test lets it arrive, in any order that the seams
+/// allow.
 namespace sluice::unit {
 
 using octets = std::vector<std::uint8_t>;
@@ -80,10 +81,10 @@ class late_channel final : public store::channel {
 /// One command as the initiator sees it.
 struct exchange {
   port::task task;
-  octets out;               // what the initiator has to send
-  octets in;                // what came
+  octets out;  // what the initiator has to send
+  octets in;   // what came
   int completions = 0;
-  int events = 0;           // get_data and put_data
+  int events = 0;  // get_data and put_data
   bool silent = false;
   bool loses_data = false;  // the fabric fails every transfer
   scsi::outcome outcome;
@@ -178,8 +179,9 @@ class stand {
     stand* owner;
     unsigned index;
     void send(to_shard message) override {
-      owner->later.add(100 + index,
-                       [o = owner, i = index, m = std::move(message)]() mutable { o->shards[i]->on_message(std::move(m)); });
+      owner->later.add(100 + index, [o = owner, i = index, m = std::move(message)]() mutable {
+        o->shards[i]->on_message(std::move(m));
+      });
     }
   };
   void turn_loop();
@@ -206,11 +208,15 @@ inline octets cdb16(std::uint8_t opcode, std::uint64_t lba, std::uint32_t length
   wire::store32(c, 10, length);
   return c;
 }
-inline octets read10(std::uint32_t lba, std::uint16_t blocks) { return cdb10(0x28, lba, blocks); }
+inline octets read10(std::uint32_t lba, std::uint16_t blocks) {
+  return cdb10(0x28, lba, blocks);
+}
 inline octets write10(std::uint32_t lba, std::uint16_t blocks, bool fua = false) {
   return cdb10(0x2a, lba, blocks, fua ? 8 : 0);
 }
-inline octets test_unit_ready() { return octets(6); }
+inline octets test_unit_ready() {
+  return octets(6);
+}
 inline octets compare_and_write16(std::uint64_t lba, std::uint8_t blocks) {
   octets c = cdb16(0x89, lba, 0);
   c[13] = blocks;
@@ -228,7 +234,9 @@ inline octets pr_list(std::uint64_t key, std::uint64_t action_key, std::uint8_t 
   l[20] = flags;
   return l;
 }
-inline octets filled(std::size_t size, std::uint8_t value) { return octets(size, value); }
+inline octets filled(std::size_t size, std::uint8_t value) {
+  return octets(size, value);
+}
 inline octets patterned(std::size_t size, unsigned seed) {
   octets o(size);
   for (std::size_t i = 0; i < size; ++i) o[i] = static_cast<std::uint8_t>((i * 7 + i / 512 * 13 + seed) & 0xff);
