@@ -223,17 +223,19 @@ void connection::opened(result<std::unique_ptr<port::nexus>> made) {
   login_status why = full ? login_status::out_of_resources : login_status::target_error;
   if (made.error().code == errc::not_found) why = login_status::not_found;
   if (made.error().code == errc::permission) why = login_status::authorization_failure;
+  refuse_login(why);
+}
+
+/// In place of the response that would have ended the login.
+void connection::refuse_login(login_status why) {
   login_step refused = login_->fail(why);
-  refused.response.sn.stat_sn = last_step_.response.sn.stat_sn;  // in place of the response that was never sent
+  refused.response.sn.stat_sn = last_step_.response.sn.stat_sn;
   send_login(refused);
 }
 
 void connection::finish_login() {
   tsih_ = options_.sessions->allocate();
-  if (tsih_ == 0) {
-    login_step refused = login_->fail(login_status::out_of_resources);
-    return send_login(refused);
-  }
+  if (tsih_ == 0) return refuse_login(login_status::out_of_resources);
   cid_ = login_->cid();
   last_step_.response.tsih = tsih_;
   phase_ = phase_of::full_feature;

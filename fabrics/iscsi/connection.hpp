@@ -129,6 +129,7 @@ class connection {
   void open_nexus();
   void opened(result<std::unique_ptr<port::nexus>> made);
   void finish_login();
+  void refuse_login(login_status why);
   void send_login(login_step& step);
   std::string list_targets(const std::string& name);
   void keepalive();

@@ -173,10 +173,11 @@ void connection::starve(command& c) {
 // -- to the initiator --------------------------------------------------------------------------------------------
 
 void connection::on_put_data(command& c) {
-  c.sending = true;
   if (phase_ != phase_of::full_feature) c.failed = c.aborted = true;
   if (!c.failed && !c.aborted) send_data_in(c, false);
   c.task.data_in.clear();
+  if (c.aborted) return answer_put(c);
+  c.sending = true;
   put_waiting_.push_back(&c);
   loop_.at_turn_end(flush_);
 }

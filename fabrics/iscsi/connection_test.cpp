@@ -444,16 +444,28 @@ TEST(connection, survives_a_hang_up_at_any_time) {
   }
 }
 
-TEST(connection, waits_for_buffers_and_does_without_in_the_end) {
-  stand s(1, {}, 8 * mib);
-  s.gateway.borrow = false;
-  s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
-  std::vector<memory::slice> hog;
+std::vector<memory::slice> every_large_buffer(stand& s) {
+  std::vector<memory::slice> all;
   for (;;) {
     memory::slice part = s.target_loop->buffers().take(memory::pool::largest);
-    if (part.empty()) break;
-    hog.push_back(std::move(part));
+    if (part.empty()) return all;
+    all.push_back(std::move(part));
   }
+}
+
+TEST(connection, answers_task_set_full_when_no_buffer_comes_free) {
+  stand s(1, {}, 8 * mib);
+  s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
+  const auto hog = every_large_buffer(s);
+  const auto c = s.write_10(0, 2048);
+  s.initiator.send(c);
+  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0x28);
+}
+
+TEST(connection, waits_for_buffers) {
+  stand s(1, {}, 8 * mib);
+  s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
+  auto hog = every_large_buffer(s);
   const auto c = s.write_10(0, 2048);
   s.initiator.send(c);
   s.world.run_for(100 * ns_per_ms);
