@@ -13,6 +13,8 @@
 
 namespace sluice::unit {
 
+class shard;
+
 /// An I_T nexus as one shard sees it (an I_T_L nexus).
 struct nexus_record {
   std::shared_ptr<const port::i_t_nexus> identity;
@@ -35,6 +37,7 @@ struct command {
    public:
     void done(store::status outcome) noexcept override;
     command* owner = nullptr;
+    shard* server = nullptr;
   };
 
   port::task* task = nullptr;
@@ -51,6 +54,8 @@ struct command {
   bool needs_fence = false;
   std::uint64_t fence = 0;  // asked for; 0: not yet
   bool fence_granted = false;
+  bool on_medium = false;  // a request of it is under way
+  bool parked = false;     // its next request waits for a fence to be lowered
 
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there

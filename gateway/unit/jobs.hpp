@@ -14,10 +14,10 @@ inline constexpr std::uint64_t window_octets = memory::pool::largest;
 struct medium {
   shard& s;
   command& c;
-  bool await_ready() noexcept { return s.medium().try_now(c.io, c.medium_status); }
+  bool await_ready() noexcept { return s.try_medium(c); }
   void await_suspend(std::coroutine_handle<> self) noexcept {
     c.resume_point = self;
-    s.medium().submit(c.io);
+    s.start_medium(c);
   }
   store::status await_resume() const noexcept { return c.doomed() ? store::status::aborted : c.medium_status; }
 };

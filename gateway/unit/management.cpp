@@ -35,8 +35,14 @@ void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serial
     case command::stage::at_home:
       return settle(c, {});  // the record stays until the home answers
     case command::stage::active:
-      serials.push_back(c.serial);
+      break;
   }
+  if (!c.parked) {
+    serials.push_back(c.serial);
+    return;
+  }
+  c.parked = false;
+  c.resume();  // finds that it is doomed, and ends
 }
 
 /// Runs `done` when none of the tasks is left; at once when there is none.
@@ -67,10 +73,11 @@ void shard::on_manage(port::task_management& request) noexcept {
   const std::uint64_t nexus = request.nexus->id;
   const auto of_nexus = [nexus](const command& c) { return c.nexus->identity->id == nexus; };
   const auto referenced = [&](const command& c) { return of_nexus(c) && c.task->tag == request.referenced_tag; };
-  const auto exists = [this](const auto& matches) {
+  // A task that was aborted already counts where its end must be waited for, not where it is asked after.
+  const auto exists = [this](const auto& matches, bool also_aborted = false) {
     for (command_list* list : {&waiting_, &active_})
       for (command* c = list->head(); c != nullptr; c = c->next)
-        if (c->task && !c->doomed() && matches(*c)) return true;
+        if (c->task && (also_aborted || !c->doomed()) && matches(*c)) return true;
     return false;
   };
   const auto abort_and_reply = [&](const auto& matches) {
@@ -80,7 +87,7 @@ void shard::on_manage(port::task_management& request) noexcept {
   };
   switch (request.function) {
     case task_function::abort_task:
-      if (!exists(referenced)) return reply(request, task_response::task_does_not_exist);
+      if (!exists(referenced, true)) return reply(request, task_response::task_does_not_exist);
       return abort_and_reply(referenced);
     case task_function::abort_task_set:
       return abort_and_reply(of_nexus);

@@ -8,8 +8,7 @@ using port::task_event;
 namespace outcomes = scsi::outcomes;
 
 void command::medium_request::done(store::status outcome) noexcept {
-  owner->medium_status = outcome;
-  owner->resume();
+  server->medium_done(*owner, outcome);
 }
 
 void command::reset() {
@@ -26,6 +25,7 @@ void command::reset() {
   needs_fence = false;
   fence = 0;
   fence_granted = false;
+  on_medium = parked = false;
   resume_point = {};
   data_goal = 0;
 }
@@ -82,6 +82,7 @@ command* shard::take_command() {
   if (!free_commands_) {
     command& fresh = commands_.emplace_back();
     fresh.io.owner = &fresh;
+    fresh.io.server = this;
     return &fresh;
   }
   command* c = free_commands_;

@@ -59,7 +59,11 @@ class shard {
 
   // -- for the jobs (jobs.hpp) --------------------------------------------------------------------------------------
   void finish(command& c, const scsi::outcome& outcome) noexcept;
-  store::channel& medium() { return *medium_; }
+  /// Does c.io on the spot when it can.
+  bool try_medium(command& c) noexcept { return !fenced_off(c) && medium_->try_now(c.io, c.medium_status); }
+  /// Starts c.io, or parks the task while somebody else's fence is around its blocks.
+  void start_medium(command& c) noexcept;
+  void medium_done(command& c, store::status outcome) noexcept;
   memory::slice take_buffer(std::uint64_t octets) { return loop_.buffers().take(static_cast<std::uint32_t>(octets)); }
   void ask_data(command& c) noexcept;
   void ask_home(command& c, std::vector<std::uint8_t> parameters);
@@ -113,6 +117,8 @@ class shard {
   void pass() noexcept;
   bool kept_out(const command& c) const noexcept;
   bool is_quiet(const raised_fence& f) const noexcept;
+  bool fenced_off(const command& c) const noexcept;
+  void unpark() noexcept;
   void check_quiet() noexcept;
   void ask_fence(command& c) noexcept;
 

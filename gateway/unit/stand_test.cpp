@@ -79,8 +79,18 @@ void initiator::post(port::task& subject, task_event event) noexcept {
       if (!e.loses_data) bring(e, subject.wanted_offset + subject.wanted_length);
     }
     const auto answer = event == task_event::get_data ? task_event::data_arrived : task_event::data_sent;
-    on_.later.add(200 + identity->id, [this, &subject, answer] { on_.shards[shard]->on_task(subject, answer); });
+    const auto answers = [this, &subject, answer] { on_.shards[shard]->on_task(subject, answer); };
+    if (stalled)
+      owed_.push_back(answers);
+    else
+      on_.later.add(200 + identity->id, answers);
   });
+}
+
+void initiator::release() {
+  stalled = false;
+  for (const auto& answers : owed_) on_.later.add(200 + identity->id, answers);
+  owed_.clear();
 }
 
 void initiator::post(port::task_management& request) noexcept {

@@ -71,9 +71,41 @@ bool shard::kept_out(const command& c) const noexcept {
 bool shard::is_quiet(const raised_fence& f) const noexcept {
   for (const command* c = active_.head(); c != nullptr; c = c->next) {
     if (f.range.ordered) return false;
-    if (c->touches_blocks && share_blocks(f.range, c->range)) return false;
+    if (c->on_medium && c->touches_blocks && share_blocks(f.range, c->range)) return false;
   }
   return true;
+}
+
+/// A task that runs is kept from the blocks of a fence between its requests only: one that waits for an initiator's
+/// data must not hold up COMPARE AND WRITE of others. An ORDERED task, in contrast, waits for all that run.
+bool shard::fenced_off(const command& c) const noexcept {
+  for (const raised_fence& f : fences_)
+    if (f.id != c.fence && !f.range.ordered && c.touches_blocks && share_blocks(f.range, c.range)) return true;
+  return false;
+}
+
+void shard::start_medium(command& c) noexcept {
+  if (fenced_off(c)) {
+    c.parked = true;
+    return;
+  }
+  c.on_medium = true;
+  medium_->submit(c.io);
+}
+
+void shard::medium_done(command& c, store::status outcome) noexcept {
+  c.medium_status = outcome;
+  c.on_medium = false;
+  if (gate_) check_quiet();
+  c.resume();
+}
+
+void shard::unpark() noexcept {
+  for (command* c = active_.head(); c != nullptr; c = c->next) {
+    if (!c->parked || fenced_off(*c)) continue;
+    c->parked = false;
+    start_medium(*c);
+  }
 }
 
 void shard::check_quiet() noexcept {
@@ -107,6 +139,7 @@ void shard::on(fence_granted& message) {
 
 void shard::on(fence_lowered& message) {
   std::erase_if(fences_, [&](const raised_fence& f) { return f.id == message.id; });
+  unpark();
   advance();
 }
 

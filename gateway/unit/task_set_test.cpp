@@ -95,6 +95,50 @@ TEST(task_set, compare_and_write_is_one_step_across_cores) {
   }
 }
 
+/// A writer whose data does not come does not hold up COMPARE AND WRITE of others, and goes on after it.
+TEST(task_set, a_stalled_writer_does_not_hold_up_compare_and_write) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  a.stalled = true;
+  exchange& w = a.send(write10(0, 4), filled(4 * 512, 5));
+  s.run();
+  EXPECT_EQ(w.completions, 0);
+  octets both = filled(1024, 0);
+  std::fill(both.begin() + 512, both.end(), std::uint8_t{9});
+  EXPECT_TRUE(s.done(b.send(compare_and_write16(1, 1), both)).good());
+  EXPECT_EQ(s.done(b.send(read10(1, 1), {}, 512)).in, filled(512, 9));
+  a.release();
+  s.run();
+  EXPECT_TRUE(w.good());
+  EXPECT_EQ(s.done(b.send(read10(0, 4), {}, 4 * 512)).in, filled(4 * 512, 5));
+}
+
+TEST(task_set, task_aborted_status_when_asked_for) {
+  stand s;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  octets page = s.done(a.send({0x1a, 8, 0x0a, 0, 252, 0}, {}, 252)).in;
+  page[0] = page[2] = 0;
+  page[4] &= 0x3f;
+  page[4 + 5] |= 0x40;  // TAS
+  const auto size = static_cast<std::uint8_t>(page.size());
+  EXPECT_TRUE(s.done(a.send({0x15, 0x10, 0, 0, size, 0}, page)).good());
+  s.done(b.send(test_unit_ready()));  // MODE PARAMETERS CHANGED
+  b.stalled = true;
+  exchange& theirs = b.send(write10(0, 1), filled(512, 1));
+  s.run();
+  managed& m = a.manage(task_function::clear_task_set);
+  s.run();
+  EXPECT_EQ(m.answers, 0);  // the fabric has the task
+  b.release();
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_TRUE(theirs.ended_with(status::task_aborted));
+  EXPECT_TRUE(s.done(b.send(test_unit_ready())).good());
+}
+
 TEST(task_set, an_aborted_task_is_done_with_the_medium_before_the_answer) {
   stand s;
   s.late = true;

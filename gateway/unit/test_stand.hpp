@@ -118,8 +118,12 @@ class initiator final : public port::task_endpoint {
   std::list<exchange> exchanges;
   std::list<managed> managements;
   const unsigned shard;
+  bool stalled = false;  // brings no data and takes none
+  /// Goes on with what it owes.
+  void release();
 
  private:
+  std::vector<std::function<void()>> owed_;
   void bring(exchange& e, std::uint64_t end);
   stand& on_;
   std::uint64_t next_tag_ = 1;
