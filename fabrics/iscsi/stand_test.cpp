@@ -287,6 +287,7 @@ stand::~stand() {
   EXPECT_TRUE(gone());
   EXPECT_EQ(gateway.live_nexuses, 0u);
   initiator.closed();
+  world.run_for(ns_per_ms);  // whatever was posted last
   initiator_loop->close(initiator.handle);
   EXPECT_EQ(target_loop->buffers().bytes_in_use(), 0u) << "buffers leaked";
 }
