@@ -1,3 +1,4 @@
+#include "gateway/unit/jobs.hpp"
 #include "gateway/unit/test_stand.hpp"
 
 namespace sluice::unit {
@@ -129,16 +130,50 @@ TEST(unit_read_write, a_full_task_set) {
   EXPECT_EQ(s.shards[0]->counters().task_set_full, 2u);
 }
 
+struct ended_request final : store::request {
+  void done(store::status) noexcept override {}
+};
+
 TEST(unit_read_write, every_status_of_the_medium_has_its_outcome) {
-  store::status all[] = {store::status::miscompare, store::status::medium_error,    store::status::no_space,
-                         store::status::gone,       store::status::write_protected, store::status::timeout};
-  for (store::status st : all) {
-    stand s;
-    initiator& a = s.add();
-    s.fails = [&](const store::request&) { return st; };
-    exchange& w = s.done(a.send(write10(0, 1), filled(512, 1)));
-    EXPECT_FALSE(w.good());
-    EXPECT_EQ(w.completions, 1);
+  struct row {
+    store::status from;
+    store::verb what;
+    status to;
+    sense_key key;
+    scsi::additional_sense code;
+  };
+  using store::verb;
+  const row table[] = {
+      {store::status::good, verb::read, status::good, {}, 0},
+      {store::status::miscompare, verb::compare_and_write, status::check_condition, sense_key::miscompare,
+       asc::miscompare_during_verify},
+      {store::status::medium_error, verb::read, status::check_condition, sense_key::medium_error,
+       asc::unrecovered_read_error},
+      {store::status::medium_error, verb::map, status::check_condition, sense_key::medium_error,
+       asc::unrecovered_read_error},
+      {store::status::medium_error, verb::write, status::check_condition, sense_key::medium_error, asc::write_error},
+      {store::status::medium_error, verb::flush, status::check_condition, sense_key::medium_error, asc::write_error},
+      {store::status::no_space, verb::write, status::check_condition, sense_key::data_protect,
+       asc::space_allocation_failed},
+      {store::status::write_protected, verb::write, status::check_condition, sense_key::data_protect,
+       asc::write_protected},
+      {store::status::gone, verb::read, status::check_condition, sense_key::hardware_error, asc::logical_unit_failure},
+      {store::status::timeout, verb::read, status::check_condition, sense_key::aborted_command,
+       asc::logical_unit_timeout},
+      {store::status::aborted, verb::read, status::busy, {}, 0},
+  };
+  for (const row& r : table) {
+    ended_request request;
+    request.what = r.what;
+    request.offset_bytes = 4096;
+    request.length_bytes = 4096;
+    request.failed_offset = 5120;
+    const scsi::outcome o = outcome_of(r.from, request, 512);
+    EXPECT_EQ(o.status, r.to);
+    EXPECT_EQ(o.sense.key, r.key);
+    EXPECT_EQ(o.sense.code, r.code);
+    const bool has_place = r.from == store::status::medium_error && r.what != verb::flush;
+    EXPECT_EQ(o.sense.information, has_place ? 10u : 0u);
   }
 }
 
