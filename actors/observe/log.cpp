@@ -1,5 +1,7 @@
 #include "actors/observe/log.hpp"
 
+#include "actors/observe/recent.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -148,8 +150,13 @@ void write_log(call_site& site, level severity, std::string_view room, std::stri
                std::initializer_list<field> fields) noexcept {
   std::uint64_t kept_back = 0;
   if (!site.admit(now_ns<std::chrono::steady_clock>(), kept_back)) return;
-  std::string line =
-      format_line(chosen_form, now_ns<std::chrono::system_clock>(), severity, room, message, fields, kept_back);
+  const std::uint64_t now = now_ns<std::chrono::system_clock>();
+  if (severity >= level::info) {
+    const std::string text = format_line(form::text, now, severity, room, message, fields, kept_back);
+    const std::size_t space = text.find(' ');
+    recent().add(text.substr(0, space), text.substr(space + 1));
+  }
+  std::string line = format_line(chosen_form, now, severity, room, message, fields, kept_back);
   if (const sink where = chosen_sink) return where(line);
   line += '\n';
   // One call, so that lines of several threads don't mix. What standard error does not take is lost: logging never

@@ -42,8 +42,8 @@ struct fabric {
   std::vector<config::key> keys;    // beyond fabric, name, listen, group, which every port has
   /// Starts a port: every listener is bound when this returns, so a failure leaves nothing behind. Control thread.
   std::function<result<std::unique_ptr<target_port>>(
-      const std::string& port_name, const std::vector<reactor::endpoint>& listen, const config::settings& more,
-      const limits& bounds, const std::vector<core_door>& cores)>
+      const std::string& port_name, const std::vector<reactor::endpoint>& listen, std::uint16_t group,
+      const config::settings& more, const limits& bounds, const std::vector<core_door>& cores)>
       open;
 };
 

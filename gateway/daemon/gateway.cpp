@@ -155,7 +155,7 @@ result<std::unique_ptr<port::target_port>> gateway::open_port(const config::mode
   std::vector<reactor::endpoint> listen;
   for (const config::listen_address& address : config.listen) listen.push_back(endpoint_of(address));
   const port::limits bounds{wanted.gateway.max_connections, wanted.gateway.login_timeout_ns, wanted.gateway.max_tasks};
-  auto opened = fabric->open(config.name, listen, config.settings, bounds, doors_);
+  auto opened = fabric->open(config.name, listen, config.group, config.settings, bounds, doors_);
   if (!opened) return fail(opened.error().code, config.name + ": " + opened.error().message);
   return opened;
 }
@@ -166,7 +166,8 @@ result<void> gateway::start_ports(const config::model& wanted, draft& made) {
       const auto running = std::find_if(ports_.begin(), ports_.end(),
                                         [&](const running_port& port) { return port.config.name == config.name; });
       if (running != ports_.end() && running->target == target.name && running->config.fabric == config.fabric &&
-          running->config.listen == config.listen && running->config.settings == config.settings)
+          running->config.listen == config.listen && running->config.group == config.group &&
+          running->config.settings == config.settings)
         continue;
       if (running != ports_.end())
         return fail(errc::busy, config::port_path(target.name, 0) + ": port " + config.name +
@@ -322,6 +323,12 @@ result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) 
   if (auto done = found->second.medium->resize(size_bytes); !done) return done;
   follow(model_);
   return {};
+}
+
+result<void> gateway::clear_reservations(const std::string& unit) {
+  const auto found = units_.find(unit);
+  if (found == units_.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  return change_unit(found->second, [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
 }
 
 void gateway::stop_port(running_port& port) {

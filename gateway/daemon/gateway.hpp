@@ -51,6 +51,8 @@ class gateway {
   std::vector<reactor::endpoint> portals(const std::string& port_name) const;
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
+  /// Drops every registration and reservation of a unit.
+  result<void> clear_reservations(const std::string& unit);
   const std::vector<runtime::core*>& cores() const { return parts_.cores; }
 
  private:

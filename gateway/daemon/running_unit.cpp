@@ -87,15 +87,17 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   return made;
 }
 
-void change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change) {
+result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change) {
+  result<void> outcome;
   unit.home_core->call_async([&](const std::function<void()>& finished) {
-    change(unit.home->inside(), [&unit, finished](const result<void>& outcome) {
-      if (!outcome)
-        SLUICE_LOG(error, "unit", "a change did not take", {"unit", unit.config.name},
-                   {"why", outcome.error().message});
+    change(unit.home->inside(), [&unit, &outcome, finished](const result<void>& done) {
+      outcome = done;
+      if (!done)
+        SLUICE_LOG(error, "unit", "a change did not take", {"unit", unit.config.name}, {"why", done.error().message});
       finished();
     });
   });
+  return outcome;
 }
 
 void stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {

@@ -31,7 +31,7 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
                                 state::state_store& state);
 
 /// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.
-void change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
+result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
 
 /// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
 /// Blocks; control thread.

@@ -4,9 +4,9 @@
 
 #include "actors/observe/counters.hpp"
 #include "actors/observe/log.hpp"
+#include "actors/observe/recent.hpp"
 #include "config/schema/plan.hpp"
 #include "gateway/daemon/version.hpp"
-#include "gateway/reservations/text.hpp"
 
 namespace sluice::daemon {
 
@@ -26,6 +26,19 @@ double microseconds(std::uint64_t ns) {
 }
 double seconds(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e9;
+}
+
+std::string type_name(reservations::type type) {
+  switch (type) {
+    case reservations::type::none: return "";
+    case reservations::type::write_exclusive: return "write exclusive";
+    case reservations::type::exclusive_access: return "exclusive access";
+    case reservations::type::write_exclusive_registrants_only: return "write exclusive, registrants only";
+    case reservations::type::exclusive_access_registrants_only: return "exclusive access, registrants only";
+    case reservations::type::write_exclusive_all_registrants: return "write exclusive, all registrants";
+    case reservations::type::exclusive_access_all_registrants: return "exclusive access, all registrants";
+  }
+  return "unknown";
 }
 
 view::command command_view(observe::command_class what, const observe::command_counters& counted) {
@@ -50,14 +63,14 @@ service::service(gateway& served, const machine& hardware, config::known_types k
 
 result<json> service::handle(const std::string& command, const json& arguments) {
   const std::lock_guard guard(one_at_a_time_);
-  if (command == "status" || command == "ls") return json(status());
+  if (command == "status") return json(status());
   if (command == "plan") return plan(arguments.at("file").get<std::string>());
   if (command == "apply") {
     const auto file = arguments.at("file").get<std::string>();
     auto wanted = load(file);
     if (!wanted) return tl::unexpected(wanted.error());
     auto steps = plan(file);
-    if (!steps) return steps;
+    if (!steps || !steps->at("refused").empty()) return steps;
     if (auto done = gateway_.apply(*wanted); !done) {
       SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"why", done.error().message});
       return tl::unexpected(done.error());
@@ -65,23 +78,18 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     SLUICE_LOG(info, "control", "applied", {"file", file});
     return steps;
   }
-  if (command == "session.ls") {
-    json all = json::array();
-    for (const view::target& target : status().targets)
-      for (const view::session& session : target.sessions) all.push_back(session);
-    return all;
-  }
   if (command == "session.kick") {
     const auto id = arguments.at("id").get<std::uint64_t>();
     if (!gateway_.kick(id)) return fail(errc::not_found, "no session " + std::to_string(id));
     SLUICE_LOG(info, "control", "session kicked", {"id", id});
     return json::object();
   }
-  if (command == "unit.resize") {
-    if (auto done =
-            gateway_.resize(arguments.at("unit").get<std::string>(), arguments.at("size_bytes").get<std::uint64_t>());
-        !done)
-      return tl::unexpected(done.error());
+  if (command == "unit.resize") return resize(arguments);
+  if (command == "events") return events(arguments.at("since").get<std::uint64_t>());
+  if (command == "pr.clear") {
+    const auto unit = arguments.at("unit").get<std::string>();
+    if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());
+    SLUICE_LOG(warning, "control", "persistent reservations cleared", {"unit", unit});
     return json::object();
   }
   if (command == "pr.show") {
@@ -101,9 +109,31 @@ result<config::model> service::load(const std::string& file) const {
 result<json> service::plan(const std::string& file) const {
   auto wanted = load(file);
   if (!wanted) return tl::unexpected(wanted.error());
-  const config::plan steps = config::make_plan(gateway_.model(), *wanted);
-  if (!steps.refused.empty()) return fail(errc::invalid_argument, config::render(steps));
-  return config::to_json(steps);
+  const config::plan difference = config::make_plan(gateway_.model(), *wanted);
+  json steps = json::array(), refused = json::array();
+  for (const config::step& step : difference.steps) steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});
+  for (const config::refusal& no : difference.refused) refused.push_back({{"key", no.key}, {"reason", no.reason}});
+  return json{{"steps", std::move(steps)}, {"refused", std::move(refused)}};
+}
+
+result<json> service::resize(const json& arguments) {
+  const auto unit = arguments.at("unit").get<std::string>();
+  const auto size = arguments.at("size_bytes").get<std::uint64_t>();
+  const auto found = gateway_.units().find(unit);
+  if (found == gateway_.units().end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (size < found->second.medium->describe().size_bytes && !arguments.value("shrink", false))
+    return fail(errc::invalid_argument, "the new size is smaller: what lies beyond it would be lost; say so with --shrink");
+  if (auto done = gateway_.resize(unit, size); !done) return tl::unexpected(done.error());
+  SLUICE_LOG(info, "control", "unit resized", {"unit", unit}, {"size_bytes", size});
+  return json::object();
+}
+
+json service::events(std::uint64_t since) const {
+  std::uint64_t next = 0;
+  json lines = json::array();
+  for (const observe::recent_line& line : observe::recent().from(since, next))
+    lines.push_back({{"number", line.number}, {"time", line.time}, {"what", line.what}});
+  return {{"events", std::move(lines)}, {"next", next}};
 }
 
 result<json> service::apply(const std::string& file) {
@@ -167,7 +197,7 @@ result<view::reservations> service::reservations(const std::string& unit) {
   found->second.home_core->call([&] { snapshot = found->second.home->inside().snapshot(); });
   const reservations::state& kept = snapshot->reservations;
   view::reservations shown{
-      unit, kept.generation, kept.aptpl, kept.reserved() ? reservations::to_string(kept.type) : "", {}};
+      unit, kept.generation, kept.aptpl, kept.reserved() ? type_name(kept.type) : "", {}};
   for (const reservations::registrant& each : kept.registrants)
     shown.registrants.push_back({each.who.initiator.to_string(), std::to_string(each.who.relative_target_port),
                                  hex(each.key), kept.holds(each.who), false});

@@ -23,6 +23,8 @@ class service {
  private:
   result<config::model> load(const std::string& file) const;
   result<nlohmann::json> plan(const std::string& file) const;
+  result<nlohmann::json> resize(const nlohmann::json& arguments);
+  nlohmann::json events(std::uint64_t since) const;
   control::view::status status();
   control::view::unit unit_view(const std::string& name, const running_unit& unit);
   result<control::view::reservations> reservations(const std::string& unit);

@@ -76,6 +76,13 @@ def luns_of(gateway):
     return sorted(int(n) for n in re.findall(r"Lun:(\d+)", done.stdout))
 
 
+def picture(gateway):
+    """What must not change when an apply is refused."""
+    status = gateway.ask("status")
+    units = [(u["name"], u["size_bytes"], u["serial"], u["naa"]) for u in status["units"]]
+    return units, [(t["name"], t["luns"], t["ports"]) for t in status["targets"]], [s["name"] for s in status["stores"]]
+
+
 def size_of(gateway, lun):
     done = subprocess.run(["qemu-img", "info", "--output=json", "-f", "raw", gateway.url(lun)], capture_output=True, text=True, timeout=30)
     return json.loads(done.stdout)["virtual-size"]
@@ -101,7 +108,7 @@ def start_load(gateway, load, seconds):
 
 
 def session_ids(gateway, initiator):
-    return sorted(s["id"] for s in gateway.ask("session", "ls") if s["initiator"].startswith(initiator))
+    return sorted(s["id"] for s in (each for t in gateway.ask("status")["targets"] for each in t["sessions"]) if s["initiator"].startswith(initiator))
 
 
 def scenario(gateway, load, checks):
@@ -125,14 +132,14 @@ def scenario(gateway, load, checks):
     gateway.apply(body({0: "a", 5: "c"}, sizes={"b": "128MiB"}))
     checks.check("a LUN goes", luns_of(gateway) == [0, 5])
 
-    before = gateway.ask("ls")
+    before = picture(gateway)
     gateway.write(body({0: "a", 5: "c", 6: "nobody"}))
     refused = gateway.run("apply", str(gateway.config), check=False)
     checks.check("a dangling name is refused, with its place", refused.returncode != 0 and "sluice.toml:" in refused.stderr)
     gateway.write(body({0: "a", 5: "c"}).replace("[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1))
     refused = gateway.run("apply", str(gateway.config), check=False)
     checks.check("a store that can't be opened is refused, with the reason", refused.returncode != 0 and "nonexistent" in refused.stderr)
-    checks.check("and all is as it was", gateway.ask("ls") == before and luns_of(gateway) == [0, 5])
+    checks.check("and all is as it was", picture(gateway) == before and luns_of(gateway) == [0, 5])
 
     checks.check("the load's session was never disturbed", session_ids(gateway, INITIATOR) == sessions)
     output, _ = io.communicate(timeout=60)
