@@ -14,7 +14,7 @@ add_compile_options(-Wall -Wextra -Werror -Wpedantic -Wshadow -Wnon-virtual-dtor
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these from inside libstdc++ and CAF at -O2 (GCC bugs 105329, 105651).
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-array-bounds
-                      -Wno-stringop-overflow -Wno-stringop-overread)
+                      -Wno-stringop-overflow -Wno-stringop-overread -Wno-free-nonheap-object)
 endif()
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
