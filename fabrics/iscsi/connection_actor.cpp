@@ -17,10 +17,16 @@ caf::behavior connection_actor::make_behavior() {
   // The end comes from the loop, outside this actor's turn, where quit() would go unheard: it sends itself a note.
   connection_.emplace(home().loop(), socket_, gateway_, static_cast<port::task_endpoint&>(*this), options_,
                       [this] { send_note(nullptr, ended_note); });
+  alive_ = ctrl();
   connection_->start();
   return {
       [this](const close_order& order) { connection_->close(order.reason); },
   };
+}
+
+void connection_actor::on_exit() {
+  connection_.reset();
+  alive_ = nullptr;
 }
 
 void connection_actor::post(port::task& subject, port::task_event event) noexcept {

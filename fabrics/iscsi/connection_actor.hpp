@@ -19,7 +19,7 @@ class connection_actor final : public runtime::pinned<caf::event_based_actor>, p
   connection_actor(caf::actor_config& config, reactor::handle socket, port::gateway& gateway, connection_options options);
   const char* name() const override { return "iscsi-connection"; }
   caf::behavior make_behavior() override;
-  void on_exit() override { connection_.reset(); }
+  void on_exit() override;
 
  private:
   void post(port::task& subject, port::task_event event) noexcept override;
@@ -30,6 +30,7 @@ class connection_actor final : public runtime::pinned<caf::event_based_actor>, p
   port::gateway& gateway_;
   const connection_options options_;
   std::optional<connection> connection_;
+  caf::strong_actor_ptr alive_;  // the port only watches: the connection keeps itself until it has ended
 };
 
 }  // namespace sluice::iscsi
