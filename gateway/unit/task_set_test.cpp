@@ -95,6 +95,29 @@ TEST(task_set, compare_and_write_is_one_step_across_cores) {
   }
 }
 
+/// ORWRITE reads, then writes: a write that comes between would be lost.
+TEST(task_set, no_write_comes_between_the_halves_of_or_write) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    how.shards = 2;
+    stand s(how);
+    s.late = true;
+    initiator& a = s.add(0);
+    initiator& b = s.add(1);
+    for (int round = 0; round < 40; ++round) {
+      s.done(a.send(write10(0, 1), filled(512, 0)));
+      exchange& ors = a.send(cdb16(0x8b, 0, 1), filled(512, 0xf0), 0, task_attribute::simple, 512);
+      exchange& writes = b.send(write10(0, 1), filled(512, 0x0f), 0, task_attribute::simple, 512);
+      s.run();
+      ASSERT_TRUE(ors.good() && writes.good());
+      const octets last = s.done(a.send(read10(0, 1), {}, 512)).in;
+      ASSERT_TRUE(last == filled(512, 0x0f) || last == filled(512, 0xff)) << seed;
+    }
+  }
+}
+
 /// A writer whose data does not come does not hold up COMPARE AND WRITE of others, and goes on after it.
 TEST(task_set, a_stalled_writer_does_not_hold_up_compare_and_write) {
   stand s;
