@@ -18,10 +18,8 @@ bool is_zero(const command& c) {
   return true;
 }
 
-/// The verb of a WRITE SAME whose pattern is zeroes.
-store::verb zeroes(const shard& s, const command& c) {
-  return c.block.unmap && s.snapshot().facts.thin ? store::verb::discard : store::verb::write_zeroes;
-}
+/// UNMAP=1 on a thin unit frees the blocks whatever the pattern says, as every target that initiators meet does it.
+bool frees(const shard& s, const command& c) { return c.block.unmap && s.snapshot().facts.thin; }
 
 }  // namespace
 
@@ -34,16 +32,17 @@ job write_same(shard& s, command& c) {
   if (c.block.ndob) {
     c.parts.clear();
   } else {
+    // One block, no less and no more: anything else is not the pattern that the initiator meant.
+    if (t.expected_data_out != size) co_return outcomes::invalid_field_in_cdb(1);
     t.transfer_length = size;
-    if (t.expected_data_out < size) co_return outcomes::good();
     const bool arrived = co_await data_until{s, c, size};
     if (!arrived) co_return outcomes::good();
     set_data_out(c, 0, size);
   }
   if (length == 0) co_return outcomes::good();
-  if (is_zero(c)) {
+  if (frees(s, c) || is_zero(c)) {
     c.parts.clear();
-    prepare(c, zeroes(s, c), offset, length);
+    prepare(c, frees(s, c) ? store::verb::discard : store::verb::write_zeroes, offset, length);
     c.io.fua = must_be_durable(s, c);
     const store::status cleared = co_await medium{s, c};
     co_return outcome_of(cleared, c.io, size);

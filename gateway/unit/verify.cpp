@@ -148,10 +148,10 @@ job compare_and_write(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint32_t size = s.block_size();
   const std::uint64_t half = c.block.blocks * size;
+  // With other than all of the data there is nothing that could be done as one step.
+  if (t.expected_data_out != 2 * half) co_return outcomes::invalid_field_in_cdb(13);
   t.transfer_length = 2 * half;
   if (half == 0) co_return outcomes::good();
-  // With a part of the data there is nothing that could be done as one step.
-  if (t.expected_data_out < 2 * half) co_return outcomes::invalid_field_in_cdb(13);
   const bool arrived = co_await data_until{s, c, 2 * half};
   if (!arrived) co_return outcomes::good();
   set_data_out(c, 0, half);

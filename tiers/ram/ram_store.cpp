@@ -16,6 +16,7 @@ result<std::shared_ptr<ram_store>> ram_store::make(std::uint64_t size_bytes) {
 store::properties ram_store::describe() const {
   sluice::store::properties p;
   p.size_bytes = memory_->size();
+  p.physical_block = p.logical_block;  // memory has no larger block that it would read, modify and write
   p.volatile_cache = false;
   p.keeps_data = false;
   p.discards = true;
