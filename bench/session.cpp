@@ -50,9 +50,13 @@ io* session::free_io() {
 }
 
 void session::submit(io& x) {
-  auto tag = static_cast<std::uint32_t>(&x - ios_.data());
   free_.pop_back();
   x.active = true;
+  send_command(x);
+}
+
+void session::send_command(io& x) {
+  auto tag = static_cast<std::uint32_t>(&x - ios_.data());
   x.arrived = 0;
   auto& c = connection_;
   out_pdu p{make_scsi_command(tag, lun_, x.write, extent_bytes_)};
@@ -227,7 +231,14 @@ bool session::end_pdu() {
   return true;
 }
 
+/// Whether a CHECK CONDITION's data segment (sense length, then fixed format sense) says UNIT ATTENTION.
+static bool is_unit_attention(const std::vector<std::uint8_t>& response) {
+  return response.size() > 4 && (response[2] & 0x7f) == 0x70 && (response[4] & 0xf) == 6;
+}
+
 void session::finish(io& x, std::uint8_t status) {
+  // Told once, and not done: as initiators do, ask again [SAM-5 5.14].
+  if (status == 2 && is_unit_attention(small_data_)) return send_command(x);
   if (status != 0) {
     ++counters_.errors;
     note_error(status == 2 ? describe_sense(small_data_) : "status " + std::to_string(status));

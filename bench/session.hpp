@@ -61,6 +61,7 @@ class session {
     std::uint32_t length = 0;
   };
 
+  void send_command(io& x);
   void queue_data_out(std::uint32_t tag, std::uint32_t transfer_tag, std::uint32_t offset, std::uint32_t length);
   const std::uint8_t* data_of(const io& x) const { return verify_ ? x.data.data() : static_data_; }
   bool handle_octets(const_bytes got);

@@ -206,10 +206,10 @@ void home::run(const manage_request& request) {
     c.next->prevents_removal.clear();
     c.next->stopped = false;
     c.next->mode = c.next->mode_saved;
-    // Whoever asked for the reset knows of it: its next command is not spent on being told.
-    addressees others;
-    others.except_nexus = request.nexus;
-    c.attentions.push_back({others, scsi::asc::bus_device_reset});
+    // Every nexus hears of a LOGICAL UNIT RESET; of a target reset all but the one that asked for it.
+    addressees whom;
+    if (request.function != port::task_function::logical_unit_reset) whom.except_nexus = request.nexus;
+    c.attentions.push_back({whom, scsi::asc::bus_device_reset});
   }
   c.aborts.push_back(order);
   c.finish = [this, shard = request.shard, id = request.id](const result<void>&) {

@@ -63,12 +63,14 @@ def round_trip(target: Target, lun: int, chap: Chap | None, work: Path) -> None:
         raise StepFailed("the image came back otherwise")
 
 
-def patterns(target: Target, lun: int, chap: Chap | None) -> None:
-    """Writes, flushes, zeroes and discards, each read back in the same and in another session."""
+def patterns(target: Target, lun: int, block: int, chap: Chap | None) -> None:
+    """Writes, flushes, zeroes and discards, each read back in the same and in another session, in steps of `block` octets
+    and more."""
     unit = [*secret(chap), "--image-opts", options_of(target, lun, chap)]
-    step("qemu-io", *unit, "-c", "write -P 0xa5 0 1M", "-c", "write -P 0x5a 512 512", "-c", "read -P 0xa5 0 512",
-         "-c", "read -P 0x5a 512 512", "-c", "flush")
-    step("qemu-io", *unit, "-c", "read -P 0x5a 512 512", "-c", "read -P 0xa5 1024 1047552",
+    step("qemu-io", *unit, "-c", "write -P 0xa5 0 1M", "-c", f"write -P 0x5a {block} {block}",
+         "-c", f"read -P 0xa5 0 {block}", "-c", f"read -P 0x5a {block} {block}", "-c", "flush")
+    step("qemu-io", *unit, "-c", f"read -P 0x5a {block} {block}",
+         "-c", f"read -P 0xa5 {2 * block} {(1 << 20) - 2 * block}",
          "-c", "write -z 64k 64k", "-c", "read -P 0 64k 64k", "-c", "read -P 0xa5 128k 64k")
     step("qemu-io", *unit, "-c", f"write -P 0x11 {SIZE - 8192} 8k", "-c", "flush",
          "-c", f"read -P 0x11 {SIZE - 8192} 8k",
@@ -91,7 +93,7 @@ def check(target: Target, luns: dict[str, int], chap: Chap | None) -> int:
     with target:
         for name, lun in luns.items():
             round_trip(target, lun, chap, target.folder)
-            patterns(target, lun, chap)
+            patterns(target, lun, 4096 if "4 KiB" in name else 512, chap)
             print(f"{target.name}, {name} unit{', CHAP' if chap else ''}: passed", flush=True)
         if chap:
             refuses_a_wrong_secret(target, min(luns.values()))
@@ -112,7 +114,8 @@ def main() -> int:
                 passed += check(Tgt(size=SIZE, chap=chap), {"file": Tgt.lun}, chap)
                 continue
             units = [Unit("ram", f"{SIZE >> 20}MiB", {"thin": True}), Unit("file", f"{SIZE >> 20}MiB", {"thin": True}),
-                     Unit("file", f"{SIZE >> 20}MiB", {"block_size": 4096})]
+                     # thick: QEMU 7.2 fails an assertion of its own when it asks a thin unit of 4 KiB blocks what is mapped
+                     Unit("file", f"{SIZE >> 20}MiB", {"block_size": 4096, "thin": False})]
             luns = {"RAM": 0, "file": 1, "file, 4 KiB blocks": 2}
             passed += check(Sluice(options.sluice, units, chap=chap), luns, chap)
     except (StepFailed, TargetError, subprocess.TimeoutExpired) as failure:

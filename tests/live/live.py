@@ -41,7 +41,7 @@ class Gateway:
     def run(self, *arguments, check=True):
         done = subprocess.run([self.program, *arguments, "--control", str(self.socket)], capture_output=True, text=True, timeout=60)
         if check and done.returncode != 0:
-            raise AssertionError(f"sluice {' '.join(arguments)}: {done.returncode}: {done.stderr}")
+            raise AssertionError(f"sluice {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
 
     def ask(self, *arguments):
@@ -133,10 +133,11 @@ def scenario(gateway, load, checks):
     checks.check("a LUN goes", luns_of(gateway) == [0, 5])
 
     before = picture(gateway)
-    gateway.write(body({0: "a", 5: "c", 6: "nobody"}))
+    grown = {"b": "128MiB"}
+    gateway.write(body({0: "a", 5: "c", 6: "nobody"}, grown))
     refused = gateway.run("apply", str(gateway.config), check=False)
     checks.check("a dangling name is refused, with its place", refused.returncode != 0 and "sluice.toml:" in refused.stderr)
-    gateway.write(body({0: "a", 5: "c"}).replace("[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1))
+    gateway.write(body({0: "a", 5: "c"}, grown).replace("[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1))
     refused = gateway.run("apply", str(gateway.config), check=False)
     checks.check("a store that can't be opened is refused, with the reason", refused.returncode != 0 and "nonexistent" in refused.stderr)
     checks.check("and all is as it was", picture(gateway) == before and luns_of(gateway) == [0, 5])
@@ -155,9 +156,9 @@ def scenario(gateway, load, checks):
     io.communicate(timeout=60)
     checks.check("a kicked session ends", victim not in session_ids(gateway, INITIATOR))
 
-    gateway.apply(body({0: "a", 5: "c"}, access=f'[target.live.access."iqn.2026-11.io.sluice:somebody"]\n'))
+    gateway.apply(body({0: "a", 5: "c"}, grown, access=f'[target.live.access."iqn.2026-11.io.sluice:somebody"]\n'))
     checks.check("an access list shuts the others out", luns_of(gateway) == [])
-    gateway.apply(body({0: "a", 5: "c"}))
+    gateway.apply(body({0: "a", 5: "c"}, grown))
     checks.check("and without it they are back", luns_of(gateway) == [0, 5])
     checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
 
