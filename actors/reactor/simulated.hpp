@@ -70,6 +70,9 @@ class sim_world {
   /// anew. Not from within a turn.
   void crash(unsigned loop_index);
   void crash();
+  /// Power loss of the machine of this loop as all others see it, while the program on it lives on, cut off, to be torn
+  /// down in order: what it has under way fails with -EIO, its handles are gone. Not from within a turn.
+  void unplug(unsigned loop_index);
 
   // -- for the parts of the world ----------------------------------------------------------------------------
   std::uint64_t random();

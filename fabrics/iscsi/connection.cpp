@@ -380,6 +380,7 @@ void connection::give_back_tasks() {
 
 void connection::maybe_finish() {
   if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
+  if (management_.size() != management_free_.size()) return;  // the core will still answer them
   if (!output_abandoned_ && !out_.empty()) return;
   if (!shut_) loop_.shutdown(handle_);
   shut_ = true;

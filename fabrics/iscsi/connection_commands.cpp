@@ -364,8 +364,9 @@ void connection::manage(const task_management_request& request, port::task_funct
   m.request.lun = request.lun;
   m.request.referenced_tag = request.referenced_task_tag;
   m.request.fabric_private = &m;
-  stop_transfers(m.request);
+  // The unit hears of the function first, or a task that gets its last data here would end before it could be aborted.
   nexus_->manage(m.request);
+  stop_transfers(m.request);
 }
 
 /// Hands back every covered task that waits here for data: the initiator will not send it any more.
@@ -385,6 +386,7 @@ void connection::on_manage(port::task_management& request) noexcept {
   if (phase_ == phase_of::full_feature) answer_management(m.initiator_task_tag, response_of(request.response));
   m.request.nexus.reset();
   management_free_.push_back(&m);
+  if (phase_ == phase_of::leaving) return maybe_finish();
   if (!cold || phase_ != phase_of::full_feature) return;
   if (options_.cold_reset) options_.cold_reset();
   close(port::loss_reason::kicked);  // [RFC7143 11.5.1]: all sessions end

@@ -1,0 +1,85 @@
+#pragma once
+#include <array>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "actors/reactor/simulated.hpp"
+#include "tests/sim/medium_model.hpp"
+#include "tests/sim/plants.hpp"
+#include "tests/sim/reservation_model.hpp"
+
+namespace sluice::sim {
+
+inline constexpr unsigned max_hosts = 4;
+inline constexpr std::uint16_t luns = 3;  // the last comes and goes
+inline constexpr std::uint64_t unit_octets = 2 * mib;  // never less
+
+/// What initiators together know of one logical unit.
+struct unit_view {
+  unit_view(judge& told, std::string its_name, std::uint16_t its_lun, std::uint32_t block, bool is_lasting)
+      : name(std::move(its_name)),
+        lun(its_lun),
+        block_octets(block),
+        lasting(is_lasting),
+        medium(told, unit_octets / sector_octets, is_lasting),
+        reservations(told) {}
+
+  const std::string name;
+  const std::uint16_t lun;
+  const std::uint32_t block_octets;
+  const bool lasting;
+  medium_model medium;
+  reservation_model reservations;
+  bool reserving = false;                           // a PERSISTENT RESERVE OUT is in flight, or lost and perhaps alive
+  std::set<std::uint64_t> capacities{unit_octets};  // that it may have had
+
+  std::uint64_t sectors_per_block() const { return block_octets / sector_octets; }
+  std::uint64_t blocks() const { return unit_octets / block_octets; }
+
+  // Commands of others may end without an answer while a reset or PREEMPT AND ABORT is in flight [SAM-5 5.6].
+  void abort_begins() { ++aborts_; }
+  void abort_ends(std::uint64_t now) {
+    --aborts_;
+    last_abort_ = now;
+  }
+  bool may_be_silent(std::uint64_t begun) const { return aborts_ > 0 || last_abort_ > begun; }
+
+ private:
+  unsigned aborts_ = 0;
+  std::uint64_t last_abort_ = 0;
+};
+
+/// What the parts of one scenario share.
+struct field {
+  field(std::uint64_t its_seed, reactor::sim_world& its_world) : seed(its_seed), world(its_world) {}
+
+  const std::uint64_t seed;
+  reactor::sim_world& world;
+  judge verdict;
+  std::vector<std::unique_ptr<unit_view>> units;
+  plant bug = plant::none;
+  bool verbose = false;
+
+  std::uint64_t next_number = 1;   // of commands, so that a stamp says who wrote it
+  std::uint64_t answered = 0;      // commands, over all
+  bool media_fail = false;         // errors of the medium were, or are, to be expected
+  std::uint64_t broken_until = 0;  // virtual time: until then connections may break
+  bool always_breaking = false;    // the network resets connections by chance
+
+  /// Unit attention conditions that a host may hear of a unit: how many causes there were.
+  std::array<std::map<std::pair<std::uint16_t, std::uint16_t>, unsigned>, max_hosts> attentions;
+
+  void may_hear(unsigned host, std::uint16_t lun, std::uint16_t code) { ++attentions[host][{lun, code}]; }
+  void others_may_hear(unsigned host, std::uint16_t lun, std::uint16_t code) {
+    for (unsigned i = 0; i < max_hosts; ++i)
+      if (i != host) may_hear(i, lun, code);
+  }
+  void all_may_hear(std::uint16_t lun, std::uint16_t code) { others_may_hear(max_hosts, lun, code); }
+  void connections_may_break(std::uint64_t for_ns) { broken_until = std::max(broken_until, world.now_ns() + for_ns); }
+  bool may_break() const { return always_breaking || world.now_ns() < broken_until; }
+};
+
+}  // namespace sluice::sim

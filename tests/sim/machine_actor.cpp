@@ -1,0 +1,88 @@
+#include "tests/sim/machine_actor.hpp"
+
+#include "gateway/daemon/registrations.hpp"
+
+namespace sluice::sim {
+
+namespace {
+constexpr std::uint64_t patience_ns = 60 * ns_per_s;
+}
+
+actors::actors() {
+  config_.set("scheduler.max-threads", 1);
+  config_.set("scheduler.policy", caf::atom("sharing"));
+  config_.set("logger.verbosity", caf::atom("quiet"));
+  system_ = std::make_unique<caf::actor_system>(config_);
+}
+
+machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug)
+    : world_(world),
+      actors_(all),
+      judge_(told),
+      reactors_(reactors),
+      bug_(bug),
+      disk_state_(state::make_memory_store()) {
+  store::registry healthy;
+  daemon::register_everything(healthy, fabrics_);
+  stores_ = with_plant(healthy, bug);
+}
+
+machine::~machine() = default;
+
+/// How the control side waits: the world goes on.
+void machine::step() {
+  if (world_.now_ns() > hangs_at_ns_ || !world_.step()) throw control_hangs();
+}
+
+void machine::start(const config::model& model) {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  state_ = std::make_unique<lasting_state>(world_, *disk_state_);
+  std::vector<runtime::core*> cores;
+  for (unsigned i = 0; i < reactors_; ++i) {
+    loops_.push_back(world_.make_loop(first_loop + i));
+    cores_.push_back(std::make_unique<runtime::core>(actors_.system(), *loops_.back(), [this] { step(); }));
+    cores.push_back(cores_.back().get());
+  }
+  auto made = daemon::gateway::make({cores, *state_, stores_, fabrics_, [this] { step(); }});
+  if (!made) return judge_.fail("the gateway does not start: " + made.error().message);
+  gateway_ = std::move(*made);
+  apply(model);
+}
+
+void machine::apply(const config::model& model) {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  if (auto done = gateway_->apply(model); !done) judge_.fail("apply: " + done.error().message);
+}
+
+void machine::stop() {
+  if (!running()) return;
+  tear_down();
+}
+
+void machine::lose_power(const std::function<void()>& at_once) {
+  state_->power_lost();
+  for (unsigned i = 0; i < reactors_; ++i) world_.unplug(first_loop + i);
+  at_once();
+  tear_down();
+}
+
+void machine::tear_down() {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  gateway_->stop();
+  gateway_.reset();
+  while (actors_.system().registry().running() > 0) step();
+  cores_.clear();
+  loops_.clear();
+  state_.reset();
+}
+
+void machine::clear_reservations(const std::string& unit) {
+  const auto found = gateway_->units().find(unit);
+  if (found == gateway_->units().end()) return;
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  daemon::running_unit& running = const_cast<daemon::running_unit&>(found->second);
+  daemon::change_unit(running,
+                      [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
+}
+
+}  // namespace sluice::sim

@@ -1,0 +1,72 @@
+#pragma once
+#include <caf/all.hpp>
+#include <memory>
+#include <vector>
+
+#include "gateway/daemon/gateway.hpp"
+#include "tests/sim/judge.hpp"
+#include "tests/sim/lasting_state.hpp"
+#include "tests/sim/plants.hpp"
+
+namespace sluice::sim {
+
+/// The actor system of the process: one for all scenarios. Its pool has nothing to do: all actors are pinned to
+/// simulated loops.
+class actors {
+ public:
+  actors();
+  caf::actor_system& system() { return *system_; }
+
+ private:
+  caf::actor_system_config config_;
+  std::unique_ptr<caf::actor_system> system_;
+};
+
+/// A call of the gateway's did not come back in a simulated minute: nothing can be torn down any more.
+struct control_hangs : std::exception {
+  const char* what() const noexcept override { return "a call of the control side does not come back"; }
+};
+
+/// A gateway on a simulated machine, which can be started, stopped, and lose its power, over and over.
+class machine {
+ public:
+  machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug);
+  ~machine();
+
+  /// Opens the gateway and applies. Steps the world until that is done.
+  void start(const config::model& model);
+  void apply(const config::model& model);
+  /// Orderly.
+  void stop();
+  /// At once: unsynced writes are lost or torn, connections break. Tears the gateway down afterwards; `at_once` runs
+  /// between the two.
+  void lose_power(const std::function<void()>& at_once);
+  bool running() const { return gateway_ != nullptr; }
+  /// The operator's doing, behind the initiators' backs.
+  void clear_reservations(const std::string& unit);
+
+  static constexpr unsigned first_loop = 0;
+  unsigned reactors() const { return reactors_; }
+
+ private:
+  void step();
+  void tear_down();
+
+  reactor::sim_world& world_;
+  actors& actors_;
+  judge& judge_;
+  const unsigned reactors_;
+  const plant bug_;
+  store::registry stores_;
+  port::registry fabrics_;
+  std::unique_ptr<state::state_store> disk_state_;
+
+  // Of one run.
+  std::uint64_t hangs_at_ns_ = 0;
+  std::unique_ptr<lasting_state> state_;
+  std::vector<std::unique_ptr<reactor::loop>> loops_;
+  std::vector<std::unique_ptr<runtime::core>> cores_;
+  std::unique_ptr<daemon::gateway> gateway_;
+};
+
+}  // namespace sluice::sim

@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/plants.hpp"
+
+namespace sluice::sim {
+
+class actors;
+
+struct scenario_options {
+  plant bug = plant::none;
+  bool verbose = false;  // says on standard output what happens
+};
+
+struct report {
+  std::string failure;         // empty: all is well
+  std::uint64_t digest = 0;    // of everything that happened
+  std::uint64_t commands = 0;  // answered
+  std::uint64_t virtual_ns = 0;
+};
+
+/// One history of a gateway and its initiators, made up and judged; the same seed gives the same history.
+report run_scenario(std::uint64_t seed, actors& all, const scenario_options& options);
+
+}  // namespace sluice::sim

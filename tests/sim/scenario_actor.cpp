@@ -1,0 +1,286 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "gateway/scsi/asc.hpp"
+#include "tests/sim/host.hpp"
+#include "tests/sim/machine_actor.hpp"
+#include "tests/sim/scenario.hpp"
+
+namespace sluice::sim {
+namespace {
+
+constexpr const char* disk_path = "/sim/disk.raw";
+constexpr std::uint64_t longest_ns = 300 * ns_per_s;
+
+reactor::sim_options quiet_options(std::uint64_t seed) {
+  // What the world is like is drawn from the seed too, before the world's own chances begin.
+  std::uint64_t state = seed * 0x9e3779b97f4a7c15 + 1;
+  const auto draw = [&state](std::uint64_t bound) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    return state % bound;
+  };
+  reactor::sim_options o;
+  o.network_latency_ns = {1000, 1000 + draw(400'000)};
+  o.disk_latency_ns = {10'000, 10'000 + draw(3'000'000)};
+  o.turn_latency_ns = {100, 100 + draw(10'000)};
+  o.send_buffer_bytes = 4096u << draw(8);
+  o.short_send = draw(3) == 0 ? 0.3 : 0.05;
+  o.short_receive = draw(3) == 0 ? 0.5 : 0.1;
+  o.split = draw(3) == 0 ? 0.5 : 0.1;
+  if (draw(6) == 0) o.reset = 0.001;
+  return o;
+}
+
+class history {
+ public:
+  history(std::uint64_t seed, actors& all, const scenario_options& options)
+      : world_(seed, quiet_options(seed)),
+        field_(seed, world_),
+        options_(options),
+        machine_(world_, all, field_.verdict, 1 + static_cast<unsigned>(world_.below(3)), options.bug) {
+    field_.bug = options.bug;
+    field_.verbose = options.verbose;
+    field_.always_breaking = world_.options().reset > 0;
+    field_.units.push_back(std::make_unique<unit_view>(field_.verdict, "disk", 0, 512, true));
+    field_.units.push_back(std::make_unique<unit_view>(field_.verdict, "memory", 1, chance(0.5) ? 512 : 4096, false));
+  }
+
+  report run() {
+    model_ = first_model();
+    machine_.start(model_);
+    const std::uint64_t count = 2 + world_.below(max_hosts - 1);
+    std::uint64_t all_commands = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t share = 40 + world_.below(160);
+      all_commands += share;
+      hosts_.push_back(std::make_unique<host>(field_, static_cast<unsigned>(i), static_cast<unsigned>(share)));
+      hosts_.back()->begin({"127.0.0.1", 3260});
+    }
+    std::vector<std::uint64_t> events;  // when so many commands have been answered
+    for (std::uint64_t left = world_.below(6); left > 0; --left) events.push_back(world_.below(all_commands));
+    std::sort(events.begin(), events.end());
+    for (const std::uint64_t when : events) {
+      proceed([&] { return field_.answered >= when; });
+      if (field_.verdict.failed() || finished()) break;
+      happen();
+    }
+    proceed([this] { return finished(); });
+    if (!finished() && !field_.verdict.failed()) hangs();
+    return end();
+  }
+
+ private:
+  bool chance(double p) { return world_.chance(p); }
+  template <class... Arguments>
+  void say(const char* format, Arguments... arguments) {
+    if (!options_.verbose) return;
+    std::printf("%10.3f ms  ", static_cast<double>(world_.now_ns() - ns_per_s) / 1e6);
+    std::printf(format, arguments...);
+    std::printf("\n");
+  }
+
+  config::model first_model() {
+    config::model m;
+    config::store_config disk{"disk", "file", {}, "", {}}, memory{"memory", "ram", {}, "", {}};
+    disk.settings.set("path", std::string(disk_path));
+    disk.settings.set("size", std::uint64_t{unit_octets});
+    memory.settings.set("size", std::uint64_t{unit_octets});
+    m.stores = {disk, memory};
+    config::unit_config disk_unit, memory_unit;
+    disk_unit.name = disk_unit.store = "disk";
+    memory_unit.name = memory_unit.store = "memory";
+    memory_unit.block_size = field_.units[1]->block_octets;
+    m.units = {disk_unit, memory_unit};
+    config::target_config target;
+    target.name = "main";
+    target.luns = {{0, "disk", {}}, {1, "memory", {}}};
+    target.open = true;
+    config::port_config port;
+    port.fabric = "iscsi";
+    port.name = "iqn.2026-11.sim:target";
+    port.listen = {{"127.0.0.1", 3260}};
+    target.ports = {port};
+    m.targets = {target};
+    return m;
+  }
+
+  bool finished() const {
+    for (const auto& each : hosts_)
+      if (!each->finished()) return false;
+    return true;
+  }
+
+  void proceed(const std::function<bool()>& until) {
+    world_.run_until([&] { return until() || field_.verdict.failed() || finished(); }, ns_per_s + longest_ns);
+  }
+
+  void hangs() {
+    std::string why = "the scenario does not come to its end:";
+    for (const auto& each : hosts_) why += " " + each->describe() + ";";
+    field_.verdict.fail(why);
+  }
+
+  // -- what happens --------------------------------------------------------------------------------------------
+  void happen() {
+    if (options_.bug == plant::reservation_breach && chance(0.5)) {
+      say("the operator clears reservations, and nobody is told");
+      return machine_.clear_reservations("disk");
+    }
+    switch (world_.below(10)) {
+      case 0:
+      case 1:
+        return power_loss();
+      case 2:
+        return restart();
+      case 3:
+        return reset_connection();
+      case 4:
+        return stall();
+      case 5:
+        return partition();
+      case 6:
+        return failing_disk();
+      case 7:
+        return slow_disk();
+      case 8:
+        return resize();
+      default:
+        return add_or_remove_unit();
+    }
+  }
+
+  void new_run() {
+    machine_.start(model_);
+    for (std::uint16_t lun = 0; lun < luns; ++lun)
+      for (const std::uint16_t code : {scsi::asc::reset_occurred, scsi::asc::power_on_occurred})
+        field_.all_may_hear(lun, code);
+  }
+
+  void power_loss() {
+    say("power loss");
+    field_.connections_may_break(longest_ns);  // until the hosts have noticed
+    machine_.lose_power([this] {
+      for (const auto& unit : field_.units) unit->medium.power_lost();
+    });
+    world_.run_for(world_.below(50) * ns_per_ms);
+    new_run();
+    field_.broken_until = world_.now_ns() + 4 * ns_per_s;  // a stalled one notices late
+    say("power is back");
+  }
+
+  void restart() {
+    say("restart");
+    field_.connections_may_break(longest_ns);
+    machine_.stop();
+    field_.units[1]->medium.power_lost();  // memory
+    world_.run_for(world_.below(50) * ns_per_ms);
+    new_run();
+    field_.broken_until = world_.now_ns() + 4 * ns_per_s;  // a stalled one notices late
+    say("restarted");
+  }
+
+  void reset_connection() {
+    const host& victim = *hosts_[world_.below(hosts_.size())];
+    if (victim.connection() == reactor::no_handle) return;
+    say("a connection is reset");
+    field_.connections_may_break(ns_per_s);
+    world_.reset_connection(victim.connection());
+  }
+
+  void stall() {
+    const host& victim = *hosts_[world_.below(hosts_.size())];
+    if (victim.connection() == reactor::no_handle) return;
+    const std::uint64_t duration = (1 + world_.below(2000)) * ns_per_ms;
+    say("a connection stalls");
+    world_.stall(victim.connection(), duration);
+  }
+
+  void partition() {
+    const auto victim = static_cast<unsigned>(10 + world_.below(hosts_.size()));
+    const std::uint64_t duration = (1 + world_.below(3000)) * ns_per_ms;
+    say("host %u is cut off", victim - 10);
+    field_.connections_may_break(duration + 8 * ns_per_s);
+    for (unsigned i = 0; i < machine_.reactors(); ++i) world_.partition(i, victim, true);
+    world_.after(duration, [this, victim] {
+      for (unsigned i = 0; i < machine_.reactors(); ++i) world_.partition(i, victim, false);
+    });
+  }
+
+  void failing_disk() {
+    say("the disk fails now and then");
+    field_.media_fail = true;
+    if (chance(0.5)) {
+      const std::uint64_t first = world_.below(64);
+      world_.medium_error(disk_path, first * sector_octets, (1 + world_.below(16)) * sector_octets);
+      return;
+    }
+    world_.options().read_error = chance(0.5) ? 0.1 : 0;
+    world_.options().write_error = 0.1;
+    world_.after((1 + world_.below(50)) * ns_per_ms,
+                 [this] { world_.options().read_error = world_.options().write_error = 0; });
+  }
+
+  void slow_disk() {
+    say("the disk is slow");
+    const auto before = world_.options().disk_latency_ns;
+    world_.options().disk_latency_ns = {ns_per_ms, 200 * ns_per_ms};
+    world_.after((1 + world_.below(500)) * ns_per_ms, [this, before] { world_.options().disk_latency_ns = before; });
+  }
+
+  void resize() {
+    unit_view& unit = *field_.units[world_.below(2)];
+    const std::uint64_t size = unit_octets + world_.below(4) * 64 * kib;
+    say("%s gets %llu KiB", unit.name.c_str(), static_cast<unsigned long long>(size / kib));
+    for (config::store_config& each : model_.stores)
+      if (each.name == unit.name) each.settings.set("size", std::uint64_t{size});
+    unit.capacities.insert(size);
+    field_.all_may_hear(unit.lun, scsi::asc::capacity_changed);
+    machine_.apply(model_);
+  }
+
+  void add_or_remove_unit() {
+    const bool there = config::find_named(model_.units, "extra") != nullptr;
+    say(there ? "the third unit goes" : "a third unit comes");
+    if (there) {
+      std::erase_if(model_.stores, [](const auto& each) { return each.name == "extra"; });
+      std::erase_if(model_.units, [](const auto& each) { return each.name == "extra"; });
+      model_.targets[0].luns.pop_back();
+    } else {
+      config::store_config store{"extra", "ram", {}, "", {}};
+      store.settings.set("size", std::uint64_t{64 * kib});
+      config::unit_config unit;
+      unit.name = unit.store = "extra";
+      model_.stores.insert(model_.stores.begin() + 1, store);
+      model_.units.insert(model_.units.begin() + 1, unit);
+      model_.targets[0].luns.push_back({2, "extra", {}});
+    }
+    for (std::uint16_t lun = 0; lun < luns; ++lun)
+      for (const std::uint16_t code : {scsi::asc::reported_luns_changed, scsi::asc::reset_occurred,
+                                       scsi::asc::power_on_occurred, scsi::asc::i_t_nexus_loss})
+        field_.all_may_hear(lun, code);
+    machine_.apply(model_);
+  }
+
+  report end() {
+    for (const auto& each : hosts_) each->give_up();
+    world_.run_for(ns_per_ms);
+    machine_.stop();
+    hosts_.clear();
+    return {field_.verdict.verdict(), world_.digest(), field_.answered, world_.now_ns() - ns_per_s};
+  }
+
+  reactor::sim_world world_;
+  field field_;
+  const scenario_options options_;
+  machine machine_;
+  config::model model_;
+  std::vector<std::unique_ptr<host>> hosts_;
+};
+
+}  // namespace
+
+report run_scenario(std::uint64_t seed, actors& all, const scenario_options& options) {
+  return history(seed, all, options).run();
+}
+
+}  // namespace sluice::sim
