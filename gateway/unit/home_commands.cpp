@@ -206,10 +206,7 @@ void home::run(const manage_request& request) {
     c.next->prevents_removal.clear();
     c.next->stopped = false;
     c.next->mode = c.next->mode_saved;
-    // Every nexus hears of a LOGICAL UNIT RESET; of a target reset all but the one that asked for it.
-    addressees whom;
-    if (request.function != port::task_function::logical_unit_reset) whom.except_nexus = request.nexus;
-    c.attentions.push_back({whom, scsi::asc::bus_device_reset});
+    c.attentions.push_back({{}, scsi::asc::bus_device_reset});
   }
   c.aborts.push_back(order);
   c.finish = [this, shard = request.shard, id = request.id](const result<void>&) {

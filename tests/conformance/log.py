@@ -44,7 +44,9 @@ def judge(verdict: str, body: list[str], wants_failure: bool = False) -> Outcome
     def first(mark: str) -> str | None:
         return next((line.split(mark, 1)[1].strip() for line in body if mark in line), None)
 
-    failure = first("[FAILED]")
+    # A command that a unit attention kept back is asked again, and only then decides; the tool logs the first try too.
+    answered = [line for line in body if "[FAILED]" in line and "UNIT_ATTENTION" not in line]
+    failure = answered[0].split("[FAILED]", 1)[1].strip() if answered else None
     if verdict == "FAILED" or (failure is not None and not wants_failure):
         return Outcome("failed", failure or "an assertion")
     skip = first("[SKIPPED]")

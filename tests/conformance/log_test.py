@@ -19,6 +19,8 @@ FAILED
     1. test_read10.c:38  - CU_ASSERT_EQUAL(_r,0)
   Test: Asserts ...FAILED
     1. test_read10.c:39  - CU_ASSERT_EQUAL(_r,0)
+  Test: AsksAgain ...    [FAILED] RESERVE6 command: failed with sense. SENSE KEY:UNIT_ATTENTION(6)
+passed
   Test: CleansUp ...passed    [FAILED] PRIN command: failed with sense. SENSE KEY:UNIT_ATTENTION(6)
 Suite: Read16
   Test: Talks ...    Take out a RESERVE6
@@ -36,10 +38,11 @@ class Parser(unittest.TestCase):
         self.assertEqual(outcomes["Read10.Lies"].status, "failed")
         self.assertEqual(outcomes["Read10.Fails"].reason, "READ10 successful but should have failed")
         self.assertEqual(outcomes["Read10.Asserts"].status, "failed")
+        self.assertEqual(outcomes["Read10.AsksAgain"], Outcome("passed"))
         self.assertEqual(outcomes["Read10.CleansUp"], Outcome("passed"))
         self.assertEqual(outcomes["Read16.Talks"], Outcome("passed"))
         self.assertEqual(outcomes["Read16.Hangs"].status, "failed")
-        self.assertEqual(len(outcomes), 8)
+        self.assertEqual(len(outcomes), 9)
         self.assertFalse(is_complete(LOG))
 
 
