@@ -40,7 +40,7 @@ std::uint64_t mask_in_word(std::uint64_t index, std::uint64_t first, std::uint64
 
 }  // namespace
 
-result<std::unique_ptr<arena>> arena::make(std::uint64_t size) {
+result<std::unique_ptr<arena>> arena::make(std::uint64_t size, bool huge_pages) {
   if (size > 64 * tib) return fail(errc::no_space, "a RAM store holds at most 64 TiB");
   const std::uint64_t least = std::max(round_up(size, huge_page), huge_page);
   for (std::uint64_t wanted = std::max(least, roomy);; wanted = std::max(least, wanted / 2)) {
@@ -49,8 +49,8 @@ result<std::unique_ptr<arena>> arena::make(std::uint64_t size) {
     if (bitmap) {
       std::unique_ptr<arena> made(
           new arena(static_cast<std::uint8_t*>(memory), wanted, static_cast<std::uint64_t*>(bitmap)));
-      // Best effort: without huge pages the store is only slower.
-      (void)madvise(memory, wanted, MADV_HUGEPAGE);
+      // Best effort. The first touch of a huge page zeroes 2 MiB while the core waits, so it is the operator who asks.
+      (void)madvise(memory, wanted, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
       if (auto grown = made->resize(size); !grown) return tl::unexpected(grown.error());
       return made;
     }

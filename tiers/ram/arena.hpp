@@ -19,7 +19,7 @@ class arena {
   static constexpr std::uint64_t page = 4096;
 
   /// errc::no_space when the system grants no address space for `size` octets.
-  static result<std::unique_ptr<arena>> make(std::uint64_t size);
+  static result<std::unique_ptr<arena>> make(std::uint64_t size, bool huge_pages = false);
   ~arena();
   arena(const arena&) = delete;
   arena& operator=(const arena&) = delete;

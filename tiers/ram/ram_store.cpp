@@ -4,11 +4,11 @@
 
 namespace sluice::ram {
 
-result<std::shared_ptr<ram_store>> ram_store::make(std::uint64_t size_bytes) {
+result<std::shared_ptr<ram_store>> ram_store::make(std::uint64_t size_bytes, bool huge_pages) {
   if (size_bytes == 0 || size_bytes % 512 != 0) {
     return fail(errc::invalid_argument, "size: must be a multiple of 512 octets, and not 0");
   }
-  auto memory = arena::make(size_bytes);
+  auto memory = arena::make(size_bytes, huge_pages);
   if (!memory) return tl::unexpected(memory.error());
   return std::make_shared<ram_store>(std::move(*memory));
 }
