@@ -163,6 +163,7 @@ void open_nexus::manage_every_unit(port::task_management& request) {
 
 void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
   const std::vector<handle> units = distinct_units();
+  closing_ = true;
   by_number_.clear();
   auto finished = [gone = std::move(gone_), closed = std::move(closed), units] {
     gone();
@@ -177,7 +178,7 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
 }
 
 void open_nexus::remap(access::lun_map luns) {
-  if (luns == luns_) return;
+  if (closing_ || luns == luns_) return;  // every unit has been told already that it ends
   const std::vector<handle> before = distinct_units();
   luns_ = std::move(luns);
   const std::vector<handle> now = distinct_units();

@@ -41,6 +41,7 @@ class open_nexus final : public port::nexus {
   access::lun_map luns_;
   std::vector<access::unit_door*> by_number_;  // LUN -> door, null where there is none
   std::function<void()> gone_;
+  bool closing_ = false;
 };
 
 }  // namespace sluice::nexus

@@ -14,7 +14,7 @@
 namespace sluice::sim {
 
 inline constexpr unsigned max_hosts = 4;
-inline constexpr std::uint16_t luns = 3;  // the last comes and goes
+inline constexpr std::uint16_t luns = 3;               // the last comes and goes
 inline constexpr std::uint64_t unit_octets = 2 * mib;  // never less
 
 /// What initiators together know of one logical unit.
@@ -35,6 +35,15 @@ struct unit_view {
   reservation_model reservations;
   bool reserving = false;                           // a PERSISTENT RESERVE OUT is in flight, or lost and perhaps alive
   std::set<std::uint64_t> capacities{unit_octets};  // that it may have had
+
+  // The caching page: with WCE off, from `cache_since` on, writes are durable when they are acknowledged.
+  enum class write_cache { on, off, unknown };
+  write_cache cache = write_cache::on;
+  std::uint64_t cache_since = 0;
+  bool selecting = false;  // a MODE SELECT is in flight, or lost and perhaps alive
+  bool makes_durable(bool fua, std::uint64_t begun) const {
+    return fua || (cache == write_cache::off && cache_since < begun);
+  }
 
   std::uint64_t sectors_per_block() const { return block_octets / sector_octets; }
   std::uint64_t blocks() const { return unit_octets / block_octets; }

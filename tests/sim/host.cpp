@@ -72,7 +72,7 @@ void host::on_down() {
     field_.verdict.fail("host " + std::to_string(number_) + ": its connection was lost for no reason");
   was_up_ = false;
   for (auto& [tag, o] : ops_) {
-    if (writes(o) || o.what == kind::reserve_out)
+    if (writes(o) || o.what == kind::reserve_out || o.what == kind::mode_select)
       lost_.push_back(std::move(o));
     else
       refused(o);

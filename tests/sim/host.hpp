@@ -38,6 +38,7 @@ class host final : session::listener {
     capacity,
     reserve_out,
     reserve_in,
+    mode_select,
     absent
   };
   struct op {
@@ -50,6 +51,7 @@ class host final : session::listener {
     bool beyond = false;         // past the end of any capacity
     std::vector<stamp> claimed;  // compare_and_write
     pr_command reservation;
+    unit_view::write_cache cache_before = unit_view::write_cache::on, cache_wanted = unit_view::write_cache::on;
     outgoing out;
   };
   struct management {
@@ -82,7 +84,8 @@ class host final : session::listener {
   void make_unmap(op& o);
   void make_compare_and_write(op& o);
   void make_reserve_out(op& o);
-  void expect_effects(const op& o);
+  void make_mode_select(op& o);
+  void expect_effects(op& o);
   void manage();
   std::uint32_t new_tag();
 
@@ -93,6 +96,7 @@ class host final : session::listener {
   void check_condition(const op& o, const answer& what);
   void refused(const op& o);
   void undecided(const op& o);
+  void end_exclusive(const op& o);
   void bad(const op& o, const std::string& why);
   static bool writes(const op& o);
   static pr_need need_of(const op& o);

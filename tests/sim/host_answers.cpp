@@ -20,6 +20,7 @@ void host::bad(const op& o, const std::string& why) {
                                           "READ CAPACITY",
                                           "PERSISTENT RESERVE OUT",
                                           "PERSISTENT RESERVE IN",
+                                          "MODE SELECT",
                                           "TEST UNIT READY of a LUN that comes and goes"};
   field_.verdict.fail("host " + std::to_string(number_) + ", command " + std::to_string(o.number) + " (" +
                       names[static_cast<int>(o.what)] + (o.unit ? " of " + o.unit->name : "") + "): " + why);
@@ -31,28 +32,33 @@ bool host::writes(const op& o) {
 }
 
 pr_need host::need_of(const op& o) {
-  if (writes(o) || o.what == kind::flush) return pr_need::writes;
+  if (writes(o) || o.what == kind::flush || o.what == kind::mode_select) return pr_need::writes;
   return o.what == kind::read ? pr_need::reads : pr_need::nothing;
+}
+
+/// Another of its kind may follow.
+void host::end_exclusive(const op& o) {
+  if (o.what == kind::mode_select) o.unit->selecting = false;
+  if (o.what != kind::reserve_out) return;
+  o.unit->reserving = false;
+  if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
 }
 
 /// The command did nothing.
 void host::refused(const op& o) {
   if (o.what == kind::read || o.what == kind::compare_and_write) o.unit->medium.forget_read(o.number);
   if (writes(o)) o.unit->medium.refused(o.number);
-  if (o.what != kind::reserve_out) return;
-  o.unit->reservations.refused();
-  o.unit->reserving = false;
-  if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
+  if (o.what == kind::mode_select) o.unit->cache = o.cache_before;
+  if (o.what == kind::reserve_out) o.unit->reservations.refused();
+  end_exclusive(o);
 }
 
 /// The command did something or nothing, and is over.
 void host::undecided(const op& o) {
   if (o.what == kind::read || o.what == kind::compare_and_write) o.unit->medium.forget_read(o.number);
   if (writes(o)) o.unit->medium.undecided(o.number);
-  if (o.what != kind::reserve_out) return;
-  o.unit->reservations.undecided();
-  o.unit->reserving = false;
-  if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
+  if (o.what == kind::reserve_out) o.unit->reservations.undecided();
+  end_exclusive(o);
 }
 
 void host::conclude(const op& o, const answer& what) {
@@ -71,8 +77,7 @@ void host::conclude(const op& o, const answer& what) {
     case conflict:
       if (o.what == kind::reserve_out) {
         o.unit->reservations.end(pr_answer::conflict);
-        o.unit->reserving = false;
-        if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
+        end_exclusive(o);
         return;
       }
       if (!o.unit || !o.unit->reservations.may_conflict(number_, need_of(o), o.begun))
@@ -85,7 +90,8 @@ void host::conclude(const op& o, const answer& what) {
 
 void host::good(const op& o, const answer& what) {
   if (what.overflow) return bad(o, "an overflow");
-  const bool fixed_length = o.what == kind::read || writes(o) || o.what == kind::reserve_out;
+  const bool fixed_length =
+      o.what == kind::read || writes(o) || o.what == kind::reserve_out || o.what == kind::mode_select;
   if (fixed_length && (what.underflow || what.residual != 0)) return bad(o, "a residual");
   if (o.unit && !o.unit->reservations.may_pass(number_, need_of(o), o.begun))
     return bad(o, "GOOD in spite of a reservation");
@@ -97,12 +103,12 @@ void host::good(const op& o, const answer& what) {
       if (!medium->possible(o.number, o.claimed))
         return bad(o, "GOOD, but the sectors cannot have held what it compared");
       medium->forget_read(o.number);
-      return medium->end_write(o.number, o.fua);
+      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
     case kind::write:
-      return medium->end_write(o.number, o.fua);
+      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
     case kind::write_same:
     case kind::unmap:
-      return medium->end_write(o.number, false);
+      return medium->end_write(o.number, o.unit->makes_durable(false, o.begun));
     case kind::flush:
       return medium->flushed(o.begun);
     case kind::capacity: {
@@ -113,9 +119,12 @@ void host::good(const op& o, const answer& what) {
     }
     case kind::reserve_out:
       o.unit->reservations.end(pr_answer::good);
-      o.unit->reserving = false;
-      if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
+      end_exclusive(o);
       return;
+    case kind::mode_select:
+      o.unit->cache = o.cache_wanted;
+      o.unit->cache_since = field_.verdict.tick();
+      return end_exclusive(o);
     case kind::reserve_in: {
       if (what.data.size() < 8) return bad(o, "too little data");
       const std::uint32_t length = wire::load32(what.data, 4);
@@ -166,8 +175,7 @@ void host::check_condition(const op& o, const answer& what) {
       if (o.beyond && code == scsi::asc::lba_out_of_range) return refused(o);
       if (o.what != kind::reserve_out) return bad(o, said);
       o.unit->reservations.end(pr_answer::illegal);
-      o.unit->reserving = false;
-      if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_ends(field_.verdict.tick());
+      end_exclusive(o);
       return;
     case 0xe:
       if (o.what != kind::compare_and_write) return bad(o, said);

@@ -50,7 +50,11 @@ void host::next() {
     if (!field_.units[0]->reserving) return send(make(kind::reserve_out, *field_.units[0]));
     return plain(kind::read);
   }
-  if (dice < 995) return manage();
+  if (dice < 985) {
+    if (!field_.units[0]->selecting) return send(make(kind::mode_select, *field_.units[0]));
+    return plain(kind::write);
+  }
+  if (dice < 996) return manage();
   if (!echo_) {
     echo_ = new_tag();
     session_.echo(*echo_);
@@ -124,6 +128,9 @@ host::op host::make(kind what, unit_view& unit) {
       break;
     case kind::reserve_out:
       make_reserve_out(o);
+      break;
+    case kind::mode_select:
+      make_mode_select(o);
       break;
   }
   return o;
@@ -235,8 +242,20 @@ void host::make_reserve_out(op& o) {
   o.out.data_out[20] = registers ? 0x01 : 0;  // APTPL: reservations survive
 }
 
+void host::make_mode_select(op& o) {
+  using write_cache = unit_view::write_cache;
+  o.cache_wanted = chance(0.5) ? write_cache::off : write_cache::on;
+  o.out.cdb[0] = 0x15;
+  o.out.cdb[1] = 0x11;  // PF, SP: it stays so across resets and restarts
+  o.out.cdb[4] = 24;
+  o.out.data_out.resize(24);
+  o.out.data_out[4] = 0x08;
+  o.out.data_out[5] = 0x12;
+  o.out.data_out[6] = o.cache_wanted == write_cache::on ? 0x04 : 0;
+}
+
 /// What a command may bring about, told to the models before it leaves.
-void host::expect_effects(const op& o) {
+void host::expect_effects(op& o) {
   using pattern = medium_model::pattern;
   switch (o.what) {
     case kind::read:
@@ -258,6 +277,10 @@ void host::expect_effects(const op& o) {
         field_.others_may_hear(number_, o.unit->lun, code);
       if (o.reservation.action == pr_action::preempt_and_abort) o.unit->abort_begins();
       return;
+    case kind::mode_select:
+      o.unit->selecting = true;
+      o.cache_before = std::exchange(o.unit->cache, unit_view::write_cache::unknown);
+      return field_.others_may_hear(number_, o.unit->lun, scsi::asc::mode_parameters_changed);
     default:
       return;
   }
@@ -294,8 +317,8 @@ void host::manage() {
       });
     };
     for (const auto& [tag, o] : ops_)
-      if (o.unit && o.what != kind::reserve_out && session_.sent(tag) && !concerned(tag) &&
-          (m.concerned.empty() || chance(0.3)))
+      if (o.unit && o.what != kind::reserve_out && o.what != kind::mode_select && session_.sent(tag) &&
+          !concerned(tag) && (m.concerned.empty() || chance(0.3)))
         m.concerned = {tag};
     if (m.concerned.empty()) return;
     referenced = m.concerned.front();

@@ -5,9 +5,18 @@
 namespace sluice::sim {
 namespace {
 
+std::unique_ptr<simulation> all_scenarios;
+
+/// One actor system serves all tests; it ends before the thread's pools do.
+class one_simulation final : public ::testing::Environment {
+ public:
+  void SetUp() override { all_scenarios = std::make_unique<simulation>(); }
+  void TearDown() override { all_scenarios.reset(); }
+};
+const auto* const registered = ::testing::AddGlobalTestEnvironment(new one_simulation);
+
 simulation& everything() {
-  static simulation all;
-  return all;
+  return *all_scenarios;
 }
 
 TEST(simulation, gives_the_same_history_for_the_same_seed) {

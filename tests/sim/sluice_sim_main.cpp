@@ -1,7 +1,11 @@
+#include <unistd.h>
 #include <CLI/CLI.hpp>
+
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 
 #include "tests/sim/simulation.hpp"
@@ -17,7 +21,23 @@ struct arguments {
   scenario_options scenario;
 };
 
+char replay_line[128];  // what to say when a SLUICE_CHECK or a sanitizer ends the process
+
+void say_replay(int signal) {
+  const auto ignored = ::write(STDOUT_FILENO, replay_line, std::strlen(replay_line));
+  static_cast<void>(ignored);
+  std::signal(signal, SIG_DFL);
+}
+
+void announce(std::uint64_t seed, const scenario_options& options) {
+  const bool planted = options.bug != plant::none;
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s\n",
+                static_cast<unsigned long long>(seed), planted ? " --plant " : "",
+                planted ? to_string(options.bug) : "");
+}
+
 report run_one(simulation& all, std::uint64_t seed, const scenario_options& options) {
+  announce(seed, options);
   try {
     return all.run(seed, options);
   } catch (const std::exception& hang) {
@@ -94,6 +114,7 @@ int run(int argc, char** argv) {
     a.first = from;
     a.count = to - from + 1;
   }
+  for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, say_replay);
   simulation all;
   if (one->count() == 0) return run_many(all, a);
   a.scenario.verbose = true;
