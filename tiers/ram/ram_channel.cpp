@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include "tiers/ram/stream_copy.hpp"
 
 namespace sluice::ram {
 namespace {
@@ -74,6 +75,15 @@ void map(const arena& memory, request& r) {
   }
 }
 
+void store_data(scatter& parts, std::uint8_t* to, std::uint64_t length) {
+  for (std::uint64_t stored = 0; stored < length;) {
+    const bytes piece = parts.next(length - stored);
+    SLUICE_CHECK(!piece.empty());
+    stream_copy(to + stored, piece.data(), piece.size());
+    stored += piece.size();
+  }
+}
+
 }  // namespace
 
 // Requests still in line are those that a crash of the (simulated) machine left behind: the loop forgot them as well.
@@ -103,7 +113,7 @@ bool ram_channel::step(request& r, status& outcome) noexcept {
       if (r.what == verb::read) {
         parts.fill(memory_.at(from), length);
       } else {
-        parts.gather(memory_.at(from), length);
+        store_data(parts, memory_.at(from), length);
         memory_.mark(from, length);
       }
       break;
