@@ -16,7 +16,8 @@ struct close_order {
 class connection_actor final : public runtime::pinned<caf::event_based_actor>, port::task_endpoint {
  public:
   /// Takes over the connected `socket`.
-  connection_actor(caf::actor_config& config, reactor::handle socket, port::gateway& gateway, connection_options options);
+  connection_actor(caf::actor_config& config, reactor::handle socket, port::gateway& gateway,
+                   connection_options options);
   const char* name() const override { return "iscsi-connection"; }
   caf::behavior make_behavior() override;
   void on_exit() override;

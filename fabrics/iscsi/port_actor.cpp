@@ -7,14 +7,18 @@ namespace sluice::iscsi {
 
 port_actor::port_actor(caf::actor_config& config, std::vector<reactor::handle> listeners, connection_options options,
                        std::vector<port::core_door> cores)
-    : pinned(config), options_(std::move(options)), cores_(std::move(cores)), sessions_(std::make_unique<session_handles>()) {
+    : pinned(config),
+      options_(std::move(options)),
+      cores_(std::move(cores)),
+      sessions_(std::make_unique<session_handles>()) {
   for (const reactor::handle socket : listeners) listeners_.push_back(std::make_unique<listener>(*this, socket));
   options_.sessions = sessions_.get();
 }
 
 caf::behavior port_actor::make_behavior() {
   options_.cold_reset = [port = caf::actor_cast<caf::actor_addr>(this)] {
-    if (const auto alive = caf::actor_cast<caf::actor>(port)) caf::anon_send(alive, close_order{port::loss_reason::kicked});
+    if (const auto alive = caf::actor_cast<caf::actor>(port))
+      caf::anon_send(alive, close_order{port::loss_reason::kicked});
   };
   set_down_handler([this](const caf::down_msg& down) {
     connections_.erase(down.source);

@@ -328,7 +328,8 @@ result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) 
 result<void> gateway::clear_reservations(const std::string& unit) {
   const auto found = units_.find(unit);
   if (found == units_.end()) return fail(errc::not_found, "no unit '" + unit + "'");
-  return change_unit(found->second, [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
+  return change_unit(found->second,
+                     [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
 }
 
 void gateway::stop_port(running_port& port) {

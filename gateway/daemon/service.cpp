@@ -111,7 +111,8 @@ result<json> service::plan(const std::string& file) const {
   if (!wanted) return tl::unexpected(wanted.error());
   const config::plan difference = config::make_plan(gateway_.model(), *wanted);
   json steps = json::array(), refused = json::array();
-  for (const config::step& step : difference.steps) steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});
+  for (const config::step& step : difference.steps)
+    steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});
   for (const config::refusal& no : difference.refused) refused.push_back({{"key", no.key}, {"reason", no.reason}});
   return json{{"steps", std::move(steps)}, {"refused", std::move(refused)}};
 }
@@ -122,7 +123,8 @@ result<json> service::resize(const json& arguments) {
   const auto found = gateway_.units().find(unit);
   if (found == gateway_.units().end()) return fail(errc::not_found, "no unit '" + unit + "'");
   if (size < found->second.medium->describe().size_bytes && !arguments.value("shrink", false))
-    return fail(errc::invalid_argument, "the new size is smaller: what lies beyond it would be lost; say so with --shrink");
+    return fail(errc::invalid_argument,
+                "the new size is smaller: what lies beyond it would be lost; say so with --shrink");
   if (auto done = gateway_.resize(unit, size); !done) return tl::unexpected(done.error());
   SLUICE_LOG(info, "control", "unit resized", {"unit", unit}, {"size_bytes", size});
   return json::object();

@@ -3,18 +3,25 @@
 #include "gateway/daemon/serve.hpp"
 #include "gateway/daemon/version.hpp"
 
-int main(int argc, char** argv) {
-  using namespace sluice;
+namespace sluice::daemon {
+
+static int main_of_sluice(int argc, char** argv) {
   store::registry stores;
   port::registry fabrics;
-  daemon::register_everything(stores, fabrics);
+  register_everything(stores, fabrics);
   config::cli_hooks hooks;
-  hooks.version = daemon::version;
+  hooks.version = version;
   for (const store::factory& factory : stores.all()) hooks.known.stores.emplace_back(factory.type, factory.keys);
   for (const port::fabric& fabric : fabrics.all()) hooks.known.fabrics.emplace_back(fabric.name, fabric.keys);
   hooks.serve = [&](const config::model& model, const config::serve_options& options) {
-    return daemon::serve(model, options, hooks.known);
+    return serve(model, options, hooks.known);
   };
-  hooks.demo = [&](const config::demo_options& options) { return daemon::demo(options, hooks.known); };
+  hooks.demo = [&](const config::demo_options& options) { return demo(options, hooks.known); };
   return config::run_cli(argc, argv, hooks);
+}
+
+}  // namespace sluice::daemon
+
+int main(int argc, char** argv) {
+  return sluice::daemon::main_of_sluice(argc, argv);
 }

@@ -7,7 +7,8 @@ test's name and its verdict decides. What comes after the verdict belongs to the
 import re
 from dataclasses import dataclass
 
-# Tests that want a command to fail and send it through a helper that logs [FAILED] when it does: the tool's verdict counts.
+# Tests that want a command to fail, and send it through a helper that logs [FAILED] when it does: the tool's verdict
+# counts.
 WANT_FAILURE = {"iSCSIdatasn.iSCSIDataSnInvalid"}
 
 TEST = re.compile(r"^  Test: (\S+) \.\.\.(.*)$")
@@ -16,7 +17,7 @@ VERDICT = re.compile(r"^\s*(passed|FAILED)\b")
 
 @dataclass(frozen=True)
 class Outcome:
-    status: str       # passed, skipped, failed
+    status: str  # passed, skipped, failed
     reason: str = ""  # of a skip or a failure: the tool's first words on it
 
 

@@ -33,8 +33,10 @@ def step(*command) -> str:
 
 
 def options_of(target: Target, lun: int, chap: Chap | None) -> str:
-    text = (f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal=127.0.0.1:{target.port},"
-            f"file.target={target.iqn},file.lun={lun},file.initiator-name={INITIATOR}")
+    text = (
+        f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal=127.0.0.1:{target.port},"
+        f"file.target={target.iqn},file.lun={lun},file.initiator-name={INITIATOR}"
+    )
     return text + (f",file.user={chap.user},file.password-secret=chap" if chap else "")
 
 
@@ -64,19 +66,69 @@ def round_trip(target: Target, lun: int, chap: Chap | None, work: Path) -> None:
 
 
 def patterns(target: Target, lun: int, block: int, chap: Chap | None) -> None:
-    """Writes, flushes, zeroes and discards, each read back in the same and in another session, in steps of `block` octets
-    and more."""
+    """Writes, flushes, zeroes and discards, each read back in the same and in another session; no step is smaller
+    than `block` octets."""
     unit = [*secret(chap), "--image-opts", options_of(target, lun, chap)]
-    step("qemu-io", *unit, "-c", "write -P 0xa5 0 1M", "-c", f"write -P 0x5a {block} {block}",
-         "-c", f"read -P 0xa5 0 {block}", "-c", f"read -P 0x5a {block} {block}", "-c", "flush")
-    step("qemu-io", *unit, "-c", f"read -P 0x5a {block} {block}",
-         "-c", f"read -P 0xa5 {2 * block} {(1 << 20) - 2 * block}",
-         "-c", "write -z 64k 64k", "-c", "read -P 0 64k 64k", "-c", "read -P 0xa5 128k 64k")
-    step("qemu-io", *unit, "-c", f"write -P 0x11 {SIZE - 8192} 8k", "-c", "flush",
-         "-c", f"read -P 0x11 {SIZE - 8192} 8k",
-         "-c", "write -P 0x22 4M 8M", "-c", "read -P 0x22 4M 8M", "-c", "discard 4M 4M", "-c", "read -P 0x22 8M 4M")
-    step("qemu-io", *unit, "-c", "aio_write -P 0x31 16M 1M", "-c", "aio_write -P 0x32 17M 1M", "-c", "aio_flush",
-         "-c", "read -P 0x31 16M 1M", "-c", "read -P 0x32 17M 1M")
+    step(
+        "qemu-io",
+        *unit,
+        "-c",
+        "write -P 0xa5 0 1M",
+        "-c",
+        f"write -P 0x5a {block} {block}",
+        "-c",
+        f"read -P 0xa5 0 {block}",
+        "-c",
+        f"read -P 0x5a {block} {block}",
+        "-c",
+        "flush",
+    )
+    step(
+        "qemu-io",
+        *unit,
+        "-c",
+        f"read -P 0x5a {block} {block}",
+        "-c",
+        f"read -P 0xa5 {2 * block} {(1 << 20) - 2 * block}",
+        "-c",
+        "write -z 64k 64k",
+        "-c",
+        "read -P 0 64k 64k",
+        "-c",
+        "read -P 0xa5 128k 64k",
+    )
+    step(
+        "qemu-io",
+        *unit,
+        "-c",
+        f"write -P 0x11 {SIZE - 8192} 8k",
+        "-c",
+        "flush",
+        "-c",
+        f"read -P 0x11 {SIZE - 8192} 8k",
+        "-c",
+        "write -P 0x22 4M 8M",
+        "-c",
+        "read -P 0x22 4M 8M",
+        "-c",
+        "discard 4M 4M",
+        "-c",
+        "read -P 0x22 8M 4M",
+    )
+    step(
+        "qemu-io",
+        *unit,
+        "-c",
+        "aio_write -P 0x31 16M 1M",
+        "-c",
+        "aio_write -P 0x32 17M 1M",
+        "-c",
+        "aio_flush",
+        "-c",
+        "read -P 0x31 16M 1M",
+        "-c",
+        "read -P 0x32 17M 1M",
+    )
 
 
 def refuses_a_wrong_secret(target: Target, lun: int) -> None:
@@ -103,7 +155,9 @@ def check(target: Target, luns: dict[str, int], chap: Chap | None) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
+    parser.add_argument(
+        "sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM"
+    )
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     options = parser.parse_args()
     os.environ.pop("LIBISCSI_DEBUG", None)
@@ -113,9 +167,12 @@ def main() -> int:
             if options.target == "tgt":
                 passed += check(Tgt(size=SIZE, chap=chap), {"file": Tgt.lun}, chap)
                 continue
-            units = [Unit("ram", f"{SIZE >> 20}MiB", {"thin": True}), Unit("file", f"{SIZE >> 20}MiB", {"thin": True}),
-                     # thick: QEMU 7.2 fails an assertion of its own when it asks a thin unit of 4 KiB blocks what is mapped
-                     Unit("file", f"{SIZE >> 20}MiB", {"block_size": 4096, "thin": False})]
+            units = [
+                Unit("ram", f"{SIZE >> 20}MiB", {"thin": True}),
+                Unit("file", f"{SIZE >> 20}MiB", {"thin": True}),
+                # thick: QEMU 7.2 fails an assertion of its own when it asks a thin unit of 4 KiB blocks what is mapped
+                Unit("file", f"{SIZE >> 20}MiB", {"block_size": 4096, "thin": False}),
+            ]
             luns = {"RAM": 0, "file": 1, "file, 4 KiB blocks": 2}
             passed += check(Sluice(options.sluice, units, chap=chap), luns, chap)
     except (StepFailed, TargetError, subprocess.TimeoutExpired) as failure:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Live change: LUNs added, removed and resized by `sluice apply` under verified I/O on another LUN; a file that can't be
-applied changes nothing; access lists and kicks take effect. usage: live.py PROGRAM"""
+"""Live change: LUNs added, removed and resized by `sluice apply` under verified I/O on another LUN; a file that can't
+be applied changes nothing; access lists and kicks take effect. usage: live.py PROGRAM"""
 import json
 import os
 import pathlib
@@ -26,12 +26,16 @@ class Gateway:
         self.process = None
 
     def write(self, body, path=None):
-        text = (f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body)
+        text = f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body
         (path or self.config).write_text(text)
 
     def start(self):
-        self.process = subprocess.Popen([self.program, "serve", "--config", str(self.config)], stdout=subprocess.PIPE,
-                                        stderr=open(self.folder / "log", "ab"), text=True)
+        self.process = subprocess.Popen(
+            [self.program, "serve", "--config", str(self.config)],
+            stdout=subprocess.PIPE,
+            stderr=open(self.folder / "log", "ab"),
+            text=True,
+        )
         line = self.process.stdout.readline()
         if "sluice: ready" not in line:
             raise SystemExit("sluice did not start:\n" + (self.folder / "log").read_text())
@@ -39,7 +43,9 @@ class Gateway:
         self.portal = ports[0]["portals"][0]
 
     def run(self, *arguments, check=True):
-        done = subprocess.run([self.program, *arguments, "--control", str(self.socket)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [self.program, *arguments, "--control", str(self.socket)], capture_output=True, text=True, timeout=60
+        )
         if check and done.returncode != 0:
             raise AssertionError(f"sluice {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
@@ -66,7 +72,8 @@ def body(luns, sizes=None, access="", port=0):
     for name in "abcd":
         text += f'[store.{name}]\ntype = "ram"\nsize = "{sizes.get(name, "64MiB")}"\n'
     mapped = ", ".join(f'{lun} = "{name}"' for lun, name in luns.items())
-    text += f'[target.live]\nluns = {{ {mapped} }}\n[[target.live.port]]\nfabric = "iscsi"\nname = "{NAME}"\nlisten = ["127.0.0.1:{port}"]\n'
+    text += f'[target.live]\nluns = {{ {mapped} }}\n'
+    text += f'[[target.live.port]]\nfabric = "iscsi"\nname = "{NAME}"\nlisten = ["127.0.0.1:{port}"]\n'
     return text + access
 
 
@@ -80,11 +87,20 @@ def picture(gateway):
     """What must not change when an apply is refused."""
     status = gateway.ask("status")
     units = [(u["name"], u["size_bytes"], u["serial"], u["naa"]) for u in status["units"]]
-    return units, [(t["name"], t["luns"], t["ports"]) for t in status["targets"]], [s["name"] for s in status["stores"]]
+    return (
+        units,
+        [(t["name"], t["luns"], t["ports"]) for t in status["targets"]],
+        [s["name"] for s in status["stores"]],
+    )
 
 
 def size_of(gateway, lun):
-    done = subprocess.run(["qemu-img", "info", "--output=json", "-f", "raw", gateway.url(lun)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["qemu-img", "info", "--output=json", "-f", "raw", gateway.url(lun)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     return json.loads(done.stdout)["virtual-size"]
 
 
@@ -102,13 +118,43 @@ class Checks:
 
 def start_load(gateway, load, seconds):
     host, port = gateway.portal.rsplit(":", 1)
-    return subprocess.Popen([load, "--host", host, "--port", port, "--target", NAME, "--lun", "0", "--initiator", INITIATOR,
-                             "--depth", "16", "--extent", "4096", "--write-percent", "50", "--verify", "--region", str(32 << 20),
-                             "--seconds", str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [
+            load,
+            "--host",
+            host,
+            "--port",
+            port,
+            "--target",
+            NAME,
+            "--lun",
+            "0",
+            "--initiator",
+            INITIATOR,
+            "--depth",
+            "16",
+            "--extent",
+            "4096",
+            "--write-percent",
+            "50",
+            "--verify",
+            "--region",
+            str(32 << 20),
+            "--seconds",
+            str(seconds),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def session_ids(gateway, initiator):
-    return sorted(s["id"] for s in (each for t in gateway.ask("status")["targets"] for each in t["sessions"]) if s["initiator"].startswith(initiator))
+    return sorted(
+        s["id"]
+        for s in (each for t in gateway.ask("status")["targets"] for each in t["sessions"])
+        if s["initiator"].startswith(initiator)
+    )
 
 
 def scenario(gateway, load, checks):
@@ -124,8 +170,12 @@ def scenario(gateway, load, checks):
 
     gateway.apply(body({0: "a", 1: "b", 5: "c"}))
     checks.check("a LUN appears", luns_of(gateway) == [0, 1, 5])
-    written = subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 0x5a 0 1M", "-c", "read -P 0x5a 0 1M", gateway.url(5)],
-                             capture_output=True, text=True, timeout=60)
+    written = subprocess.run(
+        ["qemu-io", "-f", "raw", "-c", "write -P 0x5a 0 1M", "-c", "read -P 0x5a 0 1M", gateway.url(5)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     checks.check("and serves", written.returncode == 0 and "error" not in written.stdout.lower())
     gateway.apply(body({0: "a", 1: "b", 5: "c"}, sizes={"b": "128MiB"}))
     checks.check("a LUN grows", size_of(gateway, 1) == 128 << 20)
@@ -136,10 +186,19 @@ def scenario(gateway, load, checks):
     grown = {"b": "128MiB"}
     gateway.write(body({0: "a", 5: "c", 6: "nobody"}, grown))
     refused = gateway.run("apply", str(gateway.config), check=False)
-    checks.check("a dangling name is refused, with its place", refused.returncode != 0 and "sluice.toml:" in refused.stderr)
-    gateway.write(body({0: "a", 5: "c"}, grown).replace("[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1))
+    checks.check(
+        "a dangling name is refused, with its place", refused.returncode != 0 and "sluice.toml:" in refused.stderr
+    )
+    gateway.write(
+        body({0: "a", 5: "c"}, grown).replace(
+            "[target.live]", '[store.x]\ntype = "file"\npath = "/nonexistent/x"\nsize = "1MiB"\n[target.live]', 1
+        )
+    )
     refused = gateway.run("apply", str(gateway.config), check=False)
-    checks.check("a store that can't be opened is refused, with the reason", refused.returncode != 0 and "nonexistent" in refused.stderr)
+    checks.check(
+        "a store that can't be opened is refused, with the reason",
+        refused.returncode != 0 and "nonexistent" in refused.stderr,
+    )
     checks.check("and all is as it was", picture(gateway) == before and luns_of(gateway) == [0, 5])
 
     checks.check("the load's session was never disturbed", session_ids(gateway, INITIATOR) == sessions)
@@ -163,7 +222,9 @@ def scenario(gateway, load, checks):
     checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
 
     gateway.write(body({0: "a"}).replace("64MiB", "sixty", 1))
-    never = subprocess.run([gateway.program, "serve", "--config", str(gateway.config)], capture_output=True, text=True, timeout=30)
+    never = subprocess.run(
+        [gateway.program, "serve", "--config", str(gateway.config)], capture_output=True, text=True, timeout=30
+    )
     checks.check("a wrong file never starts half a gateway", never.returncode == 2 and "ready" not in never.stdout)
 
 

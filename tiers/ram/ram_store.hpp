@@ -13,7 +13,8 @@ namespace sluice::ram {
 class ram_store final : public store::store {
  public:
   /// errc::invalid_argument for a size that is 0 or no multiple of 512; errc::no_space when the system grants no
-  /// address space. `huge_pages`: fewer TLB misses, but memory is taken 2 MiB at a time, and a first touch takes longer.
+  /// address space. `huge_pages`: fewer TLB misses, but memory is taken 2 MiB at a time, and a first touch takes
+  /// longer.
   static result<std::shared_ptr<ram_store>> make(std::uint64_t size_bytes, bool huge_pages = false);
   explicit ram_store(std::unique_ptr<arena> memory) : memory_(std::move(memory)) {}
 

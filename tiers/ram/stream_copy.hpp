@@ -6,9 +6,9 @@
 
 namespace sluice::ram {
 
-/// memcpy past the cache: what an initiator writes to a large RAM store is not read again soon, and a store that need not
-/// fetch the line first takes a third less time. Regions do not overlap; `to` is usually a block's start. Ends with a
-/// fence, so that other cores see the octets before anything that is said afterwards.
+/// memcpy past the cache: what an initiator writes to a large RAM store is not read again soon, and a store that need
+/// not fetch the line first takes a third less time. Regions do not overlap; `to` is usually a block's start. Ends with
+/// a fence, so that other cores see the octets before anything that is said afterwards.
 inline void stream_copy(std::uint8_t* to, const std::uint8_t* from, std::size_t octets) noexcept {
   constexpr std::size_t line = 64;
   if (octets < line || reinterpret_cast<std::uintptr_t>(to) % sizeof(__m128i) != 0) {
