@@ -23,7 +23,8 @@ void host::bad(const op& o, const std::string& why) {
                                           "MODE SELECT",
                                           "TEST UNIT READY of a LUN that comes and goes"};
   field_.verdict.fail("host " + std::to_string(number_) + ", command " + std::to_string(o.number) + " (" +
-                      names[static_cast<int>(o.what)] + (o.unit ? " of " + o.unit->name : "") + "): " + why);
+                      names[static_cast<int>(o.what)] + (o.unit ? " of " + o.unit->name : "") + ", sectors " +
+                      std::to_string(o.where.first) + " + " + std::to_string(o.where.count) + "): " + why);
 }
 
 bool host::writes(const op& o) {
