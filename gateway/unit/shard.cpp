@@ -177,8 +177,9 @@ void shard::start(command& c) noexcept {
     if (snapshot_->facts.read_only) return finish(c, outcomes::write_protected());
     if (snapshot_->mode.software_write_protect) return finish(c, outcomes::software_write_protected());
   }
-  // The unit may have shrunk while the task waited for its turn.
-  if (c.touches_blocks && c.range.end > snapshot_->facts.capacity_blocks) [[unlikely]]
+  // The unit may have shrunk while the task waited for its turn. The ranges of UNMAP are checked when they are known.
+  const bool range_is_known = c.touches_blocks && c.row->what != scsi::command::unmap;
+  if (range_is_known && c.range.end > snapshot_->facts.capacity_blocks) [[unlikely]]
     return finish(c, outcomes::lba_out_of_range(snapshot_->facts.capacity_blocks));
   execute(c);
 }
