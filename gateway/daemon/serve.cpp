@@ -66,12 +66,11 @@ machine_options options_of(const config::gateway_config& config) {
 }
 
 /// Runs until a signal; `ready` is called when every port takes logins.
-int run(const config::model& model, const std::string& file, const config::known_types& known,
+int run(const config::model& model, const config::serve_options& options, const config::known_types& known,
         state::state_store& state, const std::function<void(gateway&)>& ready) {
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
-  observe::set_log(model.gateway.log == config::log_form::json ? observe::form::json : observe::form::text,
-                   static_cast<observe::level>(model.gateway.log_level));
+  set_log_of(model.gateway);
   store::registry stores;
   port::registry fabrics;
   register_everything(stores, fabrics);
@@ -84,7 +83,7 @@ int run(const config::model& model, const std::string& file, const config::known
     served.stop();
     return complain(done.error().message);
   }
-  service commands(served, **hardware, known);
+  service commands(served, **hardware, known, options.control);
   control::control_server door(model.gateway.control, [&](const std::string& command, const nlohmann::json& arguments) {
     return commands.handle(command, arguments);
   });
@@ -94,7 +93,7 @@ int run(const config::model& model, const std::string& file, const config::known
   }
   ready(served);
   notify("READY=1");
-  follow_signals(signals, commands, file);
+  follow_signals(signals, commands, options.config_file);
   notify("STOPPING=1");
   SLUICE_LOG(info, "gateway", "stopping");
   door.stop();
@@ -167,7 +166,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
   int status = 1;
   if (model) {
     const auto state = state::make_memory_store();
-    status = run(*model, "", known, *state, [&](gateway& served) {
+    status = run(*model, {"", control}, known, *state, [&](gateway& served) {
       say_ready();
       print_how_to_connect(served.portals("iqn.2026-11.io.sluice:demo").at(0).to_string(), control);
     });
@@ -182,7 +181,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
 int serve(const config::model& model, const config::serve_options& options, const config::known_types& known) {
   auto state = state::open_rocksdb_store(model.gateway.state_dir);
   if (!state) return complain(state.error().message);
-  return run(model, options.config_file, known, **state, [](gateway&) { say_ready(); });
+  return run(model, options, known, **state, [](gateway&) { say_ready(); });
 }
 
 }  // namespace sluice::daemon

@@ -30,13 +30,20 @@ double seconds(std::uint64_t ns) {
 
 std::string type_name(reservations::type type) {
   switch (type) {
-    case reservations::type::none: return "";
-    case reservations::type::write_exclusive: return "write exclusive";
-    case reservations::type::exclusive_access: return "exclusive access";
-    case reservations::type::write_exclusive_registrants_only: return "write exclusive, registrants only";
-    case reservations::type::exclusive_access_registrants_only: return "exclusive access, registrants only";
-    case reservations::type::write_exclusive_all_registrants: return "write exclusive, all registrants";
-    case reservations::type::exclusive_access_all_registrants: return "exclusive access, all registrants";
+    case reservations::type::none:
+      return "";
+    case reservations::type::write_exclusive:
+      return "write exclusive";
+    case reservations::type::exclusive_access:
+      return "exclusive access";
+    case reservations::type::write_exclusive_registrants_only:
+      return "write exclusive, registrants only";
+    case reservations::type::exclusive_access_registrants_only:
+      return "exclusive access, registrants only";
+    case reservations::type::write_exclusive_all_registrants:
+      return "write exclusive, all registrants";
+    case reservations::type::exclusive_access_all_registrants:
+      return "exclusive access, all registrants";
   }
   return "unknown";
 }
@@ -55,10 +62,17 @@ view::command command_view(observe::command_class what, const observe::command_c
 
 }  // namespace
 
-service::service(gateway& served, const machine& hardware, config::known_types known)
+void set_log_of(const config::gateway_config& config) {
+  observe::set_log(config.log == config::log_form::json ? observe::form::json : observe::form::text,
+                   static_cast<observe::level>(config.log_level));
+}
+
+service::service(gateway& served, const machine& hardware, config::known_types known,
+                 std::optional<std::string> control)
     : gateway_(served),
       machine_(hardware),
       known_(std::move(known)),
+      control_(std::move(control)),
       started_ns_(served.cores().front()->loop().now_ns()) {}
 
 result<json> service::handle(const std::string& command, const json& arguments) {
@@ -75,6 +89,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
       SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"why", done.error().message});
       return tl::unexpected(done.error());
     }
+    set_log_of(wanted->gateway);
     SLUICE_LOG(info, "control", "applied", {"file", file});
     return steps;
   }
@@ -103,6 +118,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
 result<config::model> service::load(const std::string& file) const {
   auto loaded = config::load_file(file, known_);
   if (!loaded) return fail(errc::invalid_argument, loaded.error().to_string());
+  if (control_) loaded->gateway.control = *control_;
   return std::move(*loaded);
 }
 
@@ -198,8 +214,7 @@ result<view::reservations> service::reservations(const std::string& unit) {
   unit::snapshot_ptr snapshot;
   found->second.home_core->call([&] { snapshot = found->second.home->inside().snapshot(); });
   const reservations::state& kept = snapshot->reservations;
-  view::reservations shown{
-      unit, kept.generation, kept.aptpl, kept.reserved() ? type_name(kept.type) : "", {}};
+  view::reservations shown{unit, kept.generation, kept.aptpl, kept.reserved() ? type_name(kept.type) : "", {}};
   for (const reservations::registrant& each : kept.registrants)
     shown.registrants.push_back({each.who.initiator.to_string(), std::to_string(each.who.relative_target_port),
                                  hex(each.key), kept.holds(each.who), false});

@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "config/toml/load.hpp"
@@ -11,10 +12,14 @@
 
 namespace sluice::daemon {
 
+/// Form and threshold of the log, as configured.
+void set_log_of(const config::gateway_config& config);
+
 /// What the control socket can ask of a running gateway. One command at a time, from any thread.
 class service {
  public:
-  service(gateway& served, const machine& hardware, config::known_types known);
+  /// `control`: the socket of --control, which stays whatever a file says.
+  service(gateway& served, const machine& hardware, config::known_types known, std::optional<std::string> control);
 
   result<nlohmann::json> handle(const std::string& command, const nlohmann::json& arguments);
   /// Applies a file; what SIGHUP and `sluice apply` do.
@@ -33,6 +38,7 @@ class service {
   gateway& gateway_;
   const machine& machine_;
   const config::known_types known_;
+  const std::optional<std::string> control_;
   const std::uint64_t started_ns_;
 };
 
