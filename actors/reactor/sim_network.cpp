@@ -215,7 +215,7 @@ void sim_network::arrive(handle sender, handle to, packet carried) {
 
 void sim_network::apply(handle h, packet carried) {
   end* at = find(h);
-  if (!at) return;
+  if (!at || at->broken) return;  // what was under way when a connection broke never arrives out of its order
   if (carried.what == packet::kind::reset) return break_end(h);
   if (carried.what == packet::kind::fin)
     at->fin_received = true;
