@@ -243,7 +243,9 @@ def main() -> int:
         run(options)
     except (Lost, CommandFailed, ConnectionLost, TargetError, OSError) as failure:
         print(f"crash: seed {options.seed}: {failure}", file=sys.stderr)
+        print("0 passed, 1 failed")
         return 1
+    print(f"{options.rounds} passed, 0 failed")
     return 0
 
 

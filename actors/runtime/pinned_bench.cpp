@@ -1,0 +1,92 @@
+// What a message between two pinned actors of one core costs: the hop that every SCSI command makes twice.
+#include <benchmark/benchmark.h>
+
+#include <thread>
+
+#include "actors/runtime/pinned.hpp"
+
+namespace sluice::runtime {
+namespace {
+
+/// Sends each note, or each message, back to its peer until `left` is spent.
+class player final : public pinned<caf::event_based_actor> {
+ public:
+  explicit player(caf::actor_config& config) : pinned(config) {}
+  caf::behavior make_behavior() override {
+    return {[this](int left) {
+      if (left == 0)
+        finished();
+      else
+        send(caf::actor_cast<caf::actor>(peer->ctrl()), left - 1);
+    }};
+  }
+  player* peer = nullptr;
+  std::function<void()> finished;
+
+ private:
+  void on_note(void* subject, std::uint32_t) override {
+    int& left = *static_cast<int*>(subject);
+    if (--left <= 0)
+      finished();
+    else
+      peer->send_note(subject, 0);
+  }
+};
+
+class table {
+ public:
+  table() : system_(configure(config_)), loop_(std::move(*reactor::make_loop({}))), core_(system_, *loop_) {
+    thread_ = std::thread([this] { loop_->run(); });
+    left_ = spawn_on<player>(core_);
+    right_ = spawn_on<player>(core_);
+    left_->peer = right_.self;
+    right_->peer = left_.self;
+  }
+  ~table() {
+    for (auto& each : {left_, right_}) caf::anon_send_exit(each.handle, caf::exit_reason::user_shutdown);
+    left_ = right_ = {};
+    system_.await_all_actors_done();
+    loop_->stop();
+    thread_.join();
+  }
+  void play(const std::function<void(player&)>& serve) {
+    core_.call_async([&](std::function<void()> finished) {
+      left_->finished = right_->finished = std::move(finished);
+      serve(*left_.self);
+    });
+  }
+
+ private:
+  static caf::actor_system_config& configure(caf::actor_system_config& config) {
+    config.set("scheduler.max-threads", 1);
+    return config;
+  }
+  caf::actor_system_config config_;
+  caf::actor_system system_;
+  std::unique_ptr<reactor::loop> loop_;
+  core core_;
+  std::thread thread_;
+  pinned_ref<player> left_, right_;
+};
+
+constexpr int rally = 100'000;
+
+void note_hop(benchmark::State& state) {
+  table t;
+  for (auto _ : state) {
+    int left = rally;
+    t.play([&](player& first) { first.send_note(&left, 0); });
+  }
+  state.SetItemsProcessed(state.iterations() * rally);
+}
+BENCHMARK(note_hop)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+void message_hop(benchmark::State& state) {
+  table t;
+  for (auto _ : state) t.play([&](player& first) { caf::anon_send(caf::actor_cast<caf::actor>(first.ctrl()), rally); });
+  state.SetItemsProcessed(state.iterations() * rally);
+}
+BENCHMARK(message_hop)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace sluice::runtime
