@@ -53,6 +53,15 @@ def measure(client: Path, target: Target, case: list[str], seconds: float) -> di
     return report
 
 
+def touch(client: Path, target: Target) -> None:
+    """Writes the region once, so that no target is measured while the system hands it its first pages, nor while it
+    reads pages that were never written."""
+    command = [client, "--port", target.port, "--target", target.iqn, "--lun", target.lun, "--core", CLIENT_CORE,
+               "--region", REGION, "--extent", 131072, "--sequential", "--depth", 8, "--write-percent", 100,
+               "--seconds", 0, "--warm-up", 0, "--count", REGION // 131072]
+    subprocess.run([*map(str, command)], stdout=subprocess.DEVNULL, timeout=300, check=True)
+
+
 def median(values: list[float]) -> float:
     return statistics.median(values)
 
@@ -126,6 +135,8 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             targets = open_targets(stack, options)
+            for target in targets:
+                touch(options.client, target)
             for case in chosen:
                 runs: dict[str, list[dict]] = {target.name: [] for target in targets}
                 for _ in range(options.rounds):

@@ -168,8 +168,8 @@ TEST_F(pinned_actors, wake_actors_of_the_pool) {
       self->send(pinned_handle, 5);
       self->request(pinned_handle, caf::infinite, std::string("how many")).then([&, self](int count) {
         answer = count;
-        self->quit();
         done.opener()();
+        self->quit();  // ends this handler's captures
       });
     }};
   });

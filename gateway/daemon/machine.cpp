@@ -35,7 +35,8 @@ result<std::unique_ptr<machine>> machine::start(const machine_options& options) 
     auto loop = reactor::make_loop({.index = i,
                                     .core = i < options.pin.size() ? static_cast<int>(options.pin[i]) : -1,
                                     .kind = options.backend,
-                                    .buffer_bytes = options.buffer_bytes},
+                                    .buffer_bytes = options.buffer_bytes,
+                                    .spin_ns = options.spin_ns},
                                    &why);
     if (!loop) return tl::unexpected(loop.error());
     if (i == 0) {

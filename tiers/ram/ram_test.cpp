@@ -51,7 +51,7 @@ TEST(ram_store, is_registered_with_a_required_size) {
   ram::register_store(all);
   const factory* made = all.find("ram");
   ASSERT_NE(made, nullptr);
-  ASSERT_EQ(made->keys.size(), 1U);
+  ASSERT_EQ(made->keys.size(), 2U);
   EXPECT_EQ(made->keys[0].name, "size");
   EXPECT_TRUE(made->keys[0].required);
 }
