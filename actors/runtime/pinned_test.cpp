@@ -158,20 +158,35 @@ TEST_F(pinned_actors, end_by_an_exception_and_bounce_later_requests) {
       .receive([](int) { FAIL(); }, [](const caf::error& e) { EXPECT_TRUE(e); });
 }
 
+/// An ordinary actor of the pool, which asks a pinned one. A class: CAF's functor actors bind a null reference.
+class asker final : public caf::event_based_actor {
+ public:
+  asker(caf::actor_config& config, caf::actor whom, std::function<void(int)> answered)
+      : caf::event_based_actor(config), whom_(std::move(whom)), answered_(std::move(answered)) {}
+  caf::behavior make_behavior() override {
+    return {[this](bool) {
+      send(whom_, 5);
+      request(whom_, caf::infinite, std::string("how many")).then([this](int count) {
+        answered_(count);
+        quit();
+      });
+    }};
+  }
+  void on_exit() override { whom_ = nullptr; }
+
+ private:
+  caf::actor whom_;
+  std::function<void(int)> answered_;
+};
+
 TEST_F(pinned_actors, wake_actors_of_the_pool) {
   auto actor = spawn_on<counter>(*cores_[0]);
   const auto pinned_handle = caf::actor_cast<caf::actor>(actor.handle);
   const latch done;
   std::atomic<int> answer{-1};
-  auto pooled = system_.spawn([&](caf::event_based_actor* self) -> caf::behavior {
-    return {[&, self](bool) {
-      self->send(pinned_handle, 5);
-      self->request(pinned_handle, caf::infinite, std::string("how many")).then([&, self](int count) {
-        answer = count;
-        done.opener()();
-        self->quit();  // ends this handler's captures
-      });
-    }};
+  const auto pooled = system_.spawn<asker>(pinned_handle, [&answer, open = done.opener()](int count) {
+    answer = count;
+    open();
   });
   caf::anon_send(pooled, true);
   done.wait();
