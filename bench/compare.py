@@ -33,11 +33,12 @@ CASES = {
     "4 KiB read, QD128": ["--depth", "128"],
     "4 KiB write, QD128": ["--depth", "128", "--write-percent", "100"],
     "4 KiB read, 4 sessions x QD32": ["--sessions", "4", "--depth", "32"],
+    "4 KiB write, 4 sessions x QD32": ["--sessions", "4", "--depth", "32", "--write-percent", "100"],
     "128 KiB sequential read": ["--extent", "131072", "--sequential", "--depth", "8"],
     "128 KiB sequential write": ["--extent", "131072", "--sequential", "--depth", "8", "--write-percent", "100"],
 }
 QUICK = ["4 KiB read, QD1", "4 KiB read, QD128", "4 KiB write, QD128", "4 KiB read, 4 sessions x QD32",
-         "128 KiB sequential read", "128 KiB sequential write"]
+         "4 KiB write, 4 sessions x QD32", "128 KiB sequential read", "128 KiB sequential write"]
 
 
 def measure(client: Path, target: Target, case: list[str], seconds: float) -> dict:
@@ -117,7 +118,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--spin-us", type=int, default=50, help="the ceiling's spin before it sleeps, as sluice's own")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--quick", action="store_true", help="six cases, three rounds of one second")
+    parser.add_argument("--quick", action="store_true", help="seven cases, three rounds of one second")
     parser.add_argument("--case", action="append", help="only cases whose name contains this")
     parser.add_argument("--without", action="append", default=[], help="leave out a target")
     parser.add_argument("--output", type=Path, default=TOP / "build" / "bench")
