@@ -72,6 +72,8 @@ void host::on_down() {
     field_.verdict.fail("host " + std::to_string(number_) + ": its connection was lost for no reason");
   was_up_ = false;
   for (auto& [tag, o] : ops_) {
+    // Should it still take effect, this host's next nexus is another one than that which asked.
+    if (o.what == kind::mode_select) field_.may_hear(number_, o.unit->lun, scsi::asc::mode_parameters_changed);
     if (writes(o) || o.what == kind::reserve_out || o.what == kind::mode_select)
       lost_.push_back(std::move(o));
     else
