@@ -18,7 +18,7 @@ bool is_zero(const command& c) {
   return true;
 }
 
-/// UNMAP=1 on a thin unit frees the blocks whatever the pattern says, as every target that initiators meet does it.
+/// UNMAP=1 on a thin unit frees the blocks whatever the pattern says: what iscsi-test-cu expects of WRITE SAME(10).
 bool frees(const shard& s, const command& c) { return c.block.unmap && s.snapshot().facts.thin; }
 
 }  // namespace
