@@ -113,6 +113,21 @@ TEST(unit_commands, write_same) {
   EXPECT_EQ(blocks_of(s, a, 8189, 3), joined(joined(filled(512, 0), pattern), pattern));
 }
 
+TEST(unit_commands, write_same_and_compare_and_write_want_exactly_their_data) {
+  stand s;
+  initiator& a = s.add();
+  s.done(a.send(write10(0, 2), filled(1024, 0x11)));
+  const auto refused = [&](const octets& cdb, std::size_t size) {
+    return s.done(a.send(cdb, filled(size, 0x11)))
+        .sensed(scsi::sense_key::illegal_request, scsi::asc::invalid_field_in_cdb);
+  };
+  for (const std::size_t size : {256u, 1024u}) EXPECT_TRUE(refused(cdb16(0x93, 0, 1), size)) << size;
+  const octets compare = compare_and_write16(0, 1);
+  for (const std::size_t size : {512u, 2048u}) EXPECT_TRUE(refused(compare, size)) << size;
+  EXPECT_TRUE(s.done(a.send(compare, joined(filled(512, 0x11), filled(512, 0x33)))).good());
+  EXPECT_EQ(blocks_of(s, a, 0, 2), joined(filled(512, 0x33), filled(512, 0x11)));
+}
+
 octets unmap_list(std::uint64_t lba, std::uint32_t blocks) {
   octets l(24);
   wire::store16(l, 0, 22);
