@@ -58,6 +58,18 @@ std::string span_of_time(double seconds) {
   return std::to_string(s / 86400) + " d " + std::to_string(s / 3600 % 24) + " h";
 }
 
+/// A store's figure in the unit that its name ends with.
+std::string figure(const std::string& name, const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (!value.is_number()) return value.dump();
+  const double v = value.get<double>();
+  if (name.ends_with("_bytes")) return approximate_size(v > 0 ? static_cast<std::uint64_t>(v) : 0);
+  if (name.ends_with("_us")) return latency(v);
+  if (name.ends_with("_ratio")) return fixed(v * 100, 1) + " %";
+  return value.is_number_float() ? fixed(v, 2) : value.dump();
+}
+
 /// Columns on a terminal: UTF-8 continuation octets take none.
 std::size_t width_of(const std::string& s) {
   return static_cast<std::size_t>(
@@ -207,10 +219,16 @@ std::string render_status(const json& status) {
   }
   out += "\n" + render_table(units);
 
-  std::vector<row> ill{{"STORE", "HEALTH"}};
-  for (const json& store : at(status, "stores"))
-    if (text(store, "health") != "good") ill.push_back({text(store, "name"), text(store, "health")});
-  if (ill.size() > 1) out += "\n" + render_table(ill);
+  std::vector<row> stores{{"STORE", "HEALTH", "FIGURE", "VALUE"}};
+  for (const json& store : at(status, "stores")) {
+    row head{text(store, "name"), text(store, "health")};
+    for (const auto& [name, value] : at(store, "figures").items()) {
+      stores.push_back({head[0], head[1], name, figure(name, value)});
+      head = {"", ""};
+    }
+    if (!head[0].empty() && head[1] != "good") stores.push_back(std::move(head));
+  }
+  if (stores.size() > 1) out += "\n" + render_table(stores);
   return out;
 }
 

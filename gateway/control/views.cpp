@@ -20,6 +20,7 @@ void to_json(json& out, const gateway& v) {
 void to_json(json& out, const store& v) {
   out = {{"name", v.name}, {"type", v.type}, {"size_bytes", v.size_bytes}, {"health", v.health}};
   if (!v.over.empty()) out["over"] = v.over;
+  if (!v.figures.empty()) out["figures"] = v.figures;
 }
 
 void to_json(json& out, const unit& v) {

@@ -32,6 +32,7 @@ struct store {
   std::string name, type, over;
   std::uint64_t size_bytes = 0;
   std::string health = "good";  // or a sentence
+  nlohmann::json figures = nlohmann::json::object();  // name -> number, text or truth
 };
 
 struct unit {

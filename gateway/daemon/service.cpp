@@ -28,6 +28,14 @@ double seconds(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e9;
 }
 
+view::store store_view(const config::store_config& config, const store::store& opened) {
+  view::store shown{config.name,     config.type, config.over, opened.describe().size_bytes,
+                    opened.health(), nlohmann::json::object()};
+  for (const store::figure& each : opened.figures())
+    std::visit([&](const auto& value) { shown.figures[each.name] = value; }, each.value);
+  return shown;
+}
+
 std::string type_name(reservations::type type) {
   switch (type) {
     case reservations::type::none:
@@ -186,8 +194,7 @@ view::status service::status() {
     shown.gateway.reactors.push_back(
         {core->loop().index(), core->loop().kind(), machine_.cpu_seconds(core->loop().index())});
   for (const config::store_config& config : model.stores) {
-    const auto& opened = gateway_.stores().at(config.name);
-    shown.stores.push_back({config.name, config.type, config.over, opened->describe().size_bytes, "good"});
+    shown.stores.push_back(store_view(config, *gateway_.stores().at(config.name)));
   }
   for (const auto& [name, unit] : gateway_.units()) shown.units.push_back(unit_view(name, unit));
   const std::vector<nexus::nexus_info> nexuses = gateway_.nexuses();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "actors/base/bytes.hpp"
@@ -120,6 +121,13 @@ class channel {
   }
 };
 
+/// One thing that a store counts or knows of itself, for `sluice status`: names are snake_case with the unit last
+/// ("in_flight", "read_p99_us", "dirty_bytes"), the same ones at each call.
+struct figure {
+  std::string name;
+  std::variant<bool, std::uint64_t, double, std::string> value;
+};
+
 /// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
 using resized = std::function<void()>;
 
@@ -129,6 +137,10 @@ class store {
 
   virtual const char* type() const noexcept = 0;  // "ram", "file", …
   virtual properties describe() const = 0;        // any thread
+  /// "good", or a sentence that says what is wrong with the medium. Any thread; never waits for the medium.
+  virtual std::string health() const { return "good"; }
+  /// What there is to tell beyond describe(). Any thread; never waits for the medium.
+  virtual std::vector<figure> figures() const { return {}; }
 
   /// A door for one core; called on that core. All channels are gone before the store goes.
   virtual std::unique_ptr<channel> attach(reactor::loop& home) = 0;
