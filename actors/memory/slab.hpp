@@ -68,11 +68,14 @@ class slice {
 };
 
 /// Buffer slabs of one core. Blocks are page aligned, in classes of 4, 16, 64, 256 KiB and 1 MiB, carved from
-/// regions that are mapped on demand up to `limit_bytes` and never given back while the pool lives. Not thread safe:
-/// take, copy and drop slices on the pool's core only.
+/// regions that are made usable on demand up to `limit_bytes` and never given back while the pool lives. All regions lie
+/// in one range of addresses, reserved at the start, so that an address tells its region. Not thread safe: take, copy
+/// and drop slices on the pool's core only.
 class pool {
  public:
   static constexpr std::uint32_t largest = 1024 * 1024;
+  static constexpr std::uint32_t region_size = 4 * 1024 * 1024;  // a block lies in one region
+  static constexpr unsigned no_region = ~0u;
 
   explicit pool(std::uint64_t limit_bytes);
   ~pool();
@@ -86,23 +89,32 @@ class pool {
   std::uint64_t bytes_in_use() const { return in_use_; }
   std::uint64_t bytes_mapped() const { return mapped_; }
   std::uint64_t limit_bytes() const { return limit_; }
-  /// The regions mapped so far, for registration with a ring or an RDMA device.
-  const std::vector<iovec>& regions() const { return regions_; }
+  /// How many regions there can ever be.
+  unsigned region_limit() const { return static_cast<unsigned>(limit_ / region_size); }
+  /// The number of the region that holds all of `part`, below region_limit(), for memory that is registered with a ring
+  /// or a device; no_region when it is none of the pool's.
+  unsigned region_of(const iovec& part) const {
+    const auto offset = reinterpret_cast<std::uintptr_t>(part.iov_base) - reinterpret_cast<std::uintptr_t>(base_);
+    const std::uint64_t region = offset / region_size;  // below the pool: wraps to far beyond it
+    const bool inside = offset < mapped_ && part.iov_len <= region_size - offset % region_size;
+    return inside ? static_cast<unsigned>(region) : no_region;
+  }
+  iovec region(unsigned number) const { return {base_ + std::uint64_t{number} * region_size, region_size}; }
 
  private:
   friend class slice;
   static constexpr int class_count = 5;
   static constexpr std::uint32_t class_size[class_count] = {4096, 16384, 65536, 262144, 1048576};
-  static constexpr std::uint32_t region_size = 4 * 1024 * 1024;
 
   bool grow(int size_class);
   void put_back(block* returned) noexcept;
 
-  std::uint64_t limit_;
+  std::uint64_t limit_;  // a multiple of region_size
+  iovec reserved_{};
+  std::uint8_t* base_ = nullptr;  // reserved_, aligned to region_size
   std::uint64_t mapped_ = 0;
   std::uint64_t in_use_ = 0;
   block* free_[class_count] = {};
-  std::vector<iovec> regions_;
   std::vector<std::unique_ptr<block[]>> headers_;
 };
 

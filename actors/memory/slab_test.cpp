@@ -42,6 +42,22 @@ TEST(pool, answers_empty_at_its_limit_and_recovers) {
   EXPECT_FALSE(p.take(1048576).empty());
 }
 
+TEST(pool, tells_which_region_memory_lies_in) {
+  pool p(12 * mib + 5);
+  EXPECT_EQ(p.region_limit(), 3u);
+  std::uint8_t elsewhere[64];
+  EXPECT_EQ(p.region_of({elsewhere, sizeof elsewhere}), pool::no_region);
+  const slice small = p.take(4096);
+  const slice large = p.take(1048576);
+  EXPECT_EQ(p.region_of(small.iov()), 0u);
+  EXPECT_EQ(p.region_of(large.iov()), 1u);
+  EXPECT_EQ(p.region_of(p.region(1)), 1u);
+  auto* const begin = static_cast<std::uint8_t*>(p.region(0).iov_base);
+  EXPECT_EQ(p.region_of({begin + pool::region_size - 1, 2}), pool::no_region) << "across two regions";
+  EXPECT_EQ(p.region_of({begin - 1, 1}), pool::no_region);
+  EXPECT_EQ(p.region_of(p.region(2)), pool::no_region) << "not usable yet";
+}
+
 TEST(slice, borrows_without_counting) {
   std::uint8_t own[16];
   slice s = slice::borrow(own, sizeof own);

@@ -446,6 +446,42 @@ TEST_P(loop_contract, reads_what_was_written) {
   on().close(h);
 }
 
+TEST_P(loop_contract, buffers_of_the_loop_and_others_read_and_write_alike) {
+  constexpr std::uint32_t size = 64 * 1024;
+  const handle h = new_file("slabs", 4 * size);
+  const std::vector<std::uint8_t> data = pattern(size);
+  memory::slice from, to;
+  iovec from_part{}, to_part{};
+  recorder wrote, durable;
+  ASSERT_TRUE(do_at_home([&] {
+    from = on().buffers().take(size);
+    to = on().buffers().take(size);
+    std::copy(data.begin(), data.end(), from.data());
+    from_part = from.iov();
+    to_part = to.iov();
+    on().write(wrote, h, &from_part, 1, 0, false);
+    on().write(durable, h, &from_part, 1, 2 * size, true);
+  }));
+  ASSERT_TRUE(completed(wrote) && completed(durable));
+  EXPECT_EQ(wrote.value, size);
+  EXPECT_EQ(durable.value, size);
+  std::vector<std::uint8_t> seen(size);
+  EXPECT_EQ(read(h, seen, 2 * size), size);
+  EXPECT_EQ(seen, data);
+  recorder got;
+  ASSERT_TRUE(do_at_home([&] { on().read(got, h, &to_part, 1, 0); }));
+  ASSERT_TRUE(completed(got));
+  EXPECT_EQ(got.value, size);
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), to.data()));
+  // Short at the end of the file.
+  recorder tail;
+  ASSERT_TRUE(do_at_home([&] { on().read(tail, h, &to_part, 1, 4 * size - 4096); }));
+  ASSERT_TRUE(completed(tail));
+  EXPECT_EQ(tail.value, 4096);
+  ASSERT_TRUE(do_at_home([&] { from = to = {}; }));
+  on().close(h);
+}
+
 TEST_P(loop_contract, files_have_the_size_they_are_given) {
   const handle h = new_file("sized", 1 * mib);
   const file_info about = on().info(h).value();

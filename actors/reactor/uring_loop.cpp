@@ -59,6 +59,8 @@ class uring_loop final : public loop_base {
   template <class Prepare>
   void start(operation& op, const request& asked, Prepare prepare) noexcept;
   void start_transfer(operation& op, const request& asked) noexcept;
+  void prepare_transfer(io_uring_sqe* entry, const request& asked) noexcept;
+  unsigned registered_buffer(const request& asked) noexcept;
   void poll(operation& op, const request& asked, unsigned events) noexcept;
   void help(operation& op, const request& asked) noexcept;
   void watch_wake() noexcept;
@@ -71,6 +73,7 @@ class uring_loop final : public loop_base {
   bool made_ = false;
   bool entered_ = false;
   std::uint64_t wake_count_ = 0;
+  std::vector<bool> registered_;       // by region of buffers(); empty: the kernel takes none
   std::vector<io_uring_sqe> backlog_;  // what found the submission queue full, or came before run()
   blocking_pool helpers_;
 };
@@ -105,6 +108,8 @@ result<void> uring_loop::set_up() {
                                     [&](int code) { return ::io_uring_opcode_supported(known, code) != 0; });
   ::io_uring_free_probe(known);
   if (!complete) return fail(errc::unsupported, "the kernel's io_uring lacks a request that the gateway needs");
+  const unsigned regions = buffers().region_limit();
+  if (regions > 0 && ::io_uring_register_buffers_sparse(&ring_, regions) == 0) registered_.resize(regions);
   return {};
 }
 
@@ -186,13 +191,38 @@ void uring_loop::receive(operation& op, handle h, bytes into) noexcept {
 
 void uring_loop::start_transfer(operation& op, const request& asked) noexcept {
   if (asked.count > IOV_MAX) return help(op, asked);
-  start(op, asked, [&](io_uring_sqe* entry) {
-    if (asked.what == verb::read)
-      ::io_uring_prep_readv(entry, asked.on, asked.iov(), asked.count, asked.offset);
-    else
-      ::io_uring_prep_writev2(entry, asked.on, asked.iov(), asked.count, asked.offset,
-                              asked.what == verb::write_durable ? RWF_DSYNC : 0);
-  });
+  start(op, asked, [&](io_uring_sqe* entry) { prepare_transfer(entry, asked); });
+}
+
+void uring_loop::prepare_transfer(io_uring_sqe* entry, const request& asked) noexcept {
+  const int durable = asked.what == verb::write_durable ? RWF_DSYNC : 0;
+  const unsigned buffer = registered_buffer(asked);
+  if (buffer == memory::pool::no_region) {
+    if (asked.what == verb::read) return ::io_uring_prep_readv(entry, asked.on, asked.iov(), asked.count, asked.offset);
+    return ::io_uring_prep_writev2(entry, asked.on, asked.iov(), asked.count, asked.offset, durable);
+  }
+  const iovec& part = *asked.iov();
+  const auto octets = static_cast<unsigned>(part.iov_len);
+  if (asked.what == verb::read)
+    return ::io_uring_prep_read_fixed(entry, asked.on, part.iov_base, octets, asked.offset, static_cast<int>(buffer));
+  ::io_uring_prep_write_fixed(entry, asked.on, part.iov_base, octets, asked.offset, static_cast<int>(buffer));
+  entry->rw_flags = durable;
+}
+
+/// The slot of the ring's registered buffers that holds the request's memory: direct I/O then pins no pages. A slab is
+/// registered when a file first uses it, because that makes all of it resident.
+unsigned uring_loop::registered_buffer(const request& asked) noexcept {
+  if (registered_.empty() || asked.count != 1) return memory::pool::no_region;
+  const unsigned region = buffers().region_of(*asked.iov());
+  if (region == memory::pool::no_region || registered_[region]) return region;
+  const iovec all = buffers().region(region);
+  const __u64 no_tag = 0;
+  if (::io_uring_register_buffers_update_tag(&ring_, region, &all, &no_tag, 1) != 1) {
+    registered_.clear();  // most likely more than RLIMIT_MEMLOCK allows; what is registered stays so, unused
+    return memory::pool::no_region;
+  }
+  registered_[region] = true;
+  return region;
 }
 
 void uring_loop::read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept {

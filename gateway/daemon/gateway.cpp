@@ -110,6 +110,7 @@ result<void> gateway::open_store(const config::model& wanted, const config::stor
   auto opened = factory->open(config.settings, parts_.cores.front()->loop(),
                               [&](const std::string& name) { return made.stores.at(name); });
   if (!opened) return fail(opened.error().code, "store." + config.name + ": " + opened.error().message);
+  if (parts_.medium_changed) (*opened)->on_resize(parts_.medium_changed);
   made.stores[config.name] = std::move(*opened);
   return {};
 }

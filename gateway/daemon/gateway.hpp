@@ -23,6 +23,8 @@ struct parts {
   const store::registry& stores;
   const port::registry& fabrics;
   runtime::let_run wait = {};  // empty: the loops have threads
+  /// Called on any thread when a medium has another size: the control thread is to call follow_media() soon.
+  store::resized medium_changed = {};
 };
 
 /// One gateway: stores, units, targets and ports as the configuration says, on given cores. Real hardware and the
@@ -51,6 +53,8 @@ class gateway {
   std::vector<reactor::endpoint> portals(const std::string& port_name) const;
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
+  /// Gives every unit the size that its medium has by now; initiators hear CAPACITY DATA HAS CHANGED.
+  void follow_media() { follow(model_); }
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
   const std::vector<runtime::core*>& cores() const { return parts_.cores; }

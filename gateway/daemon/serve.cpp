@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <iostream>
 
@@ -11,16 +12,21 @@
 #include "gateway/control/notify.hpp"
 #include "gateway/daemon/registrations.hpp"
 #include "gateway/daemon/service.hpp"
+#include "gateway/daemon/watchdog.hpp"
 
 namespace sluice::daemon {
 
 namespace {
 
+/// What a medium with a new size sends to the thread that waits for signals: control work from any other thread, which
+/// must not wait for it.
+constexpr int medium_signal = SIGUSR1;
+
 /// The signals that main() waits for; blocked before any thread starts, so that no other thread takes one.
 sigset_t block_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, medium_signal}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   return set;
@@ -44,10 +50,24 @@ void notify(const std::string& state) {
     SLUICE_LOG(warning, "control", "cannot tell the service manager", {"why", told.error().message});
 }
 
-void follow_signals(const sigset_t& signals, service& commands, const std::string& file) {
+/// The next signal; meanwhile tells the service manager that the event loops turn.
+int wait_for_signal(const sigset_t& signals, watchdog& watch) {
+  const std::uint64_t period_ns = watchdog_period_ns();
+  const timespec period{static_cast<time_t>(period_ns / ns_per_s), static_cast<long>(period_ns % ns_per_s)};
   for (;;) {
-    int number = 0;
-    if (::sigwait(&signals, &number) != 0) continue;
+    const int number = ::sigtimedwait(&signals, nullptr, &period);
+    if (number > 0) return number;
+    if (errno == EAGAIN && watch.look()) notify("WATCHDOG=1");
+  }
+}
+
+void follow_signals(const sigset_t& signals, watchdog& watch, service& commands, const std::string& file) {
+  for (;;) {
+    const int number = wait_for_signal(signals, watch);
+    if (number == medium_signal) {
+      commands.follow_media();
+      continue;
+    }
     if (number != SIGHUP) return;
     if (file.empty()) continue;
     notify("RELOADING=1");
@@ -76,7 +96,8 @@ int run(const config::model& model, const config::serve_options& options, const 
   register_everything(stores, fabrics);
   auto hardware = machine::start(options_of(model.gateway));
   if (!hardware) return complain(hardware.error().message);
-  auto made = gateway::make({(*hardware)->cores(), state, stores, fabrics, {}});
+  const store::resized medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
+  auto made = gateway::make({(*hardware)->cores(), state, stores, fabrics, {}, medium_changed});
   if (!made) return complain(made.error().message);
   gateway& served = **made;
   if (auto done = served.apply(model); !done) {
@@ -93,7 +114,10 @@ int run(const config::model& model, const config::serve_options& options, const 
   }
   ready(served);
   notify("READY=1");
-  follow_signals(signals, commands, options.config_file);
+  std::vector<reactor::loop*> loops;
+  for (runtime::core* core : (*hardware)->cores()) loops.push_back(&core->loop());
+  watchdog watch(std::move(loops));
+  follow_signals(signals, watch, commands, options.config_file);
   notify("STOPPING=1");
   SLUICE_LOG(info, "gateway", "stopping");
   door.stop();

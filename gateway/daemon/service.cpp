@@ -166,6 +166,11 @@ result<json> service::apply(const std::string& file) {
   return handle("apply", {{"file", file}});
 }
 
+void service::follow_media() {
+  const std::lock_guard guard(one_at_a_time_);
+  gateway_.follow_media();
+}
+
 view::unit service::unit_view(const std::string& name, const running_unit& unit) {
   view::unit shown;
   shown.name = name;

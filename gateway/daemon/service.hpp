@@ -24,6 +24,8 @@ class service {
   result<nlohmann::json> handle(const std::string& command, const nlohmann::json& arguments);
   /// Applies a file; what SIGHUP and `sluice apply` do.
   result<nlohmann::json> apply(const std::string& file);
+  /// Media have changed their size by themselves; the units follow.
+  void follow_media();
 
  private:
   result<config::model> load(const std::string& file) const;

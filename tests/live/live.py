@@ -6,10 +6,15 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
+
+from initiator import Initiator, persistent_reserve_out, registration  # noqa: E402
 
 NAME = "iqn.2026-11.io.sluice:live"
 INITIATOR = "iqn.2026-11.io.sluice:load"
@@ -24,6 +29,10 @@ class Gateway:
         self.socket = folder / "control.sock"
         self.portal = None
         self.process = None
+        # What systemd would hear.
+        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.manager.bind(str(folder / "notify.sock"))
+        self.manager.settimeout(10)
 
     def write(self, body, path=None):
         text = f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body
@@ -35,6 +44,7 @@ class Gateway:
             stdout=subprocess.PIPE,
             stderr=open(self.folder / "log", "ab"),
             text=True,
+            env=os.environ | {"NOTIFY_SOCKET": str(self.folder / "notify.sock"), "WATCHDOG_USEC": "400000"},
         )
         line = self.process.stdout.readline()
         if "sluice: ready" not in line:
@@ -59,6 +69,10 @@ class Gateway:
 
     def url(self, lun):
         return f"iscsi://{self.portal}/{NAME}/{lun}"
+
+    def heard(self):
+        """The next thing that the service manager is told."""
+        return self.manager.recv(4096).decode()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -157,16 +171,55 @@ def session_ids(gateway, initiator):
     )
 
 
+def reservations(gateway, checks):
+    """What an operator sees of persistent reservations, and how a dead cluster's are dropped."""
+    host_port = int(gateway.portal.rsplit(":", 1)[1])
+    with Initiator(host_port, NAME, "iqn.2026-11.io.sluice:cluster", lun=1) as host:
+        while host.execute(bytes(6)).status:  # until its unit attentions are told
+            pass
+        host.execute(persistent_reserve_out(0), registration(0, 0xC1057E4, False)).must_be_good("REGISTER")
+        host.execute(persistent_reserve_out(1, 5), registration(0xC1057E4, 0, False)).must_be_good("RESERVE")
+        seen = gateway.ask("pr", "show", "b")
+        checks.check(
+            "pr show names the holder, its key and the type",
+            seen["type"] == "write exclusive, registrants only"
+            and [(r["key"], r["holder"]) for r in seen["registrants"]] == [("0x000000000c1057e4", True)],
+        )
+        unsaid = gateway.run("pr", "clear", "b", check=False)
+        kept = gateway.ask("pr", "show", "b")["registrants"]
+        checks.check("pr clear wants --yes", unsaid.returncode != 0 and "--yes" in unsaid.stderr and len(kept) == 1)
+        gateway.run("pr", "clear", "b", "--yes")
+        cleared = gateway.ask("pr", "show", "b")
+        checks.check("and drops all of them", cleared["registrants"] == [] and cleared["type"] == "")
+        told = host.execute(bytes(6))
+        checks.check("which the initiator is told", told.status == 2 and told.sense[14:16] == b"\x2a\x03")
+    unknown = gateway.run("pr", "show", "nobody", check=False)
+    checks.check("a unit that is not there is a sentence", unknown.returncode == 1 and "nobody" in unknown.stderr)
+
+
+def looks(gateway, checks):
+    """`top` and `events` while there is something to see."""
+    rates = gateway.run("top", "--interval", "500ms", "--count", "1").stdout
+    row = next((line.split() for line in rates.splitlines() if line.startswith("a ") and "write" in line), None)
+    checks.check("top shows the rate of the load", row is not None and float(row[2]) > 0)
+    told = [json.loads(line)["what"] for line in gateway.run("events", "--json").stdout.splitlines()]
+    checks.check("events tell of the login", any(INITIATOR in what for what in told))
+
+
 def scenario(gateway, load, checks):
     gateway.write(body({0: "a", 1: "b"}))
     gateway.start()
+    checks.check("the service manager hears that it is ready", gateway.heard() == "READY=1")
+    checks.check("and that its event loops turn", gateway.heard() == "WATCHDOG=1")
     checks.check("two LUNs at the start", luns_of(gateway) == [0, 1])
-    io = start_load(gateway, load, 6)
+    io = start_load(gateway, load, 8)
     deadline = time.monotonic() + 10
     while not session_ids(gateway, INITIATOR) and time.monotonic() < deadline:
         time.sleep(0.05)
     sessions = session_ids(gateway, INITIATOR)
     checks.check("the load is logged in", len(sessions) == 1)
+    looks(gateway, checks)
+    reservations(gateway, checks)
 
     gateway.apply(body({0: "a", 1: "b", 5: "c"}))
     checks.check("a LUN appears", luns_of(gateway) == [0, 1, 5])

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "tiers/block/size_watch.hpp"
 #include "tiers/store/descriptor_store.hpp"
 
 namespace sluice::block {
@@ -25,7 +26,7 @@ result<std::shared_ptr<store::store>> open_store(const std::string& path, bool r
   auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, true);
   medium->punches = info->discard_granularity != 0;
   medium->maps = false;
-  return std::make_shared<store::descriptor_store>("block", std::move(medium), read_only);
+  return watched(std::make_unique<store::descriptor_store>("block", std::move(medium), read_only), control_loop);
 }
 
 }  // namespace sluice::block

@@ -43,6 +43,9 @@ class loop_device {
   loop_device(const loop_device&) = delete;
   loop_device& operator=(const loop_device&) = delete;
   const std::string& path() const { return path_; }
+  bool grow(const std::string& file, std::uint64_t size) {
+    return truncate(file.c_str(), static_cast<off_t>(size)) == 0 && ioctl(device_, LOOP_SET_CAPACITY, 0) == 0;
+  }
 
  private:
   explicit loop_device(std::string path) : path_(std::move(path)), device_(::open(path_.c_str(), O_RDWR | O_CLOEXEC)) {}
@@ -132,6 +135,18 @@ TEST_F(block_store_test, two_stores_never_share_a_device) {
   const auto second = block::open_store(device_->path(), false, world_.loop());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, errc::busy);
+}
+
+TEST_F(block_store_test, notices_that_the_device_has_grown) {
+  const auto opened = block::open_store(device_->path(), false, world_.loop());
+  ASSERT_TRUE(opened) << opened.error().message;
+  std::uint64_t told = 0;
+  (*opened)->on_resize([&] {
+    told = (*opened)->describe().size_bytes;
+    world_.finish();
+  });
+  world_.enter([&] { EXPECT_TRUE(device_->grow(folder_ / "medium", 12 * mib)); });
+  EXPECT_EQ(told, 12 * mib);
 }
 
 TEST(block_store, refuses_what_is_no_block_device) {

@@ -42,4 +42,11 @@ result<void> descriptor::resize(std::uint64_t size_bytes) {
   return {};
 }
 
+bool descriptor::look_again() {
+  const auto now = control_loop_.info(handle);
+  if (!now || now->size_bytes == size()) return false;
+  set_size(now->size_bytes);
+  return true;
+}
+
 }  // namespace sluice::store

@@ -40,6 +40,8 @@ class descriptor {
   std::uint64_t reach() const { return reach_.load(std::memory_order_acquire); }
   /// Resizes the file itself. Control path.
   result<void> resize(std::uint64_t size_bytes);
+  /// Takes over the size that the medium has by now; true when it is another one. Control path.
+  bool look_again();
 
  private:
   void set_size(std::uint64_t size_bytes);

@@ -36,4 +36,8 @@ result<void> descriptor_store::resize(std::uint64_t size_bytes) {
   return {};
 }
 
+void descriptor_store::look_again() {
+  if (medium_->look_again()) listeners_.tell();
+}
+
 }  // namespace sluice::store
