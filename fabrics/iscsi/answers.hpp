@@ -186,6 +186,8 @@ enum class login_status : std::uint16_t {
   out_of_resources = 0x0302,
 };
 
+const char* to_string(login_status status);  // in an operator's words
+
 /// [RFC7143 11.13]
 struct login_response {
   static constexpr opcode code = opcode::login_response;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "actors/observe/log.hpp"
 #include "actors/wire/crc.hpp"
 
 namespace sluice::iscsi {
@@ -193,7 +194,11 @@ void connection::take_login(const login_request& request, const_bytes data) {
 void connection::send_login(login_step& step) {
   step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + options_.bounds.max_tasks_per_nexus - 1;
   send(step.response, as_octets(step.data));
-  if (step.verdict == login_verdict::failed) leave(port::loss_reason::connection_lost);
+  if (step.verdict == login_verdict::failed) {
+    SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", parameters().initiator_name}, {"peer", peer_},
+               {"port", parameters().target_name}, {"why", to_string(step.response.status)});
+    leave(port::loss_reason::connection_lost);
+  }
 }
 
 void connection::open_nexus() {

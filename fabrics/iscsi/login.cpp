@@ -3,6 +3,44 @@
 #include <array>
 
 namespace sluice::iscsi {
+
+const char* to_string(login_status status) {
+  switch (status) {
+    case login_status::success:
+      return "success";
+    case login_status::initiator_error:
+      return "the initiator broke the protocol";
+    case login_status::authentication_failure:
+      return "authentication failed";
+    case login_status::authorization_failure:
+      return "not admitted by the access list";
+    case login_status::not_found:
+      return "no such target here";
+    case login_status::target_removed:
+      return "the target is gone";
+    case login_status::unsupported_version:
+      return "no common version of the protocol";
+    case login_status::too_many_connections:
+      return "too many connections in the session";
+    case login_status::missing_parameter:
+      return "a parameter is missing";
+    case login_status::cannot_include_in_session:
+      return "the connection fits no session";
+    case login_status::session_type_not_supported:
+      return "session type not supported";
+    case login_status::session_does_not_exist:
+      return "no such session";
+    case login_status::invalid_during_login:
+      return "a request that has no place in a login";
+    case login_status::target_error:
+      return "an error of the target";
+    case login_status::service_unavailable:
+      return "the target does not serve now";
+    case login_status::out_of_resources:
+      return "out of resources";
+  }
+  return "unknown";
+}
 namespace {
 
 constexpr std::string_view security_keys[] = {"AuthMethod", "CHAP_A", "CHAP_N", "CHAP_R", "CHAP_I", "CHAP_C"};

@@ -41,6 +41,7 @@ struct login {
 };
 
 enum class loss_reason : std::uint8_t { logout, connection_lost, reinstated, kicked, port_removed, shutdown };
+const char* to_string(loss_reason reason);  // in an operator's words
 
 /// An open I_T nexus, used on the core where it was opened.
 class nexus {

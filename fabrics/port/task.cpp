@@ -20,6 +20,32 @@ lun lun_address(std::uint16_t number) {
   return first << 48;
 }
 
+const char* to_string(task_function function) {
+  switch (function) {
+    case task_function::abort_task:
+      return "ABORT TASK";
+    case task_function::abort_task_set:
+      return "ABORT TASK SET";
+    case task_function::clear_task_set:
+      return "CLEAR TASK SET";
+    case task_function::logical_unit_reset:
+      return "LOGICAL UNIT RESET";
+    case task_function::i_t_nexus_reset:
+      return "I_T NEXUS RESET";
+    case task_function::target_warm_reset:
+      return "TARGET WARM RESET";
+    case task_function::target_cold_reset:
+      return "TARGET COLD RESET";
+    case task_function::clear_aca:
+      return "CLEAR ACA";
+    case task_function::query_task:
+      return "QUERY TASK";
+    case task_function::query_task_set:
+      return "QUERY TASK SET";
+  }
+  return "unknown";
+}
+
 void task::reset() {
   nexus.reset();
   fabric = unit = nullptr;

@@ -133,6 +133,7 @@ enum class task_function : std::uint8_t {
   query_task,
   query_task_set,
 };
+const char* to_string(task_function function);  // "LOGICAL UNIT RESET", …
 enum class task_response : std::uint8_t {
   function_complete,
   function_succeeded,      // query: the task or set is there

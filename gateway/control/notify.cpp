@@ -1,6 +1,7 @@
 #include "gateway/control/notify.hpp"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ result<void> notify_service_manager(const std::string& state) {
 
   const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return fail_errno(errno, "make a socket for $NOTIFY_SOCKET");
+  // A manager that does not read must not hold up the gateway.
+  const timeval patience{1, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   const ssize_t sent =
       ::sendto(socket, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), size);

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "actors/observe/log.hpp"
+
 namespace sluice::nexus {
 
 namespace {
@@ -64,6 +66,8 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
                                                registry_.closed(nexus_id);
                                              });
   live_[nexus_id] = {opened.get(), wish.who, std::move(wish.evict), found->target->name, loop_.now_ns(), false};
+  SLUICE_LOG(info, "nexus", "session opened", {"id", nexus_id}, {"initiator", wish.who.initiator.to_string()},
+             {"target", found->target->name}, {"peer", wish.who.peer}, {"port", wish.who.port_name});
   wish.opened(std::move(opened));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "actors/observe/log.hpp"
 #include "gateway/scsi/inquiry.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
 #include "gateway/scsi/reports.hpp"
@@ -134,6 +135,10 @@ void open_nexus::answer_absent(port::task& t) noexcept {
 }
 
 void open_nexus::manage(port::task_management& request) noexcept {
+  // An initiator that manages its tasks has waited for one of them: the first sign of a medium that is slow.
+  SLUICE_LOG(info, "nexus", "task management", {"function", port::to_string(request.function)},
+             {"initiator", identity_->initiator.to_string()}, {"target", identity_->target_name},
+             {"lun", port::lun_number(request.lun)});
   switch (request.function) {
     case port::task_function::i_t_nexus_reset:
     case port::task_function::target_warm_reset:
@@ -162,6 +167,8 @@ void open_nexus::manage_every_unit(port::task_management& request) {
 }
 
 void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
+  SLUICE_LOG(info, "nexus", "session ended", {"id", identity_->id}, {"initiator", identity_->initiator.to_string()},
+             {"target", identity_->target_name}, {"why", port::to_string(reason)});
   const std::vector<handle> units = distinct_units();
   closing_ = true;
   by_number_.clear();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs libiscsi's iscsi-test-cu over sluice and holds every test against expected.txt.
 
-Runs: one-path, two-paths, chap (the whole suite each), read-only (the write-protected unit). Skips are counted apart
-from passes, a test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how
+Runs: one-path, two-paths, chap (the whole suite each), read-only (the write-protected unit), physical-blocks (the
+suites that ask for more than one logical block in a physical one, over a file). Skips are counted apart from passes, a test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how
 the parser itself is checked.
 """
 
@@ -18,7 +18,9 @@ from expected import Expectations  # noqa: E402
 from log import Outcome, is_complete, parse  # noqa: E402
 from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
 
-RUNS = ["one-path", "two-paths", "chap", "read-only"]
+RUNS = ["one-path", "two-paths", "chap", "read-only", "physical-blocks"]
+TESTS = {"read-only": ["ALL.ReadOnly"],
+         "physical-blocks": ["ALL.CompareAndWrite", "ALL.WriteSame10", "ALL.WriteSame16"]}  # else the whole suite
 READ_ONLY_LUN = 1
 INITIATORS = ["iqn.2026-11.io.sluice:cu-1", "iqn.2026-11.io.sluice:cu-2"]
 
@@ -27,15 +29,15 @@ def open_target(options: argparse.Namespace, run: str) -> Target:
     chap = Chap() if run == "chap" else None
     if options.target == "tgt":
         return Tgt(size=256 << 20, chap=chap)
-    units = [Unit(options.store, "256MiB", keys={"thin": True}), Unit("ram", "64MiB", keys={"read_only": True})]
+    store = "file" if run == "physical-blocks" else options.store
+    units = [Unit(store, "256MiB", keys={"thin": True}), Unit("ram", "64MiB", keys={"read_only": True})]
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
 
 
-def run_tool(target: Target, run: str, options: argparse.Namespace) -> str:
+def run_tool(target: Target, run: str, tests: str, options: argparse.Namespace) -> str:
     """The tool's log; what there is of it when the time runs out."""
     chap = Chap() if run == "chap" else None
     urls = [target.url(READ_ONLY_LUN if run == "read-only" else None, chap)] * (2 if run == "two-paths" else 1)
-    tests = options.test or ("ALL.ReadOnly" if run == "read-only" else "ALL")
     command = ["stdbuf", "-oL", "iscsi-test-cu", "--dataloss", "-v", "-t", tests, "-i", INITIATORS[0],
                "-I", INITIATORS[1]]
     if options.target == "sluice":
@@ -55,12 +57,14 @@ def count(outcomes: dict[str, Outcome], status: str) -> int:
 def run_once(options: argparse.Namespace, run: str) -> tuple[int, int, int]:
     """One run; prints its summary and what is wrong. How many passed, are wrong, were skipped."""
     with open_target(options, run) as target:
-        text = run_tool(target, run, options)
+        logs = [run_tool(target, run, tests, options)
+                for tests in ([options.test] if options.test else TESTS.get(run, ["ALL"]))]
         alive = target.process.poll() is None
     options.output.mkdir(parents=True, exist_ok=True)
+    text = "".join(logs)
     (options.output / f"{run}.log").write_text(text)
     outcomes = parse(text)
-    wrong = [] if is_complete(text) else [f"the tool did not come to its end within {options.limit} s"]
+    wrong = [] if all(map(is_complete, logs)) else [f"the tool did not come to its end within {options.limit} s"]
     if not alive:
         wrong.append("the target died")
     if options.target == "sluice" and not options.test:
@@ -88,7 +92,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="print every test")
     parser.add_argument("--output", type=Path, default=TOP / "build" / "conformance", help="where the logs go")
     options = parser.parse_args()
-    runs = options.run or ([run for run in RUNS if run != "read-only"] if options.target == "tgt" else RUNS)
+    runs = options.run or ([run for run in RUNS if run not in TESTS] if options.target == "tgt" else RUNS)
     try:
         results = [run_once(options, run) for run in runs]
     except (TargetError, FileNotFoundError) as error:
