@@ -68,9 +68,9 @@ class slice {
 };
 
 /// Buffer slabs of one core. Blocks are page aligned, in classes of 4, 16, 64, 256 KiB and 1 MiB, carved from
-/// regions that are made usable on demand up to `limit_bytes` and never given back while the pool lives. All regions lie
-/// in one range of addresses, reserved at the start, so that an address tells its region. Not thread safe: take, copy
-/// and drop slices on the pool's core only.
+/// regions that are made usable on demand up to `limit_bytes` and never given back while the pool lives. All regions
+/// lie in one range of addresses, reserved at the start, so that an address tells its region. Not thread safe: take,
+/// copy and drop slices on the pool's core only.
 class pool {
  public:
   static constexpr std::uint32_t largest = 1024 * 1024;

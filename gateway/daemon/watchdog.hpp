@@ -7,8 +7,8 @@
 
 namespace sluice::daemon {
 
-/// Watches that the event loops turn: one that stands still is a fault of the program (nothing on a loop may block), and
-/// only a restart mends it. The service manager is told so by silence.
+/// Watches that the event loops turn: one that stands still is a fault of the program (nothing on a loop may block),
+/// and only a restart mends it. The service manager is told so by silence.
 class watchdog {
  public:
   /// The loops outlive the watchdog.

@@ -2,8 +2,9 @@
 """Runs libiscsi's iscsi-test-cu over sluice and holds every test against expected.txt.
 
 Runs: one-path, two-paths, chap (the whole suite each), read-only (the write-protected unit), physical-blocks (the
-suites that ask for more than one logical block in a physical one, over a file). Skips are counted apart from passes, a test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how
-the parser itself is checked.
+suites that ask for more than one logical block in a physical one, over a file). Skips are counted apart from passes, a
+test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how the parser
+itself is checked.
 """
 
 import argparse
