@@ -178,7 +178,13 @@ class validator {
 
   void check_addresses() {
     std::vector<std::pair<listen_address, std::string>> taken;
-    if (model_.gateway.http) taken.emplace_back(*model_.gateway.http, "gateway.http");
+    if (const auto& http = model_.gateway.http) {
+      taken.emplace_back(*http, "gateway.http");
+      if (!http->is_loopback())
+        complain(model_.gateway.at, "gateway.http",
+                 http->to_string() + " is beyond loopback and asks nobody who they are",
+                 "a loopback address; put a proxy that does in front of it");
+    }
     for (const target_config& target : model_.targets) {
       for (std::size_t i = 0; i < target.ports.size(); ++i) {
         const port_config& port = target.ports[i];

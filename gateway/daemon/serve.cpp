@@ -9,6 +9,7 @@
 
 #include "actors/observe/log.hpp"
 #include "gateway/control/control_server.hpp"
+#include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
 #include "gateway/daemon/registrations.hpp"
 #include "gateway/daemon/service.hpp"
@@ -108,9 +109,17 @@ int run(const config::model& model, const config::serve_options& options, const 
   control::control_server door(model.gateway.control, [&](const std::string& command, const nlohmann::json& arguments) {
     return commands.handle(command, arguments);
   });
-  if (auto started = door.start(); !started) {
+  std::optional<control::http_server> window;
+  if (model.gateway.http)
+    window.emplace(*model.gateway.http, [&](const std::string& command, const nlohmann::json& arguments) {
+      return commands.handle(command, arguments);
+    });
+  auto opened = door.start();
+  if (opened && window) opened = window->start();
+  if (!opened) {
+    door.stop();
     served.stop();
-    return complain(started.error().message);
+    return complain(opened.error().message);
   }
   ready(served);
   notify("READY=1");
@@ -120,6 +129,7 @@ int run(const config::model& model, const config::serve_options& options, const 
   follow_signals(signals, watch, commands, options.config_file);
   notify("STOPPING=1");
   SLUICE_LOG(info, "gateway", "stopping");
+  window.reset();
   door.stop();
   served.stop();
   return 0;

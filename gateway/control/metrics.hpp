@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace sluice::control {
+
+/// What "status" told, in the text format that Prometheus collects: one sample a line, names sluice_…, units last,
+/// _total for what only grows. Figures of a store become sluice_store_<figure>. Pure.
+std::string metrics_text(const nlohmann::json& status);
+
+}  // namespace sluice::control
