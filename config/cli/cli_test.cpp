@@ -27,6 +27,8 @@ control::view::status some_status() {
   out.stores = {{"scratch", "ram", "", 1ull << 30, "good"},
                 {"vm1", "rbd", "", 8ull << 30, "good"},
                 {"vm1-hot", "cache", "vm1", 8ull << 30, "flash is gone"}};
+  out.stores.back().figures = {
+      {"dirty_bytes", 1 << 20}, {"hit_ratio", 0.934}, {"read_p99_us", 120.0}, {"stalled", false}};
   control::view::unit scratch;
   scratch.name = scratch.store = "scratch";
   scratch.size_bytes = 1ull << 30;
@@ -227,8 +229,11 @@ TEST_F(cli, draws_what_the_gateway_tells) {
             "scratch  good    read      1000       0  3.91 MiB  12 µs  80 µs  1.50 ms  2.50 s\n"
             "vm1      good          -\n"
             "\n"
-            "STORE    HEALTH\n"
-            "vm1-hot  flash is gone\n");
+            "STORE    HEALTH         FIGURE       VALUE\n"
+            "vm1-hot  flash is gone  dirty_bytes   1 MiB\n"
+            "                        hit_ratio    93.4 %\n"
+            "                        read_p99_us  120 µs\n"
+            "                        stalled      no\n");
   EXPECT_EQ(ask({"session", "ls"}), 0);
   EXPECT_THAT(out_, HasSubstr("17  main"));
   EXPECT_EQ(ask({"status", "--json"}), 0);

@@ -12,6 +12,7 @@ namespace {
 class watchdog_test : public testing::Test {
  protected:
   void SetUp() override { loop_ = *reactor::make_loop({.buffer_bytes = 4 * mib}); }
+  void TearDown() override { turn(); }
   void turn() {
     loop_->post([this] { loop_->stop(); });
     loop_->run();

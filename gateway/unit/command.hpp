@@ -54,6 +54,7 @@ struct command {
   bool needs_fence = false;
   std::uint64_t fence = 0;  // asked for; 0: not yet
   bool fence_granted = false;
+  bool fetching = false;   // waits for its turn, and the fabric fetches its data meanwhile
   bool on_medium = false;  // a request of it is under way
   bool parked = false;     // its next request waits for a fence to be lowered
 

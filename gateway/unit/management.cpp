@@ -31,7 +31,9 @@ void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serial
   if (!c.doomed()) c.doom = how;
   switch (c.where) {
     case command::stage::waiting:
-      return finish(c, {});
+      if (!c.fetching) return finish(c, {});
+      serials.push_back(c.serial);  // ends when the fabric gives it back
+      return;
     case command::stage::at_home:
       return settle(c, {});  // the record stays until the home answers
     case command::stage::active:

@@ -24,7 +24,7 @@ void command::reset() {
   doom = unit::doom::none;
   needs_fence = false;
   fence = 0;
-  fence_granted = false;
+  fence_granted = fetching = false;
   on_medium = parked = false;
   resume_point = {};
   data_goal = 0;
@@ -46,6 +46,7 @@ void shard::on_task(port::task& subject, task_event event) noexcept {
   if (subject.transfer_failed && !c.doomed()) c.doom = doom::silent;
   const bool more = event == task_event::data_arrived && !c.doomed() && subject.data_out_end < c.data_goal;
   if (more) return ask_data(c);
+  if (c.fetching) return fetched(c);
   c.resume();
 }
 
@@ -74,6 +75,23 @@ void shard::submit(port::task& t) noexcept {
   }
   waiting_.push_back(*c);
   gate_ = true;
+  if (c->range.exclusive) fetch_first(*c);
+  advance();
+}
+
+/// What is done behind a fence has its data before it asks for the fence: an initiator that is slow with them keeps
+/// nobody out.
+void shard::fetch_first(command& c) noexcept {
+  if (c.refused || c.row->direction != scsi::data_direction::out) return;
+  c.data_goal = std::min<std::uint64_t>(c.task->expected_data_out, memory::pool::largest);
+  if (c.task->data_out_end >= c.data_goal) return;
+  c.fetching = true;
+  ask_data(c);
+}
+
+void shard::fetched(command& c) noexcept {
+  c.fetching = false;
+  if (c.doomed()) return finish(c, {});
   advance();
 }
 

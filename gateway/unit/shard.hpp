@@ -96,6 +96,8 @@ class shard {
 
   // shard.cpp: the life of a command
   void submit(port::task& t) noexcept;
+  void fetch_first(command& c) noexcept;
+  void fetched(command& c) noexcept;
   command* take_command();
   nexus_record* find_nexus(std::uint64_t id) noexcept;
   void decode(command& c) noexcept;

@@ -30,7 +30,7 @@ void shard::pass() noexcept {
     bool starts = false;
     if (c->needs_fence) {
       starts = c->fence_granted;
-      if (c->fence == 0 && may_pass && !(ordered && older_waits)) ask_fence(*c);
+      if (c->fence == 0 && !c->fetching && may_pass && !(ordered && older_waits)) ask_fence(*c);
     } else {
       starts = may_pass && !kept_out(*c);
     }

@@ -138,6 +138,37 @@ TEST(task_set, a_stalled_writer_does_not_hold_up_compare_and_write) {
   EXPECT_EQ(s.done(b.send(read10(0, 4), {}, 4 * 512)).in, filled(4 * 512, 5));
 }
 
+/// Nor does a COMPARE AND WRITE whose own data does not come.
+TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  octets both = filled(1024, 0);
+  std::fill(both.begin() + 512, both.end(), std::uint8_t{9});
+  a.stalled = true;
+  exchange& slow = a.send(compare_and_write16(1, 1), both);
+  s.run();
+  EXPECT_EQ(slow.completions, 0);
+  EXPECT_TRUE(s.done(b.send(write10(0, 4), filled(4 * 512, 5))).good());
+  EXPECT_EQ(s.done(b.send(read10(0, 4), {}, 4 * 512)).in, filled(4 * 512, 5));
+  a.release();
+  s.run();
+  EXPECT_TRUE(slow.sensed(sense_key::miscompare, scsi::asc::miscompare_during_verify));
+  a.stalled = true;
+  exchange& dropped = a.send(compare_and_write16(1, 1), both);
+  s.run();
+  managed& m = a.manage(task_function::abort_task, dropped.task.tag);
+  s.run();
+  EXPECT_EQ(m.answers, 0) << "the fabric has the task";
+  a.release();
+  s.run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_EQ(dropped.completions, 1);
+  EXPECT_TRUE(dropped.silent);
+  EXPECT_TRUE(s.done(b.send(write10(0, 4), filled(4 * 512, 6))).good()) << "it left no fence behind";
+}
+
 TEST(task_set, task_aborted_status_when_asked_for) {
   stand s;
   initiator& a = s.add();

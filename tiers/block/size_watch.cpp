@@ -14,7 +14,10 @@ class size_watch final : public reactor::timer {
     store_ = std::move(watched);
     home_.arm(*this, size_watch_period_ns);
   }
-  void stop() { home_.disarm(*this); }
+  void stop() {
+    home_.disarm(*this);
+    store_.reset();  // whose deleter holds the watch
+  }
 
   void on_timer() noexcept override {
     const auto alive = store_.lock();

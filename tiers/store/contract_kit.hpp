@@ -43,6 +43,11 @@ class real_world final : public world {
     if (!made) throw std::runtime_error(made.error().message);
     loop_ = std::move(*made);
   }
+  /// A store that goes may leave work to the loop: it is done before the loop goes, too.
+  ~real_world() override {
+    loop_->stop();
+    loop_->run();
+  }
   reactor::loop& loop() override { return *loop_; }
   void run() override { loop_->run(); }
   void finish() noexcept override { loop_->stop(); }
