@@ -16,6 +16,8 @@ sluice_import(isal isa-l.h isal)                 # libisal-dev
 sluice_import(rocksdb rocksdb/db.h rocksdb)      # librocksdb-dev
 sluice_import(uring liburing.h uring)            # liburing-dev
 sluice_import(crypto openssl/evp.h crypto)       # libssl-dev
+sluice_import(rados rados/librados.h rados)      # librados-dev
+sluice_import(rbd rbd/librbd.h rbd)              # librbd-dev
 find_package(nlohmann_json REQUIRED)             # nlohmann-json3-dev
 find_package(CLI11 REQUIRED)                     # libcli11-dev
 if(SLUICE_TESTS)

@@ -25,6 +25,8 @@ struct cli_hooks {
   known_types known;                                             // from the registries
   std::function<int(const model&, const serve_options&)> serve;  // returns the exit status
   std::function<int(const demo_options&)> demo;
+  /// Looks for the media of a model's stores; what is not to be had, each at its table. For `check --probe`.
+  std::function<diagnostics(const model&)> probe = [](const model&) { return diagnostics(); };
 };
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.

@@ -118,6 +118,21 @@ TEST_F(cli, serves_a_good_file) {
   EXPECT_EQ(served_->gateway.control, "/tmp/x.sock");
 }
 
+TEST_F(cli, probes_when_asked_to) {
+  const std::string file = write("gw.toml", "[store.a]\ntype = \"ram\"\nsize = \"1MiB\"\n");
+  int probes = 0;
+  hooks_.probe = [&](const model& m) {
+    ++probes;
+    return diagnostics{{m.stores.at(0).at, "store.a", "the medium is not there", {}}};
+  };
+  EXPECT_EQ(run({"check", file}), 0);
+  EXPECT_EQ(probes, 0);
+  EXPECT_EQ(run({"check", "--probe", file}), 2);
+  EXPECT_EQ(err_, file + ":1:8: store.a: the medium is not there\n");
+  hooks_.probe = [](const model&) { return diagnostics(); };
+  EXPECT_EQ(run({"check", "--probe", file}), 0);
+}
+
 TEST_F(cli, refuses_a_bad_file_with_status_2_and_starts_nothing) {
   const std::string file = write("gw.toml", "[gateway]\nnaem = 1\n[store.a]\ntype = \"ram\"\nsize = 3\n");
   for (const std::vector<std::string>& words :

@@ -121,6 +121,8 @@ void command_tree::add_file_commands() {
                                 "sluice check gateway.toml", [this] { return check(); });
   check_command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
   check_command->add_flag("--json", options_.json, "print the errors as JSON on standard output");
+  check_command->add_flag("--probe", options_.probe,
+                          "also ask the clusters that the stores name: key, pool, image; changes nothing");
   for (const auto& [name, what] :
        {std::pair{"plan", "show what apply would change in the running gateway"},
         std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}})
@@ -210,7 +212,10 @@ int command_tree::serve() {
 }
 
 int command_tree::check() {
-  const loaded m = load_file(options_.file, hooks_.known);
+  loaded m = load_file(options_.file, hooks_.known);
+  if (m && options_.probe)
+    if (diagnostics absent = hooks_.probe(*m); !absent.empty())
+      m = tl::unexpected(refused{options_.file, std::move(absent)});
   if (options_.json) print(to_line({{"ok", m.has_value()}, {"errors", m ? json::array() : errors_of(m.error())}}));
   if (m) {
     if (!options_.json)

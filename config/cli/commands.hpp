@@ -20,7 +20,7 @@ struct parsed_options {
   std::string directory, listen = "127.0.0.1:3260";
   std::string unit, size, shell, interval = "1s";
   std::uint64_t session_id = 0, count = 0;
-  bool shrink = false, yes = false, follow = false;
+  bool shrink = false, yes = false, follow = false, probe = false;
 };
 
 /// The whole command line, described. A command that was chosen leaves what it does in `run`.

@@ -40,7 +40,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
 
 std::string format(const diagnostic& d, const std::string& file) {
   return file + ":" + std::to_string(d.at.line) + ":" + std::to_string(d.at.column) + ": " + printable(d.key) + ": " +
-         printable(d.problem) + "; " + printable(d.allowed);
+         printable(d.problem) + (d.allowed.empty() ? "" : "; " + printable(d.allowed));
 }
 
 std::string format(const diagnostics& all, const std::string& file) {

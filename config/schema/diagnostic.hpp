@@ -24,7 +24,7 @@ struct diagnostic {
 
 using diagnostics = std::vector<diagnostic>;
 
-/// FILE:LINE:COLUMN: KEY: what is wrong; what is allowed
+/// FILE:LINE:COLUMN: KEY: what is wrong; what is allowed. The last part only when there is something to say.
 std::string format(const diagnostic& d, const std::string& file);
 /// One line each, in the order of the file, without a newline at the end.
 std::string format(const diagnostics& all, const std::string& file);

@@ -122,6 +122,9 @@ result<void> gateway::resize_stores(const config::model& wanted, draft& made) {
     const std::uint64_t size = config.settings.number("size", 0);
     const std::uint64_t before = running->second->describe().size_bytes;
     if (size == 0 || size == before) continue;
+    // A medium that grew elsewhere is not cut because a file that says nothing new is applied.
+    const config::store_config* last = config::find_named(model_.stores, config.name);
+    if (size < before && last && last->settings.number("size", 0) == size) continue;
     if (auto done = running->second->resize(size); !done)
       return fail(done.error().code, "store." + config.name + ".size: " + done.error().message);
     made.resized.emplace_back(config.name, before);
@@ -265,7 +268,8 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
   follow(wanted);
   publish(std::move(picture));
   for (running_port& port : closing) stop_port(port);
-  for (running_unit& unit : leaving) stop_unit(unit, parts_.cores, parts_.wait);
+  for (running_unit& unit : leaving)
+    if (!stop_unit(unit, parts_.cores, parts_.wait)) stranded_.push_back(std::move(unit));
   leaving.clear();
   stores_ = std::move(made.stores);  // stores that nobody names any more close here
   model_ = wanted;

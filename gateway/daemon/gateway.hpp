@@ -41,6 +41,9 @@ class gateway {
   result<void> apply(const config::model& wanted);
   /// Ends ports, nexuses, units and stores, in that order.
   void stop();
+  /// Whether requests of units that were ended are still with a medium that does not answer: then the cores cannot be
+  /// taken down, and the process should just end.
+  bool is_stranded() const { return !stranded_.empty(); }
 
   const config::model& model() const { return model_; }
   const std::map<std::string, std::shared_ptr<store::store>>& stores() const { return stores_; }
@@ -96,6 +99,7 @@ class gateway {
   config::model model_;
   std::map<std::string, std::shared_ptr<store::store>> stores_;
   std::map<std::string, running_unit> units_;
+  std::vector<running_unit> stranded_;  // ended, but for requests that the medium does not answer
   std::vector<running_port> ports_;
   runtime::pinned_ref<nexus::registry_actor> registry_;
   std::vector<runtime::pinned_ref<nexus::core_actor>> core_actors_;

@@ -15,12 +15,17 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
   return caf::actor_cast<caf::actor>(handle);
 }
 
-/// Asks, on the core, until it holds: for the end of things that end by themselves soon.
-void wait_until(runtime::core& core, const runtime::let_run& wait, const std::function<bool()>& holds) {
+using clock = std::chrono::steady_clock;
+
+/// Asks, on the core, until it holds: for the end of things that end by themselves soon. False when `limit` comes
+/// first.
+bool wait_until(runtime::core& core, const runtime::let_run& wait, const std::function<bool()>& holds,
+                clock::time_point limit = clock::time_point::max()) {
   for (;;) {
     bool now = false;
     core.call([&] { now = holds(); });
-    if (now) return;
+    if (now) return true;
+    if (clock::now() >= limit) return false;
     if (!wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
@@ -76,6 +81,7 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
     options.index = static_cast<unsigned>(i);
+    options.deadline_ns = medium->describe().deadline_ns;
     made.shards.push_back(
         runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(made.home.handle), medium, first));
     made.handle->doors.push_back(made.shards.back().self);
@@ -100,16 +106,25 @@ result<void> change_unit(running_unit& unit, const std::function<void(unit::home
   return outcome;
 }
 
-void stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {
+bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {
   // A nexus keeps the handle until the unit has let go of it.
   wait_until(*unit.home_core, wait, [&] { return unit.handle.use_count() == 1; });
-  for (std::size_t i = 0; i < cores.size(); ++i)
-    wait_until(*cores[i], wait, [&] { return unit.shards[i]->inside().idle(); });
+  constexpr std::chrono::seconds patience{10};
+  const auto limit = unit.medium->describe().deadline_ns ? clock::now() + patience : clock::time_point::max();
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    if (wait_until(
+            *cores[i], wait, [&] { return unit.shards[i]->inside().idle(); }, limit))
+      continue;
+    SLUICE_LOG(error, "unit", "the medium does not give back what it was asked; the unit is left behind",
+               {"unit", unit.config.name});
+    return false;
+  }
   wait_until(*unit.home_core, wait, [&] { return unit.home->inside().idle(); });
   for (auto& shard : unit.shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
   caf::anon_send_exit(unit.home.handle, caf::exit_reason::user_shutdown);
   // Each core has let go of the medium before the caller closes it.
   for (std::size_t i = 0; i < cores.size(); ++i) wait_until(*cores[i], wait, [&] { return unit.shards[i]->ended(); });
+  return true;
 }
 
 }  // namespace sluice::daemon

@@ -34,7 +34,8 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
 
 /// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
-/// Blocks; control thread.
-void stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
+/// Blocks; control thread. False when the medium, one with a deadline, does not give back the requests that it has: the
+/// unit and its store must then be kept.
+bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
 
 }  // namespace sluice::daemon

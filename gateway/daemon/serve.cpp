@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -132,6 +133,7 @@ int run(const config::model& model, const config::serve_options& options, const 
   window.reset();
   door.stop();
   served.stop();
+  if (served.is_stranded()) ::_exit(0);  // all that must last has been made durable when it was agreed
   return 0;
 }
 

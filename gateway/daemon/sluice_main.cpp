@@ -13,6 +13,16 @@ static int main_of_sluice(int argc, char** argv) {
   hooks.version = version;
   for (const store::factory& factory : stores.all()) hooks.known.stores.emplace_back(factory.type, factory.keys);
   for (const port::fabric& fabric : fabrics.all()) hooks.known.fabrics.emplace_back(fabric.name, fabric.keys);
+  hooks.probe = [&](const config::model& model) {
+    config::diagnostics absent;
+    for (const config::store_config& each : model.stores) {
+      const store::factory* factory = stores.find(each.type);
+      if (!factory || !factory->probe) continue;
+      if (auto found = factory->probe(each.settings); !found)
+        absent.push_back({each.at, "store." + each.name, found.error().message, {}});
+    }
+    return absent;
+  };
   hooks.serve = [&](const config::model& model, const config::serve_options& options) {
     return serve(model, options, hooks.known);
   };

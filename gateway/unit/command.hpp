@@ -57,6 +57,12 @@ struct command {
   bool fetching = false;   // waits for its turn, and the fabric fetches its data meanwhile
   bool on_medium = false;  // a request of it is under way
   bool parked = false;     // its next request waits for a fence to be lowered
+  // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
+  // its buffers, and a fence around its blocks, until the medium is done with them.
+  bool abandoned = false;
+  std::uint64_t guard = 0;          // that fence, asked for; 0: none
+  std::uint64_t since = 0;          // the tick at which it began to wait: for the medium, or for its turn
+  std::vector<memory::slice> kept;  // the data-out of an abandoned one
 
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there

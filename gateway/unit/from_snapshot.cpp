@@ -102,6 +102,8 @@ data_or_outcome parameter_data(const unit_snapshot& now, command& c) {
 }  // namespace
 
 scsi::outcome from_snapshot(shard& s, command& c) {
+  if (c.row->what == scsi::command::test_unit_ready)
+    if (const auto why = s.unready()) return *why;
   const data_or_outcome found = parameter_data(s.snapshot(), c);
   if (c.row->what == scsi::command::request_sense) s.attentions_changed(c);
   if (!found) return found.error();

@@ -158,7 +158,7 @@ void home::raise_fences() {
     if (f.raised) continue;
     const auto end = fences_.begin() + static_cast<std::ptrdiff_t>(i);
     const bool blocked = std::any_of(
-        fences_.begin(), end, [&](const fence& earlier) { return earlier.request.range.overlaps(f.request.range); });
+        fences_.begin(), end, [&](const fence& earlier) { return earlier.request.range.holds_up(f.request.range); });
     if (blocked) continue;
     f.raised = true;
     f.loud = shards_.size();

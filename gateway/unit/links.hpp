@@ -45,8 +45,15 @@ struct fence_range {
   std::uint64_t end = UINT64_MAX;
   bool exclusive = true;  // keeps HEAD OF QUEUE tasks on the range out, too
   bool ordered = false;   // keeps every task that is not HEAD OF QUEUE out
-  bool overlaps(const fence_range& other) const {
-    return ordered || other.ordered || (begin < other.end && other.begin < end);
+  /// Around the blocks of a request that was given up: keeps new work out, and waits neither for work that runs nor for
+  /// other fences.
+  bool guard = false;
+  bool overlaps(const fence_range& other) const { return ordered || other.ordered || shares_blocks(other); }
+  bool shares_blocks(const fence_range& other) const { return begin < other.end && other.begin < end; }
+  /// Whether a fence that was asked for later has to wait for this one.
+  bool holds_up(const fence_range& later) const {
+    if (later.guard) return false;
+    return guard ? shares_blocks(later) : overlaps(later);
   }
 };
 

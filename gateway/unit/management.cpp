@@ -3,7 +3,7 @@
 #include "gateway/unit/shard.hpp"
 
 // Task management, nexuses that come and go, and what the home orders. A task that is with the medium cannot be called
-// back: whoever waits for its end waits until the medium is done with it.
+// back: whoever waits for its end waits until the medium is done with it, or until it is given up (deadlines.cpp).
 namespace sluice::unit {
 
 using port::task_function;
@@ -28,7 +28,10 @@ void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t
 
 /// Dooms a task. Its serial is added to `serials` when it does not end at once.
 void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
-  if (!c.doomed()) c.doom = how;
+  if (!c.doomed()) {
+    c.doom = how;
+    c.since = tick_;  // from here on it is whoever aborts that waits
+  }
   switch (c.where) {
     case command::stage::waiting:
       if (!c.fetching) return finish(c, {});

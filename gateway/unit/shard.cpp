@@ -25,7 +25,9 @@ void command::reset() {
   needs_fence = false;
   fence = 0;
   fence_granted = fetching = false;
-  on_medium = parked = false;
+  on_medium = parked = abandoned = false;
+  guard = since = 0;
+  kept.clear();
   resume_point = {};
   data_goal = 0;
 }
@@ -37,6 +39,7 @@ shard::shard(const shard_options& options, home_link& home, reactor::loop& loop,
 shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
   SLUICE_CHECK(idle());
+  loop_.disarm(clock_);
 }
 
 void shard::on_task(port::task& subject, task_event event) noexcept {
@@ -74,6 +77,8 @@ void shard::submit(port::task& t) noexcept {
     return start(*c);
   }
   waiting_.push_back(*c);
+  c->since = tick_;
+  if (options_.deadline_ns != 0) watch_clock();
   gate_ = true;
   if (c->range.exclusive) fetch_first(*c);
   advance();
@@ -91,6 +96,7 @@ void shard::fetch_first(command& c) noexcept {
 
 void shard::fetched(command& c) noexcept {
   c.fetching = false;
+  c.since = tick_;
   if (c.doomed()) return finish(c, {});
   advance();
 }
@@ -199,6 +205,9 @@ void shard::start(command& c) noexcept {
   const bool range_is_known = c.touches_blocks && c.row->what != scsi::command::unmap;
   if (range_is_known && c.range.end > snapshot_->facts.capacity_blocks) [[unlikely]]
     return finish(c, outcomes::lba_out_of_range(snapshot_->facts.capacity_blocks));
+  if (abandoned_ != 0 && overburdened() && c.row->needs_medium && c.row->what != scsi::command::test_unit_ready)
+      [[unlikely]]
+    return finish(c, outcomes::busy());
   execute(c);
 }
 
@@ -208,6 +217,8 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   if (c.where == command::stage::waiting) ++waiting_removals_;
   (c.where == command::stage::waiting ? waiting_ : active_).erase(c);
   if (c.fence) home_.send(fence_release{c.fence});
+  if (c.guard) [[unlikely]]
+    home_.send(fence_release{c.guard});
   c.reset();
   c.next = free_commands_;
   free_commands_ = &c;

@@ -19,6 +19,10 @@ struct shard_options {
   unsigned index = 0;                       // among the unit's shards, as the home numbers them
   std::uint32_t max_tasks = 4096;           // in this shard's task set; more is TASK SET FULL
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
+  /// How long a command waits for the medium, see store::properties; 0: as long as it takes.
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t abort_patience_ns = 5 * ns_per_s;  // of somebody who aborts it; only with a deadline
+  std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
 /// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door
@@ -68,6 +72,10 @@ class shard {
   void ask_data(command& c) noexcept;
   void ask_home(command& c, std::vector<std::uint8_t> parameters);
   void flush_in_background();
+  /// Why TEST UNIT READY fails as far as the medium goes; nullopt when it does not.
+  std::optional<scsi::outcome> unready() const noexcept;
+  /// A period of the deadlines' clock is over; called by the clock itself (and by tests instead).
+  void tick() noexcept;
   /// REQUEST SENSE took a unit attention of the task's nexus.
   void attentions_changed(command& c) noexcept { review(*c.nexus); }
   std::uint32_t block_size() const { return snapshot_->facts.block_size; }
@@ -124,6 +132,15 @@ class shard {
   void check_quiet() noexcept;
   void ask_fence(command& c) noexcept;
 
+  // deadlines.cpp: a medium that does not answer
+  void watch_clock() noexcept;
+  void on_clock() noexcept;
+  bool overdue(const command& c) const noexcept;
+  void give_up(command& c) noexcept;
+  void abandon(command& c) noexcept;
+  bool is_late() const noexcept;
+  bool overburdened() const noexcept;
+
   // management.cpp: aborts and resets
   template <class Match>
   void abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
@@ -163,6 +180,10 @@ class shard {
   bool advancing_ = false, again_ = false;
   std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
   std::vector<raised_fence> fences_;
+
+  std::uint64_t tick_ = 0;
+  std::uint32_t abandoned_ = 0;
+  reactor::member_timer<shard, &shard::on_clock> clock_{*this};
 
   std::vector<drain> drains_;
   std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id

@@ -117,7 +117,7 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
     shard_options limits = options.limits;
     limits.index = i;
     shards.push_back(std::make_unique<unit::shard>(
-        limits, *link++, *loop, std::make_unique<late_channel>(medium->attach(*loop), later, late, fails),
+        limits, *link++, *loop, std::make_unique<late_channel>(medium->attach(*loop), later, late, fails, stalled),
         home->snapshot()));
   }
 }
@@ -139,6 +139,7 @@ std::unique_ptr<unit::home> stand::make_home() {
 
 stand::~stand() {
   fails = {};
+  end_stall();
   while (!initiators.empty()) remove(initiators.front());
   run();
 }
@@ -167,6 +168,18 @@ void stand::turn_loop() {
     loop->post([this] { loop->post([this] { loop->stop(); }); });
     loop->run();
   }
+}
+
+void stand::pass(unsigned periods) {
+  for (unsigned i = 0; i < periods; ++i) {
+    for (const auto& each : shards) each->tick();
+    run();
+  }
+}
+
+void stand::end_stall() {
+  stalled.on = false;
+  for (const auto& work : std::exchange(stalled.held, {})) later.add(later.new_key(), work);
 }
 
 void stand::run() {

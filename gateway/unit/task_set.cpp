@@ -51,27 +51,20 @@ void shard::pass() noexcept {
   }
 }
 
-namespace {
-
-bool share_blocks(const fence_range& a, const fence_range& b) {
-  return a.begin < b.end && b.begin < a.end;
-}
-
-}  // namespace
-
 bool shard::kept_out(const command& c) const noexcept {
   for (const raised_fence& f : fences_) {
     if (f.id == c.fence) continue;
     if (f.range.ordered && !c.is_head_of_queue()) return true;
-    if (f.range.exclusive && c.touches_blocks && share_blocks(f.range, c.range)) return true;
+    if (f.range.exclusive && c.touches_blocks && f.range.shares_blocks(c.range)) return true;
   }
   return false;
 }
 
 bool shard::is_quiet(const raised_fence& f) const noexcept {
+  if (f.range.guard) return true;
   for (const command* c = active_.head(); c != nullptr; c = c->next) {
-    if (f.range.ordered) return false;
-    if (c->on_medium && c->touches_blocks && share_blocks(f.range, c->range)) return false;
+    if (f.range.ordered && !c->abandoned) return false;
+    if (c->on_medium && c->touches_blocks && f.range.shares_blocks(c->range)) return false;
   }
   return true;
 }
@@ -80,11 +73,15 @@ bool shard::is_quiet(const raised_fence& f) const noexcept {
 /// data must not hold up COMPARE AND WRITE of others. An ORDERED task, in contrast, waits for all that run.
 bool shard::fenced_off(const command& c) const noexcept {
   for (const raised_fence& f : fences_)
-    if (f.id != c.fence && !f.range.ordered && c.touches_blocks && share_blocks(f.range, c.range)) return true;
+    if (f.id != c.fence && !f.range.ordered && c.touches_blocks && f.range.shares_blocks(c.range)) return true;
   return false;
 }
 
 void shard::start_medium(command& c) noexcept {
+  if (options_.deadline_ns != 0) {
+    c.since = tick_;
+    watch_clock();
+  }
   if (fenced_off(c)) {
     c.parked = true;
     return;
@@ -96,6 +93,10 @@ void shard::start_medium(command& c) noexcept {
 void shard::medium_done(command& c, store::status outcome) noexcept {
   c.medium_status = outcome;
   c.on_medium = false;
+  if (c.abandoned) [[unlikely]]
+    --abandoned_;
+  else if (c.guard) [[unlikely]]  // it came after all
+    home_.send(fence_release{std::exchange(c.guard, 0)});
   if (gate_) check_quiet();
   c.resume();
 }
@@ -134,6 +135,8 @@ void shard::on(fence_granted& message) {
     c->fence_granted = true;
     return advance();
   }
+  for (command* c = active_.head(); c != nullptr; c = c->next)
+    if (c->guard == message.id) return abandon(*c);
   // Aborted meanwhile: its release is already on the way.
 }
 

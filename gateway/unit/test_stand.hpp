@@ -50,20 +50,33 @@ class happenings {
   std::uint64_t next_key_ = 1000;
 };
 
+/// A medium that answers no more, until it does again.
+struct stall {
+  bool on = false;
+  std::vector<std::function<void()>> held;  // requests that wait for its end
+  store::availability state = store::availability::ready;
+};
+
 /// The RAM store's channel, late and, when told so, failing.
 class late_channel final : public store::channel {
  public:
   using fault = std::function<store::status(const store::request&)>;
-  late_channel(std::unique_ptr<store::channel> below, happenings& later, const bool& late, const fault& fails)
-      : below_(std::move(below)), later_(later), late_(late), fails_(fails) {}
+  late_channel(std::unique_ptr<store::channel> below, happenings& later, const bool& late, const fault& fails,
+               stall& stalled)
+      : below_(std::move(below)), later_(later), late_(late), fails_(fails), stall_(stalled) {}
 
   void submit(store::request& r) noexcept override {
-    later_.add(later_.new_key(), [this, &r] {
+    const auto work = [this, &r] {
       store::status outcome = fails_ ? fails_(r) : store::status::good;
       if (outcome == store::status::good && !below_->try_now(r, outcome)) return below_->submit(r);
       r.done(outcome);
-    });
+    };
+    if (stall_.on)
+      stall_.held.push_back(work);
+    else
+      later_.add(later_.new_key(), work);
   }
+  store::availability available() const noexcept override { return stall_.state; }
   bool borrow(std::uint64_t offset, std::uint64_t length, std::vector<memory::slice>& out) noexcept override {
     return !late_ && !fails_ && below_->borrow(offset, length, out);
   }
@@ -76,6 +89,7 @@ class late_channel final : public store::channel {
   happenings& later_;
   const bool& late_;
   const fault& fails_;
+  stall& stall_;
 };
 
 /// One command as the initiator sees it.
@@ -147,6 +161,10 @@ class stand {
   void remove(initiator& which);
   /// Until nothing is left to happen.
   void run();
+  /// Lets so many periods of the deadlines' clock pass on all cores.
+  void pass(unsigned periods);
+  /// The medium answers again, what it kept back first.
+  void end_stall();
   void drain(exchange& e) {
     run();
     EXPECT_EQ(e.completions, 1);
@@ -160,6 +178,7 @@ class stand {
   happenings later;
   bool late = false;
   late_channel::fault fails;
+  stall stalled;
   std::unique_ptr<reactor::loop> loop;
   std::unique_ptr<state::state_store> kept = state::make_memory_store();
   std::shared_ptr<ram::ram_store> medium;

@@ -10,11 +10,13 @@ itself is checked.
 import argparse
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
+from ceph import Cluster, ClusterError  # noqa: E402
 from expected import Expectations  # noqa: E402
 from log import Outcome, is_complete, parse  # noqa: E402
 from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
@@ -26,12 +28,14 @@ READ_ONLY_LUN = 1
 INITIATORS = ["iqn.2026-11.io.sluice:cu-1", "iqn.2026-11.io.sluice:cu-2"]
 
 
-def open_target(options: argparse.Namespace, run: str) -> Target:
+def open_target(options: argparse.Namespace, run: str, cluster: Cluster | None) -> Target:
     chap = Chap() if run == "chap" else None
     if options.target == "tgt":
         return Tgt(size=256 << 20, chap=chap)
     store = "file" if run == "physical-blocks" else options.store
-    units = [Unit(store, "256MiB", keys={"thin": True}), Unit("ram", "64MiB", keys={"read_only": True})]
+    keys = cluster.store_keys("cu") if cluster and store == "rbd" else {}
+    units = [Unit(store, "256MiB", keys={"thin": True}, store=keys),
+             Unit("ram", "64MiB", keys={"read_only": True})]
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
 
 
@@ -55,9 +59,9 @@ def count(outcomes: dict[str, Outcome], status: str) -> int:
     return sum(outcome.status == status for outcome in outcomes.values())
 
 
-def run_once(options: argparse.Namespace, run: str) -> tuple[int, int, int]:
+def run_once(options: argparse.Namespace, run: str, cluster: Cluster | None) -> tuple[int, int, int]:
     """One run; prints its summary and what is wrong. How many passed, are wrong, were skipped."""
-    with open_target(options, run) as target:
+    with open_target(options, run, cluster) as target:
         logs = [run_tool(target, run, tests, options)
                 for tests in ([options.test] if options.test else TESTS.get(run, ["ALL"]))]
         alive = target.process.poll() is None
@@ -69,7 +73,7 @@ def run_once(options: argparse.Namespace, run: str) -> tuple[int, int, int]:
     if not alive:
         wrong.append("the target died")
     if options.target == "sluice" and not options.test:
-        wrong += Expectations.of_file().differences(run, outcomes)
+        wrong += Expectations.of_file().differences(run, outcomes, options.store)
     elif options.test and not outcomes:
         wrong.append(f"no test is called {options.test}")
     for line in wrong:
@@ -86,7 +90,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
-    parser.add_argument("--store", choices=["ram", "file"], default="ram")
+    parser.add_argument("--store", choices=["ram", "file", "rbd"], default="ram",
+                        help="of the unit; rbd: an image on a Ceph cluster that is started for it")
     parser.add_argument("--run", choices=RUNS, action="append")
     parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")
     parser.add_argument("--limit", type=int, default=240, help="seconds for one run")
@@ -95,8 +100,9 @@ def main() -> int:
     options = parser.parse_args()
     runs = options.run or ([run for run in RUNS if run not in TESTS] if options.target == "tgt" else RUNS)
     try:
-        results = [run_once(options, run) for run in runs]
-    except (TargetError, FileNotFoundError) as error:
+        with Cluster(images={"cu": "256M"}) if options.store == "rbd" else nullcontext() as cluster:
+            results = [run_once(options, run, cluster) for run in runs]
+    except (ClusterError, TargetError, FileNotFoundError) as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 1
     passed, wrong, skipped = (sum(column) for column in zip(*results))

@@ -143,6 +143,7 @@ class Unit:
     type: str = "ram"
     size: str = "1GiB"
     keys: dict = field(default_factory=dict)  # of [unit.X], e.g. {"thin": True}
+    store: dict = field(default_factory=dict)  # more of [store.X]; an rbd store has the size of its image
 
 
 def toml(value) -> str:
@@ -171,7 +172,9 @@ class Sluice(Target):
                 f'control = "{self.folder}/control.sock"\n')
         for number, unit in enumerate(units):
             path = f'path = "unit{number}.raw"\n' if unit.type == "file" else ""
-            text += f'\n[store.s{number}]\ntype = "{unit.type}"\nsize = "{unit.size}"\n{path}'
+            size = "" if unit.type == "rbd" else f'size = "{unit.size}"\n'
+            text += f'\n[store.s{number}]\ntype = "{unit.type}"\n{size}{path}'
+            text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.store.items())
             text += f'\n[unit.u{number}]\nstore = "s{number}"\n'
             text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.keys.items())
         luns = ", ".join(f'{number} = "u{number}"' for number in range(len(units)))

@@ -96,6 +96,16 @@ struct properties {
   bool maps = false;                      // map tells holes from data
   bool rotational = false;
   bool atomic_across_gateways = false;  // compare_and_write excludes other gateways' writers too
+  /// How long a request may take before the unit answers its command without it (the request goes on, and its blocks
+  /// stay locked until done()). 0: the medium always answers, so the unit waits.
+  std::uint64_t deadline_ns = 0;
+};
+
+/// Whether a medium can be used now.
+enum class availability : std::uint8_t {
+  ready,
+  stalled,  // it does not answer, and may do so again
+  gone,     // it is not there any more
 };
 
 class channel {
@@ -119,6 +129,8 @@ class channel {
     (void)r, (void)outcome;
     return false;
   }
+  /// What is known at once; TEST UNIT READY asks.
+  virtual availability available() const noexcept { return availability::ready; }
 };
 
 /// One thing that a store counts or knows of itself, for `sluice status`: names are snake_case with the unit last
@@ -159,6 +171,9 @@ struct factory {
   std::function<result<std::shared_ptr<store>>(const config::settings&, reactor::loop& control_loop,
                                                const std::function<std::shared_ptr<store>(const std::string&)>& below)>
       open;
+  /// Looks whether open() would find its medium, and changes nothing: `sluice check --probe`. Empty where there is
+  /// nothing to look at. May block.
+  std::function<result<void>(const config::settings&)> probe = {};
 };
 
 class registry {

@@ -1,0 +1,44 @@
+#pragma once
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "ceph/cluster/connection.hpp"
+#include "ceph/cluster/pulse.hpp"
+
+namespace sluice::cluster {
+
+/// Every connection of the gateway, made when the first image needs it and dropped with the last.
+class connections {
+ public:
+  connections() = default;
+  /// Waits some seconds for what is being closed.
+  ~connections();
+  connections(const connections&) = delete;
+  connections& operator=(const connections&) = delete;
+
+  /// The connection to an address, a new one when there is none or the cluster has fenced it. Blocks, as
+  /// connection::open(); what failed a moment ago fails again at once, so that a hundred images do not wait in line.
+  result<std::shared_ptr<connection>> get(const address& to);
+
+  pulse& beats();
+  /// Where connections are made anew while the gateway serves.
+  helper& reopener();
+
+ private:
+  struct entry {
+    std::weak_ptr<connection> open;
+    std::optional<error> failed;
+    std::chrono::steady_clock::time_point failed_at;
+  };
+
+  std::mutex guard_;
+  std::map<address, entry> known_;
+  std::mutex threads_guard_;
+  std::unique_ptr<helper> reopener_;  // these from their first use on: a gateway without Ceph has no threads for it
+  std::unique_ptr<pulse> pulse_;
+};
+
+}  // namespace sluice::cluster

@@ -1,0 +1,93 @@
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ceph/rbd/image.hpp"
+#include "ceph/rbd/live_histogram.hpp"
+#include "tiers/store/resize_listeners.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::rbd {
+
+/// What the channels of a store have counted, alive as long as somebody looks at it.
+struct channel_figures {
+  live_histogram reads, writes;
+  std::atomic<std::uint64_t> in_flight = 0;  // at librbd
+  std::atomic<std::uint64_t> waiting = 0;    // for the connection's budget, or for the image to be opened anew
+};
+
+/// The image behind a store through all its ups and downs: whether the cluster answers, whether it has fenced us, and
+/// the image opened anew on another connection after that. Any thread.
+class medium : public std::enable_shared_from_this<medium> {
+ public:
+  static constexpr std::chrono::seconds open_limit{30};
+
+  /// Blocks; control thread. `all` outlives close().
+  static result<std::shared_ptr<medium>> open(cluster::connections& all, const options& wanted);
+  /// No beat runs any more when it returns.
+  void close();
+
+  const options& wanted() const { return wanted_; }
+  const image_facts& facts() const { return facts_; }
+  std::uint64_t size_bytes() const { return size_bytes_.load(std::memory_order_relaxed); }
+  store::properties describe() const;
+  store::availability available() const noexcept;
+  std::string health() const;
+  std::vector<store::figure> figures() const;
+  result<void> resize(std::uint64_t size_bytes);
+  void on_resize(store::resized callback) { listeners_.add(std::move(callback)); }
+
+  /// The image to use now; null while it is being opened anew.
+  std::shared_ptr<image> current() const;
+  /// The connection of `through` was fenced: from now on it is not used, and another one is made.
+  void fenced(const image& through);
+
+  /// `renewed` is called on any thread when there is another image, or none, until leave().
+  void join(const void* who, std::function<void()> renewed, std::shared_ptr<channel_figures> figures);
+  void leave(const void* who);
+
+ private:
+  struct member {
+    const void* who;
+    std::function<void()> renewed;
+    std::shared_ptr<channel_figures> figures;
+  };
+  struct probe;
+
+  medium(cluster::connections& all, options wanted) : connections_(all), wanted_(std::move(wanted)) {}
+  result<void> install(const std::shared_ptr<image>& opened);
+  void beat();
+  void send_probe(const std::shared_ptr<image>& through);
+  void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);
+  void reopen();
+  void reopened(result<std::shared_ptr<image>> outcome);
+  void look_again();
+  void tell_members();
+
+  cluster::connections& connections_;
+  const options wanted_;
+  image_facts facts_;  // of the image first opened; another one by the same name is not ours
+  std::atomic<std::uint64_t> size_bytes_ = 0;
+  std::atomic<bool> gone_ = false, silent_ = false, fenced_ = false;
+  std::atomic<bool> looking_ = false;
+  std::atomic<std::uint64_t> reopened_ = 0, fences_ = 0;
+  std::atomic<std::uint64_t> probe_ns_ = 0;  // how long the last probe took
+
+  mutable std::mutex guard_;  // of what follows
+  std::shared_ptr<image> image_;
+  std::string object_map_ = "unknown";
+  std::string last_failure_;
+  bool opening_ = false, closed_ = false;
+  std::uint64_t probe_sent_ns_ = 0;  // 0: none is out
+  std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0;
+
+  mutable std::mutex members_guard_;
+  std::vector<member> members_;
+  store::resize_listeners listeners_;
+};
+
+}  // namespace sluice::rbd

@@ -1,0 +1,143 @@
+#include <algorithm>
+
+#include "actors/observe/log.hpp"
+#include "gateway/unit/shard.hpp"
+
+// A medium that does not answer. A request cannot be called back, and its buffers must not be used for anything else
+// until the medium is done with it. So a task is answered without its request: the request goes on by itself, and its
+// blocks are kept from everybody by a fence on all cores, lest it overtakes what is written later. The task is answered
+// only when that fence stands.
+namespace sluice::unit {
+
+namespace outcomes = scsi::outcomes;
+
+namespace {
+
+constexpr std::uint64_t longest_period_ns = 1 * ns_per_s;
+
+std::uint64_t period_ns(const shard_options& options) {
+  return std::clamp<std::uint64_t>(options.deadline_ns / 8, ns_per_ms, longest_period_ns);
+}
+
+std::uint64_t ticks(std::uint64_t span_ns, const shard_options& options) {
+  return (span_ns + period_ns(options) - 1) / period_ns(options);
+}
+
+bool changes_blocks(const store::request& r) {
+  switch (r.what) {
+    case store::verb::read:
+    case store::verb::flush:
+    case store::verb::map:
+      return false;
+    case store::verb::write:
+    case store::verb::discard:
+    case store::verb::write_zeroes:
+    case store::verb::write_same:
+    case store::verb::compare_and_write:
+      break;
+  }
+  return true;
+}
+
+}  // namespace
+
+void shard::watch_clock() noexcept {
+  if (!clock_.armed()) loop_.arm(clock_, period_ns(options_));
+}
+
+void shard::on_clock() noexcept {
+  tick();
+  if (!active_.empty() || !waiting_.empty()) watch_clock();
+}
+
+void shard::tick() noexcept {
+  ++tick_;
+  std::vector<std::uint64_t> late;  // what is given up sets off other things: the lists change
+  for (const command_list* list : {&active_, &waiting_})
+    for (const command* c = list->head(); c != nullptr; c = c->next)
+      if (overdue(*c)) late.push_back(c->serial);
+  for (const std::uint64_t serial : late)
+    for (const command_list* list : {&active_, &waiting_}) {
+      command* c = list->head();
+      while (c != nullptr && c->serial != serial) c = c->next;
+      if (c == nullptr || !overdue(*c)) continue;
+      give_up(*c);
+      break;
+    }
+}
+
+bool shard::overdue(const command& c) const noexcept {
+  const std::uint64_t age = tick_ - c.since;
+  if (c.fetching) return false;  // the fabric's, for as long as it takes
+  if (c.where == command::stage::waiting) {
+    // Tasks may wait for each other as long as they like, but not for a medium that does not answer.
+    return (is_late() || medium_->available() != store::availability::ready) &&
+           age > ticks(options_.deadline_ns, options_);
+  }
+  if (c.parked) return age > ticks(options_.deadline_ns, options_);
+  if (!c.on_medium || c.abandoned || c.guard != 0) return false;
+  const std::uint64_t patience =
+      c.doomed() ? std::min(options_.abort_patience_ns, options_.deadline_ns) : options_.deadline_ns;
+  return age > ticks(patience, options_);
+}
+
+void shard::give_up(command& c) noexcept {
+  if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
+  if (c.parked) {
+    c.parked = false;
+    c.medium_status = store::status::aborted;
+    return c.resume();
+  }
+  const bool has_the_blocks = c.fence_granted && c.range.exclusive && !c.range.ordered;
+  if (!changes_blocks(c.io) || has_the_blocks) return abandon(c);
+  const std::uint64_t size = block_size();
+  const fence_range blocks{.begin = c.io.offset_bytes / size,
+                           .end = (c.io.offset_bytes + c.io.length_bytes + size - 1) / size,
+                           .exclusive = true,
+                           .ordered = false,
+                           .guard = true};
+  c.guard = next_serial_++ << 12 | options_.index;
+  home_.send(fence_request{options_.index, c.guard, blocks});
+}
+
+/// Answers the task; the record stays until the medium is done with the request.
+void shard::abandon(command& c) noexcept {
+  SLUICE_LOG(warning, "unit", "the medium does not answer: a command was given up", {"lba", c.block.lba},
+             {"unit", snapshot_->facts.serial}, {"aborted", c.doomed()});
+  c.abandoned = true;
+  ++abandoned_;
+  c.kept.swap(c.task->data_out);
+  settle(c, outcomes::aborted(scsi::asc::logical_unit_timeout));
+  if (!c.doomed()) c.doom = doom::silent;  // the job ends at its next step
+  if (c.range.ordered && c.fence) home_.send(fence_release{std::exchange(c.fence, 0)});
+  if (!drains_.empty()) task_gone(c.serial);
+  if (!gate_) return;
+  check_quiet();
+  advance();
+}
+
+/// Whether the medium owes an answer for longer than it may: to this core, or, as a fence tells, to another.
+bool shard::is_late() const noexcept {
+  return abandoned_ != 0 ||
+         std::any_of(fences_.begin(), fences_.end(), [](const raised_fence& f) { return f.range.guard; });
+}
+
+bool shard::overburdened() const noexcept {
+  memory::pool& buffers = loop_.buffers();
+  return abandoned_ >= options_.max_abandoned || buffers.bytes_in_use() > buffers.limit_bytes() / 2;
+}
+
+std::optional<scsi::outcome> shard::unready() const noexcept {
+  switch (medium_->available()) {
+    case store::availability::ready:
+      break;
+    case store::availability::stalled:
+      return outcomes::not_ready(scsi::asc::becoming_ready);
+    case store::availability::gone:
+      return outcomes::not_ready(scsi::asc::medium_not_present);
+  }
+  if (is_late()) return outcomes::not_ready(scsi::asc::becoming_ready);
+  return std::nullopt;
+}
+
+}  // namespace sluice::unit
