@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/schema/model.hpp"
 
@@ -19,12 +20,21 @@ struct demo_options {
   std::optional<std::string> control;
 };
 
+struct simulate_options {
+  std::string trace;                       // the file
+  std::vector<std::uint64_t> sizes_bytes;  // of the tier; empty: a range that suits the trace
+  bool write_around = false;
+  std::uint64_t bypass_bytes = 0;  // 0: streams are cached as all else
+  bool json = false;
+};
+
 /// What the program does and this room cannot: main() supplies it.
 struct cli_hooks {
   std::string version;
   known_types known;                                             // from the registries
   std::function<int(const model&, const serve_options&)> serve;  // returns the exit status
   std::function<int(const demo_options&)> demo;
+  std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
 };
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.
