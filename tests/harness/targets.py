@@ -143,6 +143,7 @@ class Unit:
     type: str = "ram"
     size: str = "1GiB"
     keys: dict = field(default_factory=dict)  # of [unit.X], e.g. {"thin": True}
+    cache: dict = field(default_factory=dict)  # with any key, of a cache store between the two, e.g. {"ram": "64MiB"}
 
 
 def toml(value) -> str:
@@ -172,7 +173,10 @@ class Sluice(Target):
         for number, unit in enumerate(units):
             path = f'path = "unit{number}.raw"\n' if unit.type == "file" else ""
             text += f'\n[store.s{number}]\ntype = "{unit.type}"\nsize = "{unit.size}"\n{path}'
-            text += f'\n[unit.u{number}]\nstore = "s{number}"\n'
+            if unit.cache:
+                text += f'\n[store.c{number}]\ntype = "cache"\nover = "s{number}"\n'
+                text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.cache.items())
+            text += f'\n[unit.u{number}]\nstore = "{"c" if unit.cache else "s"}{number}"\n'
             text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.keys.items())
         luns = ", ".join(f'{number} = "u{number}"' for number in range(len(units)))
         text += f"\n[target.main]\nluns = {{ {luns} }}\n"

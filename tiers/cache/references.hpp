@@ -4,11 +4,10 @@
 #include <vector>
 
 #include "actors/base/result.hpp"
+#include "tiers/cache/geometry.hpp"
 #include "tiers/cache/trace.hpp"
 
 namespace sluice::cache {
-
-inline constexpr std::uint64_t block_bytes = 4096;
 
 /// One touch of one block. Blocks are numbered in the order of their first touch.
 struct reference {
