@@ -28,7 +28,8 @@ def open_target(options: argparse.Namespace, run: str) -> Target:
     if options.target == "tgt":
         return Tgt(size=256 << 20, chap=chap)
     cache = {"ram": "32MiB", "mode": options.cache} if options.cache else {}
-    units = [Unit(options.store, "256MiB", keys={"thin": True}, cache=cache), Unit("ram", "64MiB", keys={"read_only": True})]
+    units = [Unit(options.store, "256MiB", keys={"thin": True}, cache=cache),
+             Unit("ram", "64MiB", keys={"read_only": True})]
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
 
 
@@ -83,7 +84,8 @@ def main() -> int:
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     parser.add_argument("--store", choices=["ram", "file"], default="ram")
-    parser.add_argument("--cache", choices=["write-through", "write-around"], help="a cache in that mode over the store")
+    parser.add_argument("--cache", choices=["write-through", "write-around"],
+                        help="a cache in that mode over the store")
     parser.add_argument("--run", choices=RUNS, action="append")
     parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")
     parser.add_argument("--limit", type=int, default=240, help="seconds for one run")

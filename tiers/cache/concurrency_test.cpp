@@ -52,6 +52,7 @@ class concurrent_run {
     for (core& c : cores_) c.lent.clear();
     for (core& c : cores_) c.door.reset();
     foreign_.reset();
+    world_.run_for(ns_per_s);  // shards that were on their way to another home
     store_.reset();
     file_.reset();
   }
