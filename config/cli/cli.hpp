@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/schema/model.hpp"
 
@@ -19,6 +20,14 @@ struct demo_options {
   std::optional<std::string> control;
 };
 
+struct simulate_options {
+  std::string trace;                       // the file
+  std::vector<std::uint64_t> sizes_bytes;  // of the tier; empty: a range that suits the trace
+  bool write_around = false;
+  std::uint64_t bypass_bytes = 0;  // 0: streams are cached as all else
+  bool json = false;
+};
+
 /// What the program does and this room cannot: main() supplies it.
 struct cli_hooks {
   std::string version;
@@ -27,6 +36,7 @@ struct cli_hooks {
   std::function<int(const demo_options&)> demo;
   /// Looks for the media of a model's stores; what is not to be had, each at its table. For `check --probe`.
   std::function<diagnostics(const model&)> probe = [](const model&) { return diagnostics(); };
+  std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
 };
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.

@@ -63,6 +63,10 @@ class cli : public testing::Test {
       how_ = how;
       return 0;
     };
+    hooks_.simulate = [this](const simulate_options& how) {
+      simulate_ = how;
+      return 0;
+    };
     hooks_.demo = [this](const demo_options& how) {
       demo_ = how;
       return 0;
@@ -104,6 +108,7 @@ class cli : public testing::Test {
   std::optional<model> served_;
   std::optional<serve_options> how_;
   std::optional<demo_options> demo_;
+  std::optional<simulate_options> simulate_;
   std::string out_, err_;
 };
 
@@ -295,6 +300,22 @@ TEST_F(cli, helps_with_an_example_on_each_command) {
   EXPECT_EQ(run({"version"}), 0);
   EXPECT_EQ(out_, "sluice 1.2.3\n");
   EXPECT_EQ(run({"--version"}), 0);
+}
+
+TEST_F(cli, simulates_a_tier_on_a_trace) {
+  EXPECT_EQ(run({"cache", "simulate", "a.trace", "--sizes", "1MiB,2GiB", "--mode", "write-around", "--bypass", "0B"}),
+            0)
+      << err_;
+  ASSERT_TRUE(simulate_);
+  EXPECT_EQ(simulate_->trace, fs::absolute("a.trace"));
+  EXPECT_EQ(simulate_->sizes_bytes, (std::vector<std::uint64_t>{1ull << 20, 2ull << 30}));
+  EXPECT_TRUE(simulate_->write_around);
+  EXPECT_EQ(simulate_->bypass_bytes, 0u);
+  EXPECT_EQ(run({"cache", "simulate", "a.trace"}), 0);
+  EXPECT_EQ(simulate_->bypass_bytes, 1ull << 20);
+  EXPECT_EQ(run({"cache", "simulate", "a.trace", "--sizes", "huge"}), 1);
+  EXPECT_THAT(err_, HasSubstr("is no size"));
+  EXPECT_EQ(run({"cache", "simulate", "a.trace", "--mode", "write-back"}), 1);
 }
 
 /// SLUICE_GOLDEN=write in the environment rewrites the page.

@@ -63,6 +63,7 @@ command_tree::command_tree(const cli_hooks& hooks)
   add_file_commands();
   add_looking_commands();
   add_acting_commands();
+  add_cache_commands();
 }
 
 CLI::App* command_tree::add(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
@@ -189,6 +190,43 @@ void command_tree::add_acting_commands() {
                  });
   clear->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
   clear->add_flag("--yes", options_.yes, "really");
+}
+
+void command_tree::add_cache_commands() {
+  CLI::App* cache = app_->add_subcommand("cache", "tiers of hot blocks: stores of type \"cache\"");
+  cache->require_subcommand(1);
+  CLI::App* simulate_command =
+      add(cache, "simulate", "how many reads of a trace a RAM tier would answer, by size; needs no gateway",
+          "sluice cache simulate vm1.trace --sizes 256MiB,1GiB,4GiB", [this] { return simulate(); });
+  simulate_command->add_option("trace", options_.file, "lines of TIME_US,OP,OFFSET,LENGTH; OP is R, W or D")
+      ->required()
+      ->type_name("TRACE");
+  simulate_command
+      ->add_option("--sizes", options_.sizes, "of the tier, with commas; default: eight that suit the trace")
+      ->delimiter(',')
+      ->type_name("SIZE,...");
+  simulate_command->add_option("--mode", options_.mode, "write-through keeps what is written, write-around does not")
+      ->check(CLI::IsMember({"write-through", "write-around"}))
+      ->type_name("MODE")
+      ->capture_default_str();
+  simulate_command
+      ->add_option("--bypass", options_.bypass, "reads of a stream longer than this are not kept; 0B: all are")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  simulate_command->add_flag("--json", options_.json, "print JSON");
+}
+
+int command_tree::simulate() {
+  simulate_options how{absolute(options_.file), {}, options_.mode == "write-around", 0, options_.json};
+  for (const std::string& text : options_.sizes) {
+    const std::optional<std::uint64_t> size = parse_size(text);
+    if (!size || *size == 0) return complain("--sizes: \"" + text + "\" is no size: " + size_spelling);
+    how.sizes_bytes.push_back(*size);
+  }
+  const std::optional<std::uint64_t> bypass = parse_size(options_.bypass);
+  if (!bypass) return complain("--bypass: \"" + options_.bypass + "\" is no size: " + size_spelling);
+  how.bypass_bytes = *bypass;
+  return hooks_.simulate(how);
 }
 
 int command_tree::ask(const std::string& command, const json& arguments,

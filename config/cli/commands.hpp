@@ -19,6 +19,8 @@ struct parsed_options {
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
   std::string unit, size, shell, interval = "1s";
+  std::string mode = "write-through", bypass = "1MiB";
+  std::vector<std::string> sizes;
   std::uint64_t session_id = 0, count = 0;
   bool shrink = false, yes = false, follow = false, probe = false;
 };
@@ -41,6 +43,7 @@ class command_tree {
   void add_file_commands();
   void add_looking_commands();
   void add_acting_commands();
+  void add_cache_commands();
 
   int serve();
   int check();
@@ -50,6 +53,7 @@ class command_tree {
   int events();
   int resize();
   int complete();
+  int simulate();
   /// Asks the gateway; prints JSON or what `render` makes of it.
   int ask(const std::string& command, const nlohmann::json& arguments,
           const std::function<std::string(const nlohmann::json&)>& render);

@@ -1,4 +1,5 @@
 #include "config/cli/cli.hpp"
+#include "gateway/daemon/cache_simulation.hpp"
 #include "gateway/daemon/registrations.hpp"
 #include "gateway/daemon/serve.hpp"
 #include "gateway/daemon/version.hpp"
@@ -27,6 +28,7 @@ static int main_of_sluice(int argc, char** argv) {
     return serve(model, options, hooks.known);
   };
   hooks.demo = [&](const config::demo_options& options) { return demo(options, hooks.known); };
+  hooks.simulate = simulate_cache;
   return config::run_cli(argc, argv, hooks);
 }
 

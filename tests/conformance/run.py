@@ -34,7 +34,8 @@ def open_target(options: argparse.Namespace, run: str, cluster: Cluster | None) 
         return Tgt(size=256 << 20, chap=chap)
     store = "file" if run == "physical-blocks" else options.store
     keys = cluster.store_keys("cu") if cluster and store == "rbd" else {}
-    units = [Unit(store, "256MiB", keys={"thin": True}, store=keys),
+    cache = {"ram": "32MiB", "mode": options.cache} if options.cache else {}
+    units = [Unit(store, "256MiB", keys={"thin": True}, store=keys, cache=cache),
              Unit("ram", "64MiB", keys={"read_only": True})]
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
 
@@ -92,6 +93,8 @@ def main() -> int:
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     parser.add_argument("--store", choices=["ram", "file", "rbd"], default="ram",
                         help="of the unit; rbd: an image on a Ceph cluster that is started for it")
+    parser.add_argument("--cache", choices=["write-through", "write-around"],
+                         help="a cache in that mode over the store")
     parser.add_argument("--run", choices=RUNS, action="append")
     parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")
     parser.add_argument("--limit", type=int, default=240, help="seconds for one run")

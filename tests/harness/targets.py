@@ -144,6 +144,7 @@ class Unit:
     size: str = "1GiB"
     keys: dict = field(default_factory=dict)  # of [unit.X], e.g. {"thin": True}
     store: dict = field(default_factory=dict)  # more of [store.X]; an rbd store has the size of its image
+    cache: dict = field(default_factory=dict)  # with any key, of a cache store between the two, e.g. {"ram": "64MiB"}
 
 
 def toml(value) -> str:
@@ -175,7 +176,10 @@ class Sluice(Target):
             size = "" if unit.type == "rbd" else f'size = "{unit.size}"\n'
             text += f'\n[store.s{number}]\ntype = "{unit.type}"\n{size}{path}'
             text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.store.items())
-            text += f'\n[unit.u{number}]\nstore = "s{number}"\n'
+            if unit.cache:
+                text += f'\n[store.c{number}]\ntype = "cache"\nover = "s{number}"\n'
+                text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.cache.items())
+            text += f'\n[unit.u{number}]\nstore = "{"c" if unit.cache else "s"}{number}"\n'
             text += "".join(f"{key} = {toml(value)}\n" for key, value in unit.keys.items())
         luns = ", ".join(f'{number} = "u{number}"' for number in range(len(units)))
         text += f"\n[target.main]\nluns = {{ {luns} }}\n"

@@ -1,0 +1,288 @@
+#include "tiers/cache/cache_channel.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace sluice::cache {
+
+using store::request;
+using store::status;
+using store::verb;
+
+namespace {
+
+constexpr unsigned turned_down_limit = 16;
+constexpr std::uint64_t hits_per_sample = 64;
+
+block_number first_block(const request& r) {
+  return r.offset_bytes / block_bytes;
+}
+block_number end_block(const request& r) {
+  return (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+}
+
+bool changes_medium(verb what) {
+  return what != verb::read && what != verb::flush && what != verb::map;
+}
+
+}  // namespace
+
+cache_channel::cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below,
+                             reactor::loop& home)
+    : core_(std::move(core)), below_(std::move(below)), home_(home), scrap_(new std::uint8_t[block_bytes]) {
+  core_->attach(home_, counted_);
+}
+
+cache_channel::~cache_channel() {
+  closing_ = true;
+  below_.reset();  // may answer what it still holds
+  SLUICE_CHECK(!run_later_.queued_);
+  core_->detach(home_, counted_);
+}
+
+// -- hits -----------------------------------------------------------------------------------------------------------
+
+/// Answers a read from RAM, all of it or nothing.
+bool cache_channel::hit(request& r) noexcept {
+  const block_number first = first_block(r), last = end_block(r);
+  const bool sampled = ++sampling_ % hits_per_sample == 0;
+  const std::uint64_t started_ns = sampled ? home_.now_ns() : 0;
+  spot_slots_.clear();
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const ram_index& index = core_->shard_of(p).index();
+    const slot s = index.find_valid(index.set_of(p), block);
+    if (s == no_slot) return false;
+    spot_slots_.push_back(s);
+  }
+  store::scatter to(r.parts, r.part_count);
+  std::uint64_t at = r.offset_bytes;
+  const std::uint64_t end = r.offset_bytes + r.length_bytes;
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    ram_shard& shard = core_->shard_of(p);
+    const slot s = spot_slots_[block - first];
+    const std::uint64_t version = shard.index().open(s, block);
+    if (version == 0) return false;
+    const bool here = core_->home_of(p) == &home_;
+    const std::uint64_t until = std::min(end, (block + 1) * block_bytes);
+    while (at < until) {
+      const bytes piece = to.next(until - at);
+      SLUICE_CHECK(!piece.empty());
+      shard.index().copy(s, at % block_bytes, piece.data(), piece.size(), here);
+      at += piece.size();
+    }
+    if (!shard.index().still(s, version)) return false;
+    shard.hit(s);
+  }
+  counted_.read_blocks.add(last - first);
+  counted_.ram_hit_blocks.add(last - first);
+  if (sampled) counted_.hit.record(home_.now_ns() - started_ns);
+  return true;
+}
+
+bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
+                           std::vector<memory::slice>& out) noexcept {
+  const std::size_t before = out.size();
+  const std::uint64_t end = offset_bytes + length_bytes;
+  for (std::uint64_t at = offset_bytes; at < end;) {
+    const block_number block = at / block_bytes;
+    const place p(block);
+    ram_shard& shard = core_->shard_of(p);
+    const slot s = core_->home_of(p) == &home_ ? shard.index().find_valid(shard.index().set_of(p), block) : no_slot;
+    if (s == no_slot) {
+      out.resize(before);
+      return false;
+    }
+    const std::uint64_t until = std::min(end, (block + 1) * block_bytes);
+    out.push_back(shard.lend(s, static_cast<std::uint32_t>(at % block_bytes), static_cast<std::uint32_t>(until - at)));
+    shard.hit(s);
+    at = until;
+  }
+  if (length_bytes == 0) return true;
+  const std::uint64_t blocks = (end - 1) / block_bytes - offset_bytes / block_bytes + 1;
+  counted_.read_blocks.add(blocks);
+  counted_.ram_hit_blocks.add(blocks);
+  return true;
+}
+
+// -- requests -------------------------------------------------------------------------------------------------------
+
+void cache_channel::submit(request& r) noexcept {
+  if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->submit(r);
+  if (r.what != verb::read) return core_->wanted().mode->write(*this, r);
+  if (hit(r)) {
+    finished_.push(r);
+    home_.defer(run_later_);
+    return;
+  }
+  take_job().start_read(r, !streams(r));
+}
+
+bool cache_channel::try_now(request& r, status& outcome) noexcept {
+  if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->try_now(r, outcome);
+  if (r.what == verb::read && hit(r)) {
+    outcome = status::good;
+    return true;
+  }
+  if (!below_acts_now_ || r.length_bytes > at_once_limit) return false;
+  const bool acted =
+      r.what == verb::read ? read_below_now(r, outcome) : core_->wanted().mode->write_now(*this, r, outcome);
+  if (acted) {
+    turned_down_ = 0;
+  } else if (++turned_down_ == turned_down_limit) {
+    below_acts_now_ = false;  // a medium that is not memory: asking costs marks that come to nothing
+  }
+  return acted;
+}
+
+bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
+  const block_number first = first_block(r), last = end_block(r);
+  const std::uint64_t started_ns = home_.now_ns();
+  take_tickets(first, last, spot_tickets_);
+  if (!below_->try_now(r, outcome)) return false;
+  counted_.read_blocks.add(last - first);
+  if (outcome == status::good && !streams(r))
+    keep(first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count}, ram_shard::keep::always);
+  counted_.miss.record(home_.now_ns() - started_ns);
+  return true;
+}
+
+void cache_channel::write_below(request& r, bool keeps) noexcept {
+  take_job().start_write(r, after(r, keeps));
+}
+
+bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
+  const block_number first = first_block(r), last = end_block(r);
+  begin_blocks(first, last, &spot_tickets_);
+  const bool acted = below_->try_now(r, outcome);
+  end_blocks(first, last, &spot_tickets_);
+  if (!acted) return false;
+  const cache_job::after_write how = after(r, keeps);
+  if (outcome == status::good && how != cache_job::after_write::forget)
+    keep(first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
+         how == cache_job::after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
+  return true;
+}
+
+bool cache_channel::streams(const request& r) noexcept {
+  const std::uint64_t run = reads_.observe(r.offset_bytes, r.length_bytes);
+  const bool beyond = core_->wanted().bypass_bytes != 0 && run > core_->wanted().bypass_bytes;
+  if (beyond) counted_.streamed_blocks.add(end_block(r) - first_block(r));
+  return beyond;
+}
+
+cache_job::after_write cache_channel::after(const request& r, bool keeps) noexcept {
+  counted_.written_blocks.add(end_block(r) - first_block(r));
+  if (!keeps || r.what != verb::write) return cache_job::after_write::forget;
+  const std::uint64_t run = writes_.observe(r.offset_bytes, r.length_bytes);
+  const bool beyond = core_->wanted().bypass_bytes != 0 && run > core_->wanted().bypass_bytes;
+  return beyond ? cache_job::after_write::renew : cache_job::after_write::keep;
+}
+
+// -- blocks ---------------------------------------------------------------------------------------------------------
+
+void cache_channel::take_tickets(block_number first, block_number last,
+                                 std::vector<std::uint64_t>& tickets) const noexcept {
+  tickets.clear();
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const ram_index& index = core_->shard_of(p).index();
+    tickets.push_back(ram_index::ticket(index.set_of(p)));
+  }
+}
+
+void cache_channel::begin_blocks(block_number first, block_number last,
+                                 std::vector<std::uint64_t>* begun) const noexcept {
+  if (begun) begun->clear();
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const ram_index& index = core_->shard_of(p).index();
+    const std::uint64_t count = index.begin_write(index.set_of(p), block);
+    if (begun) begun->push_back(count);
+  }
+}
+
+/// Makes what begin_blocks() noted into tickets.
+void cache_channel::end_blocks(block_number first, block_number last,
+                               std::vector<std::uint64_t>* begun) const noexcept {
+  constexpr std::uint64_t never = 1;  // a count that is not quiet
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const std::uint64_t ended = ram_index::end_write(core_->shard_of(p).index().set_of(p));
+    if (!begun) continue;
+    std::uint64_t& ticket = (*begun)[block - first];
+    ticket = ram_index::undisturbed(ticket, ended) ? ended : never;
+  }
+}
+
+void cache_channel::keep(block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
+                         std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept {
+  std::vector<std::pair<reactor::loop*, std::unique_ptr<batch>>> away;
+  std::uint64_t at = offset_bytes;
+  const std::uint64_t end = std::min(offset_bytes + length_bytes, core_->whole_blocks() * block_bytes);
+  if (const std::uint64_t lead = -at % block_bytes; lead != 0) {
+    if (end < at + lead) return;
+    parts.skip(lead);
+    at += lead;
+  }
+  std::uint64_t kept = 0;
+  for (; at + block_bytes <= end; at += block_bytes) {
+    bytes content = parts.next(block_bytes);
+    if (content.size() < block_bytes) {
+      std::copy(content.begin(), content.end(), scrap_.get());
+      parts.gather(scrap_.get() + content.size(), block_bytes - content.size());
+      content = {scrap_.get(), block_bytes};
+    }
+    const batch::item item{at / block_bytes, tickets[at / block_bytes - first], how};
+    const place p(item.block);
+    reactor::loop* const to = core_->home_of(p);
+    if (!to || !write_count::quiet(item.ticket)) continue;
+    if (to == &home_) {
+      if (core_->put(p, item, content.data())) ++kept;
+      continue;
+    }
+    const ram_index& index = core_->shard_of(p).index();
+    if (how == ram_shard::keep::if_there && ram_index::find(index.set_of(p), item.block) == no_slot) continue;
+    auto found = std::find_if(away.begin(), away.end(), [to](const auto& each) { return each.first == to; });
+    if (found == away.end()) found = away.insert(away.end(), {to, std::make_unique<batch>()});
+    found->second->items.push_back(item);
+    found->second->content.insert(found->second->content.end(), content.begin(), content.end());
+    ++kept;
+  }
+  counted_.kept_blocks.add(kept);
+  for (auto& [to, blocks] : away)
+    if (!core_->send(std::move(blocks), *to)) counted_.unkept_batches.add(1);
+}
+
+// -- what happens later ---------------------------------------------------------------------------------------------
+
+cache_job& cache_channel::take_job() {
+  if (!free_) {
+    jobs_.push_back(std::make_unique<cache_job>(*this));
+    free_ = jobs_.back().get();
+    free_->next_job = nullptr;
+  }
+  return *std::exchange(free_, free_->next_job);
+}
+
+void cache_channel::give_back(cache_job& job) noexcept {
+  job.next_job = free_;
+  free_ = &job;
+}
+
+void cache_channel::step_later(cache_job& job) noexcept {
+  job.next_job = nullptr;
+  (stepping_first_ ? stepping_last_->next_job : stepping_first_) = &job;
+  stepping_last_ = &job;
+  home_.defer(run_later_);
+}
+
+void cache_channel::run_later() noexcept {
+  store::request_queue finished = std::exchange(finished_, {});
+  cache_job* stepping = std::exchange(stepping_first_, nullptr);
+  while (!finished.empty()) finished.pop().done(status::good);
+  while (stepping) std::exchange(stepping, stepping->next_job)->go_on();
+}
+
+}  // namespace sluice::cache

@@ -1,0 +1,113 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "tiers/cache/cache_core.hpp"
+#include "tiers/cache/streams.hpp"
+#include "tiers/store/scatter.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::cache {
+
+class cache_channel;
+
+/// One request on its way to the store below: what that store sees, and what is kept of it. Reused.
+class cache_job final : public store::request {
+ public:
+  explicit cache_job(cache_channel& owner) : owner_(owner) {}
+  void done(store::status outcome) noexcept override { ended(outcome); }
+
+  void start_read(store::request& r, bool keeps) noexcept;
+  /// `keeps`: what is written is kept, not only what of it is there already.
+  enum class after_write : std::uint8_t { forget, renew, keep };
+  void start_write(store::request& r, after_write how) noexcept;
+  /// The next part of a mark that is too long for one turn.
+  void go_on() noexcept;
+
+  cache_job* next_job = nullptr;  // the channel's
+
+ private:
+  enum class phase : std::uint8_t { reading, beginning, writing, ending };
+
+  void ended(store::status outcome) noexcept;
+  void mark(bool begin) noexcept;
+  void send_write() noexcept;
+  void finish() noexcept;
+  void widen() noexcept;
+
+  cache_channel& owner_;
+  store::request* outer_ = nullptr;
+  phase phase_ = phase::reading;
+  after_write after_ = after_write::forget;
+  bool keeps_ = false;
+  bool whole_table_ = false;  // marks all sets instead of each block
+  block_number first_ = 0;    // blocks that the request touches: [first_, last_)
+  block_number last_ = 0;
+  std::uint64_t marked_ = 0;  // blocks or sets that the phase is through with
+  store::status outcome_ = store::status::good;
+  std::uint64_t started_ns_ = 0;
+  std::vector<std::uint64_t> tickets_;  // of each block; empty: nothing of it will be kept
+  std::vector<iovec> wide_parts_;
+  memory::slice edges_;
+};
+
+/// One core's door to a cache store. Reads that hit are answered on the spot, whichever core is home to the blocks;
+/// all else passes to the store below on this core, and the homes hear of it afterwards.
+class cache_channel final : public store::channel {
+ public:
+  cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below, reactor::loop& home);
+  ~cache_channel() override;
+
+  void submit(store::request& r) noexcept override;
+  bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
+              std::vector<memory::slice>& out) noexcept override;
+  bool try_now(store::request& r, store::status& outcome) noexcept override;
+
+  // -- for the modes --------------------------------------------------------------------------------------------
+  static constexpr std::uint64_t at_once_limit = 1 * mib;
+  void write_below(store::request& r, bool keeps) noexcept;
+  bool write_below_now(store::request& r, store::status& outcome, bool keeps) noexcept;
+
+ private:
+  friend class cache_job;
+
+  bool hit(store::request& r) noexcept;
+  bool read_below_now(store::request& r, store::status& outcome) noexcept;
+  bool streams(const store::request& r) noexcept;
+  cache_job::after_write after(const store::request& r, bool keeps) noexcept;
+  /// Caches blocks whose content is in `parts`, which begin at `offset_bytes` of the store. `tickets` are of the blocks
+  /// [first, first + count).
+  void keep(block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
+            std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept;
+  void take_tickets(block_number first, block_number last, std::vector<std::uint64_t>& tickets) const noexcept;
+  void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
+  void end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
+
+  cache_job& take_job();
+  void give_back(cache_job& job) noexcept;
+  void step_later(cache_job& job) noexcept;
+  void run_later() noexcept;
+
+  std::shared_ptr<cache_core> core_;
+  std::unique_ptr<store::channel> below_;
+  reactor::loop& home_;
+  counters counted_;
+  stream_detector reads_;
+  stream_detector writes_;
+  bool below_acts_now_ = true;  // until it turned down enough
+  unsigned turned_down_ = 0;
+  std::uint64_t sampling_ = 0;
+
+  std::vector<std::unique_ptr<cache_job>> jobs_;
+  cache_job* free_ = nullptr;
+  cache_job* stepping_first_ = nullptr;
+  cache_job* stepping_last_ = nullptr;
+  store::request_queue finished_;
+  std::vector<std::uint64_t> spot_tickets_;
+  std::vector<slot> spot_slots_;
+  std::unique_ptr<std::uint8_t[]> scrap_;  // a block that a scatter list holds in pieces
+  bool closing_ = false;
+  reactor::member_runnable<cache_channel, &cache_channel::run_later> run_later_{*this};
+};
+
+}  // namespace sluice::cache

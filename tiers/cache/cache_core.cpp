@@ -1,0 +1,189 @@
+#include "tiers/cache/cache_core.hpp"
+
+#include <algorithm>
+
+namespace sluice::cache {
+namespace {
+
+constexpr unsigned batches_limit = 256;
+constexpr std::uint64_t region_slack = 64 * mib;
+
+/// A pool whose memory is partly lent when its store closes: it goes when the last slice has come back.
+class lingering_pool final : public reactor::timer {
+ public:
+  lingering_pool(std::unique_ptr<memory::pool> frames, reactor::loop& home) : frames_(std::move(frames)), home_(home) {
+    home_.arm(*this, 50 * ns_per_ms);
+  }
+  void on_timer() noexcept override {
+    if (frames_->bytes_in_use() == 0) {
+      delete this;
+    } else {
+      home_.arm(*this, 50 * ns_per_ms);
+    }
+  }
+
+ private:
+  std::unique_ptr<memory::pool> frames_;
+  reactor::loop& home_;
+};
+
+}  // namespace
+
+cache_core::cache_core(const options& wanted, std::uint64_t size_bytes) : wanted_(wanted), size_bytes_(size_bytes) {
+  const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
+  for (auto& shard : shards_) {
+    shard = std::make_unique<ram_shard>(
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, ram_index::most_frames)));
+    set_count_ += shard->index().sets();
+  }
+}
+
+cache_core::~cache_core() {
+  SLUICE_CHECK(std::all_of(members_.begin(), members_.end(), [](const member& m) { return m.channels == 0; }));
+}
+
+void cache_core::begin_write_in_sets(std::size_t from, std::size_t to, block_number first,
+                                     block_number last) const noexcept {
+  const std::size_t each = shards_[0]->index().sets();
+  for (std::size_t at = from; at < to; ++at) {
+    const ram_index& index = shards_[at / each]->index();
+    index_set& set = index.set_at(at % each);
+    set.writes.fetch_add(write_count::event + 1, std::memory_order_seq_cst);
+    for (const auto& way : set.ways) {
+      const std::uint64_t entry = way.load(std::memory_order_seq_cst);
+      if (entry == 0) continue;
+      const block_number block = ram_index::block_of(entry);
+      if (block >= first && block < last) index.frame_at(ram_index::slot_of(entry)).invalidate();
+    }
+  }
+}
+
+void cache_core::end_write_in_sets(std::size_t from, std::size_t to) const noexcept {
+  const std::size_t each = shards_[0]->index().sets();
+  for (std::size_t at = from; at < to; ++at) ram_index::end_write(shards_[at / each]->index().set_at(at % each));
+}
+
+bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
+  if (batches_under_way_.fetch_add(1, std::memory_order_relaxed) >= batches_limit) {
+    batches_under_way_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  to.post([self = shared_from_this(), &to, blocks = std::shared_ptr<batch>(std::move(blocks))] {
+    self->batches_under_way_.fetch_sub(1, std::memory_order_relaxed);
+    self->keep(*blocks, to);
+  });
+  return true;
+}
+
+void cache_core::keep(const batch& blocks, const reactor::loop& home) noexcept {
+  for (std::size_t i = 0; i < blocks.items.size(); ++i) {
+    const batch::item& item = blocks.items[i];
+    const place p(item.block);
+    if (home_of(p) == &home) put(p, item, blocks.content.data() + i * block_bytes);
+  }
+}
+
+std::uint64_t cache_core::used_blocks() const noexcept {
+  std::uint64_t all = 0;
+  for (const auto& shard : shards_) all += shard->used();
+  return all;
+}
+
+std::uint64_t cache_core::overhead_bytes() const noexcept {
+  std::uint64_t all = 0;
+  for (const auto& shard : shards_) all += shard->overhead_bytes();
+  return all;
+}
+
+void cache_core::sum(counters& into) {
+  const std::lock_guard lock(guard_);
+  into.add(retired_);
+  for (const counters* each : counting_) into.add(*each);
+}
+
+cache_core::member* cache_core::find(const reactor::loop& home) {
+  for (member& m : members_)
+    if (m.loop == &home) return &m;
+  return nullptr;
+}
+
+void cache_core::attach(reactor::loop& home, const counters& counted) {
+  const std::lock_guard lock(guard_);
+  counting_.push_back(&counted);
+  member* here = find(home);
+  if (!here) {
+    // Twice what is kept: memory that is lent while its block is written anew is replaced, not waited for.
+    auto frames = std::make_unique<memory::pool>(2 * wanted_.ram_bytes + region_slack);
+    members_.push_back({&home, std::move(frames)});
+    here = &members_.back();
+  }
+  if (here->channels++ == 0) settle(home);
+}
+
+void cache_core::detach(reactor::loop& home, const counters& counted) {
+  const std::lock_guard lock(guard_);
+  std::erase(counting_, &counted);
+  retired_.add(counted);
+  member* here = find(home);
+  SLUICE_CHECK(here && here->channels != 0);
+  if (--here->channels != 0) return;
+  for (unsigned i = 0; i < shard_count; ++i)
+    if (homes_[i].load(std::memory_order_relaxed) == &home) release(i, home);
+  settle(home);
+  if (here->frames->bytes_in_use() != 0) {
+    new lingering_pool(std::move(here->frames), home);
+    members_.erase(members_.begin() + (here - members_.data()));
+  }
+}
+
+/// Shares the shards out among the loops that have channels. On `here`; the others do their part later.
+void cache_core::settle(reactor::loop& here) {
+  std::vector<reactor::loop*> homes;
+  for (const member& m : members_)
+    if (m.channels != 0) homes.push_back(m.loop);
+  for (unsigned i = 0; i < shard_count; ++i) {
+    reactor::loop* const wanted = homes.empty() ? nullptr : homes[i % homes.size()];
+    if (wanted_homes_[i] == wanted) continue;
+    wanted_homes_[i] = wanted;
+    reactor::loop* const now = homes_[i].load(std::memory_order_relaxed);
+    const auto move_on = [self = weak_from_this(), i](reactor::loop& on) {
+      on.post([self, i, &on] {
+        if (const auto core = self.lock()) {
+          const std::lock_guard lock(core->guard_);
+          core->adopt(i, on);
+        }
+      });
+    };
+    if (now == nullptr && wanted == &here) {
+      adopt(i, here);
+    } else if (now == nullptr && wanted != nullptr) {
+      move_on(*wanted);
+    } else if (now == &here) {
+      release(i, here);
+      if (wanted) move_on(*wanted);
+    } else if (now != nullptr) {
+      now->post([self = weak_from_this(), i, now, move_on] {
+        const auto core = self.lock();
+        if (!core) return;
+        const std::lock_guard lock(core->guard_);
+        if (core->homes_[i].load(std::memory_order_relaxed) != now || core->wanted_homes_[i] == now) return;
+        core->release(i, *now);
+        if (reactor::loop* next = core->wanted_homes_[i]) move_on(*next);
+      });
+    }
+  }
+}
+
+void cache_core::release(unsigned shard, reactor::loop& from) {
+  SLUICE_CHECK(homes_[shard].load(std::memory_order_relaxed) == &from);
+  homes_[shard].store(nullptr, std::memory_order_release);
+  shards_[shard]->drop_all();
+}
+
+void cache_core::adopt(unsigned shard, reactor::loop& by) {
+  if (wanted_homes_[shard] != &by || homes_[shard].load(std::memory_order_relaxed) != nullptr) return;
+  frames_[shard] = find(by)->frames.get();
+  homes_[shard].store(&by, std::memory_order_release);
+}
+
+}  // namespace sluice::cache

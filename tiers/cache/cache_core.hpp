@@ -1,0 +1,103 @@
+#pragma once
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "actors/reactor/loop.hpp"
+#include "tiers/cache/counters.hpp"
+#include "tiers/cache/modes.hpp"
+#include "tiers/cache/ram_shard.hpp"
+
+namespace sluice::cache {
+
+struct options {
+  std::uint64_t ram_bytes = 64 * mib;    // of data; what the index takes comes on top
+  std::uint64_t bypass_bytes = 1 * mib;  // what of a stream is not kept; 0: all is kept
+  const cache::mode* mode = &write_through;
+};
+
+/// Blocks on their way to a shard whose home is another core.
+struct batch {
+  struct item {
+    block_number block;
+    std::uint64_t ticket;
+    ram_shard::keep how;
+  };
+  std::vector<item> items;
+  std::vector<std::uint8_t> content;  // block_bytes for each
+};
+
+/// What all channels of a cache store share: its shards, and who is home to which.
+///
+/// Every loop with a channel is home to its part of the shards. When the first channel of a loop comes or its last one
+/// goes, shards move: the old home forgets what they hold, the new one begins with nothing. While a shard has no home,
+/// it keeps nothing, and its blocks are read below.
+class cache_core : public std::enable_shared_from_this<cache_core> {
+ public:
+  cache_core(const options& wanted, std::uint64_t size_bytes);
+  ~cache_core();
+  cache_core(const cache_core&) = delete;
+  cache_core& operator=(const cache_core&) = delete;
+
+  const options& wanted() const { return wanted_; }
+
+  // -- any thread -----------------------------------------------------------------------------------------------
+  ram_shard& shard_of(const place& p) const { return *shards_[p.shard()]; }
+  reactor::loop* home_of(const place& p) const { return homes_[p.shard()].load(std::memory_order_acquire); }
+  /// Blocks that lie whole within the store; the rest of it is never kept.
+  std::uint64_t whole_blocks() const { return size_bytes_.load(std::memory_order_acquire) / block_bytes; }
+  void set_size(std::uint64_t size_bytes) { size_bytes_.store(size_bytes, std::memory_order_release); }
+
+  /// Sets of all shards, in one row.
+  std::size_t set_count() const { return set_count_; }
+  /// begin_write() for all blocks of [first, last) that lie in the sets [from, to) of the row; end_write() likewise.
+  void begin_write_in_sets(std::size_t from, std::size_t to, block_number first, block_number last) const noexcept;
+  void end_write_in_sets(std::size_t from, std::size_t to) const noexcept;
+
+  /// Sends blocks to the home of their shards, unless too many are on their way; whether it did.
+  bool send(std::unique_ptr<batch> blocks, reactor::loop& to);
+
+  std::uint64_t used_blocks() const noexcept;
+  std::uint64_t overhead_bytes() const noexcept;
+  /// Adds up what all channels counted, those that are gone included.
+  void sum(counters& into);
+
+  // -- a channel's loop -----------------------------------------------------------------------------------------
+  void attach(reactor::loop& home, const counters& counted);
+  void detach(reactor::loop& home, const counters& counted);
+  /// The home of the block's shard caches it; as ram_shard::put().
+  bool put(const place& p, const batch::item& item, const std::uint8_t* content) noexcept {
+    return shards_[p.shard()]->put(item.block, item.ticket, content, item.how, *frames_[p.shard()]);
+  }
+
+ private:
+  struct member {
+    reactor::loop* loop;
+    std::unique_ptr<memory::pool> frames;
+    unsigned channels = 0;
+  };
+  member* find(const reactor::loop& home);
+  void keep(const batch& blocks, const reactor::loop& home) noexcept;
+  void settle(reactor::loop& here);
+  void release(unsigned shard, reactor::loop& from);
+  void adopt(unsigned shard, reactor::loop& by);
+
+  const options wanted_;
+  std::atomic<std::uint64_t> size_bytes_;
+  std::array<std::unique_ptr<ram_shard>, shard_count> shards_;
+  std::array<std::atomic<reactor::loop*>, shard_count> homes_{};
+  std::array<memory::pool*, shard_count> frames_{};  // the home's
+  std::size_t set_count_ = 0;
+  std::atomic<unsigned> batches_under_way_ = 0;
+
+  std::mutex guard_;  // control paths: channels come and go, figures are read
+  std::vector<member> members_;
+  std::array<reactor::loop*, shard_count> wanted_homes_{};
+  std::vector<const counters*> counting_;
+  counters retired_;
+};
+
+}  // namespace sluice::cache

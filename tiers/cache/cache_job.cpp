@@ -1,0 +1,147 @@
+#include <algorithm>
+
+#include "tiers/cache/cache_channel.hpp"
+
+namespace sluice::cache {
+
+using store::request;
+using store::status;
+using store::verb;
+
+namespace {
+
+constexpr std::uint64_t tickets_limit = 1024;    // longer requests are not kept
+constexpr std::uint64_t marks_per_turn = 16384;  // about 200 us
+
+void copy_question(const request& from, request& to) {
+  to.what = from.what;
+  to.fua = from.fua;
+  to.offset_bytes = from.offset_bytes;
+  to.length_bytes = from.length_bytes;
+  to.parts = from.parts;
+  to.part_count = from.part_count;
+  to.parts_compare = from.parts_compare;
+}
+
+}  // namespace
+
+// -- reads ----------------------------------------------------------------------------------------------------------
+
+void cache_job::start_read(request& r, bool keeps) noexcept {
+  outer_ = &r;
+  phase_ = phase::reading;
+  started_ns_ = owner_.home_.now_ns();
+  copy_question(r, *this);
+  keeps_ = keeps;
+  tickets_.clear();
+  first_ = r.offset_bytes / block_bytes;
+  last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+  owner_.counted_.read_blocks.add(last_ - first_);
+  if (keeps_ && last_ - first_ <= tickets_limit) {
+    owner_.take_tickets(first_, last_, tickets_);
+    widen();
+  }
+  owner_.below_->submit(*this);
+}
+
+/// Reads whole blocks where only parts were asked for: a part can't be kept.
+void cache_job::widen() noexcept {
+  const std::uint64_t lead = offset_bytes % block_bytes;
+  std::uint64_t tail = -(offset_bytes + length_bytes) % block_bytes;
+  if (last_ > owner_.core_->whole_blocks()) tail = 0;
+  if (lead == 0 && tail == 0) return;
+  edges_ = owner_.home_.buffers().take(2 * block_bytes);
+  if (edges_.empty()) return;
+  wide_parts_.clear();
+  if (lead != 0) wide_parts_.push_back({edges_.data(), lead});
+  wide_parts_.insert(wide_parts_.end(), outer_->parts, outer_->parts + outer_->part_count);
+  if (tail != 0) wide_parts_.push_back({edges_.data() + block_bytes, tail});
+  offset_bytes -= lead;
+  length_bytes += lead + tail;
+  parts = wide_parts_.data();
+  part_count = static_cast<unsigned>(wide_parts_.size());
+}
+
+// -- writes ---------------------------------------------------------------------------------------------------------
+
+void cache_job::start_write(request& r, after_write how) noexcept {
+  outer_ = &r;
+  phase_ = phase::beginning;
+  after_ = how;
+  copy_question(r, *this);
+  tickets_.clear();
+  first_ = r.offset_bytes / block_bytes;
+  last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+  if (last_ - first_ <= tickets_limit) {
+    owner_.begin_blocks(first_, last_, &tickets_);
+    return send_write();
+  }
+  whole_table_ = last_ - first_ > owner_.core_->set_count();
+  marked_ = 0;
+  go_on();
+}
+
+void cache_job::go_on() noexcept {
+  const bool begins = phase_ == phase::beginning;
+  const std::uint64_t all = whole_table_ ? owner_.core_->set_count() : last_ - first_;
+  const std::uint64_t until = owner_.closing_ ? all : std::min(all, marked_ + marks_per_turn);
+  if (whole_table_) {
+    if (begins)
+      owner_.core_->begin_write_in_sets(marked_, until, first_, last_);
+    else
+      owner_.core_->end_write_in_sets(marked_, until);
+  } else if (begins) {
+    owner_.begin_blocks(first_ + marked_, first_ + until, nullptr);
+  } else {
+    owner_.end_blocks(first_ + marked_, first_ + until, nullptr);
+  }
+  marked_ = until;
+  if (marked_ < all) return owner_.step_later(*this);
+  return begins ? send_write() : finish();
+}
+
+void cache_job::send_write() noexcept {
+  phase_ = phase::writing;
+  owner_.below_->submit(*this);
+}
+
+// -- the end --------------------------------------------------------------------------------------------------------
+
+void cache_job::ended(status outcome) noexcept {
+  outcome_ = outcome;
+  if (phase_ == phase::reading) {
+    if (outcome != status::good && !edges_.empty()) {
+      // What failed may be what nobody asked for.
+      edges_ = {};
+      tickets_.clear();
+      copy_question(*outer_, *this);
+      return owner_.below_->submit(*this);
+    }
+    if (outcome == status::good && !tickets_.empty())
+      owner_.keep(first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
+    owner_.counted_.miss.record(owner_.home_.now_ns() - started_ns_);
+    return finish();
+  }
+  phase_ = phase::ending;
+  if (tickets_.empty()) {
+    marked_ = 0;
+    return go_on();
+  }
+  owner_.end_blocks(first_, last_, &tickets_);
+  if (outcome == status::good && after_ != after_write::forget)
+    owner_.keep(first_, tickets_, offset_bytes, length_bytes, {parts, part_count},
+                after_ == after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
+  finish();
+}
+
+void cache_job::finish() noexcept {
+  request& r = *std::exchange(outer_, nullptr);
+  r.miscompare_offset = miscompare_offset;
+  r.failed_offset = failed_offset;
+  edges_ = {};
+  const status outcome = outcome_;
+  owner_.give_back(*this);
+  r.done(outcome);
+}
+
+}  // namespace sluice::cache

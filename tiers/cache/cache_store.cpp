@@ -1,0 +1,83 @@
+#include "tiers/cache/cache_store.hpp"
+
+#include <utility>
+
+#include "tiers/cache/cache_channel.hpp"
+
+namespace sluice::cache {
+namespace {
+
+double ratio(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+double microseconds(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+
+/// Follows a change of the size below: what lies beyond the smaller of both sizes is forgotten, for it reads as zeroes
+/// when it comes back.
+void follow_size(cache_core& core, std::uint64_t size_bytes) {
+  const block_number kept = std::min(core.whole_blocks(), size_bytes / block_bytes);
+  core.begin_write_in_sets(0, core.set_count(), kept, largest_store_blocks);
+  core.set_size(size_bytes);
+  core.end_write_in_sets(0, core.set_count());
+}
+
+}  // namespace
+
+result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, const options& wanted) {
+  const sluice::store::properties p = below->describe();
+  if (p.logical_block > block_bytes)
+    return fail(errc::invalid_argument, "over: the store has blocks of " + std::to_string(p.logical_block) +
+                                            " octets; a cache takes at most 4096");
+  if (p.size_bytes / block_bytes >= largest_store_blocks)
+    return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
+  if (wanted.ram_bytes < shard_count * block_bytes) return fail(errc::invalid_argument, "ram: must be at least 64KiB");
+  return std::make_shared<cache_store>(std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes));
+}
+
+cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core)
+    : below_(std::move(below)), core_(std::move(core)) {
+  below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
+    const auto shared = held.lock();
+    const auto medium = under.lock();
+    if (shared && medium) follow_size(*shared, medium->describe().size_bytes);
+  });
+}
+
+std::unique_ptr<sluice::store::channel> cache_store::attach(reactor::loop& home) {
+  return std::make_unique<cache_channel>(core_, below_->attach(home), home);
+}
+
+result<void> cache_store::resize(std::uint64_t size_bytes) {
+  if (size_bytes / block_bytes >= largest_store_blocks)
+    return fail(errc::invalid_argument, "a cache takes stores of at most 4 PiB");
+  // What is read below until the new size holds is not kept.
+  core_->begin_write_in_sets(0, core_->set_count(), size_bytes / block_bytes, largest_store_blocks);
+  auto done = below_->resize(size_bytes);
+  core_->end_write_in_sets(0, core_->set_count());
+  return done;
+}
+
+std::vector<sluice::store::figure> cache_store::figures() const {
+  counters all;
+  core_->sum(all);
+  return {{"mode", std::string(core_->wanted().mode->name)},
+          {"ram_bytes", core_->wanted().ram_bytes},
+          {"ram_used_bytes", core_->used_blocks() * block_bytes},
+          {"ram_overhead_bytes", core_->overhead_bytes()},
+          {"read_blocks", all.read_blocks.value()},
+          {"ram_hit_blocks", all.ram_hit_blocks.value()},
+          {"ram_hit_ratio", ratio(all.ram_hit_blocks.value(), all.read_blocks.value())},
+          {"streamed_blocks", all.streamed_blocks.value()},
+          {"written_blocks", all.written_blocks.value()},
+          {"kept_blocks", all.kept_blocks.value()},
+          {"unkept_batches", all.unkept_batches.value()},
+          {"hit_p50_us", microseconds(all.hit.quantile_ns(0.5))},
+          {"hit_p99_us", microseconds(all.hit.quantile_ns(0.99))},
+          {"miss_p50_us", microseconds(all.miss.quantile_ns(0.5))},
+          {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
+}
+
+}  // namespace sluice::cache

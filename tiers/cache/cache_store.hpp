@@ -1,0 +1,32 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tiers/cache/cache_core.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::cache {
+
+/// A store over a store that keeps hot blocks in RAM. Whoever writes to the store below must do it through this one.
+class cache_store final : public store::store {
+ public:
+  /// errc::invalid_argument when there is no room for a block in each shard, or the store below has blocks larger than
+  /// 4 KiB or is larger than 4 PiB.
+  static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted);
+  cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core);
+
+  const char* type() const noexcept override { return "cache"; }
+  sluice::store::properties describe() const override { return below_->describe(); }
+  std::string health() const override { return below_->health(); }
+  std::vector<sluice::store::figure> figures() const override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  result<void> resize(std::uint64_t size_bytes) override;
+  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+
+ private:
+  std::shared_ptr<store> below_;
+  std::shared_ptr<cache_core> core_;
+};
+
+}  // namespace sluice::cache

@@ -1,0 +1,44 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "tiers/cache/latency_counts.hpp"
+
+namespace sluice::cache {
+
+/// A number that one thread counts up and any thread reads.
+class tally {
+ public:
+  void add(std::uint64_t more) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_ = 0;
+};
+
+/// What one channel counted. Blocks are of 4 KiB, those that a request touches in part count whole.
+struct counters {
+  tally read_blocks;      // asked for
+  tally ram_hit_blocks;   // of them, answered from RAM
+  tally streamed_blocks;  // of them, read past the tiers as parts of streams
+  tally written_blocks;
+  tally kept_blocks;     // put into RAM by this channel, after a miss or a write
+  tally unkept_batches;  // not sent to another core for keeping: too many were on their way
+  latency_counts hit;    // one read in 64
+  latency_counts miss;   // reads that went below
+
+  void add(const counters& other) noexcept {
+    read_blocks.add(other.read_blocks.value());
+    ram_hit_blocks.add(other.ram_hit_blocks.value());
+    streamed_blocks.add(other.streamed_blocks.value());
+    written_blocks.add(other.written_blocks.value());
+    kept_blocks.add(other.kept_blocks.value());
+    unkept_batches.add(other.unkept_batches.value());
+    hit.add(other.hit);
+    miss.add(other.miss);
+  }
+};
+
+}  // namespace sluice::cache

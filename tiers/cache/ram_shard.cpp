@@ -1,0 +1,102 @@
+#include "tiers/cache/ram_shard.hpp"
+
+namespace sluice::cache {
+
+ram_shard::ram_shard(std::uint32_t frames) : capacity_(frames), index_(frames), policy_(frames), held_(frames) {
+  SLUICE_CHECK(frames != 0 && frames <= ram_index::most_frames);
+}
+
+std::uint64_t ram_shard::overhead_bytes() const noexcept {
+  return index_.memory_bytes() + policy_.memory_bytes() +
+         capacity_ * (sizeof(memory::slice) + sizeof(memory::block) + sizeof(slot));
+}
+
+void ram_shard::unlink(slot s) noexcept {
+  frame& f = index_.frame_at(s);
+  const block_number block = f.block.load(std::memory_order_relaxed);
+  const std::uint64_t entry = ram_index::entry_of(block, s);
+  for (auto& way : index_.set_of(place(block)).ways)
+    if (way.load(std::memory_order_relaxed) == entry) way.store(0, std::memory_order_seq_cst);
+  f.invalidate();
+  used_.store(used_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+slot ram_shard::take_frame(block_number incoming) noexcept {
+  if (!free_.empty()) {
+    const slot s = free_.back();
+    free_.pop_back();
+    return s;
+  }
+  if (fresh_ < capacity_) return fresh_++;
+  const slot s = policy_.victim(incoming);
+  unlink(s);
+  return s;
+}
+
+/// A set that is full makes room itself, though the tier as a whole may have some: first by what is void, then by what
+/// was seen once.
+std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set) noexcept {
+  unsigned chosen = next_way_ = (next_way_ + 1) % index_set::ways_count;
+  int worth = 2;
+  for (unsigned i = 0; i < index_set::ways_count; ++i) {
+    const std::uint64_t entry = set.ways[i].load(std::memory_order_relaxed);
+    if (entry == 0) return set.ways[i];
+    const slot s = ram_index::slot_of(entry);
+    const int this_worth = !index_.frame_at(s).valid() ? 0 : policy_.is_warm(s) ? 2 : 1;
+    if (this_worth >= worth) continue;
+    worth = this_worth;
+    chosen = i;
+  }
+  const slot s = ram_index::slot_of(set.ways[chosen].load(std::memory_order_relaxed));
+  policy_.removed(s);
+  unlink(s);
+  free_.push_back(s);
+  return set.ways[chosen];
+}
+
+bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how,
+                    memory::pool& from) noexcept {
+  if (!write_count::quiet(ticket)) return false;
+  index_set& set = index_.set_of(place(block));
+  if (ram_index::ticket(set) != ticket) return false;
+  slot s = ram_index::find(set, block);
+  std::uint64_t version;
+  if (s != no_slot) {
+    version = index_.frame_at(s).word.load(std::memory_order_seq_cst);
+    if ((version & 1) != 0) return true;
+    policy_.hit(s);
+  } else {
+    if (how == keep::if_there) return false;
+    s = take_frame(block);
+    auto& way = free_way(set);
+    frame& f = index_.frame_at(s);
+    f.block.store(block, std::memory_order_relaxed);
+    version = f.word.load(std::memory_order_seq_cst);
+    way.store(ram_index::entry_of(block, s), std::memory_order_seq_cst);
+    policy_.admitted(s, block);
+    used_.store(used_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  if (ram_index::ticket(set) != ticket) return false;
+  // Who borrowed the memory keeps it as it is.
+  memory::slice& held = held_[s];
+  if (held.empty() || held.shared()) held = from.take(block_bytes);
+  if (held.empty()) return false;
+  frame& f = index_.frame_at(s);
+  f.memory.store(held.data(), std::memory_order_release);
+  copy_into_frame(held.data(), content);
+  return f.word.compare_exchange_strong(version, version + 1, std::memory_order_seq_cst);
+}
+
+void ram_shard::drop_all() noexcept {
+  for (slot s = 0; s < fresh_; ++s) {
+    if (ram_index::find(index_.set_of(place(index_.frame_at(s).block.load(std::memory_order_relaxed))),
+                        index_.frame_at(s).block.load(std::memory_order_relaxed)) == s) {
+      policy_.removed(s);
+      unlink(s);
+      free_.push_back(s);
+    }
+    held_[s] = {};
+  }
+}
+
+}  // namespace sluice::cache

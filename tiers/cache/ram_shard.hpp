@@ -1,0 +1,49 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "actors/memory/slab.hpp"
+#include "tiers/cache/ram_index.hpp"
+#include "tiers/cache/s3_fifo.hpp"
+
+namespace sluice::cache {
+
+/// The hot blocks of the extents of one shard. The index and s3_fifo::hit() are everybody's; the rest is the home's.
+class ram_shard {
+ public:
+  explicit ram_shard(std::uint32_t frames);
+
+  // -- any thread -----------------------------------------------------------------------------------------------
+  const ram_index& index() const { return index_; }
+  void hit(slot s) noexcept { policy_.hit(s); }
+  std::uint32_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
+  std::uint64_t overhead_bytes() const noexcept;
+
+  // -- the home -------------------------------------------------------------------------------------------------
+  enum class keep : std::uint8_t { always, if_there };
+  /// Caches what the block holds below: `content`, block_bytes octets, read or written there under `ticket`. Whether it
+  /// did: not so when the ticket is void. Memory comes from `memory`, the home's pool for this.
+  bool put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how,
+           memory::pool& from) noexcept;
+  /// A slice of a valid frame's memory, which keeps that memory as it is for as long as it lives.
+  memory::slice lend(slot s, std::uint32_t offset, std::uint32_t length) const { return held_[s].sub(offset, length); }
+  /// Forgets everything and gives the memory back.
+  void drop_all() noexcept;
+
+ private:
+  slot take_frame(block_number incoming) noexcept;
+  std::atomic<std::uint64_t>& free_way(index_set& set) noexcept;
+  void unlink(slot s) noexcept;
+
+  const std::uint32_t capacity_;
+  ram_index index_;
+  s3_fifo policy_;
+  std::vector<memory::slice> held_;
+  std::vector<slot> free_;
+  std::uint32_t fresh_ = 0;  // slots from here on were never used
+  unsigned next_way_ = 0;
+  std::atomic<std::uint32_t> used_ = 0;
+};
+
+}  // namespace sluice::cache

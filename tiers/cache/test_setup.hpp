@@ -1,0 +1,30 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "tiers/cache/cache_store.hpp"
+
+/// What tests of this room share.
+namespace sluice::cache {
+
+inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::store::store> below, const mode& how,
+                                                       std::uint64_t ram_bytes, std::uint64_t bypass_bytes = 0) {
+  options wanted;
+  wanted.ram_bytes = ram_bytes;
+  wanted.bypass_bytes = bypass_bytes;
+  wanted.mode = &how;
+  auto opened = cache_store::open(std::move(below), wanted);
+  return opened ? *opened : nullptr;
+}
+
+/// A figure that is a count, or a number with a fraction.
+inline double figure_of(const sluice::store::store& s, const std::string& name) {
+  for (const sluice::store::figure& each : s.figures())
+    if (each.name == name) {
+      if (const auto* count = std::get_if<std::uint64_t>(&each.value)) return static_cast<double>(*count);
+      if (const auto* number = std::get_if<double>(&each.value)) return *number;
+    }
+  return -1;
+}
+
+}  // namespace sluice::cache
