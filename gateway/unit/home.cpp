@@ -101,7 +101,7 @@ void home::publish() {
   unacknowledged_ = shards_.size();
   const std::vector<control_request> aborted = take_aborted(current_.aborts);
   for (shard_link* shard : shards_) shard->send(publication{snapshot_, current_.attentions, current_.aborts});
-  // Their tasks are gone by now; the answer only ends the shard's record.
+  // The shards answer nobody before these have come.
   for (const control_request& request : aborted) shards_[request.shard]->send(control_answer{request.id, {}});
 }
 
@@ -138,6 +138,15 @@ void home::finish_change(const result<void>& outcome) {
 
 void home::on(control_request& message) {
   enqueue(std::move(message));
+}
+void home::on(control_cancel& message) {
+  const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const step& s) {
+    const auto* request = std::get_if<control_request>(&s);
+    return request && request->shard == message.shard && request->id == message.id;
+  });
+  if (found == queue_.end()) return;  // it is being done, or was: its answer comes, or is on its way
+  queue_.erase(found);
+  shards_[message.shard]->send(control_answer{message.id, {}});
 }
 void home::on(manage_request& message) {
   enqueue(std::move(message));

@@ -96,6 +96,7 @@ class home {
   void lose(std::uint64_t nexus);
 
   void on(control_request& message);
+  void on(control_cancel& message);
   void on(manage_request& message);
   void on(acknowledgement& message);
   void on(fence_request& message);

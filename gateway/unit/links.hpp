@@ -70,6 +70,11 @@ struct control_request {
   std::array<std::uint8_t, 32> cdb{};
   std::vector<std::uint8_t> parameters;  // data-out
 };
+/// The task of a control_request was aborted: what has not begun must not be done any more, and is answered at once.
+struct control_cancel {
+  unsigned shard = 0;
+  std::uint64_t id = 0;
+};
 /// CLEAR TASK SET, LOGICAL UNIT RESET or a target reset. Answered by manage_answer, when no shard has a task left that
 /// it covers.
 struct manage_request {
@@ -102,7 +107,7 @@ struct fence_release {
 struct nexus_lost {
   std::uint64_t nexus = 0;
 };
-using to_home = std::variant<control_request, manage_request, acknowledgement, fence_request, fence_quiet,
+using to_home = std::variant<control_request, control_cancel, manage_request, acknowledgement, fence_request, fence_quiet,
                              fence_release, nexus_lost>;
 
 // -- home -> shard -------------------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serial
       serials.push_back(c.serial);  // ends when the fabric gives it back
       return;
     case command::stage::at_home:
-      return settle(c, {});  // the record stays until the home answers
+      // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
+      home_.send(control_cancel{options_.index, c.serial});
+      serials.push_back(c.serial);
+      return;
     case command::stage::active:
       break;
   }

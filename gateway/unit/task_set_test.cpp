@@ -169,6 +169,33 @@ TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
   EXPECT_TRUE(s.done(b.send(write10(0, 4), filled(4 * 512, 6))).good()) << "it left no fence behind";
 }
 
+/// A command that waits at the home is not done any more once its abort has been answered.
+TEST(task_set, an_aborted_command_at_the_home_does_nothing) {
+  stand s;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  b.stalled = true;
+  b.send(write10(0, 1), filled(512, 1));
+  s.run();
+  managed& clear = a.manage(task_function::clear_task_set);  // the home waits for the task of b
+  s.run();
+  EXPECT_EQ(clear.answers, 0);
+  octets list(24);
+  list[15] = 7;  // SERVICE ACTION RESERVATION KEY
+  exchange& registers = a.send({0x5f, 0, 0, 0, 0, 0, 0, 0, 24, 0}, list);
+  s.run();
+  managed& abort = a.manage(task_function::abort_task, registers.task.tag);
+  s.run();
+  EXPECT_EQ(abort.answers, 1);
+  EXPECT_TRUE(registers.silent);
+  b.release();
+  s.run();
+  EXPECT_EQ(clear.answers, 1);
+  const octets keys = s.done(a.send({0x5e, 0, 0, 0, 0, 0, 0, 0, 64, 0}, {}, 64)).in;
+  ASSERT_EQ(keys.size(), 8u);
+  EXPECT_EQ(keys[7], 0) << "no key is registered";
+}
+
 TEST(task_set, task_aborted_status_when_asked_for) {
   stand s;
   initiator& a = s.add();
