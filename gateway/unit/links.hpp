@@ -107,8 +107,8 @@ struct fence_release {
 struct nexus_lost {
   std::uint64_t nexus = 0;
 };
-using to_home = std::variant<control_request, control_cancel, manage_request, acknowledgement, fence_request, fence_quiet,
-                             fence_release, nexus_lost>;
+using to_home = std::variant<control_request, control_cancel, manage_request, acknowledgement, fence_request,
+                             fence_quiet, fence_release, nexus_lost>;
 
 // -- home -> shard -------------------------------------------------------------------------------------------
 
