@@ -76,7 +76,7 @@ result<void> medium::install(const std::shared_ptr<image>& opened) {
 
 void medium::beat() {
   const std::uint64_t now = now_ns();
-  std::shared_ptr<image> through;
+  std::shared_ptr<image> through, lost;
   bool fell_silent = false;
   {
     const std::lock_guard lock(guard_);
@@ -86,7 +86,9 @@ void medium::beat() {
       opening_ = true;
       return reopen();
     }
-    if (probe_sent_ns_ != 0) {
+    if (image_->on().condemned()) {
+      lost = image_;
+    } else if (probe_sent_ns_ != 0) {
       fell_silent = now - probe_sent_ns_ > silent_after_ns && !silent_.exchange(true);
     } else if (now >= next_probe_ns_) {
       probe_sent_ns_ = now;
@@ -94,6 +96,7 @@ void medium::beat() {
       through = image_;
     }
   }
+  if (lost) return fenced(*lost);
   if (fell_silent) SLUICE_LOG(warning, "rbd", "the cluster does not answer", {"image", wanted_.path()});
   if (through) send_probe(through);
 }

@@ -42,21 +42,32 @@ void rbd_channel::submit(request& r) noexcept {
   job.prepare(r, facts_);
   job.started_ns_ = home_.now_ns();
   if (r.what == verb::map) r.extents->clear();
+  // librbd would go on to write objects of an image that was removed, and nobody would ever find them.
+  const bool gone = medium_->available() == store::availability::gone;
+  job.result_ = gone ? -ENOENT : 0;
   const bool nothing = r.what != verb::flush && (r.length_bytes == 0 || (r.what == verb::map && r.extent_limit == 0));
-  if (!nothing) return start_or_wait(job);
+  if (!gone && !nothing) return start_or_wait(job);
   due_.push(job);
   home_.defer(run_due_);
 }
 
 void rbd_channel::run_due() noexcept {
   job_queue due = std::exchange(due_, {});
-  while (!due.empty()) finish(due.pop(), status::good);
+  while (!due.empty()) {
+    rbd_job& job = due.pop();
+    finish(job, job.result_ < 0 ? outcome_of(job) : status::good);
+  }
 }
 
 // -- to librbd ---------------------------------------------------------------------------------------------------
 
 bool rbd_channel::start(rbd_job& job) noexcept {
   if (!image_ || renewing_) return false;
+  if (image_->on().condemned()) [[unlikely]] {  // another image of this connection knows already
+    medium_->fenced(*image_);
+    lose_image();
+    return false;
+  }
   if (!image_->on().share().take(job.operations_, job.octets_)) return false;
   ++in_flight_;
   publish();
@@ -83,6 +94,7 @@ void rbd_channel::go_on() noexcept {
       continue;
     }
     waiting_.push_front(job);
+    if (renewing_) return fail_waiting();
     if (asked) return;
     asked = true;  // and once more, because a share may have come back just before
     image_->on().share().wait(this, [self = self_, &to = home_] {
@@ -95,19 +107,31 @@ void rbd_channel::go_on() noexcept {
 
 // -- another image -------------------------------------------------------------------------------------------------
 
-/// The medium has lost its image, or has another one. What waits was sent before the fence: it must not be done after
-/// it.
+/// The medium has lost its image, or has another one.
 void rbd_channel::renew() noexcept {
   if (medium_->current() == image_) return;
-  if (image_) {
-    image_->on().share().leave(this);
-    job_queue failed = std::exchange(waiting_, {});
-    waiting_count_ = 0;
-    renewing_ = true;
-    while (!failed.empty()) finish(failed.pop(), status::aborted);
-    publish();
-  }
+  if (image_ && !renewing_) lose_image();
   if (in_flight_ == 0) take_image();
+}
+
+/// From here on requests wait for another image. Those that wait already were sent before the fence: they must not be
+/// done after it.
+void rbd_channel::lose_image() noexcept {
+  image_->on().share().leave(this);
+  renewing_ = true;
+  fail_waiting();
+}
+
+void rbd_channel::fail_waiting() noexcept {
+  job_queue failed = std::exchange(waiting_, {});
+  waiting_count_ = 0;
+  publish();
+  while (!failed.empty()) {
+    rbd_job& job = failed.pop();
+    job.result_ = -ESHUTDOWN;
+    due_.push(job);
+  }
+  home_.defer(run_due_);
 }
 
 void rbd_channel::take_image() noexcept {
@@ -147,7 +171,7 @@ void rbd_channel::landed(rbd_job& job) noexcept {
   image_->on().share().give_back(job.operations_, job.octets_);
   if (job.result_ == -ESHUTDOWN) medium_->fenced(*image_);
   const bool more = has_more(job);
-  const bool ends = !more || renewing_;
+  const bool ends = !more || renewing_ || image_->on().condemned();  // no piece follows a fence
   const status outcome = more ? status::aborted : outcome_of(job);
   if (renewing_ && in_flight_ == 0) take_image();
   if (ends) return finish(job, outcome);

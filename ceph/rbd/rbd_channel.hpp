@@ -91,6 +91,8 @@ class rbd_channel final : public store::channel {
   void start_or_wait(rbd_job& job) noexcept;
   void go_on() noexcept;
   void renew() noexcept;
+  void lose_image() noexcept;
+  void fail_waiting() noexcept;
   void take_image() noexcept;
   void gather(rbd_job& job) noexcept;  // any thread
   void collect() noexcept;

@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <thread>
@@ -201,6 +202,65 @@ TEST_F(rbd_store_test, serves_a_snapshot_read_only) {
   EXPECT_FALSE(store_->resize(1 * mib));
 }
 
+TEST_F(rbd_store_test, serves_clones_and_images_of_a_namespace) {
+  open();
+  ASSERT_EQ(write(0, 64 * kib, 1), status::good);
+  const std::string clone = test_cluster::new_name();
+  beside([&](image& i) {
+    ASSERT_EQ(rbd_snap_create(i.handle(), "base"), 0);
+    ASSERT_EQ(rbd_snap_protect(i.handle(), "base"), 0);
+    int order = 22;
+    ASSERT_EQ(rbd_clone(i.pool().handle(), wanted_.image.c_str(), "base", i.pool().handle(), clone.c_str(),
+                        i.facts().features, &order),
+              0);
+  });
+  drop();
+  wanted_.image = clone;
+  wanted_.create = false;
+  open();
+  ASSERT_EQ(write(4096, 4096, 2), status::good);  // copies the object up
+  test_request cleared(verb::discard, 8192, 4096);
+  ASSERT_EQ(run(cleared), status::good);
+  EXPECT_THAT(read(0, 4096), testing::Each(1));
+  EXPECT_THAT(read(4096, 4096), testing::Each(2));
+  EXPECT_THAT(read(8192, 4096), testing::Each(0));
+  EXPECT_THAT(read(12288, 4096), testing::Each(1));
+  beside([](image& i) { rbd_namespace_create(i.pool().handle(), "tenant"); });
+  drop();
+  wanted_.name_space = "tenant";
+  wanted_.create = true;
+  open();
+  EXPECT_THAT(read(0, 4096), testing::Each(0));
+}
+
+TEST_F(rbd_store_test, serves_an_encrypted_image) {
+  const temporary_folder folder;
+  wanted_.size_bytes = 48 * mib;  // the header takes 16 MiB
+  wanted_.passphrase_file = folder / "passphrase";
+  std::ofstream(wanted_.passphrase_file) << "not to be guessed";
+  open();
+  beside([](image& i) {
+    const std::string secret = "not to be guessed";
+    rbd_encryption_luks2_format_options_t how{RBD_ENCRYPTION_ALGORITHM_AES256, secret.data(), secret.size()};
+    ASSERT_EQ(rbd_encryption_format(i.handle(), RBD_ENCRYPTION_FORMAT_LUKS2, &how, sizeof how), 0);
+  });
+  drop();
+  wanted_.encryption = "luks2";
+  wanted_.create = false;
+  EXPECT_EQ(refusal().code, errc::permission);  // others can read the passphrase
+  ASSERT_EQ(::chmod(wanted_.passphrase_file.c_str(), 0600), 0);
+  open();
+  EXPECT_LT(store_->describe().size_bytes, wanted_.size_bytes);  // less the header
+  ASSERT_EQ(write(0, 64 * kib, 1), status::good);
+  test_request cleared(verb::discard, 4096, 4096);
+  ASSERT_EQ(run(cleared), status::good);
+  EXPECT_THAT(read(0, 4096), testing::Each(1));
+  EXPECT_THAT(read(4096, 4096), testing::Each(0));
+  drop();
+  std::ofstream(wanted_.passphrase_file) << "another one";
+  EXPECT_THAT(refusal().message, HasSubstr("does not open"));
+}
+
 TEST_F(rbd_store_test, refuses_a_cache_that_the_image_asks_for) {
   open();
   beside([](image& i) { ASSERT_EQ(rbd_metadata_set(i.handle(), "conf_rbd_cache", "true"), 0); });
@@ -235,6 +295,7 @@ TEST_F(rbd_store_test, an_image_removed_under_it_is_noticed) {
   beside([this](image& i) { ASSERT_EQ(rados_remove(i.pool().handle(), i.header_object().c_str()), 0); });
   EXPECT_TRUE(comes_true([&] { return channel_->available() == store::availability::gone; }));
   EXPECT_THAT(store_->health(), HasSubstr("is gone"));
+  EXPECT_EQ(write(0, 4096, 1), status::gone);
 }
 
 }  // namespace

@@ -51,16 +51,22 @@ class Cluster:
     def mon(self, prefix: str, **words) -> str:
         return self._tool("mon", json.dumps({"prefix": prefix, **words}))
 
+    def import_keys(self, keyring: str) -> None:
+        self._tool("keys", given=keyring)
+
     def rbd(self, *words, limit_s: float = 60) -> str:
         return self._tool("rbd", *words, limit_s=limit_s)
+
+    def rados(self, *words) -> str:
+        return self._tool("rados", *words)
 
     def store_keys(self, image: str, **more) -> dict:
         """The keys of a [store.X] table of type "rbd"."""
         return {"pool": POOL, "image": image, "user": "sluice", "conf": str(self.conf), **more}
 
-    def _tool(self, command: str, *words, limit_s: float = 90) -> str:
+    def _tool(self, command: str, *words, limit_s: float = 90, given: str = "") -> str:
         done = subprocess.run([str(TOOL), command, str(self.conf.parent), *map(str, words)], capture_output=True,
-                              text=True, timeout=limit_s, check=False)
+                              input=given, text=True, timeout=limit_s, check=False)
         if done.returncode != 0:
             raise ClusterError(f"cluster {command}: {done.stderr.strip()}")
         return done.stdout.strip()

@@ -5,7 +5,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
-GOOD, CHECK_CONDITION, RESERVATION_CONFLICT = 0x00, 0x02, 0x18
+GOOD, CHECK_CONDITION, BUSY, RESERVATION_CONFLICT = 0x00, 0x02, 0x08, 0x18
+ABORT_TASK, LOGICAL_UNIT_RESET = 1, 5  # task management functions
 NO_TAG = 0xFFFFFFFF
 ANSWER_S = 30
 
@@ -25,6 +26,13 @@ class Answer:
     data: bytes
     sense: bytes
 
+    def __str__(self) -> str:
+        """"GOOD", "BUSY", or the sense key and code as 0b/08/01."""
+        if self.status == CHECK_CONDITION:
+            sense = self.sense[2:]
+            return f"{sense[2] & 15:02x}/{sense[12]:02x}/{sense[13]:02x}"
+        return {GOOD: "GOOD", BUSY: "BUSY"}.get(self.status, f"status {self.status:02x}h")
+
     def must_be_good(self, what: str) -> "Answer":
         if self.status != GOOD:
             raise CommandFailed(f"{what}: status {self.status:#04x}, sense {self.sense[2:20].hex(' ')}")
@@ -35,6 +43,7 @@ class Answer:
 class Outstanding:
     data_out: bytes
     data_in: bytearray
+    cmd_sn: int = 0
 
 
 class Initiator:
@@ -45,6 +54,7 @@ class Initiator:
         self.cmd_sn, self.exp_stat_sn, self.max_cmd_sn = 1, 0, 1
         self.outstanding: dict[int, Outstanding] = {}
         self.next_tag = 1
+        self.ended: list[Answer] = []  # that came while something else was waited for
         self.segment, self.immediate, self.first_burst = 8192, True, 65536
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,13 +89,39 @@ class Initiator:
         struct.pack_into(">IIII", header, 16, tag, len(data_out) or data_in_length, self.cmd_sn, self.exp_stat_sn)
         header[32:32 + len(cdb)] = cdb
         self.cmd_sn += 1
-        self.outstanding[tag] = Outstanding(data_out, bytearray())
+        self.outstanding[tag] = Outstanding(data_out, bytearray(), self.cmd_sn - 1)
         at_once = min(len(data_out), self.segment, self.first_burst) if self.immediate else 0
         self._send(header, data_out[:at_once])
         return tag
 
     def answer(self) -> Answer:
         """The next command that ends."""
+        if self.ended:
+            return self.ended.pop(0)
+        while True:
+            answer = self._take_one()
+            if isinstance(answer, Answer):
+                return answer
+
+    def manage(self, function: int, referenced: int = NO_TAG) -> int:
+        """A task management function, waited for; its response."""
+        tag, self.next_tag = self.next_tag, self.next_tag + 1
+        header = bytearray(48)
+        header[0:2] = 0x42, 0x80 | function
+        struct.pack_into(">Q", header, 8, self.lun << 48)
+        about = self.outstanding.get(referenced)
+        struct.pack_into(">IIIII", header, 16, tag, referenced, self.cmd_sn, self.exp_stat_sn,
+                         about.cmd_sn if about else 0)
+        self._send(header, b"")
+        while True:
+            answer = self._take_one()
+            if isinstance(answer, int):
+                return answer
+            if answer is not None:
+                self.ended.append(answer)
+
+    def _take_one(self) -> Answer | int | None:
+        """Takes one PDU: a command's end, a task management response, or something on the way there."""
         while True:
             header, data = self._receive()
             code = header[0] & 0x3F
@@ -101,6 +137,9 @@ class Initiator:
                     return self._ended(tag, header, b"")
             elif code == 0x21 and tag in self.outstanding:
                 return self._ended(tag, header, data)
+            elif code == 0x22:
+                self.exp_stat_sn = struct.unpack_from(">I", header, 24)[0] + 1
+                return header[2]
             else:
                 raise ConnectionLost(f"an unexpected PDU, opcode {code:#04x}")
 
@@ -200,6 +239,14 @@ def write_16(lba: int, blocks: int, fua: bool) -> bytes:
 
 def synchronize_cache_16() -> bytes:
     return struct.pack(">BBQIBB", 0x91, 0, 0, 0, 0, 0)
+
+
+def test_unit_ready() -> bytes:
+    return bytes(6)
+
+
+def read_capacity_16() -> bytes:
+    return struct.pack(">BB8xIBB", 0x9E, 0x10, 32, 0, 0)
 
 
 def persistent_reserve_in(action: int, length: int = 512) -> bytes:

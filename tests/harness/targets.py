@@ -249,14 +249,17 @@ class Tgt(Target):
                 raise TargetError("tgtd does not start")
             time.sleep(0.05)
         self._must("target", "new", "--tid", "1", "--targetname", self.iqn)
-        self._must("logicalunit", "new", "--tid", "1", "--lun", "1", "--backing-store", self.backing,
-                   "--bstype", "rdwr")
+        self.make_unit()
         if self.thin:
             self._must("logicalunit", "update", "--tid", "1", "--lun", "1", "--params", "thin_provisioning=1")
         if self.chap:
             self._must("account", "new", "--user", self.chap.user, "--password", self.chap.secret)
             self._must("account", "bind", "--tid", "1", "--user", self.chap.user)
         self._must("target", "bind", "--tid", "1", "--initiator-address", "ALL")
+
+    def make_unit(self) -> None:
+        self._must("logicalunit", "new", "--tid", "1", "--lun", "1", "--backing-store", self.backing,
+                   "--bstype", "rdwr")
 
     def _administer(self, mode: str, operation: str, *words) -> subprocess.CompletedProcess:
         command = ["tgtadm", "--lld", "iscsi", "--mode", mode, "--op", operation, *map(str, words)]

@@ -62,6 +62,7 @@ class cache_channel final : public store::channel {
   bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
               std::vector<memory::slice>& out) noexcept override;
   bool try_now(store::request& r, store::status& outcome) noexcept override;
+  store::availability available() const noexcept override { return below_->available(); }
 
   // -- for the modes --------------------------------------------------------------------------------------------
   static constexpr std::uint64_t at_once_limit = 1 * mib;

@@ -50,6 +50,7 @@ class fault_channel final : public store::channel {
   ~fault_channel() override;
 
   void submit(store::request& r) noexcept override;
+  store::availability available() const noexcept override { return below_->available(); }
 
  private:
   friend class fault_job;

@@ -29,6 +29,7 @@ struct chances {
   std::uint32_t lost_write_ppm = 0;
   std::uint32_t delay_ppm = 0;
   std::uint64_t delay_ns = 0;
+  std::uint64_t deadline_ns = 0;  // how long the unit waits for a request; 0: as for the store below
 };
 
 /// What shall happen to one request.

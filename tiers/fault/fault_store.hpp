@@ -16,7 +16,12 @@ class fault_store final : public store::store {
   std::shared_ptr<fault_control> control() const { return control_; }
 
   const char* type() const noexcept override { return "fault"; }
-  sluice::store::properties describe() const override { return below_->describe(); }
+  sluice::store::properties describe() const override {
+    sluice::store::properties p = below_->describe();
+    if (odds_.deadline_ns != 0) p.deadline_ns = odds_.deadline_ns;
+    return p;
+  }
+  std::string health() const override { return below_->health(); }
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }

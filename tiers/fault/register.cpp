@@ -27,6 +27,7 @@ chances chances_of(const config::settings& s) {
   odds.torn_write_ppm = ppm_of(s, "torn_write_ppm");
   odds.lost_write_ppm = ppm_of(s, "lost_write_ppm");
   odds.delay_ns = s.number("delay", 0);
+  odds.deadline_ns = s.number("deadline", 0);
   odds.delay_ppm = ppm_of(s, "delay_ppm", million);
   return odds;
 }
@@ -45,6 +46,7 @@ void register_store(store::registry& to) {
            ppm("torn_write_ppm", "writes of a million of which only a part happens, with a medium error"),
            ppm("lost_write_ppm", "writes of a million that are acknowledged and never happen"),
            {"delay", kind::duration, false, "how long a delayed request waits"},
+           {"deadline", kind::duration, false, "how long the unit waits for a request before it answers without it"},
            ppm("delay_ppm", "requests of a million that are delayed; all of them when delay is given alone")},
           [](const config::settings& s, reactor::loop&, const auto& below) -> result<std::shared_ptr<store::store>> {
             const std::string* over = s.text("over");
