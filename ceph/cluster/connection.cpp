@@ -28,8 +28,6 @@ result<void> configure(rados_t handle) {
       // With writes that are not copied, librbd 16.2 never completes one that it refuses by itself (fenced, lock lost,
       // read only, beyond the end): the completion waits for the buffer, and the buffer for the completion.
       {"rbd_disable_zero_copy_writes", "true"},
-      // The default holds writes back to merge them; initiators have done that already.
-      {"rbd_io_scheduler", "none"},
       {"objecter_inflight_ops", std::to_string(library_operations)},
       {"objecter_inflight_op_bytes", std::to_string(library_octets)},
       {"log_to_stderr", "false"},

@@ -70,6 +70,7 @@ bool shard::overdue(const command& c) const noexcept {
   const std::uint64_t age = tick_ - c.since;
   if (c.fetching) return false;  // the fabric's, for as long as it takes
   if (c.where == command::stage::waiting) {
+    if (c.fetching) return false;  // the fabric has the task
     // Tasks may wait for each other as long as they like, but not for a medium that does not answer.
     return (is_late() || medium_->available() != store::availability::ready) &&
            age > ticks(options_.deadline_ns, options_);

@@ -207,6 +207,25 @@ TEST_F(deadlines, compare_and_write_that_was_given_up_keeps_its_blocks) {
   EXPECT_EQ(content(0), filled(512, 2));
 }
 
+TEST_F(deadlines, a_task_whose_data_are_on_their_way_is_the_fabrics_until_they_came) {
+  start(1);
+  s_->stalled.on = true;
+  exchange& late = write(*a_, 0, 1);
+  s_->run();
+  s_->pass(deadline);
+  EXPECT_TRUE(timed_out(late));
+  b_->stalled = true;
+  exchange& compares = b_->send(compare_and_write16(0, 1), filled(1024, 0));
+  s_->run();
+  s_->pass(2 * deadline);
+  EXPECT_EQ(compares.completions, 0);
+  b_->release();
+  s_->run();
+  EXPECT_EQ(compares.completions, 0);
+  s_->pass(deadline);
+  EXPECT_TRUE(compares.ended_with(status::busy));
+}
+
 TEST_F(deadlines, an_answer_just_in_time_leaves_no_lock_behind) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     stand_options how = with_deadline(2);

@@ -97,6 +97,7 @@ void shard::fetch_first(command& c) noexcept {
 void shard::fetched(command& c) noexcept {
   c.fetching = false;
   c.since = tick_;
+  c.since = tick_;
   if (c.doomed()) return finish(c, {});
   advance();
 }

@@ -20,7 +20,7 @@ from ceph import Cluster, ClusterError  # noqa: E402
 from targets import Sluice, TargetError, Unit, spawn  # noqa: E402
 
 VICTIMS = ["osd.0", "mon.a", "osd.0", "mon.a", "osd.0"]
-SECONDS, RATE = 75, 400
+SECONDS, RATE = 65, 400
 
 
 class Wrong(Exception):

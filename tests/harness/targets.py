@@ -158,6 +158,7 @@ class Sluice(Target):
 
     name = "sluice"
     iqn = "iqn.2026-11.io.sluice:test"
+    start_s = START_S
 
     def __init__(self, program: Path, units: list[Unit] | None = None, core: int | None = None,
                  chap: Chap | None = None, initiators: list[str] | None = None):
@@ -198,7 +199,7 @@ class Sluice(Target):
             self.process = spawn([self.program, "serve", "--config", self.config], self.core, stdout=subprocess.PIPE,
                                  stderr=log)
         try:
-            wait_for_line(self.process, "sluice: ready", START_S)
+            wait_for_line(self.process, "sluice: ready", self.start_s)
         except TargetError as error:
             raise TargetError(f"sluice: {error}\n{self.log_tail()}") from None
 
