@@ -120,6 +120,7 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
 
 void cache_channel::submit(request& r) noexcept {
   if (flash_ && r.what == verb::flush) return take_job().start_flush(r);
+  if (flash_ && !own_flush_.at_work && flash_->claim_flush(home_.now_ns())) own_flush_.start(*below_);
   if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->submit(r);
   if (r.what != verb::read) return core_->wanted().mode->write(*this, r);
   if (hit(r)) {
@@ -295,7 +296,7 @@ void cache_channel::step_later(cache_job& job) noexcept {
 }
 
 bool cache_channel::idle() noexcept {
-  return !(recovery_ && recovery_->at_work()) && core_->idle(home_) && below_->idle();
+  return !own_flush_.at_work && !(recovery_ && recovery_->at_work()) && core_->idle(home_) && below_->idle();
 }
 
 void cache_channel::wait_for_flash(cache_job& job) noexcept {

@@ -86,6 +86,7 @@ class cache_job final : public store::request {
   std::uint64_t page_ = 0;
   std::uint64_t flush_ = 0;
   bool spoils_superblock_ = false;
+  unsigned spoil_tries_ = 0;
   iovec page_part_{};
   reactor::member_operation<cache_job, &cache_job::page_written> page_write_{*this};
 };
@@ -157,6 +158,26 @@ class cache_channel final : public store::channel {
   cache_job* waiting_ = nullptr;
   reactor::member_timer<cache_channel, &cache_channel::look_at_flash> flash_timer_{*this};
   std::unique_ptr<flash_recovery> recovery_;
+  /// A flush of the cache's own, when no initiator asks for any.
+  class own_flush final : public store::request {
+   public:
+    explicit own_flush(flash_tier* tier) : tier_(tier) { what = store::verb::flush; }
+    void start(store::channel& below) noexcept {
+      at_work = true;
+      begun_ = tier_->flush_begins();
+      below.submit(*this);
+    }
+    void done(store::status outcome) noexcept override {
+      at_work = false;
+      if (outcome == store::status::good) tier_->flush_ended(begun_);
+    }
+    bool at_work = false;
+
+   private:
+    flash_tier* tier_;
+    std::uint64_t begun_ = 0;
+  };
+  own_flush own_flush_{flash_};
 };
 
 }  // namespace sluice::cache

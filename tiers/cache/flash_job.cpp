@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t pieces_limit = memory::pool::largest / block_bytes;
 constexpr std::uint64_t errors_limit = 100;  // reads that fail before the flash is given up
+constexpr unsigned spoil_tries_limit = 32;
 
 }  // namespace
 
@@ -161,7 +162,10 @@ void cache_job::void_regions() noexcept {
   flash_tier& flash = *owner_.flash_;
   phase_ = phase::voiding;
   const std::uint64_t end = std::min(flash.region_of(last_ - 1) + 1, flash.layout.regions());
-  if (flash.claim_spoiling()) return spoil_superblock();
+  if (flash.claim_spoiling()) {
+    spoil_tries_ = 0;
+    return spoil_superblock();
+  }
   for (; region_ < end && !flash.writes_wait() && flash.now() <= flash_tier::state::retired; ++region_) {
     if (!flash.must_void(region_)) continue;
     if (bounce_.empty()) bounce_ = owner_.home_.buffers().take(block_bytes);
@@ -193,6 +197,7 @@ void cache_job::page_written(std::int64_t result) noexcept {
   flash_tier& flash = *owner_.flash_;
   const bool good = result == static_cast<std::int64_t>(block_bytes);
   if (std::exchange(spoils_superblock_, false)) {
+    if (!good && ++spoil_tries_ < spoil_tries_limit) return spoil_superblock();
     flash.give_up(flash_tier::state::failed, good ? "it is wiped" : "it cannot even be wiped");
   } else if (good) {
     flash.page_written({bounce_.data(), block_bytes}, page_);

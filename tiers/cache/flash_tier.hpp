@@ -149,6 +149,17 @@ class flash_tier {
     return unflushed_[region].load(std::memory_order_seq_cst) <= flushes_done_.load(std::memory_order_seq_cst);
   }
 
+  /// A block was not kept because it is not durable below.
+  void want_flush() noexcept { flush_wanted_.store(true, std::memory_order_relaxed); }
+  /// True for one core, once a second at most, while blocks wait for a flush that nobody else asks for.
+  bool claim_flush(std::uint64_t now_ns) noexcept {
+    if (!flush_wanted_.load(std::memory_order_relaxed)) return false;
+    std::uint64_t next = next_flush_ns_.load(std::memory_order_relaxed);
+    if (now_ns < next || !next_flush_ns_.compare_exchange_strong(next, now_ns + ns_per_s)) return false;
+    flush_wanted_.store(false, std::memory_order_relaxed);
+    return true;
+  }
+
   // -- figures ----------------------------------------------------------------------------------------------------
   std::atomic<std::uint64_t> written_bytes = 0;
   std::atomic<std::uint64_t> corrupt_blocks = 0;
@@ -184,6 +195,8 @@ class flash_tier {
   zeroed_array<std::atomic<std::uint8_t>> busy_pages_;
   std::atomic<std::uint64_t> flushes_begun_ = 0;
   std::atomic<std::uint64_t> flushes_done_ = 0;
+  std::atomic<bool> flush_wanted_ = false;
+  std::atomic<std::uint64_t> next_flush_ns_ = 0;
 };
 
 }  // namespace sluice::cache

@@ -23,7 +23,8 @@ flash_writer::~flash_writer() {
 void flash_writer::evicted(block_number block, std::uint64_t ticket, const index_set& set,
                            const std::uint8_t* content) noexcept {
   if (!tier_->ready() || !tier_->covers(block)) return;
-  if (!tier_->is_durable_below(tier_->region_of(block)) || tier_->index.find(block) != no_slot) return;
+  if (tier_->index.find(block) != no_slot) return;
+  if (!tier_->is_durable_below(tier_->region_of(block))) return tier_->want_flush();
   segment* const s = !segments_[0].in_flight() ? &segments_[0] : !segments_[1].in_flight() ? &segments_[1] : nullptr;
   if (!s) return;
   const std::uint64_t octets = std::uint64_t{tier_->layout.segment_blocks} * block_bytes;
