@@ -266,12 +266,18 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
   std::move(made.ports.begin(), made.ports.end(), std::back_inserter(ports_));
 
   follow(wanted);
+  // While units change places, two of them may use one medium: then no tier may answer from what it keeps.
+  for (const auto& [name, medium] : stores_)
+    if (const auto stays = made.stores.find(name); stays == made.stores.end() || stays->second != medium)
+      medium->hand_over();
   publish(std::move(picture));
   for (running_port& port : closing) stop_port(port);
   for (running_unit& unit : leaving)
     if (!stop_unit(unit, parts_.cores, parts_.wait)) stranded_.push_back(std::move(unit));
   leaving.clear();
   stores_ = std::move(made.stores);  // stores that nobody names any more close here
+  if (stranded_.empty())
+    for (const auto& [name, medium] : stores_) medium->take_over();
   model_ = wanted;
 }
 

@@ -59,7 +59,7 @@ class shard {
   const unit_snapshot& snapshot() const { return *snapshot_; }
   std::uint32_t tasks() const { return task_count_; }
   /// Nothing of this shard is at work on the medium or at the home.
-  bool idle() const { return active_.empty() && waiting_.empty() && !flushing_.busy; }
+  bool idle() const { return active_.empty() && waiting_.empty() && !flushing_.busy && medium_->idle(); }
 
   // -- for the jobs (jobs.hpp) --------------------------------------------------------------------------------------
   void finish(command& c, const scsi::outcome& outcome) noexcept;

@@ -29,14 +29,22 @@ bool changes_medium(verb what) {
 
 cache_channel::cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below,
                              reactor::loop& home)
-    : core_(std::move(core)), below_(std::move(below)), home_(home), scrap_(new std::uint8_t[block_bytes]) {
+    : core_(std::move(core)),
+      flash_(core_->flash().get()),
+      below_(std::move(below)),
+      home_(home),
+      scrap_(new std::uint8_t[block_bytes]) {
   core_->attach(home_, counted_);
+  below_acts_now_ = flash_ == nullptr;
+  if (flash_) recover();
 }
 
 cache_channel::~cache_channel() {
   closing_ = true;
   below_.reset();  // may answer what it still holds
   SLUICE_CHECK(!run_later_.queued_);
+  if (flash_timer_.armed()) home_.disarm(flash_timer_);
+  recovery_.reset();
   core_->detach(home_, counted_);
 }
 
@@ -44,6 +52,7 @@ cache_channel::~cache_channel() {
 
 /// Answers a read from RAM, all of it or nothing.
 bool cache_channel::hit(request& r) noexcept {
+  if (!core_->keeps()) return false;
   const block_number first = first_block(r), last = end_block(r);
   const bool sampled = ++sampling_ % hits_per_sample == 0;
   const std::uint64_t started_ns = sampled ? home_.now_ns() : 0;
@@ -83,6 +92,7 @@ bool cache_channel::hit(request& r) noexcept {
 
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                            std::vector<memory::slice>& out) noexcept {
+  if (!core_->keeps()) return false;
   const std::size_t before = out.size();
   const std::uint64_t end = offset_bytes + length_bytes;
   for (std::uint64_t at = offset_bytes; at < end;) {
@@ -109,6 +119,8 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
 // -- requests -------------------------------------------------------------------------------------------------------
 
 void cache_channel::submit(request& r) noexcept {
+  if (flash_ && r.what == verb::flush) return take_job().start_flush(r);
+  if (flash_ && !own_flush_.at_work && flash_->claim_flush(home_.now_ns())) own_flush_.start(*below_);
   if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->submit(r);
   if (r.what != verb::read) return core_->wanted().mode->write(*this, r);
   if (hit(r)) {
@@ -116,10 +128,13 @@ void cache_channel::submit(request& r) noexcept {
     home_.defer(run_later_);
     return;
   }
-  take_job().start_read(r, !streams(r));
+  cache_job& job = take_job();
+  if (flash_ && job.start_flash_read(r)) return;
+  job.start_read(r, !streams(r));
 }
 
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
+  if (flash_ && r.what == verb::flush) return false;
   if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->try_now(r, outcome);
   if (r.what == verb::read && hit(r)) {
     outcome = status::good;
@@ -199,6 +214,7 @@ void cache_channel::begin_blocks(block_number first, block_number last,
     const place p(block);
     const ram_index& index = core_->shard_of(p).index();
     const std::uint64_t count = index.begin_write(index.set_of(p), block);
+    if (flash_) flash_->index.remove(block);
     if (begun) begun->push_back(count);
   }
 }
@@ -218,6 +234,7 @@ void cache_channel::end_blocks(block_number first, block_number last,
 
 void cache_channel::keep(block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
                          std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept {
+  if (!core_->keeps()) return;
   std::vector<std::pair<reactor::loop*, std::unique_ptr<batch>>> away;
   std::uint64_t at = offset_bytes;
   const std::uint64_t end = std::min(offset_bytes + length_bytes, core_->whole_blocks() * block_bytes);
@@ -276,6 +293,29 @@ void cache_channel::step_later(cache_job& job) noexcept {
   (stepping_first_ ? stepping_last_->next_job : stepping_first_) = &job;
   stepping_last_ = &job;
   home_.defer(run_later_);
+}
+
+bool cache_channel::idle() noexcept {
+  return !own_flush_.at_work && !(recovery_ && recovery_->at_work()) && core_->idle(home_) && below_->idle();
+}
+
+void cache_channel::wait_for_flash(cache_job& job) noexcept {
+  job.next_job = waiting_;
+  waiting_ = &job;
+  if (!flash_timer_.armed()) home_.arm(flash_timer_, ns_per_ms);
+}
+
+void cache_channel::look_at_flash() noexcept {
+  recover();
+  cache_job* waiting = std::exchange(waiting_, nullptr);
+  while (waiting) std::exchange(waiting, waiting->next_job)->go_on();
+}
+
+/// The first core that finds nobody at it finds out what is on flash.
+void cache_channel::recover() noexcept {
+  if (flash_->now() != flash_tier::state::unknown || !flash_->claim_recovery()) return;
+  recovery_ = std::make_unique<flash_recovery>(core_->flash(), home_, *below_, core_->whole_blocks());
+  recovery_->start();
 }
 
 void cache_channel::run_later() noexcept {

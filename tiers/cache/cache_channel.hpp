@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tiers/cache/cache_core.hpp"
+#include "tiers/cache/flash_recovery.hpp"
 #include "tiers/cache/streams.hpp"
 #include "tiers/store/scatter.hpp"
 #include "tiers/store/store.hpp"
@@ -21,19 +22,44 @@ class cache_job final : public store::request {
   /// `keeps`: what is written is kept, not only what of it is there already.
   enum class after_write : std::uint8_t { forget, renew, keep };
   void start_write(store::request& r, after_write how) noexcept;
-  /// The next part of a mark that is too long for one turn.
+  void start_flush(store::request& r) noexcept;
+  /// Reads what is on flash and not in RAM; false, with nothing done, when some blocks are neither here nor there.
+  bool start_flash_read(store::request& r) noexcept;
+  /// The next part of a mark that is too long for one turn, or of what waited for the flash.
   void go_on() noexcept;
 
   cache_job* next_job = nullptr;  // the channel's
 
  private:
-  enum class phase : std::uint8_t { reading, beginning, writing, ending };
+  enum class phase : std::uint8_t { reading, waiting, beginning, voiding, writing, ending, flushing };
+
+  /// A run of blocks that follow each other on flash, as in the request.
+  class flash_read final : public reactor::operation {
+   public:
+    void on_complete(std::int64_t result) noexcept override { owner->flash_read_ended(*this, result); }
+    cache_job* owner = nullptr;
+    iovec part{};
+    std::size_t first_piece = 0;
+  };
+  struct piece {
+    block_number block;
+    slot where;
+    std::uint32_t crc;
+  };
 
   void ended(store::status outcome) noexcept;
-  void mark(bool begin) noexcept;
   void send_write() noexcept;
   void finish() noexcept;
   void widen() noexcept;
+  void begin_marks() noexcept;
+  void mark_unflushed() noexcept;
+  void void_regions() noexcept;
+  void spoil_superblock() noexcept;
+  void page_written(std::int64_t result) noexcept;
+  void flash_read_ended(flash_read& one, std::int64_t result) noexcept;
+  void flash_reads_ended() noexcept;
+  bool check_pieces() noexcept;
+  bool assemble() noexcept;
 
   cache_channel& owner_;
   store::request* outer_ = nullptr;
@@ -49,6 +75,20 @@ class cache_job final : public store::request {
   std::vector<std::uint64_t> tickets_;  // of each block; empty: nothing of it will be kept
   std::vector<iovec> wide_parts_;
   memory::slice edges_;
+
+  // flash
+  std::vector<piece> pieces_;
+  std::vector<std::unique_ptr<flash_read>> flash_reads_;
+  std::size_t reads_left_ = 0;
+  bool read_failed_ = false;
+  memory::slice bounce_;  // the pieces, or the image of a page of the region table
+  std::uint64_t region_ = 0;
+  std::uint64_t page_ = 0;
+  std::uint64_t flush_ = 0;
+  bool spoils_superblock_ = false;
+  unsigned spoil_tries_ = 0;
+  iovec page_part_{};
+  reactor::member_operation<cache_job, &cache_job::page_written> page_write_{*this};
 };
 
 /// One core's door to a cache store. Reads that hit are answered on the spot, whichever core is home to the blocks;
@@ -62,6 +102,7 @@ class cache_channel final : public store::channel {
   bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
               std::vector<memory::slice>& out) noexcept override;
   bool try_now(store::request& r, store::status& outcome) noexcept override;
+  bool idle() noexcept override;
   store::availability available() const noexcept override { return below_->available(); }
 
   // -- for the modes --------------------------------------------------------------------------------------------
@@ -88,8 +129,13 @@ class cache_channel final : public store::channel {
   void give_back(cache_job& job) noexcept;
   void step_later(cache_job& job) noexcept;
   void run_later() noexcept;
+  /// Calls the job's go_on() in about a millisecond.
+  void wait_for_flash(cache_job& job) noexcept;
+  void look_at_flash() noexcept;
+  void recover() noexcept;
 
   std::shared_ptr<cache_core> core_;
+  flash_tier* const flash_;  // null: there is none
   std::unique_ptr<store::channel> below_;
   reactor::loop& home_;
   counters counted_;
@@ -109,6 +155,29 @@ class cache_channel final : public store::channel {
   std::unique_ptr<std::uint8_t[]> scrap_;  // a block that a scatter list holds in pieces
   bool closing_ = false;
   reactor::member_runnable<cache_channel, &cache_channel::run_later> run_later_{*this};
+  cache_job* waiting_ = nullptr;
+  reactor::member_timer<cache_channel, &cache_channel::look_at_flash> flash_timer_{*this};
+  std::unique_ptr<flash_recovery> recovery_;
+  /// A flush of the cache's own, when no initiator asks for any.
+  class own_flush final : public store::request {
+   public:
+    explicit own_flush(flash_tier* tier) : tier_(tier) { what = store::verb::flush; }
+    void start(store::channel& below) noexcept {
+      at_work = true;
+      begun_ = tier_->flush_begins();
+      below.submit(*this);
+    }
+    void done(store::status outcome) noexcept override {
+      at_work = false;
+      if (outcome == store::status::good) tier_->flush_ended(begun_);
+    }
+    bool at_work = false;
+
+   private:
+    flash_tier* tier_;
+    std::uint64_t begun_ = 0;
+  };
+  own_flush own_flush_{flash_};
 };
 
 }  // namespace sluice::cache

@@ -301,7 +301,9 @@ TEST_F(cache_channel_test, a_shrink_forgets_what_it_cuts_off) {
 
 TEST(cache_store, refuses_what_it_cannot_serve) {
   const auto below = *ram::ram_store::make(1 * mib);
-  const auto small = cache_store::open(below, {.ram_bytes = 4096});
+  options wanted;
+  wanted.ram_bytes = 4096;
+  const auto small = cache_store::open(below, wanted);
   ASSERT_FALSE(small);
   EXPECT_THAT(small.error().message, HasSubstr("ram: must be at least"));
 }
@@ -312,7 +314,7 @@ TEST(cache_store, registers_its_keys) {
   const sluice::store::factory* made = all.find("cache");
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->keys[0].name, "over");
-  EXPECT_EQ(made->keys[2].choices, "write-through|write-around");
+  EXPECT_EQ(made->keys[4].choices, "write-through|write-around");
 }
 
 }  // namespace

@@ -29,11 +29,13 @@ class lingering_pool final : public reactor::timer {
 
 }  // namespace
 
-cache_core::cache_core(const options& wanted, std::uint64_t size_bytes) : wanted_(wanted), size_bytes_(size_bytes) {
+cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::shared_ptr<flash_tier> flash,
+                       bool volatile_below)
+    : wanted_(wanted), flash_(std::move(flash)), volatile_below_(volatile_below), size_bytes_(size_bytes) {
   const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
   for (auto& shard : shards_) {
     shard = std::make_unique<ram_shard>(
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, ram_index::most_frames)));
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, ram_index::most_frames)), flash_ != nullptr);
     set_count_ += shard->index().sets();
   }
 }
@@ -63,6 +65,13 @@ void cache_core::end_write_in_sets(std::size_t from, std::size_t to) const noexc
   for (std::size_t at = from; at < to; ++at) ram_index::end_write(shards_[at / each]->index().set_at(at % each));
 }
 
+void cache_core::set_keeps(bool keeps) noexcept {
+  if (keeps_.exchange(keeps) == keeps || keeps) return;
+  begin_write_in_sets(0, set_count_, 0, largest_store_blocks);
+  if (flash_) flash_->index.remove_in_sets(0, flash_->index.sets(), 0, largest_store_blocks);
+  end_write_in_sets(0, set_count_);
+}
+
 bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
   if (batches_under_way_.fetch_add(1, std::memory_order_relaxed) >= batches_limit) {
     batches_under_way_.fetch_sub(1, std::memory_order_relaxed);
@@ -76,7 +85,7 @@ bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
 }
 
 void cache_core::keep(const batch& blocks, const reactor::loop& home) noexcept {
-  for (std::size_t i = 0; i < blocks.items.size(); ++i) {
+  for (std::size_t i = 0; i < blocks.items.size() && keeps(); ++i) {
     const batch::item& item = blocks.items[i];
     const place p(item.block);
     if (home_of(p) == &home) put(p, item, blocks.content.data() + i * block_bytes);
@@ -114,9 +123,10 @@ void cache_core::attach(reactor::loop& home, const counters& counted) {
   if (!here) {
     // Twice what is kept: memory that is lent while its block is written anew is replaced, not waited for.
     auto frames = std::make_unique<memory::pool>(2 * wanted_.ram_bytes + region_slack);
-    members_.push_back({&home, std::move(frames)});
+    members_.push_back({&home, std::move(frames), 0, nullptr});
     here = &members_.back();
   }
+  if (flash_ && !here->writer) here->writer = std::make_unique<flash_writer>(flash_, home);
   if (here->channels++ == 0) settle(home);
 }
 
@@ -130,10 +140,17 @@ void cache_core::detach(reactor::loop& home, const counters& counted) {
   for (unsigned i = 0; i < shard_count; ++i)
     if (homes_[i].load(std::memory_order_relaxed) == &home) release(i, home);
   settle(home);
+  here->writer.reset();
   if (here->frames->bytes_in_use() != 0) {
     new lingering_pool(std::move(here->frames), home);
     members_.erase(members_.begin() + (here - members_.data()));
   }
+}
+
+bool cache_core::idle(const reactor::loop& home) {
+  const std::lock_guard lock(guard_);
+  const member* here = find(home);
+  return !here || !here->writer || !here->writer->at_work();
 }
 
 /// Shares the shards out among the loops that have channels. On `here`; the others do their part later.
@@ -182,7 +199,9 @@ void cache_core::release(unsigned shard, reactor::loop& from) {
 
 void cache_core::adopt(unsigned shard, reactor::loop& by) {
   if (wanted_homes_[shard] != &by || homes_[shard].load(std::memory_order_relaxed) != nullptr) return;
-  frames_[shard] = find(by)->frames.get();
+  member& here = *find(by);
+  frames_[shard] = here.frames.get();
+  writers_[shard] = here.writer.get();
   homes_[shard].store(&by, std::memory_order_release);
 }
 

@@ -8,6 +8,7 @@
 
 #include "actors/reactor/loop.hpp"
 #include "tiers/cache/counters.hpp"
+#include "tiers/cache/flash_writer.hpp"
 #include "tiers/cache/modes.hpp"
 #include "tiers/cache/ram_shard.hpp"
 
@@ -17,6 +18,7 @@ struct options {
   std::uint64_t ram_bytes = 64 * mib;    // of data; what the index takes comes on top
   std::uint64_t bypass_bytes = 1 * mib;  // what of a stream is not kept; 0: all is kept
   const cache::mode* mode = &write_through;
+  flash_options flash;
 };
 
 /// Blocks on their way to a shard whose home is another core.
@@ -37,12 +39,21 @@ struct batch {
 /// it keeps nothing, and its blocks are read below.
 class cache_core : public std::enable_shared_from_this<cache_core> {
  public:
-  cache_core(const options& wanted, std::uint64_t size_bytes);
+  /// `flash` may be null. `volatile_below`: what the store below acknowledged needs a flush to survive the power.
+  cache_core(const options& wanted, std::uint64_t size_bytes, std::shared_ptr<flash_tier> flash = nullptr,
+             bool volatile_below = true);
   ~cache_core();
   cache_core(const cache_core&) = delete;
   cache_core& operator=(const cache_core&) = delete;
 
   const options& wanted() const { return wanted_; }
+  /// Null when there is none.
+  const std::shared_ptr<flash_tier>& flash() const { return flash_; }
+  bool volatile_below() const { return volatile_below_; }
+  /// Whether blocks are kept, and answered from what is kept.
+  bool keeps() const { return keeps_.load(std::memory_order_relaxed); }
+  /// Any thread. What was kept is void when it ends.
+  void set_keeps(bool keeps) noexcept;
 
   // -- any thread -----------------------------------------------------------------------------------------------
   ram_shard& shard_of(const place& p) const { return *shards_[p.shard()]; }
@@ -68,9 +79,12 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   // -- a channel's loop -----------------------------------------------------------------------------------------
   void attach(reactor::loop& home, const counters& counted);
   void detach(reactor::loop& home, const counters& counted);
+  /// Whether nothing is on its way to flash from this loop.
+  bool idle(const reactor::loop& home);
   /// The home of the block's shard caches it; as ram_shard::put().
   bool put(const place& p, const batch::item& item, const std::uint8_t* content) noexcept {
-    return shards_[p.shard()]->put(item.block, item.ticket, content, item.how, *frames_[p.shard()]);
+    return shards_[p.shard()]->put(item.block, item.ticket, content, item.how, *frames_[p.shard()],
+                                   writers_[p.shard()]);
   }
 
  private:
@@ -78,6 +92,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
     reactor::loop* loop;
     std::unique_ptr<memory::pool> frames;
     unsigned channels = 0;
+    std::unique_ptr<flash_writer> writer;
   };
   member* find(const reactor::loop& home);
   void keep(const batch& blocks, const reactor::loop& home) noexcept;
@@ -86,10 +101,14 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   void adopt(unsigned shard, reactor::loop& by);
 
   const options wanted_;
+  const std::shared_ptr<flash_tier> flash_;
+  const bool volatile_below_;
   std::atomic<std::uint64_t> size_bytes_;
+  std::atomic<bool> keeps_ = true;
   std::array<std::unique_ptr<ram_shard>, shard_count> shards_;
   std::array<std::atomic<reactor::loop*>, shard_count> homes_{};
-  std::array<memory::pool*, shard_count> frames_{};  // the home's
+  std::array<memory::pool*, shard_count> frames_{};   // the home's
+  std::array<flash_writer*, shard_count> writers_{};  // likewise
   std::size_t set_count_ = 0;
   std::atomic<unsigned> batches_under_way_ = 0;
 

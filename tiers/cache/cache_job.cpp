@@ -72,9 +72,21 @@ void cache_job::start_write(request& r, after_write how) noexcept {
   tickets_.clear();
   first_ = r.offset_bytes / block_bytes;
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+  // Until it is known what lies on flash, nobody can say that a block does not.
+  if (owner_.flash_ && owner_.flash_->writes_wait()) {
+    phase_ = phase::waiting;
+    return owner_.wait_for_flash(*this);
+  }
+  begin_marks();
+}
+
+void cache_job::begin_marks() noexcept {
+  phase_ = phase::beginning;
+  region_ = owner_.flash_ ? owner_.flash_->region_of(first_) : 0;
+  whole_table_ = false;
   if (last_ - first_ <= tickets_limit) {
     owner_.begin_blocks(first_, last_, &tickets_);
-    return send_write();
+    return owner_.flash_ ? void_regions() : send_write();
   }
   whole_table_ = last_ - first_ > owner_.core_->set_count();
   marked_ = 0;
@@ -82,14 +94,25 @@ void cache_job::start_write(request& r, after_write how) noexcept {
 }
 
 void cache_job::go_on() noexcept {
+  if (phase_ == phase::waiting) {
+    if (owner_.flash_->writes_wait()) return owner_.wait_for_flash(*this);
+    return begin_marks();
+  }
+  if (phase_ == phase::voiding) return void_regions();
   const bool begins = phase_ == phase::beginning;
-  const std::uint64_t all = whole_table_ ? owner_.core_->set_count() : last_ - first_;
+  const std::uint64_t ram_sets = owner_.core_->set_count();
+  const std::uint64_t flash_sets = owner_.flash_ && begins ? owner_.flash_->index.sets() : 0;
+  const std::uint64_t all = whole_table_ ? ram_sets + flash_sets : last_ - first_;
   const std::uint64_t until = owner_.closing_ ? all : std::min(all, marked_ + marks_per_turn);
   if (whole_table_) {
-    if (begins)
-      owner_.core_->begin_write_in_sets(marked_, until, first_, last_);
-    else
+    const std::uint64_t ram_until = std::min(until, ram_sets);
+    if (!begins) {
       owner_.core_->end_write_in_sets(marked_, until);
+    } else if (marked_ < ram_until) {
+      owner_.core_->begin_write_in_sets(marked_, ram_until, first_, last_);
+    }
+    if (begins && until > ram_sets)
+      owner_.flash_->index.remove_in_sets(std::max(marked_, ram_sets) - ram_sets, until - ram_sets, first_, last_);
   } else if (begins) {
     owner_.begin_blocks(first_ + marked_, first_ + until, nullptr);
   } else {
@@ -97,7 +120,8 @@ void cache_job::go_on() noexcept {
   }
   marked_ = until;
   if (marked_ < all) return owner_.step_later(*this);
-  return begins ? send_write() : finish();
+  if (!begins) return finish();
+  return owner_.flash_ ? void_regions() : send_write();
 }
 
 void cache_job::send_write() noexcept {
@@ -109,6 +133,10 @@ void cache_job::send_write() noexcept {
 
 void cache_job::ended(status outcome) noexcept {
   outcome_ = outcome;
+  if (phase_ == phase::flushing) {
+    if (outcome == status::good) owner_.flash_->flush_ended(flush_);
+    return finish();
+  }
   if (phase_ == phase::reading) {
     if (outcome != status::good && !edges_.empty()) {
       // What failed may be what nobody asked for.
@@ -123,6 +151,7 @@ void cache_job::ended(status outcome) noexcept {
     return finish();
   }
   phase_ = phase::ending;
+  mark_unflushed();
   if (tickets_.empty()) {
     marked_ = 0;
     return go_on();

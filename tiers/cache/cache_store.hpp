@@ -13,15 +13,19 @@ class cache_store final : public store::store {
  public:
   /// errc::invalid_argument when there is no room for a block in each shard, or the store below has blocks larger than
   /// 4 KiB or is larger than 4 PiB.
-  static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted);
+  /// With flash, `control_loop` opens it; blocking.
+  static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted,
+                                                   reactor::loop* control_loop = nullptr);
   cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core);
 
   const char* type() const noexcept override { return "cache"; }
   sluice::store::properties describe() const override { return below_->describe(); }
-  std::string health() const override { return below_->health(); }
+  std::string health() const override;
   std::vector<sluice::store::figure> figures() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override;
+  void take_over() override { core_->set_keeps(true); }
+  void hand_over() override { core_->set_keeps(false); }
   void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
 
  private:

@@ -2,12 +2,17 @@
 
 namespace sluice::cache {
 
-ram_shard::ram_shard(std::uint32_t frames) : capacity_(frames), index_(frames), policy_(frames), held_(frames) {
+ram_shard::ram_shard(std::uint32_t frames, bool counts_misses)
+    : capacity_(frames),
+      index_(frames),
+      policy_(frames),
+      misses_(counts_misses ? std::make_unique<frequency_sketch>(frames) : nullptr),
+      held_(frames) {
   SLUICE_CHECK(frames != 0 && frames <= ram_index::most_frames);
 }
 
 std::uint64_t ram_shard::overhead_bytes() const noexcept {
-  return index_.memory_bytes() + policy_.memory_bytes() +
+  return index_.memory_bytes() + policy_.memory_bytes() + (misses_ ? misses_->memory_bytes() : 0) +
          capacity_ * (sizeof(memory::slice) + sizeof(memory::block) + sizeof(slot));
 }
 
@@ -21,7 +26,17 @@ void ram_shard::unlink(slot s) noexcept {
   used_.store(used_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
-slot ram_shard::take_frame(block_number incoming) noexcept {
+/// What leaves is offered to the sink while it is sure to be what the store below holds.
+void ram_shard::pass_on(slot s, bool warm, eviction_sink& sink) const noexcept {
+  const frame& f = index_.frame_at(s);
+  const block_number block = f.block.load(std::memory_order_relaxed);
+  if (!warm && !(misses_ && misses_->estimate(block) > 1)) return;
+  const index_set& set = index_.set_of(place(block));
+  const std::uint64_t ticket = ram_index::ticket(set);
+  if (write_count::quiet(ticket) && f.valid()) sink.evicted(block, ticket, set, held_[s].data());
+}
+
+slot ram_shard::take_frame(block_number incoming, eviction_sink* sink) noexcept {
   if (!free_.empty()) {
     const slot s = free_.back();
     free_.pop_back();
@@ -29,13 +44,14 @@ slot ram_shard::take_frame(block_number incoming) noexcept {
   }
   if (fresh_ < capacity_) return fresh_++;
   const slot s = policy_.victim(incoming);
+  if (sink) pass_on(s, policy_.victim_was_warm(), *sink);
   unlink(s);
   return s;
 }
 
 /// A set that is full makes room itself, though the tier as a whole may have some: first by what is void, then by what
 /// was seen once.
-std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set) noexcept {
+std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set, eviction_sink* sink) noexcept {
   unsigned chosen = next_way_ = (next_way_ + 1) % index_set::ways_count;
   int worth = 2;
   for (unsigned i = 0; i < index_set::ways_count; ++i) {
@@ -48,14 +64,15 @@ std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set) noexcept {
     chosen = i;
   }
   const slot s = ram_index::slot_of(set.ways[chosen].load(std::memory_order_relaxed));
+  if (sink) pass_on(s, policy_.is_warm(s), *sink);
   policy_.removed(s);
   unlink(s);
   free_.push_back(s);
   return set.ways[chosen];
 }
 
-bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how,
-                    memory::pool& from) noexcept {
+bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, memory::pool& from,
+                    eviction_sink* sink) noexcept {
   if (!write_count::quiet(ticket)) return false;
   index_set& set = index_.set_of(place(block));
   if (ram_index::ticket(set) != ticket) return false;
@@ -67,8 +84,9 @@ bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t
     policy_.hit(s);
   } else {
     if (how == keep::if_there) return false;
-    s = take_frame(block);
-    auto& way = free_way(set);
+    if (misses_) misses_->add(block);
+    s = take_frame(block, sink);
+    auto& way = free_way(set, sink);
     frame& f = index_.frame_at(s);
     f.block.store(block, std::memory_order_relaxed);
     version = f.word.load(std::memory_order_seq_cst);

@@ -1,18 +1,32 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "actors/memory/slab.hpp"
+#include "tiers/cache/frequency_sketch.hpp"
 #include "tiers/cache/ram_index.hpp"
 #include "tiers/cache/s3_fifo.hpp"
 
 namespace sluice::cache {
 
+/// Where blocks go that leave RAM and were seen more than once: to flash.
+class eviction_sink {
+ public:
+  /// `content`, of block_bytes octets, is what the block holds below as long as `ticket` of `set` holds.
+  virtual void evicted(block_number block, std::uint64_t ticket, const index_set& set,
+                       const std::uint8_t* content) noexcept = 0;
+
+ protected:
+  ~eviction_sink() = default;
+};
+
 /// The hot blocks of the extents of one shard. The index and s3_fifo::hit() are everybody's; the rest is the home's.
 class ram_shard {
  public:
-  explicit ram_shard(std::uint32_t frames);
+  /// `counts_misses`: so that a block that is missed again and again counts as seen more than once, too.
+  explicit ram_shard(std::uint32_t frames, bool counts_misses = false);
 
   // -- any thread -----------------------------------------------------------------------------------------------
   const ram_index& index() const { return index_; }
@@ -24,21 +38,23 @@ class ram_shard {
   enum class keep : std::uint8_t { always, if_there };
   /// Caches what the block holds below: `content`, block_bytes octets, read or written there under `ticket`. Whether it
   /// did: not so when the ticket is void. Memory comes from `memory`, the home's pool for this.
-  bool put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how,
-           memory::pool& from) noexcept;
+  bool put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, memory::pool& from,
+           eviction_sink* sink = nullptr) noexcept;
   /// A slice of a valid frame's memory, which keeps that memory as it is for as long as it lives.
   memory::slice lend(slot s, std::uint32_t offset, std::uint32_t length) const { return held_[s].sub(offset, length); }
   /// Forgets everything and gives the memory back.
   void drop_all() noexcept;
 
  private:
-  slot take_frame(block_number incoming) noexcept;
-  std::atomic<std::uint64_t>& free_way(index_set& set) noexcept;
+  slot take_frame(block_number incoming, eviction_sink* sink) noexcept;
+  void pass_on(slot s, bool warm, eviction_sink& sink) const noexcept;
+  std::atomic<std::uint64_t>& free_way(index_set& set, eviction_sink* sink) noexcept;
   void unlink(slot s) noexcept;
 
   const std::uint32_t capacity_;
   ram_index index_;
   s3_fifo policy_;
+  std::unique_ptr<frequency_sketch> misses_;
   std::vector<memory::slice> held_;
   std::vector<slot> free_;
   std::uint32_t fresh_ = 0;  // slots from here on were never used

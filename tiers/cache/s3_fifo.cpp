@@ -41,6 +41,7 @@ slot s3_fifo::victim(block_number) noexcept {
       const slot oldest = small_.oldest();
       if (hits_[oldest].load(std::memory_order_relaxed) < hits_to_stay || chances >= patience) {
         ghosts_.insert(keys_[oldest]);
+        victim_was_warm_ = hits_[oldest].load(std::memory_order_relaxed) > 0;
         return leave(oldest, small_);
       }
       small_.erase(oldest);
@@ -50,7 +51,10 @@ slot s3_fifo::victim(block_number) noexcept {
     } else {
       const slot oldest = main_.oldest();
       const std::uint8_t seen = hits_[oldest].load(std::memory_order_relaxed);
-      if (seen == 0 || chances >= patience) return leave(oldest, main_);
+      if (seen == 0 || chances >= patience) {
+        victim_was_warm_ = true;
+        return leave(oldest, main_);
+      }
       hits_[oldest].store(seen - 1, std::memory_order_relaxed);
       main_.erase(oldest);
       main_.push(oldest);

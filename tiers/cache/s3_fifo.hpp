@@ -32,6 +32,8 @@ class s3_fifo final : public policy {
   bool is_warm(slot s) const noexcept {
     return where_[s] == queue::main || hits_[s].load(std::memory_order_relaxed) > 0;
   }
+  /// Of the slot that victim() gave last: whether its block was seen more than once lately.
+  bool victim_was_warm() const noexcept { return victim_was_warm_; }
   std::uint64_t memory_bytes() const noexcept;
 
  private:
@@ -51,6 +53,7 @@ class s3_fifo final : public policy {
   slot_list small_{links_};
   slot_list main_{links_};
   ghost_queue ghosts_;
+  bool victim_was_warm_ = false;
 };
 
 }  // namespace sluice::cache

@@ -1,4 +1,6 @@
 #pragma once
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 
@@ -7,13 +9,24 @@
 /// What tests of this room share.
 namespace sluice::cache {
 
+struct test_flash {
+  reactor::loop* loop = nullptr;  // null: no flash
+  std::string path = {};
+  std::uint64_t size_bytes = 0;
+  std::uint32_t segment_blocks = 8;
+  std::uint64_t region_blocks = 8;
+};
+
 inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::store::store> below, const mode& how,
-                                                       std::uint64_t ram_bytes, std::uint64_t bypass_bytes = 0) {
+                                                       std::uint64_t ram_bytes, std::uint64_t bypass_bytes = 0,
+                                                       const test_flash& flash = {}) {
   options wanted;
   wanted.ram_bytes = ram_bytes;
   wanted.bypass_bytes = bypass_bytes;
   wanted.mode = &how;
-  auto opened = cache_store::open(std::move(below), wanted);
+  if (flash.loop) wanted.flash = {flash.path, flash.size_bytes, flash.segment_blocks, flash.region_blocks};
+  auto opened = cache_store::open(std::move(below), wanted, flash.loop);
+  EXPECT_TRUE(opened) << (opened ? "" : opened.error().message);
   return opened ? *opened : nullptr;
 }
 

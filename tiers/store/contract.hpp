@@ -33,6 +33,7 @@ class store_contract : public testing::TestWithParam<subject> {
   }
   void TearDown() override {
     if (!setup_) return;
+    for (bool idle = false; channel_ && !idle;) inside([&] { idle = channel_->idle(); });
     inside([this] { channel_.reset(); });
     store_.reset();
   }
@@ -348,6 +349,15 @@ TEST_P(store_contract, growth_adds_zeroes_and_tells_the_listeners) {
   std::vector<std::uint64_t> sizes;
   store_->on_resize([&] { sizes.push_back(store_->describe().size_bytes); });
   ASSERT_EQ(write(0, random_octets(size)), status::good);
+  if (!GetParam().shrinks) {
+    ASSERT_TRUE(store_->resize(2 * size));
+    model_.resize(2 * size, 0);
+    const auto refused = store_->resize(size);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, errc::unsupported);
+    EXPECT_EQ(sizes, (std::vector<std::uint64_t>{2 * size}));
+    return expect_content(0, 2 * size);
+  }
   for (const std::uint64_t next : {2 * size, size / 2, size}) {
     const auto resized = store_->resize(next);
     ASSERT_TRUE(resized) << resized.error().message;

@@ -70,6 +70,7 @@ struct subject {
   std::function<std::unique_ptr<setup>()> make;
   bool resizes = true;
   std::string skip = {};  // why it can't be tested here
+  bool shrinks = true;    // what resizes may refuse to shrink
 };
 inline std::string name_of(const testing::TestParamInfo<subject>& info) {
   return info.param.name;

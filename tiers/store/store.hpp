@@ -131,6 +131,9 @@ class channel {
   }
   /// What is known at once; TEST UNIT READY asks.
   virtual availability available() const noexcept { return availability::ready; }
+  /// Whether the channel has nothing under way for itself, beyond requests. It may go only then; with no requests, that
+  /// comes soon.
+  virtual bool idle() noexcept { return true; }
 };
 
 /// One thing that a store counts or knows of itself, for `sluice status`: names are snake_case with the unit last
@@ -160,6 +163,11 @@ class store {
   /// Grows or shrinks the medium (errc::unsupported where it has a size of its own).
   virtual result<void> resize(std::uint64_t size_bytes) = 0;
   virtual void on_resize(resized callback) { (void)callback; }
+
+  /// A store over a store that keeps something of it for itself does so from take_over() to hand_over(): between them
+  /// nobody else uses the store below. Before and after it only passes requests on. Control path.
+  virtual void take_over() {}
+  virtual void hand_over() {}
 };
 
 /// How a store type is made. One per folder under tiers/ (and ceph/), handed to the registry by register_store().

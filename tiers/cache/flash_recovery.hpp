@@ -1,0 +1,66 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "tiers/cache/flash_tier.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::cache {
+
+/// Finds out what lies on flash, on one loop: superblock, region table, then the header of each segment. A flash that
+/// was not written for this store in this layout is formatted. Ends in flash_tier::recovered() or fail().
+class flash_recovery final : public store::request {
+ public:
+  /// `below` makes durable what an earlier process left in the store's cache; it outlives the recovery.
+  flash_recovery(std::shared_ptr<flash_tier> tier, reactor::loop& home, store::channel& below,
+                 std::uint64_t store_blocks);
+  ~flash_recovery();
+  /// Goes at its end, or when a crash of the (simulated) machine made the loop forget it: then somebody else begins
+  /// anew.
+  void start() noexcept;
+  bool at_work() const { return at_work_; }
+
+  void done(store::status outcome) noexcept override;
+
+ private:
+  static constexpr unsigned depth = 32;
+  class step final : public reactor::operation {
+   public:
+    void on_complete(std::int64_t result) noexcept override;
+    flash_recovery* owner = nullptr;
+    std::uint64_t segment = 0;
+    iovec part{};
+  };
+  struct free_memory {
+    void operator()(std::uint8_t* memory) const noexcept;
+  };
+  enum class phase : std::uint8_t { flushing, superblock, table, headers, format_table, format_superblock };
+
+  void completed(step& s, std::int64_t result) noexcept;
+  void read(std::uint64_t offset, std::uint64_t length, phase next) noexcept;
+  void superblock_read() noexcept;
+  void table_read() noexcept;
+  void format() noexcept;
+  void next_header(step& s) noexcept;
+  void header_read(const step& s, const_bytes from) noexcept;
+  void headers_read() noexcept;
+  void end(const char* why_failed) noexcept;
+
+  std::shared_ptr<flash_tier> tier_;
+  reactor::loop& home_;
+  store::channel& below_;
+  const std::uint64_t store_blocks_;
+  bool at_work_ = false;
+  phase phase_ = phase::flushing;
+  std::unique_ptr<std::uint8_t, free_memory> memory_;
+  std::vector<std::unique_ptr<step>> steps_;
+  std::uint64_t next_segment_ = 0;
+  unsigned under_way_ = 0;
+  std::uint64_t newest_sequence_ = 0;
+  std::uint64_t newest_segment_ = 0;
+  std::vector<std::uint64_t> torn_pages_;
+  std::uint64_t errors_ = 0;
+  bool suspicious_ = false;  // a header may hold what was not read
+};
+
+}  // namespace sluice::cache

@@ -1,0 +1,135 @@
+#include "tiers/cache/flash_tier.hpp"
+
+#include <algorithm>
+
+#include "actors/observe/log.hpp"
+#include "actors/wire/big_endian.hpp"
+
+namespace sluice::cache {
+
+result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
+                                                     reactor::loop& control_loop) {
+  reactor::open_flags flags{.direct = true, .exclusive = true};
+  auto opened = control_loop.open_file(wanted.path, flags);
+  if (!opened && opened.error().code == errc::not_found && wanted.size_bytes != 0) {
+    flags.create = true;
+    opened = control_loop.open_file(wanted.path, flags);
+  }
+  if (!opened && opened.error().code == errc::busy)
+    return sluice::fail(errc::busy, "flash.path: " + wanted.path + " is in use: another gateway or program holds it");
+  if (!opened) return sluice::fail(opened.error().code, "flash.path: " + opened.error().message);
+  const auto refuse = [&](errc code, const std::string& why) {
+    control_loop.close(*opened);
+    return sluice::fail(code, why);
+  };
+  auto info = control_loop.info(*opened);
+  if (!info) return refuse(info.error().code, "flash.path: " + info.error().message);
+  if (!info->is_block_device && wanted.size_bytes != 0 && info->size_bytes != wanted.size_bytes) {
+    if (auto sized = control_loop.resize_file(*opened, wanted.size_bytes); !sized)
+      return refuse(sized.error().code, "flash.size: " + sized.error().message);
+    info->size_bytes = wanted.size_bytes;
+  }
+  if (info->logical_block > block_bytes)
+    return refuse(errc::invalid_argument, "flash.path: the device has blocks larger than 4 KiB");
+  const std::uint64_t usable =
+      wanted.size_bytes == 0 ? info->size_bytes : std::min(info->size_bytes, wanted.size_bytes);
+  const auto layout = flash::lay_out(0, usable, store_bytes, wanted.segment_blocks, wanted.region_blocks);
+  if (!layout)
+    return refuse(errc::invalid_argument, "flash: too small: it must hold at least two segments of " +
+                                              std::to_string(wanted.segment_blocks * block_bytes / kib) +
+                                              " KiB behind its tables");
+  if (layout->segments() * layout->segment_blocks >= flash_index::most_slots ||
+      store_bytes / block_bytes >= flash_index::most_blocks)
+    return refuse(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
+  return std::make_shared<flash_tier>(control_loop, *opened, *layout, wanted.path);
+}
+
+/// As many slots as there can be, however large the tables are: a layout found on flash may have smaller ones.
+static std::uint64_t slot_limit(const flash::superblock& layout) {
+  return (layout.flash_bytes / block_bytes / layout.segment_blocks + 1) * layout.segment_blocks;
+}
+
+flash_tier::flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& wanted,
+                       std::string where)
+    : handle(opened),
+      path(std::move(where)),
+      layout(wanted),
+      index(wanted.segments() * wanted.segment_blocks),
+      control_loop_(control_loop),
+      crcs_(slot_limit(wanted)),
+      blocks_(slot_limit(wanted)),
+      segment_sequences_(slot_limit(wanted) / wanted.segment_blocks),
+      busy_segments_(slot_limit(wanted) / wanted.segment_blocks),
+      newest_(wanted.regions()),
+      wanted_(wanted.regions()),
+      voided_(wanted.regions()),
+      unflushed_(wanted.regions()),
+      busy_pages_(wanted.region_pages) {}
+
+flash_tier::~flash_tier() {
+  control_loop_.close(handle);
+}
+
+void flash_tier::give_up(state to, const std::string& why) noexcept {
+  state before = now();
+  while (before < to && !state_.compare_exchange_weak(before, to)) {
+  }
+  if (before >= to) return;
+  index.remove_in_sets(0, index.sets(), 0, UINT64_MAX);
+  const std::lock_guard lock(guard_);
+  if (!why_failed_.empty()) return;
+  why_failed_ = why;
+  SLUICE_LOG(error, "cache", "flash failed; the cache goes on without it", {"path", path}, {"why", why});
+}
+
+void flash_tier::segment_went(bool good) noexcept {
+  constexpr unsigned patience = 4;
+  if (good) {
+    failed_segments_.store(0, std::memory_order_relaxed);
+  } else if (failed_segments_.fetch_add(1, std::memory_order_relaxed) + 1 == patience) {
+    give_up(state::retired, "segments cannot be written");
+  }
+}
+
+std::string flash_tier::health() const {
+  const std::lock_guard lock(guard_);
+  if (why_failed_.empty()) return "good";
+  return "flash " + path + " failed (" + why_failed_ +
+         "): the cache goes on without it; replace or wipe it before the gateway starts anew";
+}
+
+std::uint64_t flash_tier::take_segment() noexcept {
+  const std::uint64_t all = layout.segments();
+  for (std::uint64_t tries = 0; tries < all; ++tries) {
+    const std::uint64_t segment = next_segment_.fetch_add(1, std::memory_order_seq_cst) % all;
+    if (busy_segments_[segment].exchange(1, std::memory_order_acq_rel) != 0) continue;
+    const auto first = static_cast<slot>(segment * layout.segment_blocks);
+    for (slot s = first; s < first + layout.segment_blocks; ++s)
+      if (const std::uint64_t block = blocks_[s].exchange(0, std::memory_order_acq_rel); block != 0)
+        index.remove(block - 1, s);
+    return segment;
+  }
+  return UINT64_MAX;
+}
+
+void flash_tier::page_image(std::uint64_t page, bytes to) const {
+  flash::region_page made{layout.id, page, {}};
+  for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
+    made.void_up_to.push_back(wanted_[page * flash::region_page_entries + i].load(std::memory_order_seq_cst));
+  flash::encode(made, to);
+}
+
+void flash_tier::page_written(const_bytes image, std::uint64_t page) noexcept {
+  if (const auto made = flash::decode_region_page(image))
+    for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
+      raise(voided_[page * flash::region_page_entries + i], made->void_up_to[i]);
+  voids.fetch_add(1, std::memory_order_relaxed);
+  drop_page(page);
+}
+
+std::uint64_t flash_tier::memory_bytes() const noexcept {
+  return index.memory_bytes() + crcs_.bytes() + blocks_.bytes() + segment_sequences_.bytes() + busy_segments_.bytes() +
+         newest_.bytes() + wanted_.bytes() + voided_.bytes() + unflushed_.bytes() + busy_pages_.bytes();
+}
+
+}  // namespace sluice::cache
