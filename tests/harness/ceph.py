@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,6 +30,8 @@ class Cluster:
             self.options += ["--set", f"{key}={value}"]
 
     def __enter__(self):
+        # SIGTERM, as a time limit sends it, would otherwise end this process without its daemons.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         try:
             self._tool("start", *self.options, limit_s=150)
         except BaseException:
