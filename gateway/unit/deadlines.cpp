@@ -23,22 +23,6 @@ std::uint64_t ticks(std::uint64_t span_ns, const shard_options& options) {
   return (span_ns + period_ns(options) - 1) / period_ns(options);
 }
 
-bool changes_blocks(const store::request& r) {
-  switch (r.what) {
-    case store::verb::read:
-    case store::verb::flush:
-    case store::verb::map:
-      return false;
-    case store::verb::write:
-    case store::verb::discard:
-    case store::verb::write_zeroes:
-    case store::verb::write_same:
-    case store::verb::compare_and_write:
-      break;
-  }
-  return true;
-}
-
 }  // namespace
 
 void shard::watch_clock() noexcept {
@@ -90,7 +74,7 @@ void shard::give_up(command& c) noexcept {
     return c.resume();
   }
   const bool has_the_blocks = c.fence_granted && c.range.exclusive && !c.range.ordered;
-  if (!changes_blocks(c.io) || has_the_blocks) return abandon(c);
+  if (!store::changes_medium(c.io.what) || has_the_blocks) return abandon(c);
   const std::uint64_t size = block_size();
   const fence_range blocks{.begin = c.io.offset_bytes / size,
                            .end = (c.io.offset_bytes + c.io.length_bytes + size - 1) / size,

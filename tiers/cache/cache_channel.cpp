@@ -21,10 +21,6 @@ block_number end_block(const request& r) {
   return (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
 }
 
-bool changes_medium(verb what) {
-  return what != verb::read && what != verb::flush && what != verb::map;
-}
-
 }  // namespace
 
 cache_channel::cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below,
@@ -121,7 +117,7 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
 void cache_channel::submit(request& r) noexcept {
   if (flash_ && r.what == verb::flush) return take_job().start_flush(r);
   if (flash_ && !own_flush_.at_work && flash_->claim_flush(home_.now_ns())) own_flush_.start(*below_);
-  if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->submit(r);
+  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return below_->submit(r);
   if (r.what != verb::read) return core_->wanted().mode->write(*this, r);
   if (hit(r)) {
     finished_.push(r);
@@ -135,7 +131,8 @@ void cache_channel::submit(request& r) noexcept {
 
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
   if (flash_ && r.what == verb::flush) return false;
-  if (r.length_bytes == 0 || (r.what != verb::read && !changes_medium(r.what))) return below_->try_now(r, outcome);
+  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what)))
+    return below_->try_now(r, outcome);
   if (r.what == verb::read && hit(r)) {
     outcome = status::good;
     return true;

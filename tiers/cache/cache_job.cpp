@@ -13,16 +13,6 @@ namespace {
 constexpr std::uint64_t tickets_limit = 1024;    // longer requests are not kept
 constexpr std::uint64_t marks_per_turn = 16384;  // about 200 us
 
-void copy_question(const request& from, request& to) {
-  to.what = from.what;
-  to.fua = from.fua;
-  to.offset_bytes = from.offset_bytes;
-  to.length_bytes = from.length_bytes;
-  to.parts = from.parts;
-  to.part_count = from.part_count;
-  to.parts_compare = from.parts_compare;
-}
-
 }  // namespace
 
 // -- reads ----------------------------------------------------------------------------------------------------------
@@ -31,7 +21,7 @@ void cache_job::start_read(request& r, bool keeps) noexcept {
   outer_ = &r;
   phase_ = phase::reading;
   started_ns_ = owner_.home_.now_ns();
-  copy_question(r, *this);
+  ask_as(r);
   keeps_ = keeps;
   tickets_.clear();
   first_ = r.offset_bytes / block_bytes;
@@ -68,7 +58,7 @@ void cache_job::start_write(request& r, after_write how) noexcept {
   outer_ = &r;
   phase_ = phase::beginning;
   after_ = how;
-  copy_question(r, *this);
+  ask_as(r);
   tickets_.clear();
   first_ = r.offset_bytes / block_bytes;
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
@@ -142,7 +132,7 @@ void cache_job::ended(status outcome) noexcept {
       // What failed may be what nobody asked for.
       edges_ = {};
       tickets_.clear();
-      copy_question(*outer_, *this);
+      ask_as(*outer_);
       return owner_.below_->submit(*this);
     }
     if (outcome == status::good && !tickets_.empty())

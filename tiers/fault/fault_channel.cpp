@@ -13,25 +13,14 @@ using sluice::store::verb;
 
 constexpr std::uint32_t million = 1'000'000;
 
-bool changes_medium(verb what) {
-  return what == verb::write || what == verb::write_same || what == verb::discard || what == verb::write_zeroes;
+/// A COMPARE AND WRITE is done whole or not at all.
+bool can_tear(verb what) {
+  return sluice::store::changes_medium(what) && what != verb::compare_and_write;
 }
 
 std::uint64_t seed_of(const chances& odds, reactor::loop& home) {
   if (odds.seed == 0) return home.random();
   return odds.seed + 0x9e3779b97f4a7c15U * (home.index() + std::uint64_t{1});
-}
-
-void copy_question(const request& from, request& to) {
-  to.what = from.what;
-  to.fua = from.fua;
-  to.offset_bytes = from.offset_bytes;
-  to.length_bytes = from.length_bytes;
-  to.parts = from.parts;
-  to.part_count = from.part_count;
-  to.parts_compare = from.parts_compare;
-  to.extents = from.extents;
-  to.extent_limit = from.extent_limit;
 }
 
 }  // namespace
@@ -117,8 +106,8 @@ verdict fault_channel::judge(const request& r) {
   }
   if (chance(odds_.write_error_ppm)) return {effect::fail, status::medium_error};
   if (chance(odds_.no_space_ppm)) return {effect::fail, status::no_space};
-  if (changes_medium(r.what) && chance(odds_.torn_write_ppm)) return {effect::tear, status::medium_error};
-  if (changes_medium(r.what) && chance(odds_.lost_write_ppm)) return {effect::lose, status::good};
+  if (can_tear(r.what) && chance(odds_.torn_write_ppm)) return {effect::tear, status::medium_error};
+  if (can_tear(r.what) && chance(odds_.lost_write_ppm)) return {effect::lose, status::good};
   return {};
 }
 
@@ -132,7 +121,7 @@ void fault_channel::submit(request& r) noexcept {
   fault_job& job = take_job();
   job.outer = &r;
   job.judged = judge(r);
-  if (job.judged.what == effect::tear && !changes_medium(r.what)) job.judged = {effect::fail, status::medium_error};
+  if (job.judged.what == effect::tear && !can_tear(r.what)) job.judged = {effect::fail, status::medium_error};
   if (job.judged.what != effect::none) control_->injected_.fetch_add(1, std::memory_order_relaxed);
   if (control_->stalled()) {
     held_.push(job);
@@ -188,13 +177,13 @@ void fault_channel::go_on(fault_job& job) noexcept {
 }
 
 void fault_channel::pass_on(fault_job& job) noexcept {
-  copy_question(*job.outer, job);
+  job.ask_as(*job.outer);
   below_->submit(job);
 }
 
 void fault_channel::tear(fault_job& job) noexcept {
   const request& outer = *job.outer;
-  copy_question(outer, job);
+  job.ask_as(outer);
   const std::uint64_t blocks = outer.length_bytes / block_;
   job.length_bytes = blocks == 0 ? 0 : random_() % blocks * block_;
   if (outer.what == verb::write) {

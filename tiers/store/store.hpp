@@ -29,6 +29,23 @@ enum class verb : std::uint8_t {
   map,                // fills `extents` with the provisioning of the range
 };
 
+/// Whether the verb gives blocks another content.
+constexpr bool changes_medium(verb what) {
+  switch (what) {
+    case verb::read:
+    case verb::flush:
+    case verb::map:
+      return false;
+    case verb::write:
+    case verb::discard:
+    case verb::write_zeroes:
+    case verb::write_same:
+    case verb::compare_and_write:
+      break;
+  }
+  return true;
+}
+
 enum class status : std::uint8_t {
   good,
   miscompare,    // compare_and_write: miscompare_offset is set, nothing was written
@@ -55,6 +72,18 @@ class request {
   request() = default;
   request(const request&) = delete;
   request& operator=(const request&) = delete;
+  /// Makes this the same question as `other`, in its buffers: for a store that passes requests on.
+  void ask_as(const request& other) noexcept {
+    what = other.what;
+    fua = other.fua;
+    offset_bytes = other.offset_bytes;
+    length_bytes = other.length_bytes;
+    parts = other.parts;
+    part_count = other.part_count;
+    parts_compare = other.parts_compare;
+    extents = other.extents;
+    extent_limit = other.extent_limit;
+  }
 
   verb what = verb::read;
   bool fua = false;  // write-like verbs: durable before good
