@@ -18,11 +18,11 @@ constexpr std::uint64_t budget_operations = library_operations / 2;
 constexpr std::uint64_t budget_octets = library_octets / 2;
 
 /// What the gateway relies on, whatever ceph.conf says.
-result<void> configure(rados_t handle) {
+result<void> configure(rados_t handle, std::chrono::seconds osd_patience) {
   const std::pair<const char*, std::string> settings[] = {
       // An operation that times out in librados is not taken back: a write could land after it was reported as failed.
       // Deadlines are the unit's, which keeps the blocks locked until the write has landed.
-      {"rados_osd_op_timeout", "0"},
+      {"rados_osd_op_timeout", std::to_string(osd_patience.count())},
       {"rados_mon_op_timeout", std::to_string(connection::patience.count())},
       {"client_mount_timeout", std::to_string(connection::patience.count())},
       // The client's cache acknowledges writes before they are on the OSDs.
@@ -97,7 +97,7 @@ std::string text_of(int negative_error) {
 connection::connection(address to, rados_t handle)
     : to_(std::move(to)), handle_(handle), budget_(budget_operations, budget_octets) {}
 
-result<std::shared_ptr<connection>> connection::open(const address& to) {
+result<std::shared_ptr<connection>> connection::open(const address& to, std::chrono::seconds osd_patience) {
   rados_t made = nullptr;
   if (const int done = rados_create(&made, to.user.empty() ? nullptr : to.user.c_str()); done < 0)
     return fail(errc::io, "librados does not start: " + text_of(done));
@@ -110,7 +110,7 @@ result<std::shared_ptr<connection>> connection::open(const address& to) {
     tune(made, untouched);
     rados_shutdown(untouched);
   }
-  if (auto ready = configure(made); !ready) return tl::unexpected(ready.error());
+  if (auto ready = configure(made, osd_patience); !ready) return tl::unexpected(ready.error());
   if (const int done = rados_connect(made); done < 0) return refusal(to, done);
   std::shared_ptr<connection> connected(new connection(to, handle.release()));
   char* addresses = nullptr;
@@ -121,7 +121,29 @@ result<std::shared_ptr<connection>> connection::open(const address& to) {
   return connected;
 }
 
+bool connection::claim_trial(std::chrono::steady_clock::time_point now) {
+  constexpr std::chrono::seconds apart{15};
+  const std::lock_guard lock(trial_guard_);
+  if (now < next_trial_) return false;
+  next_trial_ = now + apart;
+  return true;
+}
+
+bool connection::fence(const connection& other) const {
+  constexpr unsigned as_long_as_the_cluster_likes = 0;
+  std::string where = other.addresses();
+  return rados_blocklist_add(handle_, where.data(), as_long_as_the_cluster_likes) == 0 &&
+         rados_wait_for_latest_osdmap(handle_) == 0;
+}
+
+void connection::abandon() {
+  abandoned_.store(true);
+  condemn();
+  leave_stuck_helpers_behind();
+}
+
 connection::~connection() {
+  if (abandoned()) return;
   aside_.run([handle = handle_] { rados_shutdown(handle); });
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "actors/base/result.hpp"
@@ -30,8 +31,9 @@ class connection : public std::enable_shared_from_this<connection> {
  public:
   static constexpr std::chrono::seconds patience{10};  // for a monitor's answer
 
-  /// Blocks until a monitor answered, `patience` at most.
-  static result<std::shared_ptr<connection>> open(const address& to);
+  /// Blocks until a monitor answered, `patience` at most. `osd_patience`: when operations fail that OSDs do not answer;
+  /// 0: never. A write that fails so may still land.
+  static result<std::shared_ptr<connection>> open(const address& to, std::chrono::seconds osd_patience = {});
   ~connection();
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
@@ -48,13 +50,24 @@ class connection : public std::enable_shared_from_this<connection> {
   void condemn() { condemned_.store(true); }
   bool condemned() const { return condemned_.load(); }
 
+  /// Whether to look now whether another connection fares better: at most one of those who ask gets true in a while.
+  bool claim_trial(std::chrono::steady_clock::time_point now);
+  /// Has the cluster fence another connection: when this is true, nothing that `other` sent will ever be done. Blocks.
+  bool fence(const connection& other) const;
+  /// librados will never answer what this connection was asked, and the cluster has fenced it. What librados holds of
+  /// it is left to it for good: to close it would wait for ever.
+  void abandon();
+  bool abandoned() const { return abandoned_.load(); }
+
  private:
   connection(address to, rados_t handle);
 
   const address to_;
   const rados_t handle_;
   std::string addresses_;
-  std::atomic<bool> condemned_ = false;
+  std::atomic<bool> condemned_ = false, abandoned_ = false;
+  std::mutex trial_guard_;
+  std::chrono::steady_clock::time_point next_trial_;
   budget budget_;
   helper aside_;
 };

@@ -1,5 +1,7 @@
 #include "ceph/cluster/connections.hpp"
 
+#include <thread>
+
 #include "actors/observe/log.hpp"
 
 namespace sluice::cluster {
@@ -45,6 +47,23 @@ result<std::shared_ptr<connection>> connections::get(const address& to) {
     found.failed_at = steady_clock::now();
   }
   return made;
+}
+
+bool connections::abandon_if_given_up(connection& silent, const question& asked,
+                                      const std::function<bool()>& still_silent) {
+  constexpr seconds osd_patience{5};
+  constexpr seconds grace{8};  // for OSDs that have just come back, and answer over `silent` soon
+  if (silent.abandoned()) return true;
+  if (!silent.claim_trial(steady_clock::now())) return false;
+  const auto another = connection::open(silent.to(), osd_patience);
+  if (!another || !asked(*another)) return false;
+  const auto until = steady_clock::now() + grace;
+  while (steady_clock::now() < until && still_silent()) std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  if (!still_silent() || !(*another)->fence(silent)) return false;
+  SLUICE_LOG(warning, "ceph", "librados has given this connection up, and the cluster takes a new one",
+             {"client", silent.to().client()}, {"address", silent.addresses()});
+  silent.abandon();
+  return true;
 }
 
 }  // namespace sluice::cluster

@@ -1,5 +1,6 @@
 #pragma once
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,13 @@ class connections {
   /// The connection to an address, a new one when there is none or the cluster has fenced it. Blocks, as
   /// connection::open(); what failed a moment ago fails again at once, so that a hundred images do not wait in line.
   result<std::shared_ptr<connection>> get(const address& to);
+
+  /// What a trial asks OSDs over a connection; whether they answered. Blocks.
+  using question = std::function<bool(const std::shared_ptr<connection>&)>;
+  /// Whether `silent` was given up by librados, which asks for no more tickets once its key was refused, while the
+  /// cluster would serve a new connection: OSDs answer to `asked` over one, and `still_silent` holds for some seconds
+  /// after that. Then the cluster has fenced `silent`, and it is abandoned. Blocks, half a minute at most.
+  static bool abandon_if_given_up(connection& silent, const question& asked, const std::function<bool()>& still_silent);
 
   pulse& beats();
   /// Where connections are made anew while the gateway serves.

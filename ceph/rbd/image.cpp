@@ -153,6 +153,11 @@ result<void> image::refuse_a_cache(const options& wanted) const {
 }
 
 image::~image() {
+  if (on_->abandoned()) {
+    // Closing would wait for what will never be answered.
+    new auto(std::pair(std::move(pool_), std::move(watcher_)));
+    return;
+  }
   // The connection outlives the call: its last reference goes with the job.
   cluster::helper& aside = on_->aside();
   aside.run([on = std::move(on_), in = std::move(pool_), handle = handle_, watch = watch_, watcher = watcher_] {

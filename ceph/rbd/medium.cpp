@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t probe_every_ns = 2 * ns_per_s;
 constexpr std::uint64_t silent_after_ns = 5 * ns_per_s;
 constexpr std::uint64_t open_every_ns = 2 * ns_per_s;
+constexpr std::uint64_t rescue_every_ns = 15 * ns_per_s;
 constexpr std::uint64_t smallest_block = 512;
 constexpr std::uint64_t zero_granularity = 64 * kib;
 
@@ -76,7 +77,7 @@ result<void> medium::install(const std::shared_ptr<image>& opened) {
 
 void medium::beat() {
   const std::uint64_t now = now_ns();
-  std::shared_ptr<image> through, lost;
+  std::shared_ptr<image> through, lost, silent;
   bool fell_silent = false;
   {
     const std::lock_guard lock(guard_);
@@ -90,6 +91,11 @@ void medium::beat() {
       lost = image_;
     } else if (probe_sent_ns_ != 0) {
       fell_silent = now - probe_sent_ns_ > silent_after_ns && !silent_.exchange(true);
+      if (fell_silent) next_rescue_ns_ = now + rescue_every_ns;
+      if (silent_.load() && now >= next_rescue_ns_ && !opening_) {
+        opening_ = true;
+        silent = image_;
+      }
     } else if (now >= next_probe_ns_) {
       probe_sent_ns_ = now;
       next_probe_ns_ = now + probe_every_ns;
@@ -99,6 +105,27 @@ void medium::beat() {
   if (lost) return fenced(*lost);
   if (fell_silent) SLUICE_LOG(warning, "rbd", "the cluster does not answer", {"image", wanted_.path()});
   if (through) send_probe(through);
+  if (silent) look_for_another_connection(std::move(silent));
+}
+
+/// Called with opening_ set.
+void medium::look_for_another_connection(std::shared_ptr<image> silent) {
+  connections_.reopener().run([self = shared_from_this(), silent = std::move(silent)] {
+    const auto header_answers = [&](const std::shared_ptr<cluster::connection>& over) {
+      const auto in = cluster::pool::open(over, self->wanted_.pool, self->wanted_.name_space);
+      std::uint64_t size = 0;
+      time_t changed = 0;
+      return in && rados_stat((*in)->handle(), silent->header_object().c_str(), &size, &changed) == 0;
+    };
+    const bool given_up =
+        cluster::connections::abandon_if_given_up(silent->on(), header_answers, [&] { return self->silent_.load(); });
+    {
+      const std::lock_guard lock(self->guard_);
+      self->opening_ = false;
+      self->next_rescue_ns_ = now_ns() + rescue_every_ns;
+    }
+    if (given_up) self->fenced(*silent);
+  });
 }
 
 void medium::send_probe(const std::shared_ptr<image>& through) {
@@ -175,8 +202,8 @@ void medium::fenced(const image& through) {
     fences_.fetch_add(1);
     next_open_ns_ = 0;
     through.on().condemn();
-    SLUICE_LOG(error, "rbd", "the cluster has fenced this gateway (blocklist); opening the image anew",
-               {"image", wanted_.path()}, {"address", through.on().addresses()});
+    SLUICE_LOG(error, "rbd", "the connection is fenced (blocklist); opening the image anew", {"image", wanted_.path()},
+               {"address", through.on().addresses()});
     image_.reset();
   }
   tell_members();

@@ -63,6 +63,7 @@ class medium : public std::enable_shared_from_this<medium> {
   void beat();
   void send_probe(const std::shared_ptr<image>& through);
   void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);
+  void look_for_another_connection(std::shared_ptr<image> silent);
   void reopen();
   void reopened(result<std::shared_ptr<image>> outcome);
   void look_again();
@@ -83,7 +84,7 @@ class medium : public std::enable_shared_from_this<medium> {
   std::string last_failure_;
   bool opening_ = false, closed_ = false;
   std::uint64_t probe_sent_ns_ = 0;  // 0: none is out
-  std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0;
+  std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0, next_rescue_ns_ = 0;
 
   mutable std::mutex members_guard_;
   std::vector<member> members_;

@@ -71,7 +71,8 @@ bool rbd_channel::start(rbd_job& job) noexcept {
   if (!image_->on().share().take(job.operations_, job.octets_)) return false;
   ++in_flight_;
   publish();
-  if (!job.issue(image_)) gather(job);  // answered in a later turn like everything else
+  job.keeper_.store(rbd_job::keeper::librbd);
+  if (!job.issue(image_) && job.came_back()) gather(job);  // answered in a later turn like everything else
   return true;
 }
 
@@ -111,7 +112,25 @@ void rbd_channel::go_on() noexcept {
 void rbd_channel::renew() noexcept {
   if (medium_->current() == image_) return;
   if (image_ && !renewing_) lose_image();
+  if (image_ && image_->on().abandoned()) abandon_in_flight();
   if (in_flight_ == 0) take_image();
+}
+
+/// librbd will never answer. It has copied what was to be written, so these requests can be answered without it; what
+/// it was to fill stays its own for good, and so do the jobs.
+void rbd_channel::abandon_in_flight() noexcept {
+  std::vector<store::request*> unanswered;
+  for (std::unique_ptr<rbd_job>& each : jobs_) {
+    rbd_job::keeper seen = rbd_job::keeper::librbd;
+    if (!each->keeper_.compare_exchange_strong(seen, rbd_job::keeper::nobody)) continue;
+    --in_flight_;
+    const verb what = each->request_->what;
+    if (what != verb::read && what != verb::map) unanswered.push_back(each->request_);
+    static_cast<void>(each.release());
+  }
+  std::erase(jobs_, nullptr);
+  publish();
+  for (store::request* each : unanswered) each->done(status::timeout);
 }
 
 /// From here on requests wait for another image. Those that wait already were sent before the fence: they must not be

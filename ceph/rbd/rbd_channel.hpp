@@ -31,11 +31,17 @@ class rbd_job {
   bool issue(const std::shared_ptr<image>& through) noexcept;
   int issue_compare(rbd_image_t handle, rbd_completion_t completion) noexcept;
   bool take_bounce(std::uint64_t octets) noexcept;
+  /// librbd has answered, on any of its threads. False: nobody is there any more for the answer.
+  bool came_back() noexcept { return keeper_.exchange(keeper::channel) != keeper::nobody; }
   void issue_map(const std::shared_ptr<image>& through) noexcept;
   static void completed(rbd_completion_t completion, void* self) noexcept;
   static int walk(const image& through, store::request& r) noexcept;
 
+  /// Who has the piece that librbd was given last: librbd until it answers, nobody once it was abandoned.
+  enum class keeper : std::uint8_t { channel, librbd, nobody };
+
   rbd_channel& owner_;
+  std::atomic<keeper> keeper_ = keeper::channel;
   store::request* request_ = nullptr;
   phase phase_ = phase::whole;
   std::uint64_t done_ = 0;                     // octets of the range that earlier pieces are through with
@@ -93,6 +99,7 @@ class rbd_channel final : public store::channel {
   void renew() noexcept;
   void lose_image() noexcept;
   void fail_waiting() noexcept;
+  void abandon_in_flight() noexcept;
   void take_image() noexcept;
   void gather(rbd_job& job) noexcept;  // any thread
   void collect() noexcept;

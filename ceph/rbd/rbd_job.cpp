@@ -132,13 +132,13 @@ void rbd_job::completed(rbd_completion_t completion, void* self) noexcept {
   auto& job = *static_cast<rbd_job*>(self);
   job.result_ = rbd_aio_get_return_value(completion);
   rbd_aio_release(completion);
-  job.owner_.gather(job);
+  if (job.came_back()) job.owner_.gather(job);
 }
 
 void rbd_job::issue_map(const std::shared_ptr<image>& through) noexcept {
   through->on().aside().run([this, through] {
     result_ = walk(*through, *request_);
-    owner_.gather(*this);
+    if (came_back()) owner_.gather(*this);
   });
 }
 
