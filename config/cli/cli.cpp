@@ -22,10 +22,9 @@ void describe(std::string& out, const CLI::App& app, const std::string& path) {
       if (!option->get_default_str().empty()) out += " (default: `" + option->get_default_str() + "`)";
       out += option->get_required() ? "; required\n" : "\n";
     }
-    if (!app.get_footer().empty()) {
-      const std::string footer = app.get_footer();
-      out += "- example: `" + footer.substr(footer.rfind("  ") + 2) + "`\n";
-    }
+    const std::string footer = app.get_footer();  // of a group of commands: that of the program, without an example
+    if (const std::size_t example = footer.rfind("  "); example != std::string::npos)
+      out += "- example: `" + footer.substr(example + 2) + "`\n";
     out += "\n";
   }
   for (const CLI::App* command : app.get_subcommands(nullptr))
@@ -40,6 +39,11 @@ int run_cli(int argc, const char* const* argv, const cli_hooks& hooks) {
     commands.app().parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
     return commands.app().exit(wanted, std::cout, std::cerr);
+  } catch (const CLI::RequiredError& problem) {
+    // CLI11 misses a command before it sees that what is there is none.
+    const bool is_word = argc > 1 && argv[1][0] != '-' && commands.app().get_subcommands().empty();
+    return complain((is_word ? "there is no command \"" + std::string(argv[1]) + "\"" : problem.what()) +
+                    "; see sluice --help");
   } catch (const CLI::ParseError& problem) {
     return complain(std::string(problem.what()) + "; see sluice --help");
   }

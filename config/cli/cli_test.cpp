@@ -186,6 +186,11 @@ TEST_F(cli, says_in_a_sentence_what_is_wrong) {
   EXPECT_EQ(err_, "sluice: there is no session 17\n");
 }
 
+TEST_F(cli, names_the_command_that_is_none) {
+  EXPECT_EQ(run({"nonsense"}), 1);
+  EXPECT_THAT(err_, HasSubstr("there is no command \"nonsense\"; see sluice --help"));
+}
+
 TEST_F(cli, sends_what_the_operator_asked_for) {
   std::vector<json> asked;
   answer_with([&asked](const std::string& command, const json& arguments) -> result<json> {
