@@ -133,7 +133,7 @@ result<config::model> service::load(const std::string& file) const {
 result<json> service::plan(const std::string& file) const {
   auto wanted = load(file);
   if (!wanted) return tl::unexpected(wanted.error());
-  const config::plan difference = config::make_plan(gateway_.model(), *wanted);
+  const config::plan difference = config::make_plan(gateway_.model(), *wanted, known_);
   json steps = json::array(), refused = json::array();
   for (const config::step& step : difference.steps)
     steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});
