@@ -91,7 +91,7 @@ struct open_flags {
 };
 
 struct file_info {
-  std::uint64_t size_bytes = 0;       // of a file, or of a block device
+  std::uint64_t size_bytes = 0;  // of a file, or of a block device
   bool is_block_device = false;
   std::uint32_t logical_block = 512;  // alignment that direct I/O needs, octets
   std::uint32_t physical_block = 4096;
@@ -166,6 +166,8 @@ class loop {
   virtual result<handle> open_file(const std::string& path, open_flags flags) = 0;
   virtual result<file_info> info(handle h) = 0;
   virtual result<void> resize_file(handle h, std::uint64_t size_bytes) = 0;
+  /// All of `part` is on the medium when it returns. Blocking as well, from any thread.
+  virtual result<void> write_blocking(handle h, const iovec& part, std::uint64_t offset) = 0;
   /// Result: octets read; fewer than asked only at the end of the file.
   virtual void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept = 0;
   /// Result: octets written. `durable` returns only when the data is on the medium (RWF_DSYNC).
@@ -216,10 +218,10 @@ class member_runnable final : public runnable {
 
 struct loop_options {
   unsigned index = 0;
-  int core = -1;                            // pin the thread to this core; -1: do not pin
-  backend kind = backend::automatic;        // io_uring when the kernel allows it, else epoll
-  std::uint64_t buffer_bytes = 256 * mib;   // the limit of buffers()
-  std::uint64_t spin_ns = 20 * ns_per_us;   // spins at most this long after work before it sleeps; 0: never
+  int core = -1;                           // pin the thread to this core; -1: do not pin
+  backend kind = backend::automatic;       // io_uring when the kernel allows it, else epoll
+  std::uint64_t buffer_bytes = 256 * mib;  // the limit of buffers()
+  std::uint64_t spin_ns = 20 * ns_per_us;  // spins at most this long after work before it sleeps; 0: never
 };
 
 /// Makes a loop on real hardware; nothing runs yet. With backend::automatic a host that forbids io_uring gets epoll,

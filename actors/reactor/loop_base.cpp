@@ -210,5 +210,11 @@ result<file_info> loop_base::info(handle h) {
 result<void> loop_base::resize_file(handle h, std::uint64_t size_bytes) {
   return file_resize(h, size_bytes);
 }
+result<void> loop_base::write_blocking(handle h, const iovec& part, std::uint64_t offset) {
+  const std::int64_t written = perform(transfer_request(verb::write_durable, h, &part, 1, offset));
+  if (written < 0) return fail_errno(static_cast<int>(-written), "write to a file");
+  if (static_cast<std::uint64_t>(written) != part.iov_len) return fail_errno(ENOSPC, "write to a file");
+  return {};
+}
 
 }  // namespace sluice::reactor

@@ -40,6 +40,7 @@ class loop_base : public loop {
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<file_info> info(handle h) override;
   result<void> resize_file(handle h, std::uint64_t size_bytes) override;
+  result<void> write_blocking(handle h, const iovec& part, std::uint64_t offset) override;
 
  protected:
   /// On the home thread, before the first turn of run() and after the last.

@@ -79,6 +79,16 @@ void sim_disk::later(std::uint64_t request, std::function<std::int64_t()> what) 
   });
 }
 
+result<void> sim_disk::write_now(handle h, gather from, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return fail_errno(EBADF, "write to a file");
+  if (misaligned(*at, from, offset)) return fail_errno(EINVAL, "write to a file");
+  const bool fails = world_.chance(world_.options().write_error);
+  write_some({at->of, from, offset, at->loop, true}, !fails);
+  if (fails) return fail_errno(EIO, "write to a file");
+  return {};
+}
+
 void sim_disk::read(std::uint64_t request, handle h, gather to, std::uint64_t offset) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);

@@ -22,6 +22,8 @@ class sim_disk {
   void close(handle h) { handles_.erase(h); }
   result<file_info> info(handle h);
   result<void> resize(handle h, std::uint64_t size_bytes);
+  /// Durable, at once.
+  result<void> write_now(handle h, gather from, std::uint64_t offset);
   void read(std::uint64_t request, handle h, gather to, std::uint64_t offset);
   void write(std::uint64_t request, handle h, gather from, std::uint64_t offset, bool durable);
   void sync(std::uint64_t request, handle h);

@@ -142,6 +142,9 @@ result<file_info> sim_loop::info(handle h) {
 result<void> sim_loop::resize_file(handle h, std::uint64_t size_bytes) {
   return world_.disk().resize(h, size_bytes);
 }
+result<void> sim_loop::write_blocking(handle h, const iovec& part, std::uint64_t offset) {
+  return world_.disk().write_now(h, {&part, 1}, offset);
+}
 
 void sim_loop::read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept {
   world_.disk().read(world_.begin_request(*this, op), h, {parts, count}, offset);

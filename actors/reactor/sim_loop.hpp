@@ -49,6 +49,7 @@ class sim_loop final : public loop {
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<file_info> info(handle h) override;
   result<void> resize_file(handle h, std::uint64_t size_bytes) override;
+  result<void> write_blocking(handle h, const iovec& part, std::uint64_t offset) override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
              bool durable) noexcept override;

@@ -323,6 +323,25 @@ TEST_F(cli, simulates_a_tier_on_a_trace) {
   EXPECT_EQ(run({"cache", "simulate", "a.trace", "--mode", "write-back"}), 1);
 }
 
+TEST_F(cli, drops_a_cache_and_flushes_it_until_all_is_below) {
+  std::vector<json> asked;
+  answer_with([&](const std::string& command, const json& arguments) -> result<json> {
+    asked.push_back({command, arguments});
+    if (command == "cache.drop") return json::object();
+    return json{{"mark", 7}, {"left_bytes", asked.size() < 4 ? 3 << 20 : 0}, {"health", "good"}};
+  });
+  EXPECT_EQ(ask({"cache", "drop", "hot"}), 0) << err_;
+  EXPECT_EQ(ask({"cache", "flush", "hot"}), 0) << err_;
+  EXPECT_EQ(out_, "3 MiB written\n");
+  ASSERT_EQ(asked.size(), 4U);
+  EXPECT_EQ(asked[0], (json{"cache.drop", {{"store", "hot"}}}));
+  EXPECT_EQ(asked[1], (json{"cache.flush", {{"store", "hot"}}}));
+  EXPECT_EQ(asked[3], (json{"cache.flush", {{"mark", 7}, {"store", "hot"}}}));
+  EXPECT_EQ(ask({"cache", "flush", "hot", "--json"}), 0);
+  EXPECT_EQ(json::parse(out_)["written_bytes"], 0);
+  EXPECT_EQ(ask({"cache", "flush"}), 1);
+}
+
 /// SLUICE_GOLDEN=write in the environment rewrites the page.
 TEST_F(cli, has_the_manual_that_the_repository_holds) {
   const std::string path = "../../docs/man/sluice.1.md";

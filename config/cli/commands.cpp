@@ -21,15 +21,6 @@ using nlohmann::json;
 constexpr int refused_status = 2;
 constexpr int apply_timeout_ms = 600'000;  // opening stores may take its time
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
-
-std::string to_line(const json& document) {
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
 std::string absolute(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::absolute(path, ignored).lexically_normal().string();
@@ -48,6 +39,15 @@ json errors_of(const refused& r) {
 }
 
 }  // namespace
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+std::string to_line(const json& document) {
+  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
 
 int complain(const std::string& sentence) {
   std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
@@ -195,6 +195,7 @@ void command_tree::add_acting_commands() {
 void command_tree::add_cache_commands() {
   CLI::App* cache = app_->add_subcommand("cache", "tiers of hot blocks: stores of type \"cache\"");
   cache->require_subcommand(1);
+  add_live_cache_commands(cache);
   CLI::App* simulate_command =
       add(cache, "simulate", "how many reads of a trace a RAM tier would answer, by size; needs no gateway",
           "sluice cache simulate vm1.trace --sizes 256MiB,1GiB,4GiB", [this] { return simulate(); });

@@ -18,7 +18,7 @@ struct parsed_options {
   bool control_given = false;
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
-  std::string unit, size, shell, interval = "1s";
+  std::string unit, store, size, shell, interval = "1s";
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes;
   std::uint64_t session_id = 0, count = 0;
@@ -44,6 +44,7 @@ class command_tree {
   void add_looking_commands();
   void add_acting_commands();
   void add_cache_commands();
+  void add_live_cache_commands(CLI::App* cache);
 
   int serve();
   int check();
@@ -54,6 +55,7 @@ class command_tree {
   int resize();
   int complete();
   int simulate();
+  int flush_cache();
   /// Asks the gateway; prints JSON or what `render` makes of it.
   int ask(const std::string& command, const nlohmann::json& arguments,
           const std::function<std::string(const nlohmann::json&)>& render);
@@ -65,6 +67,11 @@ class command_tree {
 
 /// A script for "bash", "zsh" or "fish", made from the commands of `app`; empty for another shell.
 std::string completion_script(const CLI::App& app, const std::string& shell);
+
+/// Prints on standard output.
+void print(const std::string& text);
+/// A document for people who asked for JSON, with its newline.
+std::string to_line(const nlohmann::json& document);
 
 /// Prints "sluice: SENTENCE" on standard error; returns 1.
 int complain(const std::string& sentence);

@@ -95,6 +95,7 @@ void apply_step(model& running, const step& s, const model& to) {
     case action::add_store:
       return insert(running.stores, get(to.stores, s.name));
     case action::resize_store:
+    case action::change_store:
       get(running.stores, s.name) = get(to.stores, s.name);
       return;
     case action::remove_store:

@@ -32,6 +32,7 @@ struct key {
   std::uint64_t minimum = 0;
   std::uint64_t maximum = UINT64_MAX;
   std::string otherwise = {};  // what holds when it is absent, for the manual: "512"
+  bool live = false;           // of a store: it can change while the store runs
 };
 
 /// One table after it has been checked against its keys: sizes in octets, durations in nanoseconds.

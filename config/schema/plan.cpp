@@ -42,13 +42,14 @@ std::string listen_text(const port_config& port) {
 
 class planner {
  public:
-  planner(const model& from, const model& to) : from_(from), to_(to) {}
+  planner(const model& from, const model& to, const known_types& known) : from_(from), to_(to), known_(known) {}
 
   plan run() {
     compare_gateways();
     find_replaced();
     add_stores(true);
     resize_stores();
+    change_stores();
     remove_ports();
     unmap_luns();
     settle_access();
@@ -87,12 +88,23 @@ class planner {
     if (a.log != b.log || a.log_level != b.log_level) add(action::change_log, "~ gateway: log");
   }
 
-  /// A store that stays but for its size, which only grows.
-  static bool stays(const store_config& a, const store_config& b) {
+  /// A store that stays but for its size, which only grows, and for what can change while it runs.
+  bool stays(const store_config& a, const store_config& b) const {
     const std::vector<std::string> changed = a.settings.differing(b.settings);
-    const bool only_size = changed.empty() || (changed == std::vector<std::string>{"size"} && a.settings.has("size") &&
-                                               b.settings.has("size"));
-    return a.type == b.type && a.over == b.over && only_size;
+    return a.type == b.type && a.over == b.over &&
+           std::all_of(changed.begin(), changed.end(), [&](const std::string& name) {
+             return live_key(a.type, name) != nullptr ||
+                    (name == "size" && a.settings.has("size") && b.settings.has("size"));
+           });
+  }
+
+  /// Null when it is none.
+  const key* live_key(const std::string& type, const std::string& name) const {
+    const std::vector<key>* keys = find_keys(known_.stores, type);
+    if (keys == nullptr) return nullptr;
+    const auto found =
+        std::find_if(keys->begin(), keys->end(), [&](const key& each) { return each.live && each.name == name; });
+    return found == keys->end() ? nullptr : &*found;
   }
 
   void find_replaced() {
@@ -169,6 +181,26 @@ class planner {
         plan_.refused.push_back(
             {"store." + old.name + ".size", sizes + " would lose data; `sluice unit resize --shrink` does it"});
     }
+  }
+
+  void change_stores() {
+    for (const store_config& old : from_.stores) {
+      const store_config* now = find_named(to_.stores, old.name);
+      if (!now || replaced_stores_.contains(old.name)) continue;
+      std::string changes;
+      for (const std::string& name : old.settings.differing(now->settings))
+        if (const key* k = live_key(old.type, name))
+          changes += (changes.empty() ? " " : ", ") + name + " " + spelled(*k, old.settings) + " -> " +
+                     spelled(*k, now->settings);
+      if (!changes.empty()) add(action::change_store, "~ store " + old.name + ":" + changes).name = old.name;
+    }
+  }
+
+  static std::string spelled(const key& k, const values& in) {
+    if (!in.has(k.name)) return k.otherwise.empty() ? "none" : k.otherwise;
+    if (const std::string* text = in.text(k.name)) return *text;
+    const std::uint64_t number = in.number(k.name, 0);
+    return k.type == kind::size ? format_size(number) : std::to_string(number);
   }
 
   void remove_stores() {
@@ -311,6 +343,7 @@ class planner {
   void add_ports() { ports(action::add_port, "+ ", to_, from_); }
 
   const model &from_, &to_;
+  const known_types& known_;
   std::set<std::string> replaced_stores_, replaced_units_, added_stores_;
   plan plan_;
 };
@@ -323,6 +356,8 @@ const char* to_string(action a) {
       return "add_store";
     case action::resize_store:
       return "resize_store";
+    case action::change_store:
+      return "change_store";
     case action::remove_store:
       return "remove_store";
     case action::add_unit:
@@ -357,8 +392,8 @@ const char* to_string(action a) {
   return "";
 }
 
-plan make_plan(const model& from, const model& to) {
-  return planner(from, to).run();
+plan make_plan(const model& from, const model& to, const known_types& known) {
+  return planner(from, to, known).run();
 }
 
 std::string to_text(const plan& p) {

@@ -10,6 +10,7 @@ namespace sluice::config {
 enum class action : std::uint8_t {
   add_store,
   resize_store,  // grows only
+  change_store,  // keys that its type can change while it runs
   remove_store,
   add_unit,
   change_unit,  // thin, read_only
@@ -55,8 +56,8 @@ struct plan {
   bool empty() const { return steps.empty() && refused.empty(); }
 };
 
-/// Both models are valid.
-plan make_plan(const model& from, const model& to);
+/// Both models are valid. `known` says which keys of a store can change while it runs.
+plan make_plan(const model& from, const model& to, const known_types& known = {});
 
 /// What `running` is after a step of make_plan(…, to). A step that failed is undone together with those before it by
 /// make_plan(running, the model before).

@@ -161,6 +161,27 @@ TEST(plan, touches_only_what_changes) {
   EXPECT_EQ(to_text(make_plan(from, to)), "~ store b: size 1KiB -> 4KiB\n~ unit a: read_only false -> true\n");
 }
 
+TEST(plan, changes_in_place_what_the_type_of_a_store_can_change_while_it_runs) {
+  const key ram{.name = "ram", .type = kind::size, .help = "memory", .live = true};
+  const key mode{.name = "mode", .help = "writes", .otherwise = "write-through", .live = true};
+  const key line{.name = "line", .help = "of a block"};
+  const known_types known{.stores = {{"cache", {ram, mode, line}}}, .fabrics = {}};
+  model from = two_units();
+  from.stores.push_back(make_store("hot", "cache", 0, "a"));
+  from.stores[2].settings.set("ram", std::uint64_t{1} << 30);
+  from.units[0].store = "hot";
+  model to = from;
+  to.stores[2].settings.set("ram", std::uint64_t{2} << 30);
+  to.stores[2].settings.set("mode", std::string("write-around"));
+  const plan p = make_plan(from, to, known);
+  EXPECT_EQ(to_text(p), "~ store hot: mode write-through -> write-around, ram 1GiB -> 2GiB\n");
+  model running = from;
+  for (const step& s : p.steps) apply_step(running, s, to);
+  EXPECT_EQ(running, to);
+  to.stores[2].settings.set("line", std::string("x"));
+  EXPECT_EQ(make_plan(from, to, known).steps.size(), 6U) << "the store and its unit go and come";
+}
+
 TEST(plan, replaces_what_cannot_be_changed_with_all_that_lies_over_it) {
   const model from = two_units();
   model to = from;

@@ -13,11 +13,10 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
   return caf::actor_cast<caf::actor>(handle);
 }
 
-/// The settings of a store apart from its size, which can change while it is open.
+/// The settings of a store apart from its size, which resize() changes.
 bool same_but_for_size(const config::store_config& a, const config::store_config& b) {
   const std::vector<std::string> differing = a.settings.differing(b.settings);
-  return a.type == b.type && a.over == b.over &&
-         std::all_of(differing.begin(), differing.end(), [](const std::string& key) { return key == "size"; });
+  return std::all_of(differing.begin(), differing.end(), [](const std::string& key) { return key == "size"; });
 }
 
 result<port::chap_credentials> read_chap(const config::chap_config& config) {
@@ -92,7 +91,6 @@ result<void> gateway::open_stores(const config::model& wanted, draft& made) {
 
 result<void> gateway::open_store(const config::model& wanted, const config::store_config& config, draft& made) {
   if (made.stores.contains(config.name)) return {};
-  const config::store_config* before = config::find_named(model_.stores, config.name);
   // A tier follows when the store below it is opened anew.
   bool below_is_new = false;
   if (!config.over.empty()) {
@@ -100,9 +98,10 @@ result<void> gateway::open_store(const config::model& wanted, const config::stor
     const auto running = stores_.find(config.over);
     below_is_new = running == stores_.end() || made.stores.at(config.over) != running->second;
   }
-  if (before && same_but_for_size(*before, config) && !below_is_new) {
-    made.stores[config.name] = stores_.at(config.name);
-    return {};
+  if (!below_is_new) {
+    const auto stays = keep_store(config, made);
+    if (!stays) return fail(stays.error().code, "store." + config.name + ": " + stays.error().message);
+    if (*stays) return {};
   }
   const store::factory* factory = parts_.stores.find(config.type);
   if (!factory)
@@ -111,8 +110,25 @@ result<void> gateway::open_store(const config::model& wanted, const config::stor
                               [&](const std::string& name) { return made.stores.at(name); });
   if (!opened) return fail(opened.error().code, "store." + config.name + ": " + opened.error().message);
   if (parts_.medium_changed) (*opened)->on_resize(parts_.medium_changed);
+  // Until commit() others may write to what lies below it.
+  if (!stores_.empty()) (*opened)->hand_over();
   made.stores[config.name] = std::move(*opened);
   return {};
+}
+
+/// Whether the store of that name goes on, with other settings if need be; false: it has to be opened anew.
+result<bool> gateway::keep_store(const config::store_config& config, draft& made) {
+  const config::store_config* before = config::find_named(model_.stores, config.name);
+  if (!before || before->type != config.type || before->over != config.over) return false;
+  const std::shared_ptr<store::store>& running = stores_.at(config.name);
+  if (!same_but_for_size(*before, config)) {
+    auto ready = running->prepare_settings(config.settings);
+    if (!ready) return tl::unexpected(ready.error());
+    if (!*ready) return false;
+    made.settings.push_back(std::move(*ready));
+  }
+  made.stores[config.name] = running;
+  return true;
 }
 
 result<void> gateway::resize_stores(const config::model& wanted, draft& made) {
@@ -239,6 +255,7 @@ void gateway::discard(draft& made) {
 }
 
 void gateway::commit(const config::model& wanted, draft& made, access::directory picture) {
+  for (const store::prepared& put_in_force : made.settings) put_in_force();
   std::vector<running_unit> leaving;
   for (auto it = units_.begin(); it != units_.end();) {
     if (config::find_named(wanted.units, it->first) && !made.units.contains(it->first)) {
@@ -266,9 +283,11 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
   std::move(made.ports.begin(), made.ports.end(), std::back_inserter(ports_));
 
   follow(wanted);
-  // While units change places, two of them may use one medium: then no tier may answer from what it keeps.
+  // While units change places, two of them may use one medium: then no tier may answer from what it keeps, and what a
+  // tier that goes has kept is void. When all stops, nobody is left to write past it.
   for (const auto& [name, medium] : stores_)
-    if (const auto stays = made.stores.find(name); stays == made.stores.end() || stays->second != medium)
+    if (const auto stays = made.stores.find(name);
+        !stopping_ && (stays == made.stores.end() || stays->second != medium))
       medium->hand_over();
   publish(std::move(picture));
   for (running_port& port : closing) stop_port(port);
@@ -351,6 +370,7 @@ void gateway::stop_port(running_port& port) {
 
 void gateway::stop() {
   draft nothing;
+  stopping_ = true;
   commit({}, nothing, {});
 }
 

@@ -76,12 +76,14 @@ class gateway {
     std::map<std::string, std::shared_ptr<store::store>> stores;
     std::map<std::string, running_unit> units;
     std::vector<running_port> ports;
+    std::vector<store::prepared> settings;                       // of stores that stay
     std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
   };
 
   result<void> prepare(const config::model& wanted, draft& made);
   result<void> open_stores(const config::model& wanted, draft& made);
   result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
+  result<bool> keep_store(const config::store_config& config, draft& made);
   result<void> resize_stores(const config::model& wanted, draft& made);
   result<void> start_units(const config::model& wanted, draft& made);
   result<void> start_ports(const config::model& wanted, draft& made);
@@ -106,6 +108,7 @@ class gateway {
   std::vector<port::core_door> doors_;
   relative_ports numbers_;
   unsigned next_home_ = 0;
+  bool stopping_ = false;
 };
 
 }  // namespace sluice::daemon

@@ -6,6 +6,7 @@
 #include "actors/observe/log.hpp"
 #include "actors/observe/recent.hpp"
 #include "config/schema/plan.hpp"
+#include "gateway/daemon/tier_commands.hpp"
 #include "gateway/daemon/version.hpp"
 
 namespace sluice::daemon {
@@ -29,8 +30,8 @@ double seconds(std::uint64_t ns) {
 }
 
 view::store store_view(const config::store_config& config, const store::store& opened) {
-  view::store shown{config.name,     config.type, config.over, opened.describe().size_bytes,
-                    opened.health(), nlohmann::json::object()};
+  view::store shown{
+      config.name, config.type, config.over, opened.describe().size_bytes, opened.health(), nlohmann::json::object()};
   for (const store::figure& each : opened.figures())
     std::visit([&](const auto& value) { shown.figures[each.name] = value; }, each.value);
   return shown;
@@ -109,6 +110,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
   }
   if (command == "unit.resize") return resize(arguments);
   if (command == "events") return events(arguments.at("since").get<std::uint64_t>());
+  if (command.starts_with("cache.")) return do_tier_command(gateway_, command, arguments);
   if (command == "pr.clear") {
     const auto unit = arguments.at("unit").get<std::string>();
     if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());
@@ -133,7 +135,7 @@ result<config::model> service::load(const std::string& file) const {
 result<json> service::plan(const std::string& file) const {
   auto wanted = load(file);
   if (!wanted) return tl::unexpected(wanted.error());
-  const config::plan difference = config::make_plan(gateway_.model(), *wanted);
+  const config::plan difference = config::make_plan(gateway_.model(), *wanted, known_);
   json steps = json::array(), refused = json::array();
   for (const config::step& step : difference.steps)
     steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});

@@ -23,39 +23,57 @@ block_number end_block(const request& r) {
 
 }  // namespace
 
-cache_channel::cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below,
+cache_channel::cache_channel(std::shared_ptr<channel_roster> roster, std::unique_ptr<store::channel> below,
                              reactor::loop& home)
-    : core_(std::move(core)),
-      flash_(core_->flash().get()),
+    : roster_(std::move(roster)),
       below_(std::move(below)),
       home_(home),
-      scrap_(new std::uint8_t[block_bytes]) {
-  core_->attach(home_, counted_);
-  below_acts_now_ = flash_ == nullptr;
-  if (flash_) recover();
+      scrap_(new std::uint8_t[block_bytes]),
+      tiers_(std::make_unique<tier_lease>(roster_->join(*this, home_, counted_), *below_, home_)) {
+  below_acts_now_ = tiers_->flash == nullptr;
 }
 
 cache_channel::~cache_channel() {
   closing_ = true;
   below_.reset();  // may answer what it still holds
   SLUICE_CHECK(!run_later_.queued_);
-  if (flash_timer_.armed()) home_.disarm(flash_timer_);
-  recovery_.reset();
-  core_->detach(home_, counted_);
+  if (look_timer_.armed()) home_.disarm(look_timer_);
+  std::vector<std::shared_ptr<cache_core>> used{tiers_->core};
+  for (const auto& each : old_tiers_) used.push_back(each->core);
+  old_tiers_.clear();
+  tiers_.reset();
+  roster_->leave(*this, counted_, used);
+}
+
+void cache_channel::go_over(const std::shared_ptr<cache_core>& to) {
+  if (tiers_->core == to) return;
+  old_tiers_.push_back(std::exchange(tiers_, std::make_unique<tier_lease>(to, *below_, home_)));
+  below_acts_now_ = tiers_->flash == nullptr;
+  turned_down_ = 0;
+  look_again();
+}
+
+void cache_channel::let_go_of_old_tiers() {
+  for (std::size_t i = old_tiers_.size(); i-- > 0;) {
+    if (old_tiers_[i]->jobs != 0 || !old_tiers_[i]->idle()) continue;
+    const std::shared_ptr<cache_core> core = old_tiers_[i]->core;
+    old_tiers_.erase(old_tiers_.begin() + static_cast<std::ptrdiff_t>(i));
+    roster_->let_go(core);
+  }
 }
 
 // -- hits -----------------------------------------------------------------------------------------------------------
 
 /// Answers a read from RAM, all of it or nothing.
 bool cache_channel::hit(request& r) noexcept {
-  if (!core_->keeps()) return false;
+  if (!core().keeps()) return false;
   const block_number first = first_block(r), last = end_block(r);
   const bool sampled = ++sampling_ % hits_per_sample == 0;
   const std::uint64_t started_ns = sampled ? home_.now_ns() : 0;
   spot_slots_.clear();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
-    const ram_index& index = core_->shard_of(p).index();
+    const ram_index& index = core().shard_of(p).index();
     const slot s = index.find_valid(index.set_of(p), block);
     if (s == no_slot) return false;
     spot_slots_.push_back(s);
@@ -65,11 +83,11 @@ bool cache_channel::hit(request& r) noexcept {
   const std::uint64_t end = r.offset_bytes + r.length_bytes;
   for (block_number block = first; block < last; ++block) {
     const place p(block);
-    ram_shard& shard = core_->shard_of(p);
+    ram_shard& shard = core().shard_of(p);
     const slot s = spot_slots_[block - first];
     const std::uint64_t version = shard.index().open(s, block);
     if (version == 0) return false;
-    const bool here = core_->home_of(p) == &home_;
+    const bool here = core().home_of(p) == &home_;
     const std::uint64_t until = std::min(end, (block + 1) * block_bytes);
     while (at < until) {
       const bytes piece = to.next(until - at);
@@ -88,14 +106,14 @@ bool cache_channel::hit(request& r) noexcept {
 
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                            std::vector<memory::slice>& out) noexcept {
-  if (!core_->keeps()) return false;
+  if (!core().keeps()) return false;
   const std::size_t before = out.size();
   const std::uint64_t end = offset_bytes + length_bytes;
   for (std::uint64_t at = offset_bytes; at < end;) {
     const block_number block = at / block_bytes;
     const place p(block);
-    ram_shard& shard = core_->shard_of(p);
-    const slot s = core_->home_of(p) == &home_ ? shard.index().find_valid(shard.index().set_of(p), block) : no_slot;
+    ram_shard& shard = core().shard_of(p);
+    const slot s = core().home_of(p) == &home_ ? shard.index().find_valid(shard.index().set_of(p), block) : no_slot;
     if (s == no_slot) {
       out.resize(before);
       return false;
@@ -115,22 +133,22 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
 // -- requests -------------------------------------------------------------------------------------------------------
 
 void cache_channel::submit(request& r) noexcept {
-  if (flash_ && r.what == verb::flush) return take_job().start_flush(r);
-  if (flash_ && !own_flush_.at_work && flash_->claim_flush(home_.now_ns())) own_flush_.start(*below_);
+  if (tiers_->flash && r.what == verb::flush) return take_job().start_flush(r);
+  tiers_->flush_when_due();
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return below_->submit(r);
-  if (r.what != verb::read) return core_->wanted().mode->write(*this, r);
+  if (r.what != verb::read) return core().mode().write(*this, r);
   if (hit(r)) {
     finished_.push(r);
     home_.defer(run_later_);
     return;
   }
   cache_job& job = take_job();
-  if (flash_ && job.start_flash_read(r)) return;
+  if (tiers_->flash && job.start_flash_read(r)) return;
   job.start_read(r, !streams(r));
 }
 
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
-  if (flash_ && r.what == verb::flush) return false;
+  if (tiers_->flash && r.what == verb::flush) return false;
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what)))
     return below_->try_now(r, outcome);
   if (r.what == verb::read && hit(r)) {
@@ -138,8 +156,7 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
     return true;
   }
   if (!below_acts_now_ || r.length_bytes > at_once_limit) return false;
-  const bool acted =
-      r.what == verb::read ? read_below_now(r, outcome) : core_->wanted().mode->write_now(*this, r, outcome);
+  const bool acted = r.what == verb::read ? read_below_now(r, outcome) : core().mode().write_now(*this, r, outcome);
   if (acted) {
     turned_down_ = 0;
   } else if (++turned_down_ == turned_down_limit) {
@@ -151,11 +168,12 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
 bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   const std::uint64_t started_ns = home_.now_ns();
-  take_tickets(first, last, spot_tickets_);
+  core().take_tickets(first, last, spot_tickets_);
   if (!below_->try_now(r, outcome)) return false;
   counted_.read_blocks.add(last - first);
   if (outcome == status::good && !streams(r))
-    keep(first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count}, ram_shard::keep::always);
+    keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
+         ram_shard::keep::always);
   counted_.miss.record(home_.now_ns() - started_ns);
   return true;
 }
@@ -166,20 +184,20 @@ void cache_channel::write_below(request& r, bool keeps) noexcept {
 
 bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
   const block_number first = first_block(r), last = end_block(r);
-  begin_blocks(first, last, &spot_tickets_);
+  core().begin_blocks(first, last, &spot_tickets_);
   const bool acted = below_->try_now(r, outcome);
-  end_blocks(first, last, &spot_tickets_);
+  core().end_blocks(first, last, &spot_tickets_);
   if (!acted) return false;
   const cache_job::after_write how = after(r, keeps);
   if (outcome == status::good && how != cache_job::after_write::forget)
-    keep(first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
+    keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
          how == cache_job::after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
   return true;
 }
 
 bool cache_channel::streams(const request& r) noexcept {
   const std::uint64_t run = reads_.observe(r.offset_bytes, r.length_bytes);
-  const bool beyond = core_->wanted().bypass_bytes != 0 && run > core_->wanted().bypass_bytes;
+  const bool beyond = core().passes_by(run);
   if (beyond) counted_.streamed_blocks.add(end_block(r) - first_block(r));
   return beyond;
 }
@@ -187,54 +205,19 @@ bool cache_channel::streams(const request& r) noexcept {
 cache_job::after_write cache_channel::after(const request& r, bool keeps) noexcept {
   counted_.written_blocks.add(end_block(r) - first_block(r));
   if (!keeps || r.what != verb::write) return cache_job::after_write::forget;
-  const std::uint64_t run = writes_.observe(r.offset_bytes, r.length_bytes);
-  const bool beyond = core_->wanted().bypass_bytes != 0 && run > core_->wanted().bypass_bytes;
+  const bool beyond = core().passes_by(writes_.observe(r.offset_bytes, r.length_bytes));
   return beyond ? cache_job::after_write::renew : cache_job::after_write::keep;
 }
 
 // -- blocks ---------------------------------------------------------------------------------------------------------
 
-void cache_channel::take_tickets(block_number first, block_number last,
-                                 std::vector<std::uint64_t>& tickets) const noexcept {
-  tickets.clear();
-  for (block_number block = first; block < last; ++block) {
-    const place p(block);
-    const ram_index& index = core_->shard_of(p).index();
-    tickets.push_back(ram_index::ticket(index.set_of(p)));
-  }
-}
-
-void cache_channel::begin_blocks(block_number first, block_number last,
-                                 std::vector<std::uint64_t>* begun) const noexcept {
-  if (begun) begun->clear();
-  for (block_number block = first; block < last; ++block) {
-    const place p(block);
-    const ram_index& index = core_->shard_of(p).index();
-    const std::uint64_t count = index.begin_write(index.set_of(p), block);
-    if (flash_) flash_->index.remove(block);
-    if (begun) begun->push_back(count);
-  }
-}
-
-/// Makes what begin_blocks() noted into tickets.
-void cache_channel::end_blocks(block_number first, block_number last,
-                               std::vector<std::uint64_t>* begun) const noexcept {
-  constexpr std::uint64_t never = 1;  // a count that is not quiet
-  for (block_number block = first; block < last; ++block) {
-    const place p(block);
-    const std::uint64_t ended = ram_index::end_write(core_->shard_of(p).index().set_of(p));
-    if (!begun) continue;
-    std::uint64_t& ticket = (*begun)[block - first];
-    ticket = ram_index::undisturbed(ticket, ended) ? ended : never;
-  }
-}
-
-void cache_channel::keep(block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
-                         std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept {
-  if (!core_->keeps()) return;
+void cache_channel::keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& tickets,
+                         std::uint64_t offset_bytes, std::uint64_t length_bytes, store::scatter parts,
+                         ram_shard::keep how) noexcept {
+  if (!core.keeps()) return;
   std::vector<std::pair<reactor::loop*, std::unique_ptr<batch>>> away;
   std::uint64_t at = offset_bytes;
-  const std::uint64_t end = std::min(offset_bytes + length_bytes, core_->whole_blocks() * block_bytes);
+  const std::uint64_t end = std::min(offset_bytes + length_bytes, core.whole_blocks() * block_bytes);
   if (const std::uint64_t lead = -at % block_bytes; lead != 0) {
     if (end < at + lead) return;
     parts.skip(lead);
@@ -250,13 +233,13 @@ void cache_channel::keep(block_number first, const std::vector<std::uint64_t>& t
     }
     const batch::item item{at / block_bytes, tickets[at / block_bytes - first], how};
     const place p(item.block);
-    reactor::loop* const to = core_->home_of(p);
+    reactor::loop* const to = core.home_of(p);
     if (!to || !write_count::quiet(item.ticket)) continue;
     if (to == &home_) {
-      if (core_->put(p, item, content.data())) ++kept;
+      if (core.put(p, item, content.data())) ++kept;
       continue;
     }
-    const ram_index& index = core_->shard_of(p).index();
+    const ram_index& index = core.shard_of(p).index();
     if (how == ram_shard::keep::if_there && ram_index::find(index.set_of(p), item.block) == no_slot) continue;
     auto found = std::find_if(away.begin(), away.end(), [to](const auto& each) { return each.first == to; });
     if (found == away.end()) found = away.insert(away.end(), {to, std::make_unique<batch>()});
@@ -266,7 +249,7 @@ void cache_channel::keep(block_number first, const std::vector<std::uint64_t>& t
   }
   counted_.kept_blocks.add(kept);
   for (auto& [to, blocks] : away)
-    if (!core_->send(std::move(blocks), *to)) counted_.unkept_batches.add(1);
+    if (!core.send(std::move(blocks), *to)) counted_.unkept_batches.add(1);
 }
 
 // -- what happens later ---------------------------------------------------------------------------------------------
@@ -277,10 +260,14 @@ cache_job& cache_channel::take_job() {
     free_ = jobs_.back().get();
     free_->next_job = nullptr;
   }
-  return *std::exchange(free_, free_->next_job);
+  cache_job& taken = *std::exchange(free_, free_->next_job);
+  taken.tiers = tiers_.get();
+  ++taken.tiers->jobs;
+  return taken;
 }
 
 void cache_channel::give_back(cache_job& job) noexcept {
+  --job.tiers->jobs;
   job.next_job = free_;
   free_ = &job;
 }
@@ -293,26 +280,21 @@ void cache_channel::step_later(cache_job& job) noexcept {
 }
 
 bool cache_channel::idle() noexcept {
-  return !own_flush_.at_work && !(recovery_ && recovery_->at_work()) && core_->idle(home_) && below_->idle();
+  return old_tiers_.empty() && tiers_->idle() && below_->idle();
 }
 
 void cache_channel::wait_for_flash(cache_job& job) noexcept {
   job.next_job = waiting_;
   waiting_ = &job;
-  if (!flash_timer_.armed()) home_.arm(flash_timer_, ns_per_ms);
+  if (!look_timer_.armed()) home_.arm(look_timer_, ns_per_ms);
 }
 
-void cache_channel::look_at_flash() noexcept {
-  recover();
+void cache_channel::look_again() noexcept {
+  if (tiers_->flash) tiers_->recover();
   cache_job* waiting = std::exchange(waiting_, nullptr);
   while (waiting) std::exchange(waiting, waiting->next_job)->go_on();
-}
-
-/// The first core that finds nobody at it finds out what is on flash.
-void cache_channel::recover() noexcept {
-  if (flash_->now() != flash_tier::state::unknown || !flash_->claim_recovery()) return;
-  recovery_ = std::make_unique<flash_recovery>(core_->flash(), home_, *below_, core_->whole_blocks());
-  recovery_->start();
+  let_go_of_old_tiers();
+  if (!old_tiers_.empty() && !look_timer_.armed()) home_.arm(look_timer_, ns_per_ms);
 }
 
 void cache_channel::run_later() noexcept {

@@ -2,9 +2,9 @@
 #include <memory>
 #include <vector>
 
-#include "tiers/cache/cache_core.hpp"
-#include "tiers/cache/flash_recovery.hpp"
+#include "tiers/cache/channel_roster.hpp"
 #include "tiers/cache/streams.hpp"
+#include "tiers/cache/tier_lease.hpp"
 #include "tiers/store/scatter.hpp"
 #include "tiers/store/store.hpp"
 
@@ -29,6 +29,7 @@ class cache_job final : public store::request {
   void go_on() noexcept;
 
   cache_job* next_job = nullptr;  // the channel's
+  tier_lease* tiers = nullptr;    // those that the request began with
 
  private:
   enum class phase : std::uint8_t { reading, waiting, beginning, voiding, writing, ending, flushing };
@@ -60,6 +61,8 @@ class cache_job final : public store::request {
   void flash_reads_ended() noexcept;
   bool check_pieces() noexcept;
   bool assemble() noexcept;
+
+  cache_core& core() const { return *tiers->core; }
 
   cache_channel& owner_;
   store::request* outer_ = nullptr;
@@ -95,7 +98,7 @@ class cache_job final : public store::request {
 /// all else passes to the store below on this core, and the homes hear of it afterwards.
 class cache_channel final : public store::channel {
  public:
-  cache_channel(std::shared_ptr<cache_core> core, std::unique_ptr<store::channel> below, reactor::loop& home);
+  cache_channel(std::shared_ptr<channel_roster> roster, std::unique_ptr<store::channel> below, reactor::loop& home);
   ~cache_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -104,6 +107,9 @@ class cache_channel final : public store::channel {
   bool try_now(store::request& r, store::status& outcome) noexcept override;
   bool idle() noexcept override;
   store::availability available() const noexcept override { return below_->available(); }
+
+  /// The roster's: new requests begin with other tiers.
+  void go_over(const std::shared_ptr<cache_core>& to);
 
   // -- for the modes --------------------------------------------------------------------------------------------
   static constexpr std::uint64_t at_once_limit = 1 * mib;
@@ -119,11 +125,8 @@ class cache_channel final : public store::channel {
   cache_job::after_write after(const store::request& r, bool keeps) noexcept;
   /// Caches blocks whose content is in `parts`, which begin at `offset_bytes` of the store. `tickets` are of the blocks
   /// [first, first + count).
-  void keep(block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
+  void keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
             std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept;
-  void take_tickets(block_number first, block_number last, std::vector<std::uint64_t>& tickets) const noexcept;
-  void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
-  void end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
 
   cache_job& take_job();
   void give_back(cache_job& job) noexcept;
@@ -131,11 +134,12 @@ class cache_channel final : public store::channel {
   void run_later() noexcept;
   /// Calls the job's go_on() in about a millisecond.
   void wait_for_flash(cache_job& job) noexcept;
-  void look_at_flash() noexcept;
-  void recover() noexcept;
+  /// About each millisecond, while jobs wait for the flash or old tiers are still in use.
+  void look_again() noexcept;
+  void let_go_of_old_tiers();
+  cache_core& core() const { return *tiers_->core; }
 
-  std::shared_ptr<cache_core> core_;
-  flash_tier* const flash_;  // null: there is none
+  const std::shared_ptr<channel_roster> roster_;
   std::unique_ptr<store::channel> below_;
   reactor::loop& home_;
   counters counted_;
@@ -156,28 +160,9 @@ class cache_channel final : public store::channel {
   bool closing_ = false;
   reactor::member_runnable<cache_channel, &cache_channel::run_later> run_later_{*this};
   cache_job* waiting_ = nullptr;
-  reactor::member_timer<cache_channel, &cache_channel::look_at_flash> flash_timer_{*this};
-  std::unique_ptr<flash_recovery> recovery_;
-  /// A flush of the cache's own, when no initiator asks for any.
-  class own_flush final : public store::request {
-   public:
-    explicit own_flush(flash_tier* tier) : tier_(tier) { what = store::verb::flush; }
-    void start(store::channel& below) noexcept {
-      at_work = true;
-      begun_ = tier_->flush_begins();
-      below.submit(*this);
-    }
-    void done(store::status outcome) noexcept override {
-      at_work = false;
-      if (outcome == store::status::good) tier_->flush_ended(begun_);
-    }
-    bool at_work = false;
-
-   private:
-    flash_tier* tier_;
-    std::uint64_t begun_ = 0;
-  };
-  own_flush own_flush_{flash_};
+  reactor::member_timer<cache_channel, &cache_channel::look_again> look_timer_{*this};
+  std::unique_ptr<tier_lease> tiers_;
+  std::vector<std::unique_ptr<tier_lease>> old_tiers_;
 };
 
 }  // namespace sluice::cache

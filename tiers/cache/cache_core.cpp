@@ -1,12 +1,20 @@
 #include "tiers/cache/cache_core.hpp"
 
 #include <algorithm>
+#include <thread>
 
 namespace sluice::cache {
 namespace {
 
 constexpr unsigned batches_limit = 256;
 constexpr std::uint64_t region_slack = 64 * mib;
+
+/// To give memory back takes the kernel its time, 26 ms for each GiB: no loop stands still for that.
+void free_aside(std::unique_ptr<memory::pool> frames) {
+  constexpr std::uint64_t little = 64 * mib;
+  if (!frames || frames->bytes_mapped() <= little) return;
+  std::thread([frames = std::move(frames)]() mutable { frames.reset(); }).detach();
+}
 
 /// A pool whose memory is partly lent when its store closes: it goes when the last slice has come back.
 class lingering_pool final : public reactor::timer {
@@ -31,7 +39,12 @@ class lingering_pool final : public reactor::timer {
 
 cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::shared_ptr<flash_tier> flash,
                        bool volatile_below)
-    : wanted_(wanted), flash_(std::move(flash)), volatile_below_(volatile_below), size_bytes_(size_bytes) {
+    : wanted_(wanted),
+      mode_(wanted.mode),
+      bypass_bytes_(wanted.bypass_bytes),
+      flash_(std::move(flash)),
+      volatile_below_(volatile_below),
+      size_bytes_(size_bytes) {
   const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
   for (auto& shard : shards_) {
     shard = std::make_unique<ram_shard>(
@@ -42,6 +55,20 @@ cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::sha
 
 cache_core::~cache_core() {
   SLUICE_CHECK(std::all_of(members_.begin(), members_.end(), [](const member& m) { return m.channels == 0; }));
+  for (auto& shard : shards_) shard.reset();  // what they hold lies in the pools
+  for (member& m : members_) free_aside(std::move(m.frames));
+}
+
+options cache_core::wanted() const {
+  options now = wanted_;
+  now.mode = &mode();
+  now.bypass_bytes = bypass_bytes_.load(std::memory_order_relaxed);
+  return now;
+}
+
+void cache_core::set_manners(const options& wanted) noexcept {
+  mode_.store(wanted.mode, std::memory_order_relaxed);
+  bypass_bytes_.store(wanted.bypass_bytes, std::memory_order_relaxed);
 }
 
 void cache_core::begin_write_in_sets(std::size_t from, std::size_t to, block_number first,
@@ -65,11 +92,41 @@ void cache_core::end_write_in_sets(std::size_t from, std::size_t to) const noexc
   for (std::size_t at = from; at < to; ++at) ram_index::end_write(shards_[at / each]->index().set_at(at % each));
 }
 
-void cache_core::set_keeps(bool keeps) noexcept {
-  if (keeps_.exchange(keeps) == keeps || keeps) return;
+void cache_core::forget() noexcept {
   begin_write_in_sets(0, set_count_, 0, largest_store_blocks);
   if (flash_) flash_->index.remove_in_sets(0, flash_->index.sets(), 0, largest_store_blocks);
   end_write_in_sets(0, set_count_);
+}
+
+void cache_core::take_tickets(block_number first, block_number last,
+                              std::vector<std::uint64_t>& tickets) const noexcept {
+  tickets.clear();
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    tickets.push_back(ram_index::ticket(shard_of(p).index().set_of(p)));
+  }
+}
+
+void cache_core::begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept {
+  if (begun) begun->clear();
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const ram_index& index = shard_of(p).index();
+    const std::uint64_t count = index.begin_write(index.set_of(p), block);
+    if (flash_) flash_->index.remove(block);
+    if (begun) begun->push_back(count);
+  }
+}
+
+void cache_core::end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept {
+  constexpr std::uint64_t never = 1;  // a count that is not quiet
+  for (block_number block = first; block < last; ++block) {
+    const place p(block);
+    const std::uint64_t ended = ram_index::end_write(shard_of(p).index().set_of(p));
+    if (!begun) continue;
+    std::uint64_t& ticket = (*begun)[block - first];
+    ticket = ram_index::undisturbed(ticket, ended) ? ended : never;
+  }
 }
 
 bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
@@ -104,21 +161,14 @@ std::uint64_t cache_core::overhead_bytes() const noexcept {
   return all;
 }
 
-void cache_core::sum(counters& into) {
-  const std::lock_guard lock(guard_);
-  into.add(retired_);
-  for (const counters* each : counting_) into.add(*each);
-}
-
 cache_core::member* cache_core::find(const reactor::loop& home) {
   for (member& m : members_)
     if (m.loop == &home) return &m;
   return nullptr;
 }
 
-void cache_core::attach(reactor::loop& home, const counters& counted) {
+void cache_core::attach(reactor::loop& home) {
   const std::lock_guard lock(guard_);
-  counting_.push_back(&counted);
   member* here = find(home);
   if (!here) {
     // Twice what is kept: memory that is lent while its block is written anew is replaced, not waited for.
@@ -130,10 +180,8 @@ void cache_core::attach(reactor::loop& home, const counters& counted) {
   if (here->channels++ == 0) settle(home);
 }
 
-void cache_core::detach(reactor::loop& home, const counters& counted) {
+void cache_core::detach(reactor::loop& home) {
   const std::lock_guard lock(guard_);
-  std::erase(counting_, &counted);
-  retired_.add(counted);
   member* here = find(home);
   SLUICE_CHECK(here && here->channels != 0);
   if (--here->channels != 0) return;
@@ -145,6 +193,11 @@ void cache_core::detach(reactor::loop& home, const counters& counted) {
     new lingering_pool(std::move(here->frames), home);
     members_.erase(members_.begin() + (here - members_.data()));
   }
+}
+
+void cache_core::forget_on_the_way_to_flash(const reactor::loop& home) noexcept {
+  const std::lock_guard lock(guard_);
+  if (const member* here = find(home); here && here->writer) here->writer->forget();
 }
 
 bool cache_core::idle(const reactor::loop& home) {

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "actors/reactor/loop.hpp"
-#include "tiers/cache/counters.hpp"
 #include "tiers/cache/flash_writer.hpp"
 #include "tiers/cache/modes.hpp"
 #include "tiers/cache/ram_shard.hpp"
 
 namespace sluice::cache {
 
+/// What a cache is configured to be.
 struct options {
   std::uint64_t ram_bytes = 64 * mib;    // of data; what the index takes comes on top
   std::uint64_t bypass_bytes = 1 * mib;  // what of a stream is not kept; 0: all is kept
@@ -46,14 +46,25 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   cache_core(const cache_core&) = delete;
   cache_core& operator=(const cache_core&) = delete;
 
-  const options& wanted() const { return wanted_; }
+  /// As configured now; the control path's.
+  options wanted() const;
+  /// Other values of what any request may find changed: mode and bypass. Any thread.
+  void set_manners(const options& wanted) noexcept;
+  const cache::mode& mode() const { return *mode_.load(std::memory_order_relaxed); }
+  /// Whether a stream that is `run` octets long by now passes by.
+  bool passes_by(std::uint64_t run) const {
+    const std::uint64_t limit = bypass_bytes_.load(std::memory_order_relaxed);
+    return limit != 0 && run > limit;
+  }
   /// Null when there is none.
   const std::shared_ptr<flash_tier>& flash() const { return flash_; }
   bool volatile_below() const { return volatile_below_; }
   /// Whether blocks are kept, and answered from what is kept.
   bool keeps() const { return keeps_.load(std::memory_order_relaxed); }
-  /// Any thread. What was kept is void when it ends.
-  void set_keeps(bool keeps) noexcept;
+  /// Any thread. What a core keeps just then it keeps.
+  void set_keeps(bool keeps) noexcept { keeps_.store(keeps); }
+  /// Any thread. Whatever is kept is void.
+  void forget() noexcept;
 
   // -- any thread -----------------------------------------------------------------------------------------------
   ram_shard& shard_of(const place& p) const { return *shards_[p.shard()]; }
@@ -73,12 +84,18 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
 
   std::uint64_t used_blocks() const noexcept;
   std::uint64_t overhead_bytes() const noexcept;
-  /// Adds up what all channels counted, those that are gone included.
-  void sum(counters& into);
 
   // -- a channel's loop -----------------------------------------------------------------------------------------
-  void attach(reactor::loop& home, const counters& counted);
-  void detach(reactor::loop& home, const counters& counted);
+  void attach(reactor::loop& home);
+  void detach(reactor::loop& home);
+  /// What this loop was about to write to flash is not found there.
+  void forget_on_the_way_to_flash(const reactor::loop& home) noexcept;
+  // -- requests of a channel: the marks and tickets of blocks [first, last) ------------------------------------------
+  void take_tickets(block_number first, block_number last, std::vector<std::uint64_t>& tickets) const noexcept;
+  void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
+  /// Makes what begin_blocks() noted into tickets.
+  void end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
+
   /// Whether nothing is on its way to flash from this loop.
   bool idle(const reactor::loop& home);
   /// The home of the block's shard caches it; as ram_shard::put().
@@ -101,6 +118,8 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   void adopt(unsigned shard, reactor::loop& by);
 
   const options wanted_;
+  std::atomic<const cache::mode*> mode_;
+  std::atomic<std::uint64_t> bypass_bytes_;
   const std::shared_ptr<flash_tier> flash_;
   const bool volatile_below_;
   std::atomic<std::uint64_t> size_bytes_;
@@ -115,8 +134,6 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::mutex guard_;  // control paths: channels come and go, figures are read
   std::vector<member> members_;
   std::array<reactor::loop*, shard_count> wanted_homes_{};
-  std::vector<const counters*> counting_;
-  counters retired_;
 };
 
 }  // namespace sluice::cache

@@ -28,7 +28,7 @@ void cache_job::start_read(request& r, bool keeps) noexcept {
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
   owner_.counted_.read_blocks.add(last_ - first_);
   if (keeps_ && last_ - first_ <= tickets_limit) {
-    owner_.take_tickets(first_, last_, tickets_);
+    core().take_tickets(first_, last_, tickets_);
     widen();
   }
   owner_.below_->submit(*this);
@@ -38,7 +38,7 @@ void cache_job::start_read(request& r, bool keeps) noexcept {
 void cache_job::widen() noexcept {
   const std::uint64_t lead = offset_bytes % block_bytes;
   std::uint64_t tail = -(offset_bytes + length_bytes) % block_bytes;
-  if (last_ > owner_.core_->whole_blocks()) tail = 0;
+  if (last_ > core().whole_blocks()) tail = 0;
   if (lead == 0 && tail == 0) return;
   edges_ = owner_.home_.buffers().take(2 * block_bytes);
   if (edges_.empty()) return;
@@ -63,7 +63,7 @@ void cache_job::start_write(request& r, after_write how) noexcept {
   first_ = r.offset_bytes / block_bytes;
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
   // Until it is known what lies on flash, nobody can say that a block does not.
-  if (owner_.flash_ && owner_.flash_->writes_wait()) {
+  if (tiers->flash && tiers->flash->writes_wait()) {
     phase_ = phase::waiting;
     return owner_.wait_for_flash(*this);
   }
@@ -72,46 +72,46 @@ void cache_job::start_write(request& r, after_write how) noexcept {
 
 void cache_job::begin_marks() noexcept {
   phase_ = phase::beginning;
-  region_ = owner_.flash_ ? owner_.flash_->region_of(first_) : 0;
+  region_ = tiers->flash ? tiers->flash->region_of(first_) : 0;
   whole_table_ = false;
   if (last_ - first_ <= tickets_limit) {
-    owner_.begin_blocks(first_, last_, &tickets_);
-    return owner_.flash_ ? void_regions() : send_write();
+    core().begin_blocks(first_, last_, &tickets_);
+    return tiers->flash ? void_regions() : send_write();
   }
-  whole_table_ = last_ - first_ > owner_.core_->set_count();
+  whole_table_ = last_ - first_ > core().set_count();
   marked_ = 0;
   go_on();
 }
 
 void cache_job::go_on() noexcept {
   if (phase_ == phase::waiting) {
-    if (owner_.flash_->writes_wait()) return owner_.wait_for_flash(*this);
+    if (tiers->flash->writes_wait()) return owner_.wait_for_flash(*this);
     return begin_marks();
   }
   if (phase_ == phase::voiding) return void_regions();
   const bool begins = phase_ == phase::beginning;
-  const std::uint64_t ram_sets = owner_.core_->set_count();
-  const std::uint64_t flash_sets = owner_.flash_ && begins ? owner_.flash_->index.sets() : 0;
+  const std::uint64_t ram_sets = core().set_count();
+  const std::uint64_t flash_sets = tiers->flash && begins ? tiers->flash->index.sets() : 0;
   const std::uint64_t all = whole_table_ ? ram_sets + flash_sets : last_ - first_;
   const std::uint64_t until = owner_.closing_ ? all : std::min(all, marked_ + marks_per_turn);
   if (whole_table_) {
     const std::uint64_t ram_until = std::min(until, ram_sets);
     if (!begins) {
-      owner_.core_->end_write_in_sets(marked_, until);
+      core().end_write_in_sets(marked_, until);
     } else if (marked_ < ram_until) {
-      owner_.core_->begin_write_in_sets(marked_, ram_until, first_, last_);
+      core().begin_write_in_sets(marked_, ram_until, first_, last_);
     }
     if (begins && until > ram_sets)
-      owner_.flash_->index.remove_in_sets(std::max(marked_, ram_sets) - ram_sets, until - ram_sets, first_, last_);
+      tiers->flash->index.remove_in_sets(std::max(marked_, ram_sets) - ram_sets, until - ram_sets, first_, last_);
   } else if (begins) {
-    owner_.begin_blocks(first_ + marked_, first_ + until, nullptr);
+    core().begin_blocks(first_ + marked_, first_ + until, nullptr);
   } else {
-    owner_.end_blocks(first_ + marked_, first_ + until, nullptr);
+    core().end_blocks(first_ + marked_, first_ + until, nullptr);
   }
   marked_ = until;
   if (marked_ < all) return owner_.step_later(*this);
   if (!begins) return finish();
-  return owner_.flash_ ? void_regions() : send_write();
+  return tiers->flash ? void_regions() : send_write();
 }
 
 void cache_job::send_write() noexcept {
@@ -124,7 +124,7 @@ void cache_job::send_write() noexcept {
 void cache_job::ended(status outcome) noexcept {
   outcome_ = outcome;
   if (phase_ == phase::flushing) {
-    if (outcome == status::good) owner_.flash_->flush_ended(flush_);
+    if (outcome == status::good) tiers->flash->flush_ended(flush_);
     return finish();
   }
   if (phase_ == phase::reading) {
@@ -136,7 +136,7 @@ void cache_job::ended(status outcome) noexcept {
       return owner_.below_->submit(*this);
     }
     if (outcome == status::good && !tickets_.empty())
-      owner_.keep(first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
+      owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
     owner_.counted_.miss.record(owner_.home_.now_ns() - started_ns_);
     return finish();
   }
@@ -146,9 +146,9 @@ void cache_job::ended(status outcome) noexcept {
     marked_ = 0;
     return go_on();
   }
-  owner_.end_blocks(first_, last_, &tickets_);
+  core().end_blocks(first_, last_, &tickets_);
   if (outcome == status::good && after_ != after_write::forget)
-    owner_.keep(first_, tickets_, offset_bytes, length_bytes, {parts, part_count},
+    owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count},
                 after_ == after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
   finish();
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tiers/cache/cache_channel.hpp"
+#include "tiers/cache/register.hpp"
 
 namespace sluice::cache {
 namespace {
@@ -26,6 +27,22 @@ void follow_size(cache_core& core, std::uint64_t size_bytes) {
   core.end_write_in_sets(0, core.set_count());
 }
 
+result<void> check_ram(const options& wanted) {
+  if (wanted.ram_bytes < shard_count * block_bytes) return fail(errc::invalid_argument, "ram: must be at least 64KiB");
+  return {};
+}
+
+/// The flash of a cache that has `now` and is to have `wanted`.
+result<std::shared_ptr<flash_tier>> prepare_flash(const options& wanted, const options& now,
+                                                  const std::shared_ptr<flash_tier>& flash, bool anew,
+                                                  std::uint64_t store_bytes, reactor::loop* control_loop) {
+  if (wanted.flash.path.empty()) return nullptr;
+  SLUICE_CHECK(control_loop != nullptr);
+  if (!flash || wanted.flash.path != now.flash.path) return flash_tier::open(wanted.flash, store_bytes, *control_loop);
+  if (!anew && wanted.flash == now.flash) return flash;
+  return flash->successor(wanted.flash, store_bytes);
+}
+
 }  // namespace
 
 result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, const options& wanted,
@@ -36,7 +53,7 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
                                             " octets; a cache takes at most 4096");
   if (p.size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
-  if (wanted.ram_bytes < shard_count * block_bytes) return fail(errc::invalid_argument, "ram: must be at least 64KiB");
+  if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   std::shared_ptr<flash_tier> flash;
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
@@ -45,49 +62,99 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     flash = std::move(*opened);
   }
   return std::make_shared<cache_store>(
-      std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache));
+      std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache),
+      control_loop);
 }
 
-cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core)
-    : below_(std::move(below)), core_(std::move(core)) {
-  below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
-    const auto shared = held.lock();
+cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop)
+    : below_(std::move(below)),
+      roster_(std::make_shared<channel_roster>(std::move(core))),
+      control_loop_(control_loop) {
+  below_->on_resize([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
+    const auto roster = held.lock();
     const auto medium = under.lock();
-    if (shared && medium) follow_size(*shared, medium->describe().size_bytes);
+    if (!roster || !medium) return;
+    const std::uint64_t size_bytes = medium->describe().size_bytes;
+    roster->for_cores([size_bytes](cache_core& each) { follow_size(each, size_bytes); });
   });
 }
 
 std::unique_ptr<sluice::store::channel> cache_store::attach(reactor::loop& home) {
-  return std::make_unique<cache_channel>(core_, below_->attach(home), home);
+  return std::make_unique<cache_channel>(roster_, below_->attach(home), home);
 }
 
 result<void> cache_store::resize(std::uint64_t size_bytes) {
   if (size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "a cache takes stores of at most 4 PiB");
-  if (core_->flash() && size_bytes < below_->describe().size_bytes)
+  if (roster_->core()->flash() && size_bytes < below_->describe().size_bytes)
     return fail(errc::unsupported, "a cache with flash cannot shrink: take the flash away first");
   // What is read below until the new size holds is not kept.
-  core_->begin_write_in_sets(0, core_->set_count(), size_bytes / block_bytes, largest_store_blocks);
+  roster_->for_cores([size_bytes](cache_core& core) {
+    core.begin_write_in_sets(0, core.set_count(), size_bytes / block_bytes, largest_store_blocks);
+  });
   auto done = below_->resize(size_bytes);
-  core_->end_write_in_sets(0, core_->set_count());
+  roster_->for_cores([](cache_core& core) { core.end_write_in_sets(0, core.set_count()); });
   return done;
+}
+
+result<sluice::store::prepared> cache_store::prepare_settings(const config::settings& wanted) {
+  const auto options = read_options(wanted);
+  if (!options) return tl::unexpected(options.error());
+  return prepare(*options);
+}
+
+result<sluice::store::prepared> cache_store::prepare(const options& wanted, bool anew) {
+  const auto core = roster_->core();
+  const options now = core->wanted();
+  if (!anew && wanted.ram_bytes == now.ram_bytes && wanted.flash == now.flash)
+    return [roster = roster_, wanted] { roster->for_cores([&](cache_core& each) { each.set_manners(wanted); }); };
+  if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
+  if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
+  const sluice::store::properties p = below_->describe();
+  auto flash = prepare_flash(wanted, now, core->flash(), anew, p.size_bytes, control_loop_);
+  if (!flash) return tl::unexpected(flash.error());
+  auto next = std::make_shared<cache_core>(wanted, p.size_bytes, *flash, p.volatile_cache);
+  return [roster = roster_, below = below_, old = core->flash(), next] {
+    const std::shared_ptr<flash_tier>& comes = next->flash();
+    if (old && old != comes) old->take_away();
+    if (comes && comes != old)
+      if (auto begun = comes->begin_anew(); !begun) comes->give_up(flash_tier::state::failed, begun.error().message);
+    roster->exchange(next);
+    follow_size(*next, below->describe().size_bytes);
+  };
+}
+
+result<void> cache_store::drop() {
+  const auto ready = prepare(roster_->core()->wanted(), true);
+  if (!ready) return tl::unexpected(ready.error());
+  (*ready)();
+  return {};
+}
+
+void cache_store::hand_over() {
+  roster_->hand_over();
+  roster_->for_cores([](cache_core& core) {
+    if (core.flash()) core.flash()->take_away();
+  });
 }
 
 std::string cache_store::health() const {
   const std::string below = below_->health();
-  const std::string flash = core_->flash() ? core_->flash()->health() : "good";
+  const auto core = roster_->core();
+  const std::string flash = core->flash() ? core->flash()->health() : "good";
   if (flash == "good") return below;
   return below == "good" ? flash : below + "; " + flash;
 }
 
 std::vector<sluice::store::figure> cache_store::figures() const {
   counters all;
-  core_->sum(all);
+  roster_->sum(all);
+  const auto core = roster_->core();
   std::vector<sluice::store::figure> shown{
-      {"mode", std::string(core_->wanted().mode->name)},
-      {"ram_bytes", core_->wanted().ram_bytes},
-      {"ram_used_bytes", core_->used_blocks() * block_bytes},
-      {"ram_overhead_bytes", core_->overhead_bytes()},
+      {"mode", std::string(core->mode().name)},
+      {"ram_bytes", core->wanted().ram_bytes},
+      {"ram_used_bytes", core->used_blocks() * block_bytes},
+      {"ram_overhead_bytes", core->overhead_bytes()},
       {"read_blocks", all.read_blocks.value()},
       {"ram_hit_blocks", all.ram_hit_blocks.value()},
       {"ram_hit_ratio", ratio(all.ram_hit_blocks.value(), all.read_blocks.value())},
@@ -99,8 +166,8 @@ std::vector<sluice::store::figure> cache_store::figures() const {
       {"hit_p99_us", microseconds(all.hit.quantile_ns(0.99))},
       {"miss_p50_us", microseconds(all.miss.quantile_ns(0.5))},
       {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
-  if (!core_->flash()) return shown;
-  const flash_tier& flash = *core_->flash();
+  if (!core->flash()) return shown;
+  const flash_tier& flash = *core->flash();
   const std::vector<sluice::store::figure> more{
       {"flash_ready", flash.ready()},
       {"flash_bytes", flash.layout.segments() * (flash.layout.segment_blocks - 1) * block_bytes},

@@ -25,6 +25,7 @@ struct plan_of_run {
   const mode* how;
   bool faults = true;
   bool flash = false;
+  bool changes = false;         // the tiers change while requests are under way
   bool foreign_writer = false;  // somebody writes to the store below behind the cache's back: must be seen
 };
 
@@ -76,6 +77,7 @@ class concurrent_run {
       world_.run_for(random_() % 400 * ns_per_us);
       if (step % 401 == 400 && !plan_.flash) change_size();
       if (step % 301 == 300) move_in_or_out();
+      if (plan_.changes && step % 67 == 66) change_tiers();
       if (plan_.foreign_writer && step % 9 == 0) write_behind_its_back();
     }
     world_.run_until([this] { return in_flight_ == 0; }, world_.now_ns() + 60 * ns_per_s);
@@ -83,7 +85,8 @@ class concurrent_run {
     check_at_rest();
     return wrong_;
   }
-  double flash_hits() const { return figure_of(*store_, "flash_hit_blocks"); }
+  double flash_hits() const { return std::max(0.0, figure_of(*store_, "flash_hit_blocks")); }
+  unsigned changed() const { return changed_; }
   double hit_ratio() const { return figure_of(*store_, "ram_hit_ratio"); }
 
  private:
@@ -266,6 +269,27 @@ class concurrent_run {
     world_.run_for(ns_per_ms);
   }
 
+  /// Other RAM, flash and manners, or the same tiers without what they hold, or another one that uses what lies below.
+  void change_tiers() {
+    auto& cache = static_cast<cache_store&>(*store_);
+    options wanted;
+    wanted.mode = modes()[random_() % modes().size()];
+    wanted.bypass_bytes = random_() % 2 == 0 ? 0 : 64 * kib;
+    const std::uint64_t rams[] = {128 * kib, 256 * kib, 512 * kib};
+    wanted.ram_bytes = rams[random_() % 3];
+    const std::uint64_t flashes[] = {256 * kib, 1024 * kib};
+    const std::string path = random_() % 2 == 0 ? "/flash" : "/flash2";
+    if (random_() % 4 != 0) wanted.flash = {path, flashes[random_() % 2], 8, 8};
+    const auto change = cache.prepare(wanted, random_() % 8 == 0);
+    if (!change) {
+      // A flash that is on its way out may still have its file open.
+      if (change.error().code != errc::busy) fail_with(change.error().message);
+      return;
+    }
+    (*change)();
+    ++changed_;
+  }
+
   void write_behind_its_back() {
     const std::uint64_t first = draw_first(16);
     const history::value v = next_value_++;
@@ -310,6 +334,7 @@ class concurrent_run {
   std::uint64_t size_sectors_ = 0;
   std::uint64_t write_percent_ = 0;
   std::uint64_t in_flight_ = 0;
+  unsigned changed_ = 0;
   history::value next_value_ = 1;
   history::value last_compared_ = 0;
   std::string wrong_;
@@ -337,6 +362,22 @@ TEST_P(concurrency, no_read_is_ever_stale_with_flash) {
     hits += run.flash_hits();
   }
   EXPECT_GT(hits, 10 * seeds);
+}
+
+TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {
+  double hits = 0, flash_hits = 0;
+  unsigned changed = 0;
+  constexpr std::uint64_t seeds = 100;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    concurrent_run run({.seed = seed, .how = GetParam(), .faults = seed % 2 == 0, .flash = true, .changes = true});
+    ASSERT_EQ(run.run(), "") << "seed " << seed;
+    hits += run.hit_ratio();
+    flash_hits += run.flash_hits();
+    changed += run.changed();
+  }
+  EXPECT_GT(hits / seeds, 0.01);
+  EXPECT_GT(flash_hits, seeds);
+  EXPECT_GT(changed, 15 * seeds);
 }
 
 TEST_P(concurrency, the_checker_sees_what_a_stale_read_is) {

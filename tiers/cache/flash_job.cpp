@@ -27,22 +27,22 @@ void cache_job::start_flush(request& r) noexcept {
   length_bytes = r.length_bytes;
   parts = nullptr;
   part_count = 0;
-  flush_ = owner_.flash_->flush_begins();
+  flush_ = tiers->flash->flush_begins();
   owner_.below_->submit(*this);
 }
 
 // -- reads ----------------------------------------------------------------------------------------------------------
 
 bool cache_job::start_flash_read(request& r) noexcept {
-  flash_tier& flash = *owner_.flash_;
+  flash_tier& flash = *tiers->flash;
   first_ = r.offset_bytes / block_bytes;
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
-  if (!flash.ready() || !owner_.core_->keeps() || last_ - first_ > pieces_limit) return false;
-  owner_.take_tickets(first_, last_, tickets_);
+  if (!flash.ready() || !core().keeps() || last_ - first_ > pieces_limit) return false;
+  core().take_tickets(first_, last_, tickets_);
   pieces_.clear();
   for (block_number block = first_; block < last_; ++block) {
     const place p(block);
-    const ram_index& index = owner_.core_->shard_of(p).index();
+    const ram_index& index = core().shard_of(p).index();
     if (index.find_valid(index.set_of(p), block) != no_slot) continue;
     const slot where = flash.index.find(block);
     if (where == no_slot) return false;
@@ -77,7 +77,7 @@ bool cache_job::start_flash_read(request& r) noexcept {
 
 void cache_job::flash_read_ended(flash_read& one, std::int64_t result) noexcept {
   if (result != static_cast<std::int64_t>(one.part.iov_len)) {
-    flash_tier& flash = *owner_.flash_;
+    flash_tier& flash = *tiers->flash;
     read_failed_ = true;
     for (std::size_t i = 0; i < one.part.iov_len / block_bytes; ++i) {
       const piece& bad = pieces_[one.first_piece + i];
@@ -91,7 +91,7 @@ void cache_job::flash_read_ended(flash_read& one, std::int64_t result) noexcept 
 
 /// Whether all of it is what was written there, of blocks that are still there.
 bool cache_job::check_pieces() noexcept {
-  flash_tier& flash = *owner_.flash_;
+  flash_tier& flash = *tiers->flash;
   bool good = true;
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
     const auto [block, where, crc] = pieces_[i];
@@ -122,14 +122,14 @@ bool cache_job::assemble() noexcept {
       continue;
     }
     const place p(block);
-    ram_shard& shard = owner_.core_->shard_of(p);
+    ram_shard& shard = core().shard_of(p);
     const slot s = shard.index().find_valid(shard.index().set_of(p), block);
     const std::uint64_t version = s == no_slot ? 0 : shard.index().open(s, block);
     if (version == 0) return false;
     while (at < until) {
       const bytes part = to.next(until - at);
       SLUICE_CHECK(!part.empty());
-      shard.index().copy(s, at % block_bytes, part.data(), part.size(), owner_.core_->home_of(p) == &owner_.home_);
+      shard.index().copy(s, at % block_bytes, part.data(), part.size(), core().home_of(p) == &owner_.home_);
       at += part.size();
     }
     if (!shard.index().still(s, version)) return false;
@@ -147,7 +147,7 @@ void cache_job::flash_reads_ended() noexcept {
   owner_.counted_.read_blocks.add(last_ - first_);
   owner_.counted_.flash_hit_blocks.add(pieces_.size());
   owner_.counted_.ram_hit_blocks.add(last_ - first_ - pieces_.size());
-  owner_.keep(first_, tickets_, outer_->offset_bytes, outer_->length_bytes, {outer_->parts, outer_->part_count},
+  owner_.keep(core(), first_, tickets_, outer_->offset_bytes, outer_->length_bytes, {outer_->parts, outer_->part_count},
               ram_shard::keep::always);
   owner_.counted_.flash_hit.record(owner_.home_.now_ns() - started_ns_);
   bounce_ = {};
@@ -159,7 +159,7 @@ void cache_job::flash_reads_ended() noexcept {
 
 /// Makes durable that what flash holds of the regions is void, where that is not so; then the write may go below.
 void cache_job::void_regions() noexcept {
-  flash_tier& flash = *owner_.flash_;
+  flash_tier& flash = *tiers->flash;
   phase_ = phase::voiding;
   const std::uint64_t end = std::min(flash.region_of(last_ - 1) + 1, flash.layout.regions());
   if (flash.claim_spoiling()) {
@@ -184,17 +184,13 @@ void cache_job::void_regions() noexcept {
 
 /// What the flash holds must not be taken for true after a restart: without a superblock it is not.
 void cache_job::spoil_superblock() noexcept {
-  static std::uint8_t* const zeroes = [] {
-    alignas(block_bytes) static std::uint8_t page[block_bytes] = {};
-    return page;
-  }();
   spoils_superblock_ = true;
-  page_part_ = {zeroes, block_bytes};
-  owner_.home_.write(page_write_, owner_.flash_->handle, &page_part_, 1, 0, true);
+  page_part_ = flash_tier::no_superblock();
+  owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, 0, true);
 }
 
 void cache_job::page_written(std::int64_t result) noexcept {
-  flash_tier& flash = *owner_.flash_;
+  flash_tier& flash = *tiers->flash;
   const bool good = result == static_cast<std::int64_t>(block_bytes);
   if (std::exchange(spoils_superblock_, false)) {
     if (!good && ++spoil_tries_ < spoil_tries_limit) return spoil_superblock();
@@ -210,8 +206,8 @@ void cache_job::page_written(std::int64_t result) noexcept {
 
 /// Before a write is answered: what the store below may still lose of it.
 void cache_job::mark_unflushed() noexcept {
-  flash_tier* const flash = owner_.flash_;
-  if (!flash || !owner_.core_->volatile_below() || (outer_->fua && outcome_ == status::good)) return;
+  flash_tier* const flash = tiers->flash;
+  if (!flash || !core().volatile_below() || (outer_->fua && outcome_ == status::good)) return;
   const std::uint64_t end = std::min(flash->region_of(last_ - 1) + 1, flash->layout.regions());
   for (std::uint64_t region = flash->region_of(first_); region < end; ++region) flash->unflushed(region);
 }

@@ -90,6 +90,20 @@ class flash_stand {
       for (std::uint64_t at = 0; at < octets; at += 4096) read(*door, at, 4096);
     settle();
   }
+  void change(const options& wanted, bool anew = false) {
+    const auto ready = static_cast<cache_store&>(*store).prepare(wanted, anew);
+    ASSERT_TRUE(ready) << ready.error().message;
+    (*ready)();
+    world.sim().run_for(5 * ns_per_ms);  // every loop hears of it
+    settle();
+  }
+  options now() const {
+    options wanted;
+    wanted.ram_bytes = ram_bytes_;
+    wanted.bypass_bytes = 0;
+    wanted.flash = {"/flash", flash_bytes_, 8, 8};
+    return wanted;
+  }
   double figure(const char* name) const { return figure_of(*store, name); }
 
   simulated_world world;
@@ -267,6 +281,102 @@ TEST(flash, keeps_nothing_while_somebody_else_may_use_the_store_below) {
   EXPECT_THAT(s.read(*s.door, 64 * kib, 64 * kib), testing::Each(7));
 }
 
+TEST(flash, that_was_handed_over_is_not_trusted_when_it_comes_back) {
+  flash_stand s(41);
+  s.open();
+  EXPECT_EQ(s.write(0, 256 * kib, 7), status::good);
+  EXPECT_EQ(s.flush(), status::good);
+  s.warm();
+  s.store->hand_over();
+  test_request foreign(verb::write, 0, 64 * kib, payload(s.random, std::vector<std::uint8_t>(64 * kib, 8)));
+  EXPECT_EQ(s.run(*s.direct, foreign), status::good);
+  s.restart();
+  EXPECT_EQ(s.figure("flash_recovered_blocks"), 0);
+  EXPECT_THAT(s.read(*s.door, 0, 64 * kib), testing::Each(8));
+}
+
+TEST(flash, that_is_handed_over_before_it_is_used_begins_anew) {
+  flash_stand s(42);
+  s.open();
+  EXPECT_EQ(s.write(0, 256 * kib, 7), status::good);
+  EXPECT_EQ(s.flush(), status::good);
+  s.warm();
+  s.close();
+  s.below = *file::open_store({.path = "/image"}, s.world.loop());
+  s.store = test_over(s.below, write_through, 64 * kib, 0, {&s.world.loop(), "/flash", 512 * kib, 8});
+  s.store->hand_over();
+  s.direct = s.below->attach(s.world.loop());
+  s.door = s.store->attach(s.world.loop());
+  test_request foreign(verb::write, 0, 64 * kib, payload(s.random, std::vector<std::uint8_t>(64 * kib, 8)));
+  EXPECT_EQ(s.run(*s.direct, foreign), status::good);
+  s.settle();
+  s.store->take_over();
+  EXPECT_EQ(s.figure("flash_recovered_blocks"), 0);
+  EXPECT_THAT(s.read(*s.door, 0, 64 * kib), testing::Each(8));
+  s.warm();
+  EXPECT_GT(s.figure("flash_hit_blocks"), 50);
+}
+
+TEST(flash, stays_when_the_ram_changes) {
+  flash_stand s(43);
+  s.open();
+  EXPECT_EQ(s.write(0, 256 * kib, 7), status::good);
+  EXPECT_EQ(s.flush(), status::good);
+  s.warm();
+  options more = s.now();
+  more.ram_bytes = 128 * kib;
+  s.change(more);
+  EXPECT_EQ(s.figure("ram_bytes"), 128 * kib);
+  EXPECT_EQ(s.figure("ram_used_bytes"), 0) << "the new RAM is cold";
+  const double before = s.figure("flash_hit_blocks");
+  for (std::uint64_t at = 0; at < 256 * kib; at += 4096) EXPECT_THAT(s.read(*s.door, at, 4096), testing::Each(7));
+  EXPECT_GT(s.figure("flash_hit_blocks"), before + 20);
+  EXPECT_EQ(s.write(16 * kib, 8192, 9), status::good);
+  s.restart();
+  EXPECT_GT(s.figure("flash_recovered_blocks"), 20);
+  EXPECT_THAT(s.read(*s.door, 16 * kib, 8192), testing::Each(9));
+}
+
+TEST(flash, comes_and_goes_while_the_cache_runs) {
+  flash_stand s(44);
+  s.open();
+  EXPECT_EQ(s.write(0, 256 * kib, 7), status::good);
+  EXPECT_EQ(s.flush(), status::good);
+  s.warm();
+  options without = s.now();
+  without.flash = {};
+  s.change(without);
+  EXPECT_EQ(s.figure("flash_bytes"), -1);
+  EXPECT_EQ(s.write(0, 64 * kib, 8), status::good);
+  s.change(s.now());
+  EXPECT_EQ(s.figure("flash_recovered_blocks"), 0) << "what was written meanwhile went past it";
+  EXPECT_THAT(s.read(*s.door, 0, 64 * kib), testing::Each(8));
+  s.warm();
+  EXPECT_GT(s.figure("flash_hit_blocks"), 50);
+  options larger = s.now();
+  larger.flash.size_bytes = 2 * mib;
+  s.change(larger);
+  EXPECT_GT(s.figure("flash_bytes"), 1 * mib);
+  s.warm();
+  EXPECT_THAT(s.read(*s.door, 64 * kib, 64 * kib), testing::Each(7));
+  EXPECT_EQ(s.store->health(), "good");
+}
+
+TEST(flash, of_another_path_is_refused_while_somebody_holds_it) {
+  flash_stand s(45);
+  s.open();
+  const auto held = s.world.loop().open_file("/other", {.create = true});
+  ASSERT_TRUE(held);
+  const auto again = s.world.loop().open_file("/other", {.exclusive = true});
+  options other = s.now();
+  other.flash.path = "/other";
+  const auto refused = static_cast<cache_store&>(*s.store).prepare(other);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::busy);
+  EXPECT_EQ(s.write(0, 64 * kib, 7), status::good);
+  EXPECT_THAT(s.read(*s.door, 0, 64 * kib), testing::Each(7));
+}
+
 TEST(flash, of_another_size_begins_anew) {
   flash_stand s(8);
   s.open();
@@ -323,6 +433,12 @@ void lose_power_again_and_again(std::uint64_t seed, std::uint64_t& hits, std::ui
       } else {
         all.push_back(std::make_unique<test_request>(verb::read, first, length,
                                                      payload(s.random, std::vector<std::uint8_t>(length))));
+      }
+      if (s.random() % 100 == 0) {
+        options other = s.now();
+        other.ram_bytes = s.random() % 2 == 0 ? 64 * kib : 128 * kib;
+        const auto change = static_cast<cache_store&>(*s.store).prepare(other, s.random() % 4 == 0);
+        if (change) (*change)();
       }
       ++in_flight;
       all.back()->on_done = [&in_flight] { --in_flight; };

@@ -1,6 +1,7 @@
 #include "tiers/cache/flash_tier.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/observe/log.hpp"
 #include "actors/wire/big_endian.hpp"
@@ -18,30 +19,40 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   if (!opened && opened.error().code == errc::busy)
     return sluice::fail(errc::busy, "flash.path: " + wanted.path + " is in use: another gateway or program holds it");
   if (!opened) return sluice::fail(opened.error().code, "flash.path: " + opened.error().message);
-  const auto refuse = [&](errc code, const std::string& why) {
-    control_loop.close(*opened);
-    return sluice::fail(code, why);
-  };
-  auto info = control_loop.info(*opened);
-  if (!info) return refuse(info.error().code, "flash.path: " + info.error().message);
+  return over(std::make_shared<flash_file>(control_loop, *opened, wanted.path), wanted, store_bytes, true);
+}
+
+result<std::shared_ptr<flash_tier>> flash_tier::successor(const flash_options& wanted,
+                                                          std::uint64_t store_bytes) const {
+  return over(file, wanted, store_bytes, false);
+}
+
+result<std::shared_ptr<flash_tier>> flash_tier::over(std::shared_ptr<const flash_file> file,
+                                                     const flash_options& wanted, std::uint64_t store_bytes,
+                                                     bool resizes_now) {
+  auto info = file->control_loop.info(file->handle);
+  if (!info) return sluice::fail(info.error().code, "flash.path: " + info.error().message);
+  std::uint64_t resize_to = 0;
   if (!info->is_block_device && wanted.size_bytes != 0 && info->size_bytes != wanted.size_bytes) {
-    if (auto sized = control_loop.resize_file(*opened, wanted.size_bytes); !sized)
-      return refuse(sized.error().code, "flash.size: " + sized.error().message);
-    info->size_bytes = wanted.size_bytes;
+    info->size_bytes = resize_to = wanted.size_bytes;
+    if (resizes_now) {
+      if (auto sized = file->control_loop.resize_file(file->handle, std::exchange(resize_to, 0)); !sized)
+        return sluice::fail(sized.error().code, "flash.size: " + sized.error().message);
+    }
   }
   if (info->logical_block > block_bytes)
-    return refuse(errc::invalid_argument, "flash.path: the device has blocks larger than 4 KiB");
+    return sluice::fail(errc::invalid_argument, "flash.path: the device has blocks larger than 4 KiB");
   const std::uint64_t usable =
       wanted.size_bytes == 0 ? info->size_bytes : std::min(info->size_bytes, wanted.size_bytes);
   const auto layout = flash::lay_out(0, usable, store_bytes, wanted.segment_blocks, wanted.region_blocks);
   if (!layout)
-    return refuse(errc::invalid_argument, "flash: too small: it must hold at least two segments of " +
-                                              std::to_string(wanted.segment_blocks * block_bytes / kib) +
-                                              " KiB behind its tables");
+    return sluice::fail(errc::invalid_argument, "flash: too small: it must hold at least two segments of " +
+                                                    std::to_string(wanted.segment_blocks * block_bytes / kib) +
+                                                    " KiB behind its tables");
   if (layout->segments() * layout->segment_blocks >= flash_index::most_slots ||
       store_bytes / block_bytes >= flash_index::most_blocks)
-    return refuse(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
-  return std::make_shared<flash_tier>(control_loop, *opened, *layout, wanted.path);
+    return sluice::fail(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
+  return std::make_shared<flash_tier>(std::move(file), *layout, resize_to);
 }
 
 /// As many slots as there can be, however large the tables are: a layout found on flash may have smaller ones.
@@ -49,13 +60,14 @@ static std::uint64_t slot_limit(const flash::superblock& layout) {
   return (layout.flash_bytes / block_bytes / layout.segment_blocks + 1) * layout.segment_blocks;
 }
 
-flash_tier::flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& wanted,
-                       std::string where)
-    : handle(opened),
-      path(std::move(where)),
+flash_tier::flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& wanted,
+                       std::uint64_t resize_to)
+    : file(std::move(opened)),
+      handle(file->handle),
+      path(file->path),
       layout(wanted),
       index(wanted.segments() * wanted.segment_blocks),
-      control_loop_(control_loop),
+      resize_to_(resize_to),
       crcs_(slot_limit(wanted)),
       blocks_(slot_limit(wanted)),
       segment_sequences_(slot_limit(wanted) / wanted.segment_blocks),
@@ -66,15 +78,35 @@ flash_tier::flash_tier(reactor::loop& control_loop, reactor::handle opened, cons
       unflushed_(wanted.regions()),
       busy_pages_(wanted.region_pages) {}
 
-flash_tier::~flash_tier() {
-  control_loop_.close(handle);
+iovec flash_tier::no_superblock() noexcept {
+  alignas(block_bytes) static std::uint8_t page[block_bytes] = {};
+  return {page, block_bytes};
 }
 
-void flash_tier::give_up(state to, const std::string& why) noexcept {
+result<void> flash_tier::begin_anew() {
+  if (resize_to_ != 0)
+    if (auto sized = file->control_loop.resize_file(handle, resize_to_); !sized) return sized;
+  return file->control_loop.write_blocking(handle, no_superblock(), 0);
+}
+
+void flash_tier::take_away() noexcept {
+  const auto wiped = file->control_loop.write_blocking(handle, no_superblock(), 0);
+  if (!wiped)
+    SLUICE_LOG(error, "cache", "flash cannot be wiped; do so before it is used for this store again", {"path", path},
+               {"why", wiped.error().message});
+  if (wiped && now() == state::unknown) return;
+  if (raise_state(state::failed)) index.remove_in_sets(0, index.sets(), 0, UINT64_MAX);
+}
+
+bool flash_tier::raise_state(state to) noexcept {
   state before = now();
   while (before < to && !state_.compare_exchange_weak(before, to)) {
   }
-  if (before >= to) return;
+  return before < to;
+}
+
+void flash_tier::give_up(state to, const std::string& why) noexcept {
+  if (!raise_state(to)) return;
   index.remove_in_sets(0, index.sets(), 0, UINT64_MAX);
   const std::lock_guard lock(guard_);
   if (!why_failed_.empty()) return;

@@ -16,6 +16,20 @@ struct flash_options {
   std::uint64_t size_bytes = 0;  // of a file, made when absent; 0: a device, or a file that is there, as it is
   std::uint32_t segment_blocks = 256;
   std::uint64_t region_blocks = flash::region_blocks_default;
+  bool operator==(const flash_options&) const = default;
+};
+
+/// The file or device, open: of one tier, or of some that take each other's place.
+struct flash_file {
+  flash_file(reactor::loop& opened_by, reactor::handle opened, std::string where)
+      : control_loop(opened_by), handle(opened), path(std::move(where)) {}
+  ~flash_file() { control_loop.close(handle); }
+  flash_file(const flash_file&) = delete;
+  flash_file& operator=(const flash_file&) = delete;
+
+  reactor::loop& control_loop;
+  const reactor::handle handle;
+  const std::string path;
 };
 
 /// The flash of a cache as all cores see it: which blocks lie where, and which of them a restart may trust.
@@ -31,13 +45,15 @@ class flash_tier {
   /// is too small or too large, errc::busy when somebody else holds it.
   static result<std::shared_ptr<flash_tier>> open(const flash_options& wanted, std::uint64_t store_bytes,
                                                   reactor::loop& control_loop);
-  flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& layout, std::string path);
-  ~flash_tier();
+  /// Over the file that this tier has open, for another size; nothing changes before begin_anew(). Blocking.
+  result<std::shared_ptr<flash_tier>> successor(const flash_options& wanted, std::uint64_t store_bytes) const;
+  flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& layout, std::uint64_t resize_to);
   flash_tier(const flash_tier&) = delete;
   flash_tier& operator=(const flash_tier&) = delete;
 
+  const std::shared_ptr<const flash_file> file;
   const reactor::handle handle;
-  const std::string path;
+  const std::string& path;
   /// Set by recovery, before it says that it is done.
   flash::superblock layout;
 
@@ -76,6 +92,14 @@ class flash_tier {
     state expected = state::spoilt;
     return state_.compare_exchange_strong(expected, state::spoiling);
   }
+  /// Before anybody uses the tier: the file gets its size, and what lies on it is void. Blocking.
+  result<void> begin_anew();
+  /// For ever: the store below is written to past the tier from now on, or another one takes its place. What lies on
+  /// flash is void, durably; when that cannot be written, the log says so. A tier that nobody has looked at yet begins
+  /// anew instead. Blocking; control path.
+  void take_away() noexcept;
+  /// Octets that are no superblock, of block_bytes, for direct I/O.
+  static iovec no_superblock() noexcept;
   /// How the write of a segment went: after some that failed in a row the tier retires.
   void segment_went(bool good) noexcept;
   /// "good", or a sentence.
@@ -143,6 +167,10 @@ class flash_tier {
   void unflushed(std::uint64_t region) noexcept {
     raise(unflushed_[region], flushes_begun_.load(std::memory_order_seq_cst) + 1);
   }
+  /// Likewise to any region.
+  void all_unflushed() noexcept {
+    for (std::uint64_t region = 0; region < unflushed_.size(); ++region) unflushed(region);
+  }
   std::uint64_t flush_begins() noexcept { return flushes_begun_.fetch_add(1, std::memory_order_seq_cst) + 1; }
   void flush_ended(std::uint64_t begun) noexcept { raise(flushes_done_, begun); }
   bool is_durable_below(std::uint64_t region) const noexcept {
@@ -175,7 +203,12 @@ class flash_tier {
     }
   }
 
-  reactor::loop& control_loop_;
+  static result<std::shared_ptr<flash_tier>> over(std::shared_ptr<const flash_file> file, const flash_options& wanted,
+                                                  std::uint64_t store_bytes, bool resizes_now);
+  /// Raises the state; whether it was lower.
+  bool raise_state(state to) noexcept;
+
+  const std::uint64_t resize_to_;  // 0: the file has its size
   std::atomic<state> state_ = state::unknown;
   mutable std::mutex guard_;  // of why_failed_
   std::string why_failed_;

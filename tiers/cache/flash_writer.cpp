@@ -20,6 +20,10 @@ flash_writer::~flash_writer() {
   SLUICE_CHECK(!at_work());
 }
 
+void flash_writer::forget() noexcept {
+  for (segment& s : segments_) s.blocks.clear();
+}
+
 void flash_writer::evicted(block_number block, std::uint64_t ticket, const index_set& set,
                            const std::uint8_t* content) noexcept {
   if (!tier_->ready() || !tier_->covers(block)) return;

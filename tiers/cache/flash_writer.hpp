@@ -17,6 +17,8 @@ class flash_writer final : public eviction_sink {
 
   void evicted(block_number block, std::uint64_t ticket, const index_set& set,
                const std::uint8_t* content) noexcept override;
+  /// Forgets what it has gathered, and what it is writing: nothing of it comes to be found.
+  void forget() noexcept;
   bool at_work() const { return segments_[0].in_flight() || segments_[1].in_flight(); }
 
  private:

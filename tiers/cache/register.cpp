@@ -4,6 +4,21 @@
 
 namespace sluice::cache {
 
+result<options> read_options(const config::settings& from) {
+  options wanted;
+  wanted.ram_bytes = from.number("ram", wanted.ram_bytes);
+  wanted.bypass_bytes = from.number("bypass", wanted.bypass_bytes);
+  const std::string* name = from.text("mode");
+  const mode* chosen = name ? find_mode(*name) : modes().front();
+  if (!chosen) return fail(errc::invalid_argument, "mode: \"" + *name + "\" is none of " + mode_names());
+  wanted.mode = chosen;
+  if (const std::string* path = from.text("flash.path")) wanted.flash.path = *path;
+  wanted.flash.size_bytes = from.number("flash.size", 0);
+  if (wanted.flash.path.empty() && wanted.flash.size_bytes != 0)
+    return fail(errc::invalid_argument, "flash.size: there is no flash.path");
+  return wanted;
+}
+
 void register_store(store::registry& to) {
   using config::kind;
   to.add(
@@ -14,38 +29,36 @@ void register_store(store::registry& to) {
          .required = true,
          .help = "memory for hot blocks; the index takes 4 % more",
          .minimum = 1 * mib,
-         .maximum = 1 * tib},
-        {.name = "flash.path", .type = kind::path, .help = "a file or device for blocks that are too many for RAM"},
+         .maximum = 1 * tib,
+         .live = true},
+        {.name = "flash.path",
+         .type = kind::path,
+         .help = "a file or device for blocks that are too many for RAM",
+         .live = true},
         {.name = "flash.size",
          .type = kind::size,
          .help = "how much of it is used; a file is made when it is absent",
          .minimum = 64 * mib,
-         .maximum = 1 * tib},
+         .maximum = 1 * tib,
+         .live = true},
         {.name = "mode",
          .type = kind::choice,
          .help = "write-through keeps what is written, write-around does not; both write below first",
          .choices = mode_names(),
-         .otherwise = modes().front()->name},
+         .otherwise = modes().front()->name,
+         .live = true},
         {.name = "bypass",
          .type = kind::size,
          .help = "what is read or written in one stream beyond this is not kept; 0B keeps all",
-         .otherwise = "1MiB"}},
+         .otherwise = "1MiB",
+         .live = true}},
        [](const config::settings& s, reactor::loop& loop, const auto& below) -> result<std::shared_ptr<store::store>> {
          const std::string* over = s.text("over");
          auto under = over ? below(*over) : nullptr;
          if (!under) return fail(errc::not_found, "over: there is no store \"" + (over ? *over : "") + "\"");
-         options wanted;
-         wanted.ram_bytes = s.number("ram", wanted.ram_bytes);
-         wanted.bypass_bytes = s.number("bypass", wanted.bypass_bytes);
-         const std::string* name = s.text("mode");
-         const mode* chosen = name ? find_mode(*name) : modes().front();
-         if (!chosen) return fail(errc::invalid_argument, "mode: \"" + *name + "\" is none of " + mode_names());
-         wanted.mode = chosen;
-         if (const std::string* path = s.text("flash.path")) wanted.flash.path = *path;
-         wanted.flash.size_bytes = s.number("flash.size", 0);
-         if (wanted.flash.path.empty() && wanted.flash.size_bytes != 0)
-           return fail(errc::invalid_argument, "flash.size: there is no flash.path");
-         return cache_store::open(std::move(under), wanted, &loop);
+         const auto wanted = read_options(s);
+         if (!wanted) return tl::unexpected(wanted.error());
+         return cache_store::open(std::move(under), *wanted, &loop);
        }});
 }
 

@@ -175,6 +175,10 @@ struct figure {
 /// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
 using resized = std::function<void()>;
 
+/// Puts something that has been prepared in force, at once and without fail; called once, or dropped. Empty: nothing
+/// could be prepared.
+using prepared = std::function<void()>;
+
 class store {
  public:
   virtual ~store() = default;
@@ -193,8 +197,29 @@ class store {
   virtual result<void> resize(std::uint64_t size_bytes) = 0;
   virtual void on_resize(resized callback) { (void)callback; }
 
-  /// A store over a store that keeps something of it for itself does so from take_over() to hand_over(): between them
-  /// nobody else uses the store below. Before and after it only passes requests on. Control path.
+  /// Other settings of the same type over the same store, while requests are under way. Does whatever may fail, and
+  /// changes nothing; blocks. Empty: the store has to be opened anew for that. errc::busy: an earlier change is not
+  /// through yet. Control path.
+  virtual result<prepared> prepare_settings(const config::settings& wanted) {
+    (void)wanted;
+    return prepared{};
+  }
+
+  /// Forgets what a store over a store keeps of it besides: only what lies below as well. errc::unsupported: it keeps
+  /// nothing. errc::busy as above. Control path; may block.
+  virtual result<void> drop() { return fail(errc::unsupported, "it keeps nothing of another store"); }
+  /// Begins to write below all that this store, or one under it, holds and the medium does not. Returns a mark for
+  /// undestaged_bytes(). Any thread; waits for nothing.
+  virtual std::uint64_t destage() { return 0; }
+  /// Octets that were there at the mark and are not below yet; 0: all is. Any thread; waits for nothing.
+  virtual std::uint64_t undestaged_bytes(std::uint64_t mark) const {
+    (void)mark;
+    return 0;
+  }
+
+  /// A store over a store that keeps something of it for itself does so from the start, or from take_over(), up to
+  /// hand_over(): until then nobody else uses the store below. After hand_over() it only passes requests on, and what
+  /// it kept is void for ever, also where that outlives the process. Control path; may block.
   virtual void take_over() {}
   virtual void hand_over() {}
 };

@@ -1,0 +1,42 @@
+#include "gateway/daemon/tier_commands.hpp"
+
+#include "actors/observe/log.hpp"
+
+namespace sluice::daemon {
+
+using nlohmann::json;
+
+namespace {
+
+result<std::shared_ptr<store::store>> find_tier(const gateway& of, const std::string& name) {
+  const config::store_config* config = config::find_named(of.model().stores, name);
+  if (!config) return fail(errc::not_found, "no store '" + name + "'");
+  if (config->over.empty())
+    return fail(errc::invalid_argument, "store '" + name + "' lies over no other: it is no cache");
+  return of.stores().at(name);
+}
+
+result<json> drop(const std::string& name, store::store& tier) {
+  if (auto done = tier.drop(); !done) return fail(done.error().code, "store '" + name + "': " + done.error().message);
+  SLUICE_LOG(info, "control", "cache dropped", {"store", name});
+  return json::object();
+}
+
+/// Without a mark it begins, with one it tells how far that has come.
+json flush(store::store& tier, const json& arguments) {
+  const std::uint64_t mark = arguments.contains("mark") ? arguments.at("mark").get<std::uint64_t>() : tier.destage();
+  return {{"mark", mark}, {"left_bytes", tier.undestaged_bytes(mark)}, {"health", tier.health()}};
+}
+
+}  // namespace
+
+result<json> do_tier_command(const gateway& of, const std::string& command, const json& arguments) {
+  const auto name = arguments.at("store").get<std::string>();
+  const auto tier = find_tier(of, name);
+  if (!tier) return tl::unexpected(tier.error());
+  if (command == "cache.drop") return drop(name, **tier);
+  if (command == "cache.flush") return flush(**tier, arguments);
+  return fail(errc::invalid_argument, "no command '" + command + "'");
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A cache that is put over a store, changed and taken away by `sluice apply` under verified I/O: no error, right data,
+one session. usage: tiers.py PROGRAM"""
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
+
+SECONDS = 12
+
+
+def has_direct_io(folder):
+    try:
+        os.close(os.open(folder / "probe", os.O_CREAT | os.O_RDWR | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+class Stand:
+    def __init__(self, gateway, checks):
+        self.gateway, self.checks = gateway, checks
+        self.flash = gateway.folder / "flash"
+        self.sessions = []
+
+    def body(self, cache=None):
+        """The unit vm over the images, or over a cache with these keys."""
+        text = f'[store.images]\ntype = "file"\npath = "{self.gateway.folder}/images"\nsize = "64MiB"\n'
+        if cache is not None:
+            text += f'[store.hot]\ntype = "cache"\nover = "images"\n{cache}\n'
+        text += f'[unit.vm]\nstore = "{"images" if cache is None else "hot"}"\n'
+        text += '[target.live]\nluns = { 0 = "vm" }\n'
+        return text + f'[[target.live.port]]\nfabric = "iscsi"\nname = "{NAME}"\nlisten = ["127.0.0.1:0"]\n'
+
+    def figures(self):
+        stores = {s["name"]: s for s in self.gateway.ask("status")["stores"]}
+        return stores["hot"]["figures"] if "hot" in stores else None
+
+    def figures_when(self, holds):
+        """The figures, as soon as they hold; channels go over to other tiers a little after apply has returned."""
+        deadline = time.monotonic() + 5
+        while not holds(figures := self.figures()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return figures
+
+    def apply(self, cache=None, steps=None):
+        """What the plan says, unless `steps` is None, and that nobody was logged out."""
+        self.gateway.write(self.body(cache))
+        planned = [s["text"] for s in self.gateway.ask("apply", str(self.gateway.config))["steps"]]
+        if steps is not None:
+            self.checks.check(f"the plan is {steps}", planned == steps)
+        time.sleep(0.4)
+        self.checks.check("the session stays", session_ids(self.gateway, INITIATOR) == self.sessions)
+
+    def log_in(self, load):
+        io = start_load(self.gateway, load, SECONDS)
+        deadline = time.monotonic() + 10
+        while not session_ids(self.gateway, INITIATOR) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.sessions = session_ids(self.gateway, INITIATOR)
+        self.checks.check("the load is logged in", len(self.sessions) == 1)
+        return io
+
+    def under_load(self, load):
+        check = self.checks.check
+        io = self.log_in(load)
+        self.apply('ram = "8MiB"')
+        check("a cache is put over the store", self.figures()["read_blocks"] > 0)
+        self.apply('ram = "8MiB"\nmode = "write-around"', ["~ store hot: mode write-through -> write-around"])
+        check("its mode changes", self.figures()["mode"] == "write-around")
+        self.apply('ram = "48MiB"\nbypass = "0B"', None)
+        grown = self.figures_when(lambda f: f["ram_bytes"] == 48 << 20)
+        check("its RAM grows, what it counted stays", grown["ram_bytes"] == 48 << 20 and grown["written_blocks"] > 0)
+        time.sleep(0.5)
+        check("and is used", self.figures()["ram_hit_blocks"] > grown["ram_hit_blocks"])
+        self.steer()
+        if has_direct_io(self.gateway.folder):
+            self.change_flash()
+        self.apply('ram = "4MiB"')
+        shrunk = self.figures_when(lambda f: f["ram_bytes"] == 4 << 20)
+        check("its RAM shrinks", shrunk["ram_used_bytes"] <= 4 << 20)
+        self.apply(None)
+        check("it is taken away", self.figures() is None)
+        output, _ = io.communicate(timeout=60)
+        check("the load verified all that it wrote", io.returncode == 0)
+        if io.returncode != 0:
+            print(output)
+
+    def steer(self):
+        check, run = self.checks.check, self.gateway.run
+        held = self.figures()["ram_used_bytes"]
+        run("cache", "drop", "hot")
+        check("drop empties it", self.figures_when(lambda f: f["ram_used_bytes"] < held)["ram_used_bytes"] < held)
+        flushed = self.gateway.ask("cache", "flush", "hot")
+        check("flush has nothing to write", flushed == {"written_bytes": 0})
+        no_cache = run("cache", "drop", "images", check=False)
+        check("what is no cache is told so", no_cache.returncode == 1 and "no cache" in no_cache.stderr)
+        unknown = run("cache", "flush", "nobody", check=False)
+        check("a store that is not there is a sentence", unknown.returncode == 1 and "nobody" in unknown.stderr)
+
+    def change_flash(self):
+        check = self.checks.check
+        flash = f'flash = {{ path = "{self.flash}", size = "64MiB" }}'
+        self.apply(f'ram = "8MiB"\n{flash}')
+        check("flash comes", self.figures_when(lambda f: f.get("flash_ready"))["flash_ready"])
+        time.sleep(0.5)
+        self.apply(f'ram = "4MiB"\n{flash}', ["~ store hot: ram 8MiB -> 4MiB"])
+        check("flash stays when RAM changes", self.figures()["flash_ready"])
+        self.apply(f'ram = "4MiB"\n{flash.replace("64MiB", "128MiB")}')
+        check("flash grows", self.figures_when(lambda f: f["flash_ready"])["flash_bytes"] > 64 << 20)
+        moved = flash.replace(str(self.flash), str(self.flash) + "2")
+        self.apply(f'ram = "4MiB"\n{moved}')
+        check("flash moves", self.figures_when(lambda f: f["flash_ready"])["flash_ready"])
+        check("the one that went is wiped", self.flash.read_bytes()[:4096] == bytes(4096))
+        self.gateway.write(self.body('ram = "4MiB"\nflash = { path = "/nonexistent/flash", size = "64MiB" }'))
+        refused = self.gateway.run("apply", str(self.gateway.config), check=False)
+        check("what cannot be opened is refused", refused.returncode == 1 and "flash.path" in refused.stderr)
+        check("and all is as it was", self.figures()["flash_ready"])
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    load = str(pathlib.Path(program).parent / "sluice-load")
+    checks = Checks()
+    with tempfile.TemporaryDirectory(prefix="sluice-tiers-") as folder:
+        gateway = Gateway(program, pathlib.Path(folder))
+        stand = Stand(gateway, checks)
+        try:
+            gateway.write(stand.body())
+            gateway.start()
+            stand.under_load(load)
+            checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
+        finally:
+            if gateway.process and gateway.process.poll() is None:
+                gateway.process.kill()
+                gateway.process.wait()
+            if checks.failed:
+                print((gateway.folder / "log").read_text()[-4000:])
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+#include "tiers/cache/channel_roster.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "tiers/cache/cache_channel.hpp"
+
+namespace sluice::cache {
+
+std::shared_ptr<cache_core> channel_roster::join(cache_channel& channel, reactor::loop& home, const counters& counted) {
+  const std::lock_guard lock(guard_);
+  members_.push_back({&channel, &home, &counted});
+  return current_;
+}
+
+void channel_roster::leave(const cache_channel& channel, const counters& counted,
+                           const std::vector<std::shared_ptr<cache_core>>& used) {
+  const std::lock_guard lock(guard_);
+  std::erase_if(members_, [&](const member& each) { return each.channel == &channel; });
+  gone_.add(counted);
+  for (const auto& core : used) release(core);
+}
+
+void channel_roster::let_go(const std::shared_ptr<cache_core>& of) {
+  const std::lock_guard lock(guard_);
+  release(of);
+}
+
+void channel_roster::release(const std::shared_ptr<cache_core>& of) {
+  for (departing& each : departing_)
+    if (each.core == of) --each.users;
+  keep_when_alone();
+}
+
+std::shared_ptr<cache_core> channel_roster::core() const {
+  const std::lock_guard lock(guard_);
+  return current_;
+}
+
+void channel_roster::for_cores(const std::function<void(cache_core&)>& what) const {
+  const std::lock_guard lock(guard_);
+  what(*current_);
+  if (next_) what(*next_);
+}
+
+bool channel_roster::is_exchanging() const {
+  const std::lock_guard lock(guard_);
+  return next_ || loops_left_ != 0;
+}
+
+void channel_roster::take_over() {
+  const std::lock_guard lock(guard_);
+  taken_over_ = true;
+  keep_when_alone();
+}
+
+void channel_roster::hand_over() {
+  const std::lock_guard lock(guard_);
+  taken_over_ = false;
+  current_->set_keeps(false);
+  current_->forget();
+}
+
+void channel_roster::sum(counters& into) const {
+  const std::lock_guard lock(guard_);
+  into.add(gone_);
+  for (const member& each : members_) into.add(*each.counted);
+}
+
+void channel_roster::exchange(std::shared_ptr<cache_core> next) {
+  const std::lock_guard lock(guard_);
+  SLUICE_CHECK(!next_ && loops_left_ == 0);
+  current_->set_keeps(false);
+  next->set_keeps(false);
+  next_ = std::move(next);
+  on_every_loop(&channel_roster::forget_on);
+}
+
+/// Has every loop with channels do its part of a step, and goes on to the next step when there is none.
+void channel_roster::on_every_loop(void (channel_roster::*what)(reactor::loop&)) {
+  std::set<reactor::loop*> loops;
+  for (const member& each : members_) loops.insert(each.home);
+  loops_left_ = loops.size() + 1;
+  for (reactor::loop* each : loops) each->post([self = shared_from_this(), what, each] { (*self.*what)(*each); });
+  one_loop_is_through();
+}
+
+void channel_roster::forget_on(reactor::loop& here) {
+  const std::lock_guard lock(guard_);
+  current_->forget_on_the_way_to_flash(here);
+  one_loop_is_through();
+}
+
+void channel_roster::go_over_on(reactor::loop& here) {
+  std::vector<cache_channel*> channels;
+  std::shared_ptr<cache_core> to;
+  {
+    const std::lock_guard lock(guard_);
+    to = current_;
+    for (const member& each : members_)
+      if (each.home == &here) channels.push_back(each.channel);
+  }
+  for (cache_channel* each : channels) each->go_over(to);
+  const std::lock_guard lock(guard_);
+  one_loop_is_through();
+}
+
+void channel_roster::one_loop_is_through() {
+  if (--loops_left_ != 0) return;
+  if (!next_) return keep_when_alone();
+  departing_.push_back({std::exchange(current_, std::exchange(next_, nullptr)), members_.size()});
+  on_every_loop(&channel_roster::go_over_on);
+}
+
+void channel_roster::keep_when_alone() {
+  std::erase_if(departing_, [](const departing& each) { return each.users == 0; });
+  if (next_ || loops_left_ != 0 || !departing_.empty() || !taken_over_ || current_->keeps()) return;
+  // What the store below acknowledged under other tiers may need a flush that this flash has not seen.
+  if (current_->flash() && current_->volatile_below()) current_->flash()->all_unflushed();
+  current_->set_keeps(true);
+}
+
+}  // namespace sluice::cache

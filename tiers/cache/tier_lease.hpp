@@ -1,0 +1,70 @@
+#pragma once
+#include <memory>
+
+#include "tiers/cache/cache_core.hpp"
+#include "tiers/cache/flash_recovery.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::cache {
+
+/// The tiers as one channel uses them, and what of it they have under way. When a cache gets other tiers, a channel
+/// keeps the lease of the old ones until all is over that began with them.
+class tier_lease {
+ public:
+  /// On `home`. `below` is the channel's, and outlives the lease.
+  tier_lease(std::shared_ptr<cache_core> of, store::channel& below, reactor::loop& home)
+      : core(std::move(of)), flash(core->flash().get()), below_(below), home_(home), flush_(flash) {
+    core->attach(home_);
+    if (flash) recover();
+  }
+  ~tier_lease() {
+    recovery_.reset();
+    core->detach(home_);
+  }
+  tier_lease(const tier_lease&) = delete;
+  tier_lease& operator=(const tier_lease&) = delete;
+
+  const std::shared_ptr<cache_core> core;
+  flash_tier* const flash;  // null: there is none
+  unsigned jobs = 0;        // of the channel, under way
+
+  /// Nothing but jobs.
+  bool idle() { return !flush_.at_work && !(recovery_ && recovery_->at_work()) && core->idle(home_); }
+  /// The first core that finds nobody at it finds out what is on flash.
+  void recover() {
+    if (flash->now() != flash_tier::state::unknown || !flash->claim_recovery()) return;
+    recovery_ = std::make_unique<flash_recovery>(core->flash(), home_, below_, core->whole_blocks());
+    recovery_->start();
+  }
+  /// A flush of the cache's own, when no initiator asks for any and blocks wait for one.
+  void flush_when_due() noexcept {
+    if (flash && !flush_.at_work && flash->claim_flush(home_.now_ns())) flush_.start(below_);
+  }
+
+ private:
+  class own_flush final : public store::request {
+   public:
+    explicit own_flush(flash_tier* tier) : tier_(tier) { what = store::verb::flush; }
+    void start(store::channel& below) noexcept {
+      at_work = true;
+      begun_ = tier_->flush_begins();
+      below.submit(*this);
+    }
+    void done(store::status outcome) noexcept override {
+      at_work = false;
+      if (outcome == store::status::good) tier_->flush_ended(begun_);
+    }
+    bool at_work = false;
+
+   private:
+    flash_tier* tier_;
+    std::uint64_t begun_ = 0;
+  };
+
+  store::channel& below_;
+  reactor::loop& home_;
+  own_flush flush_;
+  std::unique_ptr<flash_recovery> recovery_;
+};
+
+}  // namespace sluice::cache
