@@ -91,7 +91,7 @@ struct open_flags {
 };
 
 struct file_info {
-  std::uint64_t size_bytes = 0;       // of a file, or of a block device
+  std::uint64_t size_bytes = 0;  // of a file, or of a block device
   bool is_block_device = false;
   std::uint32_t logical_block = 512;  // alignment that direct I/O needs, octets
   std::uint32_t physical_block = 4096;
@@ -166,6 +166,16 @@ class loop {
   virtual result<handle> open_file(const std::string& path, open_flags flags) = 0;
   virtual result<file_info> info(handle h) = 0;
   virtual result<void> resize_file(handle h, std::uint64_t size_bytes) = 0;
+  /// Octets read into `to`: fewer than asked only at the end of the file.
+  virtual result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) = 0;
+  /// Writes all of it; it is on the medium when this returns.
+  virtual result<void> write_now(handle h, const_bytes from, std::uint64_t offset) = 0;
+  /// As sync().
+  virtual result<void> sync_now(handle h) = 0;
+  /// A short note kept with a file (an extended attribute); empty when there is none. errc::unsupported where the file
+  /// system keeps no notes, and on block devices.
+  virtual result<std::string> note_of(handle h, const std::string& name) = 0;
+  virtual result<void> set_note(handle h, const std::string& name, const std::string& text) = 0;
   /// Result: octets read; fewer than asked only at the end of the file.
   virtual void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept = 0;
   /// Result: octets written. `durable` returns only when the data is on the medium (RWF_DSYNC).
@@ -216,10 +226,10 @@ class member_runnable final : public runnable {
 
 struct loop_options {
   unsigned index = 0;
-  int core = -1;                            // pin the thread to this core; -1: do not pin
-  backend kind = backend::automatic;        // io_uring when the kernel allows it, else epoll
-  std::uint64_t buffer_bytes = 256 * mib;   // the limit of buffers()
-  std::uint64_t spin_ns = 20 * ns_per_us;   // spins at most this long after work before it sleeps; 0: never
+  int core = -1;                           // pin the thread to this core; -1: do not pin
+  backend kind = backend::automatic;       // io_uring when the kernel allows it, else epoll
+  std::uint64_t buffer_bytes = 256 * mib;  // the limit of buffers()
+  std::uint64_t spin_ns = 20 * ns_per_us;  // spins at most this long after work before it sleeps; 0: never
 };
 
 /// Makes a loop on real hardware; nothing runs yet. With backend::automatic a host that forbids io_uring gets epoll,

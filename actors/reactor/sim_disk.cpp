@@ -194,15 +194,62 @@ void sim_disk::sync(std::uint64_t request, handle h) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
   later(request, [of = at->of, until = at->of->last_version]() -> std::int64_t {
-    std::vector<std::pair<std::uint64_t, std::size_t>> settled;
-    for (const auto& [number, all] : of->volatile_ones) {
-      const auto after =
-          std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
-      settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
-    }
-    for (const auto& [number, versions] : settled) settle(*of, number, versions);
+    sync_until(*of, until);
     return 0;
   });
+}
+
+/// Makes all that was written up to a version durable.
+void sim_disk::sync_until(file& of, std::uint64_t until) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> settled;
+  for (const auto& [number, all] : of.volatile_ones) {
+    const auto after =
+        std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
+    settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
+  }
+  for (const auto& [number, versions] : settled) settle(of, number, versions);
+}
+
+result<std::uint64_t> sim_disk::read_at_once(handle h, bytes to, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  const iovec part{to.data(), to.size()};
+  if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "read a file");
+  const std::int64_t read = read_now(*at->of, {&part, 1}, offset);
+  if (read < 0) return fail_errno(static_cast<int>(-read), "read a file");
+  return static_cast<std::uint64_t>(read);
+}
+
+result<void> sim_disk::write_at_once(handle h, const_bytes from, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return fail_errno(EBADF, "write a file");
+  const iovec part{const_cast<std::uint8_t*>(from.data()), from.size()};
+  if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "write a file");
+  const bool fails = world_.chance(world_.options().write_error);
+  write_some({at->of, {&part, 1}, offset, at->loop, true}, !fails);
+  if (fails) return fail_errno(EIO, "write a file");
+  return {};
+}
+
+result<void> sim_disk::sync_at_once(handle h) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  sync_until(*at->of, at->of->last_version);
+  return {};
+}
+
+result<std::string> sim_disk::note_of(handle h, const std::string& name) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  const auto found = at->of->notes.find(name);
+  return found == at->of->notes.end() ? std::string() : found->second;
+}
+
+result<void> sim_disk::set_note(handle h, const std::string& name, const std::string& text) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return fail_errno(EBADF, "set an attribute of a file");
+  at->of->notes[name] = text;
+  return {};
 }
 
 void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t length) {

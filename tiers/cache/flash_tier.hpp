@@ -4,10 +4,10 @@
 #include <mutex>
 #include <string>
 
+#include "actors/memory/zeroed_array.hpp"
 #include "actors/reactor/loop.hpp"
 #include "tiers/cache/flash_format.hpp"
 #include "tiers/cache/flash_index.hpp"
-#include "tiers/cache/zeroed_array.hpp"
 
 namespace sluice::cache {
 
@@ -181,18 +181,18 @@ class flash_tier {
   std::string why_failed_;
   std::atomic<unsigned> failed_segments_ = 0;  // in a row
 
-  zeroed_array<std::atomic<std::uint32_t>> crcs_;
-  zeroed_array<std::atomic<std::uint64_t>> blocks_;  // plus one, by slot
-  zeroed_array<std::atomic<std::uint64_t>> segment_sequences_;
-  zeroed_array<std::atomic<std::uint8_t>> busy_segments_;
+  memory::zeroed_array<std::atomic<std::uint32_t>> crcs_;
+  memory::zeroed_array<std::atomic<std::uint64_t>> blocks_;  // plus one, by slot
+  memory::zeroed_array<std::atomic<std::uint64_t>> segment_sequences_;
+  memory::zeroed_array<std::atomic<std::uint8_t>> busy_segments_;
   std::atomic<std::uint64_t> next_segment_ = 0;
   std::atomic<std::uint64_t> sequence_ = 1;
 
-  zeroed_array<std::atomic<std::uint64_t>> newest_;     // by region: the last segment that may hold blocks of it
-  zeroed_array<std::atomic<std::uint64_t>> wanted_;     // what the table shall say
-  zeroed_array<std::atomic<std::uint64_t>> voided_;     // what the table says, durably
-  zeroed_array<std::atomic<std::uint64_t>> unflushed_;  // the flush that makes its last write durable
-  zeroed_array<std::atomic<std::uint8_t>> busy_pages_;
+  memory::zeroed_array<std::atomic<std::uint64_t>> newest_;  // by region: the last segment that may hold blocks of it
+  memory::zeroed_array<std::atomic<std::uint64_t>> wanted_;  // what the table shall say
+  memory::zeroed_array<std::atomic<std::uint64_t>> voided_;  // what the table says, durably
+  memory::zeroed_array<std::atomic<std::uint64_t>> unflushed_;  // the flush that makes its last write durable
+  memory::zeroed_array<std::atomic<std::uint8_t>> busy_pages_;
   std::atomic<std::uint64_t> flushes_begun_ = 0;
   std::atomic<std::uint64_t> flushes_done_ = 0;
   std::atomic<bool> flush_wanted_ = false;
