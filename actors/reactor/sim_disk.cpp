@@ -313,14 +313,23 @@ void sim_disk::crash_file(file& of) {
   for (const auto& [number, content] : of.durable) put(of, number * sector_size, content.data(), sector_size);
 }
 
+void sim_disk::kill(std::uint64_t loop) {
+  // What was under way may have reached the cache, and nothing more.
+  for (auto& [request, each] : writes_) {
+    if (each.loop != loop) continue;
+    each.durable = false;
+    write_some(each, world_.chance(0.5));
+  }
+  release(loop);
+}
+
 void sim_disk::crash(std::uint64_t loop) {
   // What was under way may have reached the cache, or the medium, in part.
   for (auto& [request, each] : writes_)
     if (each.loop == loop) write_some(each, false);
-  std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
+  release(loop);
   for (const auto& [path, of] : files_)
     if (of->loop == loop) crash_file(*of);
-  release(loop);
 }
 
 void sim_disk::release(std::uint64_t loop) {

@@ -38,6 +38,8 @@ class sim_disk {
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
   /// Power loss for the files that the loop was the last to open.
   void crash(std::uint64_t loop);
+  /// The end of the loop's process in the midst of what it does.
+  void kill(std::uint64_t loop);
   /// Closes what the loop has open, without loss.
   void release(std::uint64_t loop);
 

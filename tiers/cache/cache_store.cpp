@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tiers/cache/cache_channel.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::cache {
 namespace {
@@ -38,18 +39,32 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
   if (wanted.ram_bytes < shard_count * block_bytes) return fail(errc::invalid_argument, "ram: must be at least 64KiB");
   std::shared_ptr<flash_tier> flash;
+  if (wanted.mode->journals && wanted.flash.path.empty())
+    return fail(errc::invalid_argument, "mode: write-back needs flash.path: what is written must be durable somewhere");
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
     auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop);
     if (!opened) return tl::unexpected(opened.error());
     flash = std::move(*opened);
   }
+  if (wanted.mode->journals) {
+    journal::options how;
+    how.path = wanted.flash.path;
+    how.medium = wanted.medium;
+    how.journal_bytes = flash->base_bytes;
+    how.record_blocks = wanted.record_blocks;
+    auto opened = journal::journal_store::open(std::move(below), std::move(how), {*control_loop, flash->handle, flash});
+    if (!opened) return tl::unexpected(opened.error());
+    below = std::move(*opened);
+    return std::make_shared<cache_store>(
+        below, std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), false), below);
+  }
   return std::make_shared<cache_store>(
       std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache));
 }
 
-cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core)
-    : below_(std::move(below)), core_(std::move(core)) {
+cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, std::shared_ptr<store> journal)
+    : below_(std::move(below)), core_(std::move(core)), journal_(std::move(journal)) {
   below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();
     const auto medium = under.lock();
@@ -71,6 +86,11 @@ result<void> cache_store::resize(std::uint64_t size_bytes) {
   auto done = below_->resize(size_bytes);
   core_->end_write_in_sets(0, core_->set_count());
   return done;
+}
+
+void cache_store::take_over() {
+  core_->set_keeps(true);
+  if (journal_) journal_->take_over();
 }
 
 std::string cache_store::health() const {
@@ -99,6 +119,10 @@ std::vector<sluice::store::figure> cache_store::figures() const {
       {"hit_p99_us", microseconds(all.hit.quantile_ns(0.99))},
       {"miss_p50_us", microseconds(all.miss.quantile_ns(0.5))},
       {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
+  if (journal_) {
+    const auto of_journal = journal_->figures();
+    shown.insert(shown.end(), of_journal.begin(), of_journal.end());
+  }
   if (!core_->flash()) return shown;
   const flash_tier& flash = *core_->flash();
   const std::vector<sluice::store::figure> more{

@@ -8,7 +8,8 @@
 
 namespace sluice::cache {
 
-/// A store over a store that keeps hot blocks in RAM. Whoever writes to the store below must do it through this one.
+/// A store over a store that keeps hot blocks in RAM and, in write-back, what was written in a journal on flash.
+/// Whoever writes to the store below must do it through this one.
 class cache_store final : public store::store {
  public:
   /// errc::invalid_argument when there is no room for a block in each shard, or the store below has blocks larger than
@@ -16,7 +17,8 @@ class cache_store final : public store::store {
   /// With flash, `control_loop` opens it; blocking.
   static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted,
                                                    reactor::loop* control_loop = nullptr);
-  cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core);
+  /// `journal`, in write-back, is `below`.
+  cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, std::shared_ptr<store> journal = nullptr);
 
   const char* type() const noexcept override { return "cache"; }
   sluice::store::properties describe() const override { return below_->describe(); }
@@ -24,13 +26,19 @@ class cache_store final : public store::store {
   std::vector<sluice::store::figure> figures() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override;
-  void take_over() override { core_->set_keeps(true); }
+  void take_over() override;
   void hand_over() override { core_->set_keeps(false); }
+  void begin_hand_over() override {
+    if (journal_) journal_->begin_hand_over();
+  }
+  bool handed_over() override { return !journal_ || journal_->handed_over(); }
+  std::string holder() const override { return journal_ ? journal_->holder() : std::string(); }
   void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
 
  private:
   std::shared_ptr<store> below_;
   std::shared_ptr<cache_core> core_;
+  std::shared_ptr<store> journal_;  // null but in write-back
 };
 
 }  // namespace sluice::cache

@@ -175,7 +175,8 @@ void cache_job::void_regions() noexcept {
     if (bounce_.empty() || !flash.take_page(page_)) return owner_.wait_for_flash(*this);
     flash.page_image(page_, {bounce_.data(), block_bytes});
     page_part_ = {bounce_.data(), block_bytes};
-    return owner_.home_.write(page_write_, flash.handle, &page_part_, 1, (1 + page_) * block_bytes, true);
+    return owner_.home_.write(page_write_, flash.handle, &page_part_, 1, flash.base_bytes + (1 + page_) * block_bytes,
+                              true);
   }
   if (flash.writes_wait()) return owner_.wait_for_flash(*this);
   bounce_ = {};
@@ -190,7 +191,7 @@ void cache_job::spoil_superblock() noexcept {
   }();
   spoils_superblock_ = true;
   page_part_ = {zeroes, block_bytes};
-  owner_.home_.write(page_write_, owner_.flash_->handle, &page_part_, 1, 0, true);
+  owner_.home_.write(page_write_, owner_.flash_->handle, &page_part_, 1, owner_.flash_->base_bytes, true);
 }
 
 void cache_job::page_written(std::int64_t result) noexcept {

@@ -3,9 +3,17 @@
 #include <algorithm>
 
 #include "actors/observe/log.hpp"
-#include "actors/wire/big_endian.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::cache {
+namespace {
+
+std::uint64_t journal_bytes_of(const flash_options& wanted, std::uint64_t flash_bytes) {
+  const std::uint64_t bytes = wanted.dirty_bytes ? wanted.dirty_bytes : std::max(16 * mib, flash_bytes / 8);
+  return bytes / block_bytes * block_bytes;
+}
+
+}  // namespace
 
 result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
                                                      reactor::loop& control_loop) {
@@ -24,6 +32,11 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   };
   auto info = control_loop.info(*opened);
   if (!info) return refuse(info.error().code, "flash.path: " + info.error().message);
+  const std::uint64_t base_bytes =
+      wanted.journals ? journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes) : 0;
+  // Before anything of the file is changed: it may hold what was written and is nowhere else.
+  if (auto usable = journal::check_use(control_loop, *opened, wanted.path, base_bytes); !usable)
+    return refuse(usable.error().code, usable.error().message);
   if (!info->is_block_device && wanted.size_bytes != 0 && info->size_bytes != wanted.size_bytes) {
     if (auto sized = control_loop.resize_file(*opened, wanted.size_bytes); !sized)
       return refuse(sized.error().code, "flash.size: " + sized.error().message);
@@ -33,15 +46,17 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
     return refuse(errc::invalid_argument, "flash.path: the device has blocks larger than 4 KiB");
   const std::uint64_t usable =
       wanted.size_bytes == 0 ? info->size_bytes : std::min(info->size_bytes, wanted.size_bytes);
-  const auto layout = flash::lay_out(0, usable, store_bytes, wanted.segment_blocks, wanted.region_blocks);
+  const auto layout = flash::lay_out(0, usable > base_bytes ? usable - base_bytes : 0, store_bytes,
+                                     wanted.segment_blocks, wanted.region_blocks);
   if (!layout)
     return refuse(errc::invalid_argument, "flash: too small: it must hold at least two segments of " +
                                               std::to_string(wanted.segment_blocks * block_bytes / kib) +
-                                              " KiB behind its tables");
+                                              " KiB behind its tables" +
+                                              (wanted.journals ? " and what flash.dirty takes" : ""));
   if (layout->segments() * layout->segment_blocks >= flash_index::most_slots ||
       store_bytes / block_bytes >= flash_index::most_blocks)
     return refuse(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
-  return std::make_shared<flash_tier>(control_loop, *opened, *layout, wanted.path);
+  return std::make_shared<flash_tier>(control_loop, *opened, *layout, wanted.path, base_bytes);
 }
 
 /// As many slots as there can be, however large the tables are: a layout found on flash may have smaller ones.
@@ -50,9 +65,10 @@ static std::uint64_t slot_limit(const flash::superblock& layout) {
 }
 
 flash_tier::flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& wanted,
-                       std::string where)
+                       std::string where, std::uint64_t base)
     : handle(opened),
       path(std::move(where)),
+      base_bytes(base),
       layout(wanted),
       index(wanted.segments() * wanted.segment_blocks),
       control_loop_(control_loop),

@@ -16,6 +16,8 @@ struct flash_options {
   std::uint64_t size_bytes = 0;  // of a file, made when absent; 0: a device, or a file that is there, as it is
   std::uint32_t segment_blocks = 256;
   std::uint64_t region_blocks = flash::region_blocks_default;
+  bool journals = false;          // its front is a journal's, and the tier lies behind that
+  std::uint64_t dirty_bytes = 0;  // of the journal; 0: an eighth of the flash, at least 16 MiB
 };
 
 /// The flash of a cache as all cores see it: which blocks lie where, and which of them a restart may trust.
@@ -31,13 +33,16 @@ class flash_tier {
   /// is too small or too large, errc::busy when somebody else holds it.
   static result<std::shared_ptr<flash_tier>> open(const flash_options& wanted, std::uint64_t store_bytes,
                                                   reactor::loop& control_loop);
-  flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& layout, std::string path);
+  /// The tier begins at the octet `base_bytes` of the file.
+  flash_tier(reactor::loop& control_loop, reactor::handle opened, const flash::superblock& layout, std::string path,
+             std::uint64_t base_bytes);
   ~flash_tier();
   flash_tier(const flash_tier&) = delete;
   flash_tier& operator=(const flash_tier&) = delete;
 
   const reactor::handle handle;
   const std::string path;
+  const std::uint64_t base_bytes;
   /// Set by recovery, before it says that it is done.
   flash::superblock layout;
 
@@ -82,9 +87,9 @@ class flash_tier {
   std::string health() const;
 
   // -- slots ------------------------------------------------------------------------------------------------------
-  std::uint64_t offset_of(slot s) const { return (layout.first_segment_block() + s) * block_bytes; }
+  std::uint64_t offset_of(slot s) const { return base_bytes + (layout.first_segment_block() + s) * block_bytes; }
   std::uint64_t offset_of_segment(std::uint64_t segment) const {
-    return (layout.first_segment_block() + segment * layout.segment_blocks) * block_bytes;
+    return base_bytes + (layout.first_segment_block() + segment * layout.segment_blocks) * block_bytes;
   }
   flash_index index;
   std::uint32_t crc_of(slot s) const noexcept { return crcs_[s].load(std::memory_order_acquire); }

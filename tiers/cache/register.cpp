@@ -21,9 +21,15 @@ void register_store(store::registry& to) {
          .help = "how much of it is used; a file is made when it is absent",
          .minimum = 64 * mib,
          .maximum = 1 * tib},
+        {.name = "flash.dirty",
+         .type = kind::size,
+         .help = "write-back: how much of the flash holds what is not below yet; default: an eighth",
+         .minimum = 16 * mib,
+         .maximum = 1 * tib},
         {.name = "mode",
          .type = kind::choice,
-         .help = "write-through keeps what is written, write-around does not; both write below first",
+         .help = "write-through keeps what is written, write-around does not, both write below first; write-back "
+                 "writes to flash first",
          .choices = mode_names(),
          .otherwise = modes().front()->name},
         {.name = "bypass",
@@ -43,6 +49,11 @@ void register_store(store::registry& to) {
          wanted.mode = chosen;
          if (const std::string* path = s.text("flash.path")) wanted.flash.path = *path;
          wanted.flash.size_bytes = s.number("flash.size", 0);
+         wanted.flash.journals = chosen->journals;
+         wanted.flash.dirty_bytes = s.number("flash.dirty", 0);
+         wanted.medium = *over;
+         if (wanted.flash.dirty_bytes != 0 && !chosen->journals)
+           return fail(errc::invalid_argument, "flash.dirty: is for mode = \"write-back\"");
          if (wanted.flash.path.empty() && wanted.flash.size_bytes != 0)
            return fail(errc::invalid_argument, "flash.size: there is no flash.path");
          return cache_store::open(std::move(under), wanted, &loop);

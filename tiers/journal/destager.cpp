@@ -55,6 +55,7 @@ void destager::begin_run() noexcept {
   }
   if (run_epochs_ == 0) return;
   phase_ = phase::blocks;
+  core_.figures.run_end.store(run_end_, std::memory_order_relaxed);
   run_started_ns_ = home_.loop().now_ns();
   run_bytes_ = 0;
   gather_blocks();

@@ -67,8 +67,6 @@ class destager {
   bool at_work() const noexcept { return phase_ != phase::idle; }
   /// Between runs: writes the superblock as it is to be, both copies; home.superblock_written() comes then.
   void write_superblock() noexcept;
-  /// The last record of the run under way; 0: there is none.
-  std::uint64_t run_end() const noexcept { return at_work() ? run_end_ : 0; }
   /// When look() has to be called next though nothing happens; 0: need not be.
   std::uint64_t due_ns() const noexcept { return failures_ != 0 && at_work() ? resume_ns_ : 0; }
 

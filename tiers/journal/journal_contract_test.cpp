@@ -24,12 +24,12 @@ real_setup::opener over_ram(sizes of) {
   };
 }
 real_setup::opener over_file(sizes of) {
-  return [of](reactor::loop& loop, const temporary_folder& folder,
-              std::uint64_t size) -> result<std::shared_ptr<store>> {
-    auto below = file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
-    if (!below) return tl::unexpected(below.error());
-    return journal::test_over(*below, loop, folder / "flash", of.journal_bytes, of.record_blocks);
-  };
+  return
+      [of](reactor::loop& loop, const temporary_folder& folder, std::uint64_t size) -> result<std::shared_ptr<store>> {
+        auto below = file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
+        if (!below) return tl::unexpected(below.error());
+        return journal::test_over(*below, loop, folder / "flash", of.journal_bytes, of.record_blocks);
+      };
 }
 
 std::vector<subject> subjects() {

@@ -44,7 +44,8 @@ struct journal_figures {
   std::atomic<std::uint64_t> throttled_records = 0;
   std::atomic<std::uint64_t> below_errors = 0;
   std::atomic<std::uint64_t> log_used_blocks = 0;
-  observe::latency_counts write;  // from a write's arrival at the home to its answer
+  std::atomic<std::uint64_t> run_end = 0;  // the last record that is being brought below, or was
+  observe::latency_counts write;           // from a write's arrival at the home to its answer
 };
 
 /// What the channels of all cores and the home of a journal share.

@@ -10,8 +10,8 @@
 namespace sluice::journal {
 namespace {
 
-constexpr std::uint64_t superblock_magic = 0x736c75696a720001;  // "sluijr", version 1
-constexpr std::uint64_t header_magic = 0x736c75696a720101;
+constexpr std::uint64_t superblock_magic = 0x6a6f75726e616c01;  // "journal", version 1
+constexpr std::uint64_t header_magic = 0x7265636f72642001;      // "record "
 constexpr std::size_t crc_at = block_bytes - 4;
 constexpr std::size_t entries_at = 64;
 constexpr std::size_t entry_bytes = 12;
@@ -72,6 +72,7 @@ void encode(const superblock& from, bytes to) {
   wire::store64(to, 48, from.tail_life);
   wire::store64(to, 56, from.epoch);
   wire::store64(to, 64, from.changed_unix);
+  wire::store8(to, 72, from.adopted ? 1 : 0);
   put_text(to, texts_at, from.medium);
   put_text(to, texts_at + text_bytes, from.owner);
   wire::store32(to, lost_at - 4, from.lost.size());
@@ -94,6 +95,7 @@ std::optional<superblock> decode_superblock(const_bytes from) {
   made.tail_life = wire::load64(from, 48);
   made.epoch = wire::load64(from, 56);
   made.changed_unix = wire::load64(from, 64);
+  made.adopted = wire::load8(from, 72) == 1;
   made.medium = get_text(from, texts_at);
   made.owner = get_text(from, texts_at + text_bytes);
   const std::uint32_t lost = wire::load32(from, lost_at - 4);

@@ -51,8 +51,9 @@ struct superblock {
   std::uint64_t tail_life = 0;
   std::uint64_t epoch = 0;         // of the mark on the medium below when the journal was opened over it
   std::uint64_t changed_unix = 0;  // s
-  std::string medium;              // the store below, as its operator calls it
-  std::string owner;               // host and path, likewise
+  bool adopted = false;  // an operator said that what is in the log belongs to whatever medium it is opened over
+  std::string medium;    // the store below, as its operator calls it
+  std::string owner;     // host and path, likewise
   /// Blocks that were acknowledged and cannot be read any more, nor were written since; at most lost_limit of them.
   std::vector<block_range> lost;
   bool operator==(const superblock&) const = default;

@@ -107,13 +107,18 @@ class opening {
   result<void> check_owner() {
     auto mark = below_.read_mark();
     if (!mark && mark.error().code != errc::unsupported) return tl::unexpected(mark.error());
+    const bool adopted = std::exchange(super_.adopted, false);
     if (!mark) {
-      if (is_dirty() && super_.medium != wanted_.medium)
+      if (is_dirty() && !adopted && super_.medium != wanted_.medium)
         return refuse(errc::busy, "it holds data of the store " + super_.medium + " (" + super_.owner + ", " +
                                       when(super_.changed_unix) + "), not of " + wanted_.medium);
       return {};
     }
     const std::string ours = holder_name(super_);
+    if (adopted) {
+      super_.epoch = mark->epoch + 1;
+      return {};
+    }
     if (!mark->holder.empty() && !same_holder(mark->holder, ours))
       return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
                                   ": open it through that, or give them up with sluice cache resolve");
@@ -134,6 +139,20 @@ class opening {
 };
 
 }  // namespace
+
+result<void> check_use(reactor::loop& control_loop, reactor::handle opened, const std::string& path,
+                       std::uint64_t journal_bytes) {
+  log_reader reader(control_loop, opened);
+  const auto super = reader.read_superblock();
+  if (!super)
+    return fail(super.error().code, "flash.path: " + path + ": " + super.error().message + resolve_hint(path));
+  if (!*super || (*super)->journal_bytes == journal_bytes) return {};
+  const auto log = reader.walk(**super);
+  if (log && log->damaged_from == 0 && log->records.empty() && (*super)->lost.empty()) return {};
+  return fail(errc::busy, "flash.path: " + path + " has a journal of " + std::to_string((*super)->journal_bytes) +
+                              " octets that holds data of " + (*super)->medium +
+                              ": open it with mode = \"write-back\" and flash.dirty of this size" + resolve_hint(path));
+}
 
 std::string holder_name(const superblock& super) {
   std::array<char, 40> id{};

@@ -46,6 +46,11 @@ class journal_store final : public store::store {
   std::shared_ptr<journal_home> home_;
 };
 
+/// Whether flash may be used that begins with a journal of `journal_bytes`, 0: with none. errc::busy when it holds data
+/// that are nowhere else and would come to harm; the sentence names the command that decides about them. Blocking.
+result<void> check_use(reactor::loop& control_loop, reactor::handle opened, const std::string& path,
+                       std::uint64_t journal_bytes);
+
 /// How a journal calls itself in the mark of its medium: by its id, then in words.
 std::string holder_name(const superblock& super);
 /// Whether two such names are of one journal.
