@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -226,6 +227,51 @@ std::int64_t perform(const request& asked) noexcept {
     default:
       return -EINVAL;
   }
+}
+
+result<std::uint64_t> file_read(handle h, bytes to, std::uint64_t offset) {
+  const iovec part{to.data(), to.size()};
+  const std::int64_t read = perform(transfer_request(verb::read, h, &part, 1, offset));
+  if (read < 0) return fail_errno(static_cast<int>(-read), "read a file");
+  return static_cast<std::uint64_t>(read);
+}
+
+result<void> file_write(handle h, const_bytes from, std::uint64_t offset) {
+  const iovec part{const_cast<std::uint8_t*>(from.data()), from.size()};
+  const std::int64_t written = perform(transfer_request(verb::write_durable, h, &part, 1, offset));
+  if (written < 0) return fail_errno(static_cast<int>(-written), "write a file");
+  if (static_cast<std::size_t>(written) != from.size()) return fail(errc::no_space, "write a file: it is full");
+  return {};
+}
+
+result<void> file_sync(handle h) {
+  if (::fdatasync(h) != 0) return fail_errno(errno, "make a file durable");
+  return {};
+}
+
+namespace {
+
+tl::unexpected<error> note_failed(const std::string& what) {
+  if (errno == ENOTSUP || errno == EPERM) return fail(errc::unsupported, what + ": no extended attributes here");
+  return fail_errno(errno, what);
+}
+
+}  // namespace
+
+result<std::string> file_note(handle h, const std::string& name) {
+  std::array<char, 1024> text;
+  const ssize_t length = ::fgetxattr(h, ("user." + name).c_str(), text.data(), text.size());
+  if (length >= 0) return std::string(text.data(), static_cast<std::size_t>(length));
+  if (errno == ENODATA) return std::string();
+  return note_failed("read an attribute of a file");
+}
+
+result<void> file_set_note(handle h, const std::string& name, const std::string& text) {
+  const std::string attribute = "user." + name;
+  if (::fsetxattr(h, attribute.c_str(), text.data(), text.size(), 0) != 0)
+    return note_failed("set an attribute of a file");
+  if (::fsync(h) != 0) return fail_errno(errno, "make an attribute of a file durable");
+  return {};
 }
 
 }  // namespace sluice::reactor

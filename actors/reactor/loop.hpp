@@ -166,8 +166,16 @@ class loop {
   virtual result<handle> open_file(const std::string& path, open_flags flags) = 0;
   virtual result<file_info> info(handle h) = 0;
   virtual result<void> resize_file(handle h, std::uint64_t size_bytes) = 0;
-  /// All of `part` is on the medium when it returns. Blocking as well, from any thread.
-  virtual result<void> write_blocking(handle h, const iovec& part, std::uint64_t offset) = 0;
+  /// Octets read into `to`: fewer than asked only at the end of the file.
+  virtual result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) = 0;
+  /// Writes all of it; it is on the medium when this returns.
+  virtual result<void> write_now(handle h, const_bytes from, std::uint64_t offset) = 0;
+  /// As sync().
+  virtual result<void> sync_now(handle h) = 0;
+  /// A short note kept with a file (an extended attribute); empty when there is none. errc::unsupported where the file
+  /// system keeps no notes, and on block devices.
+  virtual result<std::string> note_of(handle h, const std::string& name) = 0;
+  virtual result<void> set_note(handle h, const std::string& name, const std::string& text) = 0;
   /// Result: octets read; fewer than asked only at the end of the file.
   virtual void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept = 0;
   /// Result: octets written. `durable` returns only when the data is on the medium (RWF_DSYNC).

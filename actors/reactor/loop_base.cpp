@@ -210,11 +210,20 @@ result<file_info> loop_base::info(handle h) {
 result<void> loop_base::resize_file(handle h, std::uint64_t size_bytes) {
   return file_resize(h, size_bytes);
 }
-result<void> loop_base::write_blocking(handle h, const iovec& part, std::uint64_t offset) {
-  const std::int64_t written = perform(transfer_request(verb::write_durable, h, &part, 1, offset));
-  if (written < 0) return fail_errno(static_cast<int>(-written), "write to a file");
-  if (static_cast<std::uint64_t>(written) != part.iov_len) return fail_errno(ENOSPC, "write to a file");
-  return {};
+result<std::uint64_t> loop_base::read_now(handle h, bytes to, std::uint64_t offset) {
+  return file_read(h, to, offset);
+}
+result<void> loop_base::write_now(handle h, const_bytes from, std::uint64_t offset) {
+  return file_write(h, from, offset);
+}
+result<void> loop_base::sync_now(handle h) {
+  return file_sync(h);
+}
+result<std::string> loop_base::note_of(handle h, const std::string& name) {
+  return file_note(h, name);
+}
+result<void> loop_base::set_note(handle h, const std::string& name, const std::string& text) {
+  return file_set_note(h, name, text);
 }
 
 }  // namespace sluice::reactor

@@ -500,12 +500,12 @@ TEST_P(loop_contract, files_have_the_size_they_are_given) {
 TEST_P(loop_contract, a_blocking_write_is_there_when_it_returns) {
   const handle h = new_file("blocking", 8192);
   std::vector<std::uint8_t> data(4096, 0x5a), back(4096);
-  EXPECT_TRUE(on().write_blocking(h, {data.data(), data.size()}, 4096));
+  EXPECT_TRUE(on().write_now(h, {data.data(), data.size()}, 4096));
   EXPECT_EQ(read(h, back, 4096), 4096);
   EXPECT_EQ(back, data);
   on().close(h);
   const handle fixed = on().open_file(driver_->file_path("blocking"), {.writable = false}).value();
-  EXPECT_FALSE(on().write_blocking(fixed, {data.data(), data.size()}, 0));
+  EXPECT_FALSE(on().write_now(fixed, {data.data(), data.size()}, 0));
   on().close(fixed);
 }
 

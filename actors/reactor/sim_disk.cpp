@@ -79,16 +79,6 @@ void sim_disk::later(std::uint64_t request, std::function<std::int64_t()> what) 
   });
 }
 
-result<void> sim_disk::write_now(handle h, gather from, std::uint64_t offset) {
-  const opened* at = find(h);
-  if (!at || !at->flags.writable) return fail_errno(EBADF, "write to a file");
-  if (misaligned(*at, from, offset)) return fail_errno(EINVAL, "write to a file");
-  const bool fails = world_.chance(world_.options().write_error);
-  write_some({at->of, from, offset, at->loop, true}, !fails);
-  if (fails) return fail_errno(EIO, "write to a file");
-  return {};
-}
-
 void sim_disk::read(std::uint64_t request, handle h, gather to, std::uint64_t offset) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
@@ -204,15 +194,62 @@ void sim_disk::sync(std::uint64_t request, handle h) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
   later(request, [of = at->of, until = at->of->last_version]() -> std::int64_t {
-    std::vector<std::pair<std::uint64_t, std::size_t>> settled;
-    for (const auto& [number, all] : of->volatile_ones) {
-      const auto after =
-          std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
-      settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
-    }
-    for (const auto& [number, versions] : settled) settle(*of, number, versions);
+    sync_until(*of, until);
     return 0;
   });
+}
+
+/// Makes all that was written up to a version durable.
+void sim_disk::sync_until(file& of, std::uint64_t until) {
+  std::vector<std::pair<std::uint64_t, std::size_t>> settled;
+  for (const auto& [number, all] : of.volatile_ones) {
+    const auto after =
+        std::find_if(all.begin(), all.end(), [until](const version& each) { return each.number > until; });
+    settled.emplace_back(number, static_cast<std::size_t>(after - all.begin()));
+  }
+  for (const auto& [number, versions] : settled) settle(of, number, versions);
+}
+
+result<std::uint64_t> sim_disk::read_at_once(handle h, bytes to, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  const iovec part{to.data(), to.size()};
+  if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "read a file");
+  const std::int64_t read = read_now(*at->of, {&part, 1}, offset);
+  if (read < 0) return fail_errno(static_cast<int>(-read), "read a file");
+  return static_cast<std::uint64_t>(read);
+}
+
+result<void> sim_disk::write_at_once(handle h, const_bytes from, std::uint64_t offset) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return fail_errno(EBADF, "write a file");
+  const iovec part{const_cast<std::uint8_t*>(from.data()), from.size()};
+  if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "write a file");
+  const bool fails = world_.chance(world_.options().write_error);
+  write_some({at->of, {&part, 1}, offset, at->loop, true}, !fails);
+  if (fails) return fail_errno(EIO, "write a file");
+  return {};
+}
+
+result<void> sim_disk::sync_at_once(handle h) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  sync_until(*at->of, at->of->last_version);
+  return {};
+}
+
+result<std::string> sim_disk::note_of(handle h, const std::string& name) {
+  const opened* at = find(h);
+  if (!at) return fail(errc::closed, "no such file");
+  const auto found = at->of->notes.find(name);
+  return found == at->of->notes.end() ? std::string() : found->second;
+}
+
+result<void> sim_disk::set_note(handle h, const std::string& name, const std::string& text) {
+  const opened* at = find(h);
+  if (!at || !at->flags.writable) return fail_errno(EBADF, "set an attribute of a file");
+  at->of->notes[name] = text;
+  return {};
 }
 
 void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::uint64_t length) {
@@ -276,14 +313,23 @@ void sim_disk::crash_file(file& of) {
   for (const auto& [number, content] : of.durable) put(of, number * sector_size, content.data(), sector_size);
 }
 
+void sim_disk::kill(std::uint64_t loop) {
+  // What was under way may have reached the cache, and nothing more.
+  for (auto& [request, each] : writes_) {
+    if (each.loop != loop) continue;
+    each.durable = false;
+    write_some(each, world_.chance(0.5));
+  }
+  release(loop);
+}
+
 void sim_disk::crash(std::uint64_t loop) {
   // What was under way may have reached the cache, or the medium, in part.
   for (auto& [request, each] : writes_)
     if (each.loop == loop) write_some(each, false);
-  std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
+  release(loop);
   for (const auto& [path, of] : files_)
     if (of->loop == loop) crash_file(*of);
-  release(loop);
 }
 
 void sim_disk::release(std::uint64_t loop) {

@@ -22,8 +22,11 @@ class sim_disk {
   void close(handle h) { handles_.erase(h); }
   result<file_info> info(handle h);
   result<void> resize(handle h, std::uint64_t size_bytes);
-  /// Durable, at once.
-  result<void> write_now(handle h, gather from, std::uint64_t offset);
+  result<std::uint64_t> read_at_once(handle h, bytes to, std::uint64_t offset);
+  result<void> write_at_once(handle h, const_bytes from, std::uint64_t offset);
+  result<void> sync_at_once(handle h);
+  result<std::string> note_of(handle h, const std::string& name);
+  result<void> set_note(handle h, const std::string& name, const std::string& text);
   void read(std::uint64_t request, handle h, gather to, std::uint64_t offset);
   void write(std::uint64_t request, handle h, gather from, std::uint64_t offset, bool durable);
   void sync(std::uint64_t request, handle h);
@@ -35,6 +38,8 @@ class sim_disk {
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
   /// Power loss for the files that the loop was the last to open.
   void crash(std::uint64_t loop);
+  /// The end of the loop's process in the midst of what it does.
+  void kill(std::uint64_t loop);
   /// Closes what the loop has open, without loss.
   void release(std::uint64_t loop);
 
@@ -56,6 +61,7 @@ class sim_disk {
     std::map<std::uint64_t, sector> durable;                      // what the medium holds; absent sectors are zeroes
     std::map<std::uint64_t, std::vector<version>> volatile_ones;  // sectors written since they were durable
     std::set<std::uint64_t> bad;                                  // sectors that cannot be read
+    std::map<std::string, std::string> notes;
   };
   struct opened {
     std::shared_ptr<file> of;
@@ -73,6 +79,7 @@ class sim_disk {
   static sector load(const file& from, std::uint64_t number);
   static void put(file& to, std::uint64_t offset, const std::uint8_t* from, std::uint64_t size);
   static void settle(file& of, std::uint64_t number, std::size_t versions);
+  static void sync_until(file& of, std::uint64_t until);
   void wrote(file& to, std::uint64_t offset, std::uint64_t size, bool durable);
   void write_some(const writing& what, bool whole);
   std::int64_t read_now(file& from, const gather& to, std::uint64_t offset);

@@ -142,8 +142,20 @@ result<file_info> sim_loop::info(handle h) {
 result<void> sim_loop::resize_file(handle h, std::uint64_t size_bytes) {
   return world_.disk().resize(h, size_bytes);
 }
-result<void> sim_loop::write_blocking(handle h, const iovec& part, std::uint64_t offset) {
-  return world_.disk().write_now(h, {&part, 1}, offset);
+result<std::uint64_t> sim_loop::read_now(handle h, bytes to, std::uint64_t offset) {
+  return world_.disk().read_at_once(h, to, offset);
+}
+result<void> sim_loop::write_now(handle h, const_bytes from, std::uint64_t offset) {
+  return world_.disk().write_at_once(h, from, offset);
+}
+result<void> sim_loop::sync_now(handle h) {
+  return world_.disk().sync_at_once(h);
+}
+result<std::string> sim_loop::note_of(handle h, const std::string& name) {
+  return world_.disk().note_of(h, name);
+}
+result<void> sim_loop::set_note(handle h, const std::string& name, const std::string& text) {
+  return world_.disk().set_note(h, name, text);
 }
 
 void sim_loop::read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept {

@@ -49,7 +49,11 @@ class sim_loop final : public loop {
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<file_info> info(handle h) override;
   result<void> resize_file(handle h, std::uint64_t size_bytes) override;
-  result<void> write_blocking(handle h, const iovec& part, std::uint64_t offset) override;
+  result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) override;
+  result<void> write_now(handle h, const_bytes from, std::uint64_t offset) override;
+  result<void> sync_now(handle h) override;
+  result<std::string> note_of(handle h, const std::string& name) override;
+  result<void> set_note(handle h, const std::string& name, const std::string& text) override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
              bool durable) noexcept override;

@@ -113,11 +113,24 @@ void sim_world::forget_requests(std::uint64_t loop) {
 }
 
 void sim_world::crash_loop(std::uint64_t number) {
-  SLUICE_CHECK(running_ == nullptr);
   disk_->crash(number);
+  end_loop(number);
+}
+
+void sim_world::end_loop(std::uint64_t number) {
+  SLUICE_CHECK(running_ == nullptr);
   network_->crash(number);
   forget_requests(number);
   loops_.at(number)->forget();
+}
+
+void sim_world::kill(unsigned loop_index) {
+  note(loop_index);
+  for (const auto& [number, each] : loops_) {
+    if (each->index() != loop_index) continue;
+    disk_->kill(number);
+    end_loop(number);
+  }
 }
 
 /// The end of a loop is the orderly end of a process: its connections break, the page cache stays.

@@ -70,6 +70,9 @@ class sim_world {
   /// anew. Not from within a turn.
   void crash(unsigned loop_index);
   void crash();
+  /// The process on this loop ends at once, as crash(), but its machine goes on: what it had written stays in the page
+  /// cache, what was under way may have happened in part.
+  void kill(unsigned loop_index);
   /// Power loss of the machine of this loop as all others see it, while the program on it lives on, cut off, to be torn
   /// down in order: what it has under way fails with -EIO, its handles are gone. Not from within a turn.
   void unplug(unsigned loop_index);
@@ -102,6 +105,7 @@ class sim_world {
     operation* op;
   };
   void crash_loop(std::uint64_t number);
+  void end_loop(std::uint64_t number);
   void retire(std::uint64_t number);
   void forget_requests(std::uint64_t loop);
 

@@ -28,6 +28,12 @@ struct simulate_options {
   bool json = false;
 };
 
+struct journal_options {
+  std::string path;  // flash of a write-back cache, or a medium under one
+  bool keep = false, discard = false;
+  bool json = false;
+};
+
 /// What the program does and this room cannot: main() supplies it.
 struct cli_hooks {
   std::string version;
@@ -37,6 +43,8 @@ struct cli_hooks {
   /// Looks for the media of a model's stores; what is not to be had, each at its table. For `check --probe`.
   std::function<diagnostics(const model&)> probe = [](const model&) { return diagnostics(); };
   std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
+  std::function<int(const journal_options&)> inspect_journal;  // likewise
+  std::function<int(const journal_options&)> resolve_journal;
 };
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.

@@ -67,6 +67,10 @@ class cli : public testing::Test {
       simulate_ = how;
       return 0;
     };
+    hooks_.inspect_journal = hooks_.resolve_journal = [this](const journal_options& how) {
+      journal_ = how;
+      return 0;
+    };
     hooks_.demo = [this](const demo_options& how) {
       demo_ = how;
       return 0;
@@ -109,6 +113,7 @@ class cli : public testing::Test {
   std::optional<serve_options> how_;
   std::optional<demo_options> demo_;
   std::optional<simulate_options> simulate_;
+  std::optional<journal_options> journal_;
   std::string out_, err_;
 };
 
@@ -340,6 +345,19 @@ TEST_F(cli, drops_a_cache_and_flushes_it_until_all_is_below) {
   EXPECT_EQ(ask({"cache", "flush", "hot", "--json"}), 0);
   EXPECT_EQ(json::parse(out_)["written_bytes"], 0);
   EXPECT_EQ(ask({"cache", "flush"}), 1);
+}
+
+TEST_F(cli, asks_about_a_journal_and_decides_about_it) {
+  EXPECT_EQ(run({"cache", "inspect", "flash", "--json"}), 0) << err_;
+  ASSERT_TRUE(journal_);
+  EXPECT_EQ(journal_->path, fs::absolute("flash"));
+  EXPECT_TRUE(journal_->json);
+  EXPECT_EQ(run({"cache", "resolve", "flash", "--discard"}), 0) << err_;
+  EXPECT_TRUE(journal_->discard);
+  EXPECT_FALSE(journal_->keep);
+  EXPECT_EQ(run({"cache", "resolve", "flash", "--keep"}), 0) << err_;
+  EXPECT_TRUE(journal_->keep);
+  EXPECT_EQ(run({"cache", "resolve"}), 1);
 }
 
 /// SLUICE_GOLDEN=write in the environment rewrites the page.

@@ -215,6 +215,24 @@ void command_tree::add_cache_commands() {
       ->type_name("SIZE")
       ->capture_default_str();
   simulate_command->add_flag("--json", options_.json, "print JSON");
+  const auto journal = [this](bool with_json) {
+    return journal_options{absolute(options_.file), options_.keep, options_.discard, with_json && options_.json};
+  };
+  CLI::App* inspect =
+      add(cache, "inspect",
+          "what the flash of a write-back cache holds that the store below lacks; no gateway may have it "
+          "open",
+          "sluice cache inspect /var/lib/sluice/images.cache",
+          [this, journal] { return hooks_.inspect_journal(journal(true)); });
+  inspect->add_option("path", options_.file, "flash.path of the cache, or the medium")->required()->type_name("PATH");
+  inspect->add_flag("--json", options_.json, "print JSON");
+  CLI::App* resolve = add(cache, "resolve", "decide about data that a write-back cache cannot bring below by itself",
+                          "sluice cache resolve /var/lib/sluice/images.cache --discard",
+                          [this, journal] { return hooks_.resolve_journal(journal(false)); });
+  resolve->add_option("path", options_.file, "flash.path of the cache, or the medium")->required()->type_name("PATH");
+  resolve->add_flag("--keep", options_.keep,
+                    "the intact ones are brought to the medium that the cache is opened over next");
+  resolve->add_flag("--discard", options_.discard, "give them up: the medium stays as it is");
 }
 
 int command_tree::simulate() {

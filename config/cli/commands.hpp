@@ -22,6 +22,7 @@ struct parsed_options {
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes;
   std::uint64_t session_id = 0, count = 0;
+  bool keep = false, discard = false;
   bool shrink = false, yes = false, follow = false, probe = false;
 };
 

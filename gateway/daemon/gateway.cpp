@@ -1,6 +1,8 @@
 #include "gateway/daemon/gateway.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "actors/observe/log.hpp"
 #include "config/toml/load.hpp"
@@ -78,6 +80,8 @@ result<void> gateway::apply(const config::model& wanted) {
 
 result<void> gateway::prepare(const config::model& wanted, draft& made) {
   if (auto done = open_stores(wanted, made); !done) return done;
+  if (auto done = begin_hand_over(made); !done) return done;
+  if (auto done = check_marks(wanted, made); !done) return done;
   if (auto done = start_units(wanted, made); !done) return done;
   if (auto done = start_ports(wanted, made); !done) return done;
   return resize_stores(wanted, made);  // last: the only step that an initiator could notice
@@ -129,6 +133,46 @@ result<bool> gateway::keep_store(const config::store_config& config, draft& made
   }
   made.stores[config.name] = running;
   return true;
+}
+
+/// Stores that leave bring below what only they hold, so that whoever comes after them finds all of it.
+result<void> gateway::begin_hand_over(draft& made) {
+  constexpr std::chrono::minutes patience{5};
+  for (const auto& [name, medium] : stores_) {
+    const auto stays = made.stores.find(name);
+    if (stays != made.stores.end() && stays->second == medium) continue;
+    made.leaving.push_back(medium);
+    medium->begin_hand_over();
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    while (!medium->handed_over()) {
+      if (std::chrono::steady_clock::now() >= limit)
+        return fail(errc::timeout, "store." + name +
+                                       ": cannot be taken away: it holds data that the store below does "
+                                       "not take (" +
+                                       medium->health() + ")");
+      parts_.cores.front()->call([] {});
+      if (!parts_.wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  return {};
+}
+
+/// A medium that lacks data is used by nobody but the store that holds them.
+result<void> gateway::check_marks(const config::model& wanted, const draft& made) const {
+  const auto check = [&](const std::string& user, const std::string& used, const std::string& holder) -> result<void> {
+    const auto mark = made.stores.at(used)->read_mark();
+    if (!mark || mark->holder.empty() || mark->holder == holder) return {};
+    return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + mark->holder +
+                                ": use it through that cache, or decide with: sluice cache resolve PATH --keep or "
+                                "--discard");
+  };
+  for (const config::unit_config& unit : wanted.units)
+    if (auto free = check("unit." + unit.name, unit.store, {}); !free) return free;
+  for (const config::store_config& store : wanted.stores)
+    if (!store.over.empty())
+      if (auto free = check("store." + store.name, store.over, made.stores.at(store.name)->holder()); !free)
+        return free;
+  return {};
 }
 
 result<void> gateway::resize_stores(const config::model& wanted, draft& made) {
@@ -252,6 +296,7 @@ void gateway::discard(draft& made) {
   for (const auto& [name, size] : made.resized)
     if (auto back = stores_.at(name)->resize(size); !back)
       SLUICE_LOG(error, "gateway", "could not undo a resize", {"store", name}, {"why", back.error().message});
+  for (const auto& medium : made.leaving) medium->take_over();
 }
 
 void gateway::commit(const config::model& wanted, draft& made, access::directory picture) {

@@ -78,12 +78,15 @@ class gateway {
     std::vector<running_port> ports;
     std::vector<store::prepared> settings;                       // of stores that stay
     std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
+    std::vector<std::shared_ptr<store::store>> leaving;          // they hold nothing back any more
   };
 
   result<void> prepare(const config::model& wanted, draft& made);
   result<void> open_stores(const config::model& wanted, draft& made);
   result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
   result<bool> keep_store(const config::store_config& config, draft& made);
+  result<void> begin_hand_over(draft& made);
+  result<void> check_marks(const config::model& wanted, const draft& made) const;
   result<void> resize_stores(const config::model& wanted, draft& made);
   result<void> start_units(const config::model& wanted, draft& made);
   result<void> start_ports(const config::model& wanted, draft& made);

@@ -1,5 +1,6 @@
 #include "config/cli/cli.hpp"
 #include "gateway/daemon/cache_simulation.hpp"
+#include "gateway/daemon/journal_commands.hpp"
 #include "gateway/daemon/registrations.hpp"
 #include "gateway/daemon/serve.hpp"
 #include "gateway/daemon/version.hpp"
@@ -29,6 +30,8 @@ static int main_of_sluice(int argc, char** argv) {
   };
   hooks.demo = [&](const config::demo_options& options) { return demo(options, hooks.known); };
   hooks.simulate = simulate_cache;
+  hooks.inspect_journal = inspect_journal;
+  hooks.resolve_journal = resolve_journal;
   return config::run_cli(argc, argv, hooks);
 }
 

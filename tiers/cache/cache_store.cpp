@@ -4,6 +4,7 @@
 
 #include "tiers/cache/cache_channel.hpp"
 #include "tiers/cache/register.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::cache {
 namespace {
@@ -55,21 +56,38 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   std::shared_ptr<flash_tier> flash;
+  SLUICE_CHECK(!wanted.mode->journals || wanted.flash.journals);
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
     auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop);
     if (!opened) return tl::unexpected(opened.error());
     flash = std::move(*opened);
   }
+  if (wanted.flash.journals) {
+    journal::options how;
+    how.path = wanted.flash.path;
+    how.medium = wanted.medium;
+    how.journal_bytes = flash->base_bytes;
+    how.record_blocks = wanted.record_blocks;
+    auto opened =
+        journal::journal_store::open(std::move(below), std::move(how), {*control_loop, flash->handle, flash->file});
+    if (!opened) return tl::unexpected(opened.error());
+    below = std::move(*opened);
+    return std::make_shared<cache_store>(
+        below, std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), false), control_loop, below);
+  }
   return std::make_shared<cache_store>(
       std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache),
       control_loop);
 }
 
-cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop)
+cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
+                         std::shared_ptr<store> journal)
     : below_(std::move(below)),
       roster_(std::make_shared<channel_roster>(std::move(core))),
-      control_loop_(control_loop) {
+      control_loop_(control_loop),
+      journal_(std::move(journal)) {
+  *journals_ = roster_->core()->mode().journals;
   below_->on_resize([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
     const auto roster = held.lock();
     const auto medium = under.lock();
@@ -103,24 +121,52 @@ result<sluice::store::prepared> cache_store::prepare_settings(const config::sett
   return prepare(*options);
 }
 
-result<sluice::store::prepared> cache_store::prepare(const options& wanted, bool anew) {
+result<void> cache_store::fit_journal(options& wanted, const flash_options& now) const {
+  if (!journal_ && !wanted.flash.journals) return {};
+  if (!journal_)
+    return fail(errc::unsupported,
+                "mode: the flash has no room for write-back, which flash.dirty gives it from the start: "
+                "take the cache away with one apply and add it with the next");
+  const bool same_dirty = wanted.flash.dirty_bytes == 0 || wanted.flash.dirty_bytes == now.dirty_bytes;
+  if (wanted.flash.path != now.path || wanted.flash.size_bytes != now.size_bytes || !same_dirty)
+    return fail(errc::unsupported,
+                "flash: it holds a journal, and cannot change while that is open: take the cache away "
+                "with one apply and add it with the next");
+  wanted.flash = now;
+  return {};
+}
+
+/// What brings the journal to the mode of the cache.
+sluice::store::prepared cache_store::follow(const mode& how) const {
+  return [journal = journal_, journals = journals_, how = how.journals] {
+    if (journals->exchange(how) == how || !journal) return;
+    how ? journal->take_over() : journal->begin_hand_over();
+  };
+}
+
+result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) {
   const auto core = roster_->core();
   const options now = core->wanted();
+  if (auto fits = fit_journal(wanted, now.flash); !fits) return tl::unexpected(fits.error());
   if (!anew && wanted.ram_bytes == now.ram_bytes && wanted.flash == now.flash)
-    return [roster = roster_, wanted] { roster->for_cores([&](cache_core& each) { each.set_manners(wanted); }); };
+    return [roster = roster_, wanted, follow = follow(*wanted.mode)] {
+      roster->for_cores([&](cache_core& each) { each.set_manners(wanted); });
+      follow();
+    };
   if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   const sluice::store::properties p = below_->describe();
   auto flash = prepare_flash(wanted, now, core->flash(), anew, p.size_bytes, control_loop_);
   if (!flash) return tl::unexpected(flash.error());
   auto next = std::make_shared<cache_core>(wanted, p.size_bytes, *flash, p.volatile_cache);
-  return [roster = roster_, below = below_, old = core->flash(), next] {
+  return [roster = roster_, below = below_, old = core->flash(), next, follow = follow(*wanted.mode)] {
     const std::shared_ptr<flash_tier>& comes = next->flash();
     if (old && old != comes) old->take_away();
     if (comes && comes != old)
       if (auto begun = comes->begin_anew(); !begun) comes->give_up(flash_tier::state::failed, begun.error().message);
     roster->exchange(next);
     follow_size(*next, below->describe().size_bytes);
+    follow();
   };
 }
 
@@ -129,6 +175,11 @@ result<void> cache_store::drop() {
   if (!ready) return tl::unexpected(ready.error());
   (*ready)();
   return {};
+}
+
+void cache_store::take_over() {
+  roster_->take_over();
+  if (journal_ && *journals_) journal_->take_over();
 }
 
 void cache_store::hand_over() {
@@ -168,6 +219,10 @@ std::vector<sluice::store::figure> cache_store::figures() const {
       {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
   if (!core->flash()) return shown;
   const flash_tier& flash = *core->flash();
+  if (journal_) {
+    const auto of_journal = journal_->figures();
+    shown.insert(shown.end(), of_journal.begin(), of_journal.end());
+  }
   const std::vector<sluice::store::figure> more{
       {"flash_ready", flash.ready()},
       {"flash_bytes", flash.layout.segments() * (flash.layout.segment_blocks - 1) * block_bytes},

@@ -61,12 +61,6 @@ std::vector<subject> subjects() {
   for (const cache::mode* mode : cache::modes()) {
     std::string name = mode->name;
     std::replace(name.begin(), name.end(), '-', '_');
-    all.push_back(real_subject(name + "_over_ram", over_ram(*mode, 8 * mib)));
-    all.push_back(real_subject(name + "_over_ram_small", over_ram(*mode, 256 * kib)));
-    all.push_back(real_subject(name + "_over_file", over_file(*mode, 8 * mib)));
-    all.push_back(real_subject(name + "_over_file_small", over_file(*mode, 256 * kib)));
-    all.push_back(simulated_subject(name + "_over_simulated_file", over_file(*mode, 1 * mib)));
-    all.push_back(simulated_subject(name + "_over_simulated_direct_file", over_file(*mode, 1 * mib, true)));
     for (const std::uint64_t flash_bytes : {1 * mib, 16 * mib}) {
       const std::string with = name + "_with_" + std::to_string(flash_bytes / mib) + "_mib_of_flash";
       all.push_back(real_subject(with, with_flash(*mode, flash_bytes)));
@@ -75,6 +69,13 @@ std::vector<subject> subjects() {
       all.push_back(simulated_subject("simulated_" + with, with_flash(*mode, flash_bytes)));
       all.back().shrinks = false;
     }
+    if (mode->journals) continue;
+    all.push_back(real_subject(name + "_over_ram", over_ram(*mode, 8 * mib)));
+    all.push_back(real_subject(name + "_over_ram_small", over_ram(*mode, 256 * kib)));
+    all.push_back(real_subject(name + "_over_file", over_file(*mode, 8 * mib)));
+    all.push_back(real_subject(name + "_over_file_small", over_file(*mode, 256 * kib)));
+    all.push_back(simulated_subject(name + "_over_simulated_file", over_file(*mode, 1 * mib)));
+    all.push_back(simulated_subject(name + "_over_simulated_direct_file", over_file(*mode, 1 * mib, true)));
   }
   all.push_back(real_subject("stacked", stacked));
   return all;

@@ -343,6 +343,7 @@ class concurrent_run {
 class concurrency : public testing::TestWithParam<const mode*> {};
 
 TEST_P(concurrency, no_read_is_ever_stale) {
+  if (GetParam()->journals) GTEST_SKIP() << "write-back lies on flash: the next test";
   double hits = 0;
   constexpr std::uint64_t seeds = 100;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -383,7 +384,10 @@ TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {
 TEST_P(concurrency, the_checker_sees_what_a_stale_read_is) {
   unsigned seen = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed)
-    if (!concurrent_run({.seed = seed, .how = GetParam(), .faults = false, .foreign_writer = true}).run().empty())
+    if (!concurrent_run(
+             {.seed = seed, .how = GetParam(), .faults = false, .flash = GetParam()->journals, .foreign_writer = true})
+             .run()
+             .empty())
       ++seen;
   EXPECT_GE(seen, 9U);
 }

@@ -2,7 +2,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "tiers/cache/latency_counts.hpp"
+#include "actors/observe/latency_counts.hpp"
 
 namespace sluice::cache {
 
@@ -27,9 +27,9 @@ struct counters {
   tally written_blocks;
   tally kept_blocks;     // put into RAM by this channel, after a miss or a write
   tally unkept_batches;  // not sent to another core for keeping: too many were on their way
-  latency_counts flash_hit;
-  latency_counts hit;   // one read in 64
-  latency_counts miss;  // reads that went below
+  observe::latency_counts flash_hit;
+  observe::latency_counts hit;   // one read in 64
+  observe::latency_counts miss;  // reads that went below
 
   void add(const counters& other) noexcept {
     read_blocks.add(other.read_blocks.value());

@@ -2,9 +2,9 @@
 #include <atomic>
 #include <cstdint>
 
+#include "actors/memory/zeroed_array.hpp"
 #include "tiers/cache/geometry.hpp"
 #include "tiers/cache/slot_list.hpp"
-#include "tiers/cache/zeroed_array.hpp"
 
 namespace sluice::cache {
 
@@ -72,7 +72,7 @@ class flash_index {
   static slot slot_of(std::uint64_t entry) { return static_cast<slot>(entry & (most_slots - 1)); }
   set& set_of(block_number block) const { return sets_[mix(block) % sets_.size()]; }
 
-  zeroed_array<set> sets_;
+  memory::zeroed_array<set> sets_;
 };
 
 }  // namespace sluice::cache

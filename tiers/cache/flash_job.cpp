@@ -175,7 +175,8 @@ void cache_job::void_regions() noexcept {
     if (bounce_.empty() || !flash.take_page(page_)) return owner_.wait_for_flash(*this);
     flash.page_image(page_, {bounce_.data(), block_bytes});
     page_part_ = {bounce_.data(), block_bytes};
-    return owner_.home_.write(page_write_, flash.handle, &page_part_, 1, (1 + page_) * block_bytes, true);
+    return owner_.home_.write(page_write_, flash.handle, &page_part_, 1, flash.base_bytes + (1 + page_) * block_bytes,
+                              true);
   }
   if (flash.writes_wait()) return owner_.wait_for_flash(*this);
   bounce_ = {};
@@ -185,8 +186,8 @@ void cache_job::void_regions() noexcept {
 /// What the flash holds must not be taken for true after a restart: without a superblock it is not.
 void cache_job::spoil_superblock() noexcept {
   spoils_superblock_ = true;
-  page_part_ = flash_tier::no_superblock();
-  owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, 0, true);
+  page_part_ = {flash_tier::no_superblock().data(), block_bytes};
+  owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, tiers->flash->base_bytes, true);
 }
 
 void cache_job::page_written(std::int64_t result) noexcept {

@@ -58,7 +58,7 @@ void flash_recovery::step::on_complete(std::int64_t result) noexcept {
 void flash_recovery::read(std::uint64_t offset, std::uint64_t length, phase next) noexcept {
   phase_ = next;
   steps_[0]->part = {memory_.get(), length};
-  home_.read(*steps_[0], tier_->handle, &steps_[0]->part, 1, offset);
+  home_.read(*steps_[0], tier_->handle, &steps_[0]->part, 1, tier_->base_bytes + offset);
 }
 
 void flash_recovery::completed(step& s, std::int64_t result) noexcept {
@@ -84,7 +84,7 @@ void flash_recovery::completed(step& s, std::int64_t result) noexcept {
       phase_ = phase::format_superblock;
       flash::encode(tier_->layout, {memory_.get(), block_bytes});
       s.part = {memory_.get(), block_bytes};
-      return home_.write(s, tier_->handle, &s.part, 1, 0, true);
+      return home_.write(s, tier_->handle, &s.part, 1, tier_->base_bytes, true);
     }
     case phase::format_superblock:
       return end(whole ? nullptr : "it cannot be written");
@@ -190,7 +190,7 @@ void flash_recovery::format() noexcept {
     tier_->page_image(page, {memory_.get() + page * block_bytes, block_bytes});
   phase_ = phase::format_table;
   steps_[0]->part = {memory_.get(), std::uint64_t{tier_->layout.region_pages} * block_bytes};
-  home_.write(*steps_[0], tier_->handle, &steps_[0]->part, 1, block_bytes, true);
+  home_.write(*steps_[0], tier_->handle, &steps_[0]->part, 1, tier_->base_bytes + block_bytes, true);
 }
 
 void flash_recovery::end(const char* why_failed) noexcept {

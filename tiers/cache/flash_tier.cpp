@@ -4,9 +4,18 @@
 #include <utility>
 
 #include "actors/observe/log.hpp"
-#include "actors/wire/big_endian.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::cache {
+namespace {
+
+std::uint64_t journal_bytes_of(const flash_options& wanted, std::uint64_t flash_bytes) {
+  if (!wanted.journals) return 0;
+  const std::uint64_t bytes = wanted.dirty_bytes ? wanted.dirty_bytes : std::max(16 * mib, flash_bytes / 8);
+  return bytes / block_bytes * block_bytes;
+}
+
+}  // namespace
 
 result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
                                                      reactor::loop& control_loop) {
@@ -19,7 +28,14 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   if (!opened && opened.error().code == errc::busy)
     return sluice::fail(errc::busy, "flash.path: " + wanted.path + " is in use: another gateway or program holds it");
   if (!opened) return sluice::fail(opened.error().code, "flash.path: " + opened.error().message);
-  return over(std::make_shared<flash_file>(control_loop, *opened, wanted.path), wanted, store_bytes, true);
+  auto file = std::make_shared<flash_file>(control_loop, *opened, wanted.path);
+  const auto info = control_loop.info(*opened);
+  if (!info) return sluice::fail(info.error().code, "flash.path: " + info.error().message);
+  // Before anything of the file is changed: it may hold what was written and is nowhere else.
+  const std::uint64_t journal = journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes);
+  if (auto usable = journal::check_use(control_loop, *opened, wanted.path, journal); !usable)
+    return tl::unexpected(usable.error());
+  return over(std::move(file), wanted, store_bytes, true);
 }
 
 result<std::shared_ptr<flash_tier>> flash_tier::successor(const flash_options& wanted,
@@ -32,6 +48,7 @@ result<std::shared_ptr<flash_tier>> flash_tier::over(std::shared_ptr<const flash
                                                      bool resizes_now) {
   auto info = file->control_loop.info(file->handle);
   if (!info) return sluice::fail(info.error().code, "flash.path: " + info.error().message);
+  const std::uint64_t base_bytes = journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes);
   std::uint64_t resize_to = 0;
   if (!info->is_block_device && wanted.size_bytes != 0 && info->size_bytes != wanted.size_bytes) {
     info->size_bytes = resize_to = wanted.size_bytes;
@@ -44,15 +61,17 @@ result<std::shared_ptr<flash_tier>> flash_tier::over(std::shared_ptr<const flash
     return sluice::fail(errc::invalid_argument, "flash.path: the device has blocks larger than 4 KiB");
   const std::uint64_t usable =
       wanted.size_bytes == 0 ? info->size_bytes : std::min(info->size_bytes, wanted.size_bytes);
-  const auto layout = flash::lay_out(0, usable, store_bytes, wanted.segment_blocks, wanted.region_blocks);
+  const auto layout = flash::lay_out(0, usable > base_bytes ? usable - base_bytes : 0, store_bytes,
+                                     wanted.segment_blocks, wanted.region_blocks);
   if (!layout)
     return sluice::fail(errc::invalid_argument, "flash: too small: it must hold at least two segments of " +
                                                     std::to_string(wanted.segment_blocks * block_bytes / kib) +
-                                                    " KiB behind its tables");
+                                                    " KiB behind its tables" +
+                                                    (wanted.journals ? " and what flash.dirty takes" : ""));
   if (layout->segments() * layout->segment_blocks >= flash_index::most_slots ||
       store_bytes / block_bytes >= flash_index::most_blocks)
     return sluice::fail(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
-  return std::make_shared<flash_tier>(std::move(file), *layout, resize_to);
+  return std::make_shared<flash_tier>(std::move(file), *layout, base_bytes, resize_to);
 }
 
 /// As many slots as there can be, however large the tables are: a layout found on flash may have smaller ones.
@@ -60,11 +79,12 @@ static std::uint64_t slot_limit(const flash::superblock& layout) {
   return (layout.flash_bytes / block_bytes / layout.segment_blocks + 1) * layout.segment_blocks;
 }
 
-flash_tier::flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& wanted,
+flash_tier::flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& wanted, std::uint64_t base,
                        std::uint64_t resize_to)
     : file(std::move(opened)),
       handle(file->handle),
       path(file->path),
+      base_bytes(base),
       layout(wanted),
       index(wanted.segments() * wanted.segment_blocks),
       resize_to_(resize_to),
@@ -78,7 +98,7 @@ flash_tier::flash_tier(std::shared_ptr<const flash_file> opened, const flash::su
       unflushed_(wanted.regions()),
       busy_pages_(wanted.region_pages) {}
 
-iovec flash_tier::no_superblock() noexcept {
+bytes flash_tier::no_superblock() noexcept {
   alignas(block_bytes) static std::uint8_t page[block_bytes] = {};
   return {page, block_bytes};
 }
@@ -86,11 +106,11 @@ iovec flash_tier::no_superblock() noexcept {
 result<void> flash_tier::begin_anew() {
   if (resize_to_ != 0)
     if (auto sized = file->control_loop.resize_file(handle, resize_to_); !sized) return sized;
-  return file->control_loop.write_blocking(handle, no_superblock(), 0);
+  return file->control_loop.write_now(handle, no_superblock(), base_bytes);
 }
 
 void flash_tier::take_away() noexcept {
-  const auto wiped = file->control_loop.write_blocking(handle, no_superblock(), 0);
+  const auto wiped = file->control_loop.write_now(handle, no_superblock(), base_bytes);
   if (!wiped)
     SLUICE_LOG(error, "cache", "flash cannot be wiped; do so before it is used for this store again", {"path", path},
                {"why", wiped.error().message});

@@ -4,10 +4,10 @@
 #include <mutex>
 #include <string>
 
+#include "actors/memory/zeroed_array.hpp"
 #include "actors/reactor/loop.hpp"
 #include "tiers/cache/flash_format.hpp"
 #include "tiers/cache/flash_index.hpp"
-#include "tiers/cache/zeroed_array.hpp"
 
 namespace sluice::cache {
 
@@ -16,10 +16,12 @@ struct flash_options {
   std::uint64_t size_bytes = 0;  // of a file, made when absent; 0: a device, or a file that is there, as it is
   std::uint32_t segment_blocks = 256;
   std::uint64_t region_blocks = flash::region_blocks_default;
+  bool journals = false;          // its front is a journal's, and the tier lies behind that
+  std::uint64_t dirty_bytes = 0;  // of the journal; 0: an eighth of the flash, at least 16 MiB
   bool operator==(const flash_options&) const = default;
 };
 
-/// The file or device, open: of one tier, or of some that take each other's place.
+/// The file or device, open: of one tier, or of some that take each other's place, and of the journal before it.
 struct flash_file {
   flash_file(reactor::loop& opened_by, reactor::handle opened, std::string where)
       : control_loop(opened_by), handle(opened), path(std::move(where)) {}
@@ -47,13 +49,16 @@ class flash_tier {
                                                   reactor::loop& control_loop);
   /// Over the file that this tier has open, for another size; nothing changes before begin_anew(). Blocking.
   result<std::shared_ptr<flash_tier>> successor(const flash_options& wanted, std::uint64_t store_bytes) const;
-  flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& layout, std::uint64_t resize_to);
+  /// The tier begins at the octet `base_bytes` of the file.
+  flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& layout, std::uint64_t base_bytes,
+             std::uint64_t resize_to);
   flash_tier(const flash_tier&) = delete;
   flash_tier& operator=(const flash_tier&) = delete;
 
   const std::shared_ptr<const flash_file> file;
   const reactor::handle handle;
   const std::string& path;
+  const std::uint64_t base_bytes;
   /// Set by recovery, before it says that it is done.
   flash::superblock layout;
 
@@ -99,16 +104,16 @@ class flash_tier {
   /// anew instead. Blocking; control path.
   void take_away() noexcept;
   /// Octets that are no superblock, of block_bytes, for direct I/O.
-  static iovec no_superblock() noexcept;
+  static bytes no_superblock() noexcept;
   /// How the write of a segment went: after some that failed in a row the tier retires.
   void segment_went(bool good) noexcept;
   /// "good", or a sentence.
   std::string health() const;
 
   // -- slots ------------------------------------------------------------------------------------------------------
-  std::uint64_t offset_of(slot s) const { return (layout.first_segment_block() + s) * block_bytes; }
+  std::uint64_t offset_of(slot s) const { return base_bytes + (layout.first_segment_block() + s) * block_bytes; }
   std::uint64_t offset_of_segment(std::uint64_t segment) const {
-    return (layout.first_segment_block() + segment * layout.segment_blocks) * block_bytes;
+    return base_bytes + (layout.first_segment_block() + segment * layout.segment_blocks) * block_bytes;
   }
   flash_index index;
   std::uint32_t crc_of(slot s) const noexcept { return crcs_[s].load(std::memory_order_acquire); }
@@ -214,18 +219,18 @@ class flash_tier {
   std::string why_failed_;
   std::atomic<unsigned> failed_segments_ = 0;  // in a row
 
-  zeroed_array<std::atomic<std::uint32_t>> crcs_;
-  zeroed_array<std::atomic<std::uint64_t>> blocks_;  // plus one, by slot
-  zeroed_array<std::atomic<std::uint64_t>> segment_sequences_;
-  zeroed_array<std::atomic<std::uint8_t>> busy_segments_;
+  memory::zeroed_array<std::atomic<std::uint32_t>> crcs_;
+  memory::zeroed_array<std::atomic<std::uint64_t>> blocks_;  // plus one, by slot
+  memory::zeroed_array<std::atomic<std::uint64_t>> segment_sequences_;
+  memory::zeroed_array<std::atomic<std::uint8_t>> busy_segments_;
   std::atomic<std::uint64_t> next_segment_ = 0;
   std::atomic<std::uint64_t> sequence_ = 1;
 
-  zeroed_array<std::atomic<std::uint64_t>> newest_;     // by region: the last segment that may hold blocks of it
-  zeroed_array<std::atomic<std::uint64_t>> wanted_;     // what the table shall say
-  zeroed_array<std::atomic<std::uint64_t>> voided_;     // what the table says, durably
-  zeroed_array<std::atomic<std::uint64_t>> unflushed_;  // the flush that makes its last write durable
-  zeroed_array<std::atomic<std::uint8_t>> busy_pages_;
+  memory::zeroed_array<std::atomic<std::uint64_t>> newest_;  // by region: the last segment that may hold blocks of it
+  memory::zeroed_array<std::atomic<std::uint64_t>> wanted_;  // what the table shall say
+  memory::zeroed_array<std::atomic<std::uint64_t>> voided_;  // what the table says, durably
+  memory::zeroed_array<std::atomic<std::uint64_t>> unflushed_;  // the flush that makes its last write durable
+  memory::zeroed_array<std::atomic<std::uint8_t>> busy_pages_;
   std::atomic<std::uint64_t> flushes_begun_ = 0;
   std::atomic<std::uint64_t> flushes_done_ = 0;
   std::atomic<bool> flush_wanted_ = false;

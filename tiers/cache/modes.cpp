@@ -3,7 +3,7 @@
 namespace sluice::cache {
 
 const std::vector<const mode*>& modes() {
-  static const std::vector<const mode*> all{&write_through, &write_around};
+  static const std::vector<const mode*> all{&write_through, &write_back, &write_around};
   return all;
 }
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "actors/memory/zeroed_array.hpp"
 #include "tiers/cache/geometry.hpp"
-#include "tiers/cache/zeroed_array.hpp"
 
 /// The part of a RAM shard that every core touches, without a lock: which blocks are there, and which are being
 /// written.
@@ -120,8 +120,8 @@ class ram_index {
   std::uint64_t memory_bytes() const { return sets_.bytes() + frames_.bytes(); }
 
  private:
-  zeroed_array<index_set> sets_;
-  zeroed_array<frame> frames_;
+  memory::zeroed_array<index_set> sets_;
+  memory::zeroed_array<frame> frames_;
 };
 
 /// block_bytes octets from anywhere into a frame, for readers on other threads to see whole words of.

@@ -14,8 +14,13 @@ result<options> read_options(const config::settings& from) {
   wanted.mode = chosen;
   if (const std::string* path = from.text("flash.path")) wanted.flash.path = *path;
   wanted.flash.size_bytes = from.number("flash.size", 0);
-  if (wanted.flash.path.empty() && wanted.flash.size_bytes != 0)
-    return fail(errc::invalid_argument, "flash.size: there is no flash.path");
+  wanted.flash.dirty_bytes = from.number("flash.dirty", 0);
+  wanted.flash.journals = chosen->journals || wanted.flash.dirty_bytes != 0;
+  if (!wanted.flash.path.empty()) return wanted;
+  if (wanted.flash.size_bytes != 0) return fail(errc::invalid_argument, "flash.size: there is no flash.path");
+  if (wanted.flash.dirty_bytes != 0) return fail(errc::invalid_argument, "flash.dirty: there is no flash.path");
+  if (chosen->journals)
+    return fail(errc::invalid_argument, "mode: write-back needs flash.path: what is written must be durable somewhere");
   return wanted;
 }
 
@@ -41,9 +46,16 @@ void register_store(store::registry& to) {
          .minimum = 64 * mib,
          .maximum = 1 * tib,
          .live = true},
+        {.name = "flash.dirty",
+         .type = kind::size,
+         .help = "how much of the flash holds, in write-back, what is not below yet; default: an eighth",
+         .minimum = 16 * mib,
+         .maximum = 1 * tib,
+         .live = true},
         {.name = "mode",
          .type = kind::choice,
-         .help = "write-through keeps what is written, write-around does not; both write below first",
+         .help = "write-through keeps what is written, write-around does not, both write below first; write-back "
+                 "writes to flash first",
          .choices = mode_names(),
          .otherwise = modes().front()->name,
          .live = true},
@@ -56,8 +68,9 @@ void register_store(store::registry& to) {
          const std::string* over = s.text("over");
          auto under = over ? below(*over) : nullptr;
          if (!under) return fail(errc::not_found, "over: there is no store \"" + (over ? *over : "") + "\"");
-         const auto wanted = read_options(s);
+         auto wanted = read_options(s);
          if (!wanted) return tl::unexpected(wanted.error());
+         wanted->medium = *over;
          return cache_store::open(std::move(under), *wanted, &loop);
        }});
 }

@@ -15,6 +15,8 @@ struct test_flash {
   std::uint64_t size_bytes = 0;
   std::uint32_t segment_blocks = 8;
   std::uint64_t region_blocks = 8;
+  std::uint64_t dirty_bytes = 1 * mib;  // of the journal, in write-back; on top of size_bytes
+  std::uint32_t record_blocks = 16;
 };
 
 inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::store::store> below, const mode& how,
@@ -24,9 +26,14 @@ inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::s
   wanted.ram_bytes = ram_bytes;
   wanted.bypass_bytes = bypass_bytes;
   wanted.mode = &how;
-  if (flash.loop) wanted.flash = {flash.path, flash.size_bytes, flash.segment_blocks, flash.region_blocks};
+  if (flash.loop)
+    wanted.flash = {flash.path,           flash.size_bytes + (how.journals ? flash.dirty_bytes : 0),
+                    flash.segment_blocks, flash.region_blocks,
+                    how.journals,         flash.dirty_bytes};
+  wanted.record_blocks = flash.record_blocks;
   auto opened = cache_store::open(std::move(below), wanted, flash.loop);
   EXPECT_TRUE(opened) << (opened ? "" : opened.error().message);
+  if (opened) (*opened)->take_over();
   return opened ? *opened : nullptr;
 }
 

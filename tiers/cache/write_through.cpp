@@ -5,6 +5,7 @@ namespace sluice::cache {
 
 const mode write_through{
     .name = "write-through",
+    .journals = false,
     .write = [](cache_channel& c, store::request& r) noexcept { c.write_below(r, true); },
     .write_now = [](cache_channel& c, store::request& r,
                     store::status& outcome) noexcept { return c.write_below_now(r, outcome, true); },

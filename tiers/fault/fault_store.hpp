@@ -23,6 +23,8 @@ class fault_store final : public store::store {
   }
   std::string health() const override { return below_->health(); }
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  result<sluice::store::mark> read_mark() override { return below_->read_mark(); }
+  result<void> write_mark(const sluice::store::mark& wanted) override { return below_->write_mark(wanted); }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
 

@@ -1,6 +1,7 @@
 #include "tiers/store/descriptor.hpp"
 
 #include <cerrno>
+#include <charconv>
 
 namespace sluice::store {
 
@@ -40,6 +41,24 @@ result<void> descriptor::resize(std::uint64_t size_bytes) {
   if (auto done = control_loop_.resize_file(handle, size_bytes); !done) return done;
   set_size(size_bytes);
   return {};
+}
+
+/// "EPOCH HOLDER".
+result<mark> descriptor::read_mark() {
+  const auto text = control_loop_.note_of(handle, "sluice");
+  if (!text) return tl::unexpected(text.error());
+  mark found;
+  if (text->empty()) return found;
+  const char* const end = text->data() + text->size();
+  const auto [after, problem] = std::from_chars(text->data(), end, found.epoch);
+  if (problem != std::errc() || after == end || *after != ' ')
+    return fail(errc::corrupt, "the attribute user.sluice of the file is none of sluice's");
+  found.holder.assign(after + 1, end);
+  return found;
+}
+
+result<void> descriptor::write_mark(const mark& wanted) {
+  return control_loop_.set_note(handle, "sluice", std::to_string(wanted.epoch) + " " + wanted.holder);
 }
 
 bool descriptor::look_again() {

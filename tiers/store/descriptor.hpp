@@ -40,6 +40,10 @@ class descriptor {
   std::uint64_t reach() const { return reach_.load(std::memory_order_acquire); }
   /// Resizes the file itself. Control path.
   result<void> resize(std::uint64_t size_bytes);
+  /// The mark of tiers, which lies with the file as the note "sluice"; errc::unsupported where it has none. Control
+  /// path.
+  result<mark> read_mark();
+  result<void> write_mark(const mark& wanted);
   /// Takes over the size that the medium has by now; true when it is another one. Control path.
   bool look_again();
 

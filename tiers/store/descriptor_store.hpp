@@ -20,6 +20,8 @@ class descriptor_store final : public store {
   std::unique_ptr<channel> attach(reactor::loop& home) override;
   /// errc::unsupported on a block device.
   result<void> resize(std::uint64_t size_bytes) override;
+  result<mark> read_mark() override { return medium_->read_mark(); }
+  result<void> write_mark(const mark& wanted) override { return medium_->write_mark(wanted); }
   /// Asks the system for the medium's size and tells the listeners when it is another one. The control loop's thread.
   void look_again();
   void on_resize(resized callback) override { listeners_.add(std::move(callback)); }

@@ -172,6 +172,14 @@ struct figure {
   std::variant<bool, std::uint64_t, double, std::string> value;
 };
 
+/// What a tier that may hold data for a medium notes with the medium itself, so that nobody uses the medium without
+/// them.
+struct mark {
+  std::uint64_t epoch = 0;  // raised whenever somebody begins to hold data
+  std::string holder;       // who does, in words that an operator can go by; empty: nobody
+  bool operator==(const mark&) const = default;
+};
+
 /// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
 using resized = std::function<void()>;
 
@@ -222,6 +230,20 @@ class store {
   /// it kept is void for ever, also where that outlives the process. Control path; may block.
   virtual void take_over() {}
   virtual void hand_over() {}
+  /// Brings below what only this store holds, and holds nothing more until take_over(): before anybody else may use the
+  /// store below. Does not wait; handed_over() says when it is done. Control path.
+  virtual void begin_hand_over() {}
+  virtual bool handed_over() { return true; }
+
+  /// The note of a tier with this medium, which survives the process. errc::unsupported where a medium keeps none.
+  /// Control path; may block.
+  virtual result<mark> read_mark() { return fail(errc::unsupported, "this store keeps no marks"); }
+  virtual result<void> write_mark(const mark& wanted) {
+    (void)wanted;
+    return fail(errc::unsupported, "this store keeps no marks");
+  }
+  /// How this store calls itself in the mark of the store below; empty when it leaves none.
+  virtual std::string holder() const { return {}; }
 };
 
 /// How a store type is made. One per folder under tiers/ (and ceph/), handed to the registry by register_store().

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace sluice::cache {
+namespace sluice::observe {
 
 /// A latency histogram that one thread writes and any thread reads: each power of two of nanoseconds in four buckets.
 class latency_counts {
@@ -44,4 +44,4 @@ class latency_counts {
   std::array<std::atomic<std::uint64_t>, 160> buckets_{};
 };
 
-}  // namespace sluice::cache
+}  // namespace sluice::observe

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <new>
 
-namespace sluice::cache {
+namespace sluice::memory {
 
 /// An array whose elements begin as zero octets, in memory that the system gives when it is touched. For plain data and
 /// atomics of it.
@@ -29,4 +29,4 @@ class zeroed_array {
   T* data_;
 };
 
-}  // namespace sluice::cache
+}  // namespace sluice::memory

@@ -1,0 +1,212 @@
+#include "tiers/journal/destager.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "tiers/journal/journal_home.hpp"
+
+namespace sluice::journal {
+namespace {
+
+constexpr std::uint64_t shortest_pause_ns = 100 * ns_per_ms;
+constexpr std::uint64_t longest_pause_ns = 10 * ns_per_s;
+
+}  // namespace
+
+destager::destager(journal_core& core, journal_home& home) : core_(core), home_(home) {
+  for (auto& each : batches_) each = std::make_unique<destage_batch>();
+  flush_.owner = this;
+  flush_.what = store::verb::flush;
+  copy_.owner = this;
+}
+
+void destager::look() noexcept {
+  if (failures_ != 0 && home_.loop().now_ns() < resume_ns_) return;
+  if (phase_ == phase::idle) begin_run();
+  switch (phase_) {
+    case phase::idle:
+      return;
+    case phase::blocks:
+      return bring_blocks();
+    case phase::flushing:
+      if (std::exchange(step_started_, true)) return;
+      home_.begins();
+      return home_.below().submit(flush_);
+    case phase::superblock:
+      if (!std::exchange(step_started_, true)) write_copies();
+      return;
+  }
+}
+
+/// Epochs that are closed and durable, as many as make a run of an eighth of the log, are brought below together: a
+/// flush for each would cost more than what it orders.
+void destager::begin_run() noexcept {
+  const log_position limit = core_.slots / 8;
+  run_epochs_ = 0;
+  for (const std::uint64_t end : core_.epochs) {
+    if (end > core_.acknowledged) break;
+    const auto after =
+        std::upper_bound(core_.records.begin(), core_.records.end(), end,
+                         [](std::uint64_t sequence, const record_info& r) { return sequence < r.sequence; });
+    if (run_epochs_ != 0 && std::prev(after)->position - core_.tail > limit) break;
+    run_end_ = end;
+    ++run_epochs_;
+  }
+  if (run_epochs_ == 0) return;
+  phase_ = phase::blocks;
+  core_.figures.run_end.store(run_end_, std::memory_order_relaxed);
+  run_started_ns_ = home_.loop().now_ns();
+  run_bytes_ = 0;
+  gather_blocks();
+}
+
+void destager::gather_blocks() noexcept {
+  blocks_.clear();
+  next_block_ = 0;
+  for (const record_info& record : core_.records) {
+    if (record.sequence > run_end_) break;
+    for (std::uint32_t i = 1; i < record.blocks; ++i) {
+      const slot where = core_.slot_of(record.position + i);
+      blocks_.push_back({core_.index.block_at(where), where});
+    }
+  }
+  std::stable_sort(blocks_.begin(), blocks_.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
+  // The newest version of each block is the last one.
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < blocks_.size(); ++i)
+    if (i + 1 == blocks_.size() || blocks_[i + 1].number != blocks_[i].number) blocks_[kept++] = blocks_[i];
+  blocks_.resize(kept);
+}
+
+void destager::bring_blocks() noexcept {
+  for (destage_batch* each : std::exchange(failed_, {})) {
+    ++busy_;
+    home_.begins();
+    each->write_again();
+  }
+  while (busy_ < depth && start_batch()) {
+  }
+  if (busy_ != 0 || next_block_ != blocks_.size() || !failed_.empty()) return;
+  phase_ = phase::flushing;
+  step_started_ = false;
+  look();
+}
+
+bool destager::start_batch() noexcept {
+  if (next_block_ == blocks_.size() || !failed_.empty()) return false;
+  const auto idle = std::find_if(batches_.begin(), batches_.end(), [](const auto& each) { return !each->busy; });
+  const kind what = core_.index.place_at(blocks_[next_block_].where).what;
+  const std::size_t limit = what == kind::data ? destage_batch::data_limit : destage_batch::zeroes_limit;
+  std::vector<destage_batch::block> taken{blocks_[next_block_++]};
+  while (next_block_ < blocks_.size() && taken.size() < limit &&
+         blocks_[next_block_].number == taken.back().number + 1 &&
+         core_.index.place_at(blocks_[next_block_].where).what == what)
+    taken.push_back(blocks_[next_block_++]);
+  ++busy_;
+  home_.begins();
+  (*idle)->start(*this, what, std::move(taken));
+  return true;
+}
+
+void destager::batch_ended(destage_batch& one, store::status outcome) noexcept {
+  --busy_;
+  if (outcome == store::status::good) {
+    one.busy = false;
+    if (failures_ != 0 && failed_.empty()) {
+      failures_ = 0;
+      core_.set_below_trouble({});
+    }
+  } else {
+    failed_.push_back(&one);
+    below_failed("the store below refuses writes");
+  }
+  home_.ended();
+}
+
+void destager::below_failed(const char* what) noexcept {
+  const std::uint64_t pause_ns = std::min(longest_pause_ns, shortest_pause_ns << std::min(failures_, 10u));
+  const std::uint64_t now_ns = home_.loop().now_ns();
+  if (now_ns >= resume_ns_) ++failures_;  // those that were under way together count once
+  resume_ns_ = std::max(resume_ns_, now_ns + pause_ns);
+  core_.figures.below_errors.fetch_add(1, std::memory_order_relaxed);
+  core_.set_below_trouble(what);
+}
+
+void destager::flushed(store::status outcome) noexcept {
+  if (outcome == store::status::good) {
+    failures_ = 0;
+    core_.set_below_trouble({});
+    phase_ = phase::superblock;
+    step_started_ = false;
+    const auto after =
+        std::upper_bound(core_.records.begin(), core_.records.end(), run_end_,
+                         [](std::uint64_t sequence, const record_info& r) { return sequence < r.sequence; });
+    core_.plan_tail(*std::prev(after));
+  } else {
+    // What was written since the last flush may be lost, and the system tells of it once: all of the run goes again.
+    below_failed("the store below refuses to flush");
+    phase_ = phase::blocks;
+    gather_blocks();
+  }
+  home_.ended();
+}
+
+void destager::write_superblock() noexcept {
+  SLUICE_CHECK(phase_ == phase::idle);
+  run_epochs_ = 0;
+  phase_ = phase::superblock;
+  step_started_ = true;
+  write_copies();
+}
+
+void destager::write_copies() noexcept {
+  if (!image_) image_ = allocate_blocks(1);
+  ++core_.super.serial;
+  core_.super.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
+  core_.super.lost = core_.lost_ranges();
+  encode(core_.super, {image_.get(), block_bytes});
+  image_part_ = {image_.get(), block_bytes};
+  copy_number_ = 0;
+  home_.begins();
+  home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, 0, true);
+}
+
+void destager::copy_written(std::int64_t result) noexcept {
+  const bool whole = result == static_cast<std::int64_t>(block_bytes);
+  if (whole && ++copy_number_ < superblock_copies) {
+    home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy_number_ * block_bytes, true);
+    return;
+  }
+  if (!whole) core_.fail_flash("the superblock cannot be written");
+  phase_ = phase::idle;
+  if (run_epochs_ != 0) {
+    end_run();
+  } else {
+    home_.superblock_written(whole);
+  }
+  home_.ended();
+}
+
+/// All of the run is below, and the superblock says so.
+void destager::end_run() noexcept {
+  while (!core_.records.empty() && core_.records.front().sequence <= run_end_) {
+    const record_info& record = core_.records.front();
+    for (std::uint32_t i = 1; i < record.blocks; ++i) {
+      const slot where = core_.slot_of(record.position + i);
+      core_.index.remove(core_.index.block_at(where), where);
+    }
+    core_.records.pop_front();
+  }
+  core_.index.free_removed();
+  core_.epochs.erase(core_.epochs.begin(), core_.epochs.begin() + static_cast<std::ptrdiff_t>(run_epochs_));
+  core_.reach_tail();
+  core_.figures.epochs.fetch_add(run_epochs_, std::memory_order_relaxed);
+  core_.figures.destaged_bytes.fetch_add(run_bytes_, std::memory_order_relaxed);
+  const std::uint64_t took_ns = std::max<std::uint64_t>(home_.loop().now_ns() - run_started_ns_, 1);
+  core_.figures.destage_bytes_per_s.store(
+      static_cast<std::uint64_t>(static_cast<double>(run_bytes_) * 1e9 / static_cast<double>(took_ns)));
+  home_.destaged(run_end_);
+}
+
+}  // namespace sluice::journal

@@ -1,0 +1,77 @@
+#include "tiers/journal/journal_channel.hpp"
+
+#include <utility>
+
+namespace sluice::journal {
+
+using store::request;
+using store::status;
+using store::verb;
+
+journal_channel::journal_channel(std::shared_ptr<journal_core> core, std::shared_ptr<journal_home> home,
+                                 std::unique_ptr<store::channel> below, reactor::loop& loop)
+    : core_(std::move(core)),
+      home_(std::move(home)),
+      below_(std::move(below)),
+      loop_(loop),
+      reader_(*core_, *below_, loop) {
+  outbox_->channel = this;
+  home_->attach(loop_);
+}
+
+journal_channel::~journal_channel() {
+  outbox_->channel = nullptr;
+  home_->detach(loop_);
+}
+
+void journal_channel::submit(request& r) noexcept {
+  if (r.what == verb::read) return is_clean() ? below_->submit(r) : reader_.read(r);
+  if (r.what != verb::flush && r.length_bytes == 0) return below_->submit(r);
+  if (!free_) {
+    jobs_.push_back(std::make_unique<journal_job>(*this));
+    free_ = jobs_.back().get();
+    free_->next = nullptr;
+  }
+  journal_job& job = *std::exchange(free_, free_->next);
+  job.start(r);
+  home_->send(job, loop_);
+}
+
+bool journal_channel::try_now(request& r, status& outcome) noexcept {
+  return r.what == verb::read && is_clean() && below_->try_now(r, outcome);
+}
+
+bool journal_channel::idle() noexcept {
+  return home_->may_leave(loop_) && below_->idle();
+}
+
+void journal_channel::finished(journal_job& job, const reactor::loop& on) noexcept {
+  if (&on == &loop_) return answer(job);
+  journal_job* first = outbox_->first.load(std::memory_order_relaxed);
+  do {
+    job.next = first;
+  } while (!outbox_->first.compare_exchange_weak(first, &job, std::memory_order_seq_cst));
+  if (first != nullptr) return;
+  loop_.post([held = outbox_] {
+    if (held->channel) held->channel->take_outbox();
+  });
+}
+
+void journal_channel::take_outbox() noexcept {
+  journal_job* newest = outbox_->first.exchange(nullptr, std::memory_order_seq_cst);
+  journal_job* oldest = nullptr;
+  while (newest) {
+    journal_job* const older = std::exchange(newest->next, oldest);
+    oldest = std::exchange(newest, older);
+  }
+  while (oldest) answer(*std::exchange(oldest, oldest->next));
+}
+
+void journal_channel::answer(journal_job& job) noexcept {
+  journal_job* const answered = &job;
+  job.answer();
+  answered->next = free_;
+  free_ = answered;
+}
+
+}  // namespace sluice::journal

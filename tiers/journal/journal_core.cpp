@@ -1,0 +1,165 @@
+#include "tiers/journal/journal_core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/observe/log.hpp"
+
+namespace sluice::journal {
+
+journal_core::journal_core(options how, journal_medium medium, const superblock& found_super, const found_log& found,
+                           std::uint64_t drawn_life, std::uint64_t size)
+    : wanted(std::move(how)),
+      flash(std::move(medium)),
+      slots(found_super.slots()),
+      index(slots),
+      store_bytes(size),
+      super(found_super),
+      head(found.head),
+      tail(found_super.tail),
+      next_sequence(found.next_sequence),
+      acknowledged(found.next_sequence - 1),
+      last_life(found.last_life),
+      life(drawn_life),
+      records(found.records.begin(), found.records.end()),
+      epoch_from_(found_super.tail) {
+  for (const block_range& range : found_super.lost)
+    for (std::uint32_t i = 0; i < range.count; ++i) lost_.push_back(range.first + i);
+  std::sort(lost_.begin(), lost_.end());
+  lost_.erase(std::unique(lost_.begin(), lost_.end()), lost_.end());
+  lost_count_ = lost_.size();
+  auto entry = found.entries.begin();
+  for (const record_info& record : records)
+    for (std::uint32_t i = 1; i < record.blocks; ++i, ++entry) {
+      index.insert(entry->block, {slot_of(record.position + i), entry->what, entry->crc});
+      found_again(entry->block, entry->block + 1);
+    }
+  close_epoch();
+  note_use();
+  figures.last_record = acknowledged;
+}
+
+std::uint32_t journal_core::valid_bytes(block_number block) const noexcept {
+  const std::uint64_t size = store_bytes.load(std::memory_order_acquire);
+  const std::uint64_t begin = block * block_bytes;
+  return begin >= size ? 0 : static_cast<std::uint32_t>(std::min(block_bytes, size - begin));
+}
+
+// -- what went wrong
+// ----------------------------------------------------------------------------------------------------
+
+void journal_core::fail_flash(const std::string& why) noexcept {
+  const std::lock_guard lock(guard_);
+  if (flash_failed_.exchange(true)) return;
+  why_failed_ = why;
+  SLUICE_LOG(error, "journal", "flash failed: what it holds is brought below, writes pass it by from then on",
+             {"path", wanted.path}, {"why", why});
+}
+
+void journal_core::set_below_trouble(const std::string& what) noexcept {
+  const std::lock_guard lock(guard_);
+  if (!what.empty() && below_trouble_.empty())
+    SLUICE_LOG(error, "journal", "the store below fails; its data stay on flash", {"path", wanted.path},
+               {"what", what});
+  if (what.empty() && !below_trouble_.empty())
+    SLUICE_LOG(info, "journal", "the store below works again", {"path", wanted.path});
+  below_trouble_ = what;
+}
+
+std::string journal_core::health() const {
+  const std::lock_guard lock(guard_);
+  std::string all;
+  const auto add = [&](const std::string& sentence) { all += (all.empty() ? "" : "; ") + sentence; };
+  if (!why_failed_.empty())
+    add("journal " + wanted.path + " failed (" + why_failed_ +
+        "): " + (now == state::passing ? "writes pass to the store below" : "writes wait until all it holds is below"));
+  if (stale()) add("replace or wipe " + wanted.path + " before the gateway starts anew: it holds data that are void");
+  if (!below_trouble_.empty()) add(below_trouble_);
+  if (!lost_.empty())
+    add(std::to_string(lost_.size()) + " written blocks of 4 KiB could not be read from " + wanted.path +
+        " and are lost until they are written anew");
+  return all.empty() ? "good" : all;
+}
+
+// -- lost blocks
+// --------------------------------------------------------------------------------------------------------
+
+bool journal_core::is_lost(block_number block) const {
+  const std::lock_guard lock(guard_);
+  return std::binary_search(lost_.begin(), lost_.end(), block);
+}
+
+void journal_core::lose(block_number block) {
+  const std::lock_guard lock(guard_);
+  const auto at = std::lower_bound(lost_.begin(), lost_.end(), block);
+  if (at != lost_.end() && *at == block) return;
+  lost_.insert(at, block);
+  lost_count_ = lost_.size();
+  SLUICE_LOG(error, "journal", "a written block cannot be read from flash: its data are lost", {"path", wanted.path},
+             {"medium", wanted.medium}, {"offset_bytes", block * block_bytes});
+}
+
+void journal_core::found_again(block_number first, block_number last) {
+  if (!any_lost() || first >= last) return;
+  const std::lock_guard lock(guard_);
+  lost_.erase(std::lower_bound(lost_.begin(), lost_.end(), first), std::lower_bound(lost_.begin(), lost_.end(), last));
+  lost_count_ = lost_.size();
+}
+
+std::vector<block_range> journal_core::lost_ranges() const {
+  const std::lock_guard lock(guard_);
+  std::vector<block_range> ranges;
+  for (const block_number block : lost_) {
+    if (!ranges.empty() && ranges.back().first + ranges.back().count == block) {
+      ++ranges.back().count;
+    } else if (ranges.size() < lost_limit) {
+      ranges.push_back({block, 1});
+    }
+  }
+  return ranges;
+}
+
+// -- the log
+// ------------------------------------------------------------------------------------------------------------
+
+void journal_core::close_epoch() {
+  if (!epoch_is_open()) return;
+  epochs.push_back(next_sequence - 1);
+  epoch_from_ = head;
+}
+
+std::uint64_t journal_core::open_blocks() const noexcept {
+  return head - epoch_from_;
+}
+
+void journal_core::plan_tail(const record_info& last) {
+  planned_tail_ = place(last.position + last.blocks);
+  super.tail = slot_of(planned_tail_);
+  super.tail_sequence = last.sequence + 1;
+  super.tail_life = last.life;
+}
+
+void journal_core::retract(log_position position, std::uint64_t sequence) {
+  head = position;
+  next_sequence = sequence;
+  last_life = records.empty() ? super.tail_life : records.back().life;
+  while (!epochs.empty() && epochs.back() >= sequence) epochs.pop_back();
+  epoch_from_ = std::min(epoch_from_, head);
+  close_epoch();
+}
+
+void journal_core::restart_log(std::uint64_t sequence, std::uint64_t life_before) {
+  next_sequence = super.tail_sequence = sequence;
+  last_life = super.tail_life = life_before;
+  acknowledged = sequence - 1;
+  epochs.clear();
+}
+
+void journal_core::reach_tail() {
+  tail = planned_tail_;
+  head = std::max(head, tail);
+  epoch_from_ = std::max(epoch_from_, tail);
+  note_use();
+}
+
+}  // namespace sluice::journal

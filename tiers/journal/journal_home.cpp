@@ -1,0 +1,296 @@
+#include "tiers/journal/journal_home.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/observe/log.hpp"
+#include "tiers/journal/journal_channel.hpp"
+
+namespace sluice::journal {
+
+using store::status;
+using store::verb;
+
+namespace {
+
+constexpr std::uint64_t rest_ns = 20 * ns_per_ms;
+constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie on flash
+
+}  // namespace
+
+journal_home::journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below)
+    : core_held_(std::move(core)),
+      core_(*core_held_),
+      below_store_(std::move(below)),
+      appender_(core_, *this),
+      destager_(core_, *this),
+      destaged_(core_.super.tail_sequence - 1) {}
+
+journal_home::~journal_home() {
+  SLUICE_CHECK(members_.empty());
+}
+
+// -- where it sits
+// --------------------------------------------------------------------------------------------------------
+
+void journal_home::attach(reactor::loop& on) {
+  const std::lock_guard lock(guard_);
+  const auto found = std::find_if(members_.begin(), members_.end(), [&](const member& m) { return m.loop == &on; });
+  if (found != members_.end()) {
+    ++found->channels;
+    return;
+  }
+  members_.push_back({&on, 1});
+  if (members_.size() == 1) sit_down(on);
+}
+
+void journal_home::detach(reactor::loop& on) {
+  const std::lock_guard lock(guard_);
+  const auto found = std::find_if(members_.begin(), members_.end(), [&](const member& m) { return m.loop == &on; });
+  SLUICE_CHECK(found != members_.end());
+  if (--found->channels != 0) return;
+  members_.erase(found);
+  if (here_.load() != &on) return;
+  get_up(on);
+  if (members_.empty()) return;
+  reactor::loop* const next = members_.front().loop;
+  next->post([held = weak_from_this(), next] {
+    const auto self = held.lock();
+    if (!self) return;
+    const std::lock_guard inner(self->guard_);
+    const bool stays =
+        std::any_of(self->members_.begin(), self->members_.end(), [&](const member& m) { return m.loop == next; });
+    if (stays && self->here_.load() == nullptr) self->sit_down(*next);
+  });
+}
+
+void journal_home::sit_down(reactor::loop& on) {
+  seat_ = std::make_unique<seat>(*this, on, below_store_->attach(on));
+  rests_until_ns_ = 0;
+  here_.store(&on, std::memory_order_seq_cst);
+  wake();
+}
+
+void journal_home::get_up(reactor::loop& on) {
+  here_.store(nullptr, std::memory_order_seq_cst);
+  under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
+  if (seat_->armed()) on.disarm(*seat_);
+  if (!seat_->queued_) return seat_.reset();
+  seat_->home = nullptr;
+  static_cast<void>(seat_.release());  // it goes when its turn comes
+}
+
+void journal_home::seat::run() noexcept {
+  if (home) return home->turn();
+  delete this;
+}
+
+void journal_home::send(journal_job& job, const reactor::loop& from) noexcept {
+  journal_job* first = inbox_.load(std::memory_order_relaxed);
+  do {
+    job.next = first;
+  } while (!inbox_.compare_exchange_weak(first, &job, std::memory_order_seq_cst));
+  if (here_.load(std::memory_order_seq_cst) == &from) {
+    rests_until_ns_ = 0;
+    return wake();
+  }
+  if (first == nullptr) poke();
+}
+
+/// Lets the home have a turn soon; from any thread. When it is on its way to another loop, it looks there anyhow.
+void journal_home::poke() noexcept {
+  reactor::loop* const to = here_.load(std::memory_order_seq_cst);
+  if (!to) return;
+  to->post([held = weak_from_this(), to] {
+    const auto self = held.lock();
+    if (!self) return;
+    // It may have moved since.
+    reactor::loop* const now = self->here_.load(std::memory_order_seq_cst);
+    if (now == to) return self->wake();
+    if (now) self->poke();
+  });
+}
+
+bool journal_home::may_leave(const reactor::loop& on) noexcept {
+  if (here_.load(std::memory_order_seq_cst) != &on) return true;
+  {
+    const std::lock_guard lock(guard_);
+    for (const member& m : members_)
+      if (m.loop == &on && m.channels > 1) return true;
+  }
+  rests_until_ns_ = loop().now_ns() + rest_ns;
+  return under_way_ == 0;
+}
+
+void journal_home::want_passing(bool wanted) noexcept {
+  wants_passing_.store(wanted, std::memory_order_seq_cst);
+  poke();
+}
+
+std::uint64_t journal_home::want_destaged() noexcept {
+  wants_epoch_.store(true, std::memory_order_seq_cst);
+  poke();
+  return core_.figures.last_record.load(std::memory_order_seq_cst);
+}
+
+// -- turns
+// ----------------------------------------------------------------------------------------------------------------
+
+void journal_home::ended() noexcept {
+  SLUICE_CHECK(under_way_ != 0);
+  --under_way_;
+  wake();
+}
+
+void journal_home::turn() noexcept {
+  const std::uint64_t now_ns = loop().now_ns();
+  if (now_ns < rests_until_ns_) return loop().arm(*seat_, rests_until_ns_ - now_ns);
+  take_inbox();
+  while (!granted_.empty()) route(granted_.pop());
+  change_state();
+  pumped_ = core_.now == state::journaling ? appender_.pump(now_ns) : appender::outcome::nothing_waits;
+  close_epochs(now_ns);
+  destager_.look();
+  pass_what_may();
+  arm_timer(now_ns);
+}
+
+void journal_home::take_inbox() noexcept {
+  journal_job* newest = inbox_.exchange(nullptr, std::memory_order_seq_cst);
+  journal_job* oldest = nullptr;
+  while (newest) {
+    journal_job* const older = std::exchange(newest->next, oldest);
+    oldest = std::exchange(newest, older);
+  }
+  while (oldest) {
+    journal_job& job = *oldest;
+    oldest = job.next;
+    enter(job);
+  }
+}
+
+void journal_home::enter(journal_job& job) noexcept {
+  job.arrive(*this);
+  job.arrived_ns = loop().now_ns();
+  if (job.asked().what == verb::flush) {
+    // What was acknowledged is durable.
+    core_.close_epoch();
+    return finish(job);
+  }
+  if (!job.changes() || locks_.lock(job)) route(job);
+}
+
+void journal_home::granted(journal_job& job) noexcept {
+  granted_.push(job);
+  wake();
+}
+
+/// The job has its blocks to itself.
+void journal_home::route(journal_job& job) noexcept {
+  if (job.changes() && core_.now != state::journaling) return held_.push_back(&job);
+  if (job.is_journaled(core_.slots / 8)) return job.prepare();
+  core_.close_epoch();
+  job.barrier = core_.next_sequence - 1;
+  barriers_.push_back(&job);
+}
+
+void journal_home::pass_what_may() noexcept {
+  while (!barriers_.empty() && (barriers_.front()->barrier <= destaged_ || core_.now == state::passing)) {
+    journal_job& job = *barriers_.front();
+    barriers_.pop_front();
+    pass(job);
+  }
+  if (core_.now != state::passing) return;
+  for (journal_job* each : std::exchange(held_, {})) pass(*each);
+}
+
+void journal_home::pass(journal_job& job) noexcept {
+  job.ask_below(job.changes());
+  begins();
+  below().submit(job);
+}
+
+void journal_home::read(journal_job& job) noexcept {
+  begins();
+  seat_->reader.read(job);
+}
+
+// -- states
+// ---------------------------------------------------------------------------------------------------------------
+
+void journal_home::change_state() noexcept {
+  const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
+  if (core_.now == state::journaling && shall_pass) core_.now = state::draining;
+  if (core_.now == state::draining) {
+    core_.close_epoch();
+    if (appender_.quiet())
+      for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
+    if (appender_.empty() && core_.records.empty() && !destager_.at_work()) drained();
+  }
+  if (core_.now == state::passing && !shall_pass) {
+    core_.now = state::journaling;
+    for (journal_job* each : std::exchange(held_, {})) route(*each);
+  }
+}
+
+/// Nothing of the log is missing below.
+void journal_home::drained() noexcept {
+  if (core_.flash_failed() && !voided_) {
+    // A record that failed may be on flash all the same: it must never be found.
+    core_.restart_log(core_.next_sequence + void_margin, loop().random());
+    voided_ = true;
+    return destager_.write_superblock();
+  }
+  core_.epochs.clear();
+  core_.now = state::passing;
+}
+
+void journal_home::superblock_written(bool good) noexcept {
+  if (!good) core_.set_stale();
+}
+
+void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
+  if (wants_epoch_.exchange(false, std::memory_order_seq_cst) || pumped_ == appender::outcome::full ||
+      core_.open_blocks() >= core_.slots / 8)
+    core_.close_epoch();
+  if (!core_.epoch_is_open()) {
+    epoch_due_ns_ = 0;
+  } else if (epoch_due_ns_ == 0) {
+    epoch_due_ns_ = now_ns + core_.wanted.destage_delay_ns;
+  } else if (now_ns >= epoch_due_ns_) {
+    core_.close_epoch();
+    epoch_due_ns_ = 0;
+  }
+}
+
+void journal_home::arm_timer(std::uint64_t now_ns) noexcept {
+  std::uint64_t due_ns = UINT64_MAX;
+  if (epoch_due_ns_ != 0) due_ns = epoch_due_ns_;
+  if (pumped_ == appender::outcome::slowed) due_ns = std::min(due_ns, now_ns + appender_.pause_ns(now_ns));
+  if (const std::uint64_t retry = destager_.due_ns(); retry != 0) due_ns = std::min(due_ns, retry);
+  if (due_ns != UINT64_MAX) return loop().arm(*seat_, due_ns > now_ns ? due_ns - now_ns : 0);
+  if (seat_->armed()) loop().disarm(*seat_);
+}
+
+// -- the end of a job
+// -----------------------------------------------------------------------------------------------------
+
+void journal_home::written(journal_job& job) noexcept {
+  core_.figures.write.record(loop().now_ns() - job.arrived_ns);
+  finish(job);
+}
+
+void journal_home::passed(journal_job& job) noexcept {
+  const store::request& r = job.asked();
+  if (job.changes())
+    core_.found_again((r.offset_bytes + block_bytes - 1) / block_bytes,
+                      (r.offset_bytes + r.length_bytes) / block_bytes);
+  finish(job);
+}
+
+void journal_home::finish(journal_job& job) noexcept {
+  if (job.changes()) locks_.unlock(job);
+  job.from().finished(job, *here_.load());
+}
+
+}  // namespace sluice::journal

@@ -1,0 +1,211 @@
+#include "tiers/journal/journal_job.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "tiers/journal/journal_home.hpp"
+
+namespace sluice::journal {
+
+using store::status;
+using store::verb;
+
+namespace {
+
+constexpr std::uint64_t expanded_limit_blocks = mib / block_bytes;
+
+}  // namespace
+
+void journal_job::start(store::request& r) noexcept {
+  asked_ = &r;
+  home_ = nullptr;
+  outcome_ = status::good;
+  step_ = step::none;
+  first = r.offset_bytes / block_bytes;
+  last = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+  records_left = 0;
+  compared = false;
+  barrier = 0;
+  miscompare_offset = 0;
+  failed_offset = 0;
+}
+
+void journal_job::answer() noexcept {
+  store::request& r = *std::exchange(asked_, nullptr);
+  r.miscompare_offset = miscompare_offset;
+  r.failed_offset = failed_offset;
+  memory_ = {};
+  r.done(outcome_);
+}
+
+void journal_job::arrive(journal_home& at) noexcept {
+  home_ = &at;
+}
+
+void journal_job::granted() noexcept {
+  home_->granted(*this);
+}
+
+bool journal_job::is_journaled(std::uint64_t zeroes_limit_blocks) const noexcept {
+  switch (asked_->what) {
+    case verb::write:
+      return true;
+    case verb::write_same:
+    case verb::compare_and_write:
+      return last - first <= expanded_limit_blocks;
+    case verb::discard:
+    case verb::write_zeroes:
+      return last - first <= zeroes_limit_blocks;
+    default:
+      return false;
+  }
+}
+
+// -- what must be known before
+// --------------------------------------------------------------------------------------------
+
+/// Whether octets of the block that lie within the store are not the request's.
+bool journal_job::is_partial(block_number number) const noexcept {
+  const std::uint64_t begin = number * block_bytes;
+  const std::uint64_t end = begin + home_->core().valid_bytes(number);
+  return asked_->offset_bytes > begin || asked_->offset_bytes + asked_->length_bytes < end;
+}
+
+void journal_job::prepare() noexcept {
+  if (asked_->what == verb::compare_and_write) {
+    memory_ = allocate_blocks(last - first);
+    return read(step::compare, asked_->offset_bytes, asked_->length_bytes, memory_.get());
+  }
+  if (is_partial(first) || is_partial(last - 1)) memory_ = allocate_blocks(2);
+  if (!is_partial(first)) return after_first_edge();
+  read(step::first_edge, first * block_bytes, home_->core().valid_bytes(first), memory_.get());
+}
+
+void journal_job::after_first_edge() noexcept {
+  if (last - first == 1 || !is_partial(last - 1)) return home_->ready(*this);
+  read(step::last_edge, (last - 1) * block_bytes, home_->core().valid_bytes(last - 1), memory_.get() + block_bytes);
+}
+
+void journal_job::read(step now, std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept {
+  step_ = now;
+  what = verb::read;
+  fua = false;
+  offset_bytes = offset;
+  length_bytes = length;
+  part_ = {to, length};
+  parts = &part_;
+  part_count = 1;
+  parts_compare = 0;
+  home_->read(*this);
+}
+
+void journal_job::done(status outcome) noexcept {
+  home_->ended();
+  if (step_ == step::pass) {
+    outcome_ = outcome;
+    return home_->passed(*this);
+  }
+  if (outcome != status::good) {
+    outcome_ = outcome;
+    return home_->refused(*this);
+  }
+  if (step_ == step::compare) return compare();
+  // What lies beyond the store's end in its last block is zeroes.
+  std::memset(static_cast<std::uint8_t*>(part_.iov_base) + part_.iov_len, 0, block_bytes - part_.iov_len);
+  if (step_ == step::first_edge) return after_first_edge();
+  home_->ready(*this);
+}
+
+void journal_job::compare() noexcept {
+  store::scatter expected(asked_->parts, asked_->parts_compare);
+  const std::uint64_t equal = expected.match(memory_.get(), asked_->length_bytes);
+  if (equal != asked_->length_bytes) {
+    miscompare_offset = equal;
+    outcome_ = status::miscompare;
+    return home_->refused(*this);
+  }
+  compared = true;
+  // From here on it is a write of what comes behind: of parts of blocks, if need be.
+  if (is_partial(first) || is_partial(last - 1)) {
+    memory_ = allocate_blocks(2);
+    if (is_partial(first))
+      return read(step::first_edge, first * block_bytes, home_->core().valid_bytes(first), memory_.get());
+  }
+  after_first_edge();
+}
+
+// -- its blocks
+// -----------------------------------------------------------------------------------------------------------
+
+store::scatter journal_job::data() const noexcept {
+  const unsigned skip = compared ? asked_->parts_compare : 0;
+  return {asked_->parts + skip, asked_->part_count - skip};
+}
+
+void journal_job::rewind() noexcept {
+  next_block_ = first;
+  records_left = 0;
+  pattern_at_ = 0;
+  source_ = data();
+}
+
+journal_job::block journal_job::peek() const noexcept {
+  const bool zeroes = asked_->what == verb::discard || asked_->what == verb::write_zeroes;
+  if (!zeroes || is_partial(next_block_)) return {next_block_, kind::data};
+  return {next_block_, asked_->what == verb::discard ? kind::discard : kind::zeroes};
+}
+
+void journal_job::take(std::uint8_t* to) noexcept {
+  const block_number number = next_block_++;
+  const std::uint64_t begin = number * block_bytes;
+  const std::uint64_t from = std::max(begin, asked_->offset_bytes);
+  const std::uint64_t until = std::min(begin + block_bytes, asked_->offset_bytes + asked_->length_bytes);
+  if (!to) return;
+  if (until - from != block_bytes) {
+    if (is_partial(number)) {
+      std::memcpy(to, memory_.get() + (number == first ? 0 : block_bytes), block_bytes);
+    } else {
+      std::memset(to, 0, block_bytes);
+    }
+  }
+  put_octets(to + (from - begin), until - from);
+}
+
+/// The next octets of what is written.
+void journal_job::put_octets(std::uint8_t* to, std::uint64_t length) noexcept {
+  switch (asked_->what) {
+    case verb::discard:
+    case verb::write_zeroes:
+      std::memset(to, 0, length);
+      return;
+    case verb::write_same: {
+      const auto* pattern = static_cast<const std::uint8_t*>(asked_->parts[0].iov_base);
+      const std::uint64_t unit = asked_->parts[0].iov_len;
+      for (std::uint64_t put = 0; put < length;) {
+        const std::uint64_t skip = pattern_at_ % unit;
+        const std::uint64_t piece = std::min(unit - skip, length - put);
+        std::memcpy(to + put, pattern + skip, piece);
+        put += piece;
+        pattern_at_ += piece;
+      }
+      return;
+    }
+    default:
+      source_.gather(to, length);
+  }
+}
+
+void journal_job::ask_below(bool durable) noexcept {
+  step_ = step::pass;
+  memory_ = {};
+  ask_as(*asked_);
+  fua |= durable;
+  if (!compared) return;
+  what = verb::write;
+  parts = asked_->parts + asked_->parts_compare;
+  part_count = asked_->part_count - asked_->parts_compare;
+  parts_compare = 0;
+}
+
+}  // namespace sluice::journal

@@ -1,0 +1,261 @@
+#include "tiers/journal/journal_store.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "actors/observe/log.hpp"
+#include "tiers/journal/journal_channel.hpp"
+
+namespace sluice::journal {
+namespace {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+std::string when(std::uint64_t unix_seconds) {
+  const auto at = static_cast<std::time_t>(unix_seconds);
+  std::tm broken{};
+  std::array<char, 32> text{};
+  ::gmtime_r(&at, &broken);
+  return std::string(text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &broken));
+}
+
+std::string resolve_hint(const std::string& path) {
+  return "; decide with: sluice cache resolve " + path + " --keep or --discard";
+}
+
+const char* name_of(state s) {
+  switch (s) {
+    case state::journaling:
+      return "journaling";
+    case state::draining:
+      return "draining";
+    case state::passing:
+      return "passing";
+  }
+  return "unknown";
+}
+
+/// Opens one journal, step by step.
+class opening {
+ public:
+  opening(store::store& below, const options& wanted, journal_medium& flash)
+      : below_(below), wanted_(wanted), flash_(flash), reader_(flash.control_loop, flash.handle) {}
+
+  result<std::shared_ptr<journal_core>> run() {
+    if (!is_layout(wanted_.journal_bytes, wanted_.record_blocks))
+      return fail(errc::invalid_argument, "flash.dirty: too small for a journal, or too large");
+    auto found_super = reader_.read_superblock();
+    if (!found_super) return refuse(found_super.error().code, found_super.error().message);
+    if (*found_super) {
+      super_ = **found_super;
+      auto walked = reader_.walk(super_);
+      if (!walked) return refuse(walked.error().code, walked.error().message);
+      log_ = std::move(*walked);
+      if (log_.damaged_from != 0)
+        return refuse(errc::corrupt, "acknowledged data are missing: record " + std::to_string(log_.damaged_from) +
+                                         " and what follows cannot be used");
+      if (auto same = check_layout(); !same) return tl::unexpected(same.error());
+    }
+    if (super_.id == 0) format();
+    if (auto owned = check_owner(); !owned) return tl::unexpected(owned.error());
+    super_.medium = wanted_.medium;
+    super_.owner = host_name() + ":" + wanted_.path;
+    super_.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
+    if (auto done = reader_.write_superblock(super_); !done)
+      return fail(done.error().code, "flash.path: " + wanted_.path + ": " + done.error().message);
+    return std::make_shared<journal_core>(wanted_, flash_, super_, log_, flash_.control_loop.random() | 1,
+                                          below_.describe().size_bytes);
+  }
+
+ private:
+  bool is_dirty() const { return !log_.records.empty() || !super_.lost.empty(); }
+
+  tl::unexpected<error> refuse(errc code, const std::string& why) const {
+    return fail(code, "the journal in " + wanted_.path + ": " + why + resolve_hint(wanted_.path));
+  }
+
+  void format() {
+    super_ = {};
+    super_.id = flash_.control_loop.random() | 1;
+    super_.journal_bytes = wanted_.journal_bytes;
+    super_.record_blocks = wanted_.record_blocks;
+    super_.tail_sequence = 1;
+    super_.tail_life = flash_.control_loop.random() | 1;
+    log_ = {};
+    log_.next_sequence = super_.tail_sequence;
+    log_.last_life = super_.tail_life;
+  }
+
+  result<void> check_layout() {
+    if (super_.journal_bytes == wanted_.journal_bytes && super_.record_blocks == wanted_.record_blocks) return {};
+    if (is_dirty())
+      return fail(errc::busy, "flash.dirty: the journal in " + wanted_.path + " has " +
+                                  std::to_string(super_.journal_bytes) +
+                                  " octets and holds data that are not below yet: its size cannot change");
+    super_.id = 0;
+    return {};
+  }
+
+  /// What the journal holds must belong to this medium, and what the medium lacks must be in this journal.
+  result<void> check_owner() {
+    auto mark = below_.read_mark();
+    if (!mark && mark.error().code != errc::unsupported) return tl::unexpected(mark.error());
+    const bool adopted = std::exchange(super_.adopted, false);
+    if (!mark) {
+      if (is_dirty() && !adopted && super_.medium != wanted_.medium)
+        return refuse(errc::busy, "it holds data of the store " + super_.medium + " (" + super_.owner + ", " +
+                                      when(super_.changed_unix) + "), not of " + wanted_.medium);
+      return {};
+    }
+    const std::string ours = holder_name(super_);
+    if (adopted) {
+      super_.epoch = mark->epoch + 1;
+      return {};
+    }
+    if (!mark->holder.empty() && !same_holder(mark->holder, ours))
+      return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
+                                  ": open it through that, or give them up with sluice cache resolve");
+    if (is_dirty() && (mark->holder.empty() || mark->epoch != super_.epoch))
+      return refuse(errc::busy, "it holds data of " + super_.medium + " (" + super_.owner + ", " +
+                                    when(super_.changed_unix) +
+                                    "), but the medium does not wait for them: it is another one, or was used since");
+    if (!is_dirty()) super_.epoch = mark->epoch + 1;
+    return {};
+  }
+
+  store::store& below_;
+  const options& wanted_;
+  journal_medium& flash_;
+  log_reader reader_;
+  superblock super_;
+  found_log log_;
+};
+
+}  // namespace
+
+result<void> check_use(reactor::loop& control_loop, reactor::handle opened, const std::string& path,
+                       std::uint64_t journal_bytes) {
+  log_reader reader(control_loop, opened);
+  const auto super = reader.read_superblock();
+  if (!super)
+    return fail(super.error().code, "flash.path: " + path + ": " + super.error().message + resolve_hint(path));
+  if (!*super || (*super)->journal_bytes == journal_bytes) return {};
+  const auto log = reader.walk(**super);
+  if (log && log->damaged_from == 0 && log->records.empty() && (*super)->lost.empty()) return {};
+  return fail(errc::busy, "flash.path: " + path + " has a journal of " + std::to_string((*super)->journal_bytes) +
+                              " octets that holds data of " + (*super)->medium +
+                              ": open it with mode = \"write-back\" and flash.dirty of this size" + resolve_hint(path));
+}
+
+std::string holder_name(const superblock& super) {
+  std::array<char, 40> id{};
+  std::snprintf(id.data(), id.size(), "journal %016llx", static_cast<unsigned long long>(super.id));
+  return std::string(id.data()) + " at " + super.owner;
+}
+
+bool same_holder(const std::string& one, const std::string& other) {
+  constexpr std::size_t length = sizeof("journal 0123456789abcdef") - 1;
+  return one.size() >= length && one.compare(0, length, other, 0, length) == 0;
+}
+
+result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store> below, options wanted,
+                                                           journal_medium flash) {
+  auto core = opening(*below, wanted, flash).run();
+  if (!core) return tl::unexpected(core.error());
+  return std::make_shared<journal_store>(std::move(below), std::move(*core));
+}
+
+journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core)
+    : below_(std::move(below)), core_(std::move(core)), home_(std::make_shared<journal_home>(core_, below_)) {
+  below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
+    const auto shared = held.lock();
+    const auto medium = under.lock();
+    if (shared && medium) shared->store_bytes = medium->describe().size_bytes;
+  });
+}
+
+journal_store::~journal_store() {
+  // An orderly end: a medium that lacks nothing needs no journal.
+  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(clear_mark());
+}
+
+store::properties journal_store::describe() const {
+  sluice::store::properties p = below_->describe();
+  p.volatile_cache = false;
+  return p;
+}
+
+std::string journal_store::health() const {
+  const std::string below = below_->health();
+  const std::string own = core_->health();
+  if (own == "good") return below;
+  return below == "good" ? own : below + "; " + own;
+}
+
+std::unique_ptr<sluice::store::channel> journal_store::attach(reactor::loop& home) {
+  return std::make_unique<journal_channel>(core_, home_, below_->attach(home), home);
+}
+
+result<void> journal_store::resize(std::uint64_t size_bytes) {
+  if (size_bytes < below_->describe().size_bytes)
+    return fail(errc::unsupported, "a store with a journal cannot shrink: take the journal away first");
+  return below_->resize(size_bytes);
+}
+
+std::string journal_store::holder() const {
+  return holder_name(core_->super);
+}
+
+/// From now on the medium may lack data: it says so first.
+void journal_store::take_over() {
+  const auto done = below_->write_mark({core_->super.epoch, holder()});
+  if (!done && done.error().code != errc::unsupported) {
+    SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",
+               {"path", core_->wanted.path}, {"why", done.error().message});
+    return;
+  }
+  home_->want_passing(false);
+}
+
+bool journal_store::handed_over() {
+  return core_->now == state::passing && !core_->any_lost() && clear_mark();
+}
+
+std::uint64_t journal_store::undestaged_bytes(std::uint64_t mark) const {
+  return home_->is_destaged(mark) ? 0 : std::max<std::uint64_t>(core_->index.blocks(), 1) * block_bytes;
+}
+
+bool journal_store::clear_mark() {
+  const auto done = below_->write_mark({core_->super.epoch, {}});
+  return done || done.error().code == errc::unsupported;
+}
+
+std::vector<sluice::store::figure> journal_store::figures() const {
+  const journal_figures& f = core_->figures;
+  const auto microseconds = [](std::uint64_t ns) { return static_cast<double>(ns) / 1e3; };
+  return {{"journal_state", std::string(name_of(core_->now))},
+          {"journal_bytes", std::uint64_t{core_->slots} * block_bytes},
+          {"journal_used_bytes", f.log_used_blocks.load() * block_bytes},
+          {"journal_overhead_bytes", core_->index.memory_bytes()},
+          {"journal_written_bytes", f.written_bytes.load()},
+          {"journal_records", f.records.load()},
+          {"journal_write_p50_us", microseconds(f.write.quantile_ns(0.5))},
+          {"journal_write_p99_us", microseconds(f.write.quantile_ns(0.99))},
+          {"dirty_bytes", core_->index.blocks() * block_bytes},
+          {"lost_blocks", core_->lost_blocks()},
+          {"destaged_bytes", f.destaged_bytes.load()},
+          {"destage_bytes_per_s", f.destage_bytes_per_s.load()},
+          {"epochs", f.epochs.load()},
+          {"throttled_records", f.throttled_records.load()},
+          {"below_errors", f.below_errors.load()}};
+}
+
+}  // namespace sluice::journal

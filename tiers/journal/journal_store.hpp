@@ -1,0 +1,61 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tiers/journal/journal_core.hpp"
+#include "tiers/journal/journal_home.hpp"
+#include "tiers/store/store.hpp"
+
+namespace sluice::journal {
+
+/// A store over a store: what is written is durable in a log on flash when it is acknowledged, and is brought below
+/// later, in order. From take_over() on; before that, what the log holds is brought below and writes pass it by.
+///
+/// The store below has a mark while there may be data for it here: nobody else may use it then.
+class journal_store final : public store::store {
+ public:
+  /// Finds out what the journal holds, and formats flash that never held one; blocking. errc::busy when what it holds
+  /// belongs to another medium, or the medium's mark names another journal; errc::corrupt when acknowledged data are
+  /// missing: the sentence names the command that decides about them. errc::invalid_argument when it is too small.
+  static result<std::shared_ptr<journal_store>> open(std::shared_ptr<store> below, options wanted,
+                                                     journal_medium flash);
+  journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core);
+  ~journal_store() override;
+
+  const char* type() const noexcept override { return "journal"; }
+  sluice::store::properties describe() const override;
+  std::string health() const override;
+  std::vector<sluice::store::figure> figures() const override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  /// errc::unsupported to shrink.
+  result<void> resize(std::uint64_t size_bytes) override;
+  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+  void take_over() override;
+  void begin_hand_over() override { home_->want_passing(true); }
+  bool handed_over() override;
+  std::uint64_t destage() override { return home_->want_destaged(); }
+  std::uint64_t undestaged_bytes(std::uint64_t mark) const override;
+  std::string holder() const override;
+
+  const journal_core& core() const { return *core_; }
+
+ private:
+  bool clear_mark();
+
+  std::shared_ptr<store> below_;
+  std::shared_ptr<journal_core> core_;
+  std::shared_ptr<journal_home> home_;
+};
+
+/// Whether flash may be used that begins with a journal of `journal_bytes`, 0: with none. errc::busy when it holds data
+/// that are nowhere else and would come to harm; the sentence names the command that decides about them. Blocking.
+result<void> check_use(reactor::loop& control_loop, reactor::handle opened, const std::string& path,
+                       std::uint64_t journal_bytes);
+
+/// How a journal calls itself in the mark of its medium: by its id, then in words.
+std::string holder_name(const superblock& super);
+/// Whether two such names are of one journal.
+bool same_holder(const std::string& one, const std::string& other);
+
+}  // namespace sluice::journal

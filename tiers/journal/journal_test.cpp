@@ -1,0 +1,431 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tiers/fault/fault_store.hpp"
+#include "tiers/file/file_store.hpp"
+#include "tiers/journal/offline.hpp"
+#include "tiers/journal/test_setup.hpp"
+#include "tiers/store/contract_simulated.hpp"
+
+/// A journal whose flash, or whose store below, fails; who may use what it holds.
+namespace sluice::journal {
+namespace {
+
+using store::status;
+using store::verb;
+using store::contract::payload;
+using store::contract::simulated_world;
+using store::contract::test_request;
+using testing::Each;
+using testing::HasSubstr;
+
+constexpr std::uint64_t size = 1 * mib;
+constexpr std::uint32_t record_blocks = 8;
+constexpr std::uint64_t journal_bytes = (2 + 32 * record_blocks) * block_bytes;
+
+class journal_stand {
+ public:
+  explicit journal_stand(std::uint64_t seed) : world(seed), random(seed) {}
+  ~journal_stand() {
+    world.sim().crash();
+    drop();
+  }
+
+  result<std::shared_ptr<journal_store>> try_open() {
+    auto file = file::open_store({.path = image, .size_bytes = size}, world.loop());
+    if (!file) return tl::unexpected(file.error());
+    auto faults = std::make_shared<fault::fault_store>(*file, fault::chances{.seed = 1});
+    control = faults->control();
+    below = faults;
+    return try_over(below, world.loop(), "/flash", journal_bytes, record_blocks);
+  }
+  void open() {
+    auto opened = try_open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    tier = *opened;
+    direct = below->attach(world.loop());
+    door = tier->attach(world.loop());
+    tier->take_over();
+    world.sim().run_for(ns_per_ms);
+  }
+  void close() {
+    ASSERT_TRUE(world.sim().run_until([&] { return door->idle(); }, world.sim().now_ns() + 10 * ns_per_s));
+    drop();
+  }
+  void drop() {
+    door.reset();
+    direct.reset();
+    tier.reset();
+    below.reset();
+  }
+  void lose_power() {
+    world.sim().crash();
+    drop();
+    world.restart();
+  }
+  /// The gateway ends while the store below takes nothing: what was written is on flash only.
+  void close_dirty() {
+    control->stall();
+    lose_power();
+  }
+  status run(store::channel& on, test_request& r) {
+    bool done = false;
+    r.on_done = [&] { done = true; };
+    on.submit(r);
+    world.sim().run_until([&] { return done; }, world.sim().now_ns() + 60 * ns_per_s);
+    EXPECT_TRUE(done);
+    return r.outcome;
+  }
+  std::vector<std::uint8_t> read(store::channel& on, std::uint64_t offset, std::uint64_t length,
+                                 status expected = status::good) {
+    test_request r(verb::read, offset, length, payload(random, std::vector<std::uint8_t>(length, 0xee)));
+    EXPECT_EQ(run(on, r), expected);
+    return r.content();
+  }
+  status write(std::uint64_t offset, std::uint64_t length, std::uint8_t octet) {
+    test_request r(verb::write, offset, length, payload(random, std::vector<std::uint8_t>(length, octet)));
+    return run(*door, r);
+  }
+  /// Until nothing is on flash only.
+  bool settle(std::uint64_t limit_ns = 30 * ns_per_s) {
+    return world.sim().run_until([&] { return tier->core().records.empty() && tier->core().index.empty(); },
+                                 world.sim().now_ns() + limit_ns);
+  }
+  /// Flips a bit of each of these blocks of the flash.
+  void spoil_flash(std::uint64_t first, std::uint64_t count) {
+    auto opened = world.loop().open_file("/flash", {});
+    ASSERT_TRUE(opened);
+    std::vector<std::uint8_t> octets(block_bytes);
+    for (std::uint64_t block = first; block < first + count; ++block) {
+      ASSERT_TRUE(world.loop().read_now(*opened, octets, block * block_bytes));
+      octets[block * 37 % block_bytes] ^= 1;
+      ASSERT_TRUE(world.loop().write_now(*opened, octets, block * block_bytes));
+    }
+    world.loop().close(*opened);
+  }
+  template <class Work>
+  auto with_flash(Work work) {
+    auto opened = world.loop().open_file("/flash", {});
+    EXPECT_TRUE(opened);
+    auto made = work(world.loop(), *opened);
+    world.loop().close(*opened);
+    return made;
+  }
+
+  simulated_world world;
+  std::mt19937_64 random;
+  std::string image = "/image";
+  std::shared_ptr<fault::fault_control> control;
+  std::shared_ptr<store::store> below;
+  std::shared_ptr<journal_store> tier;
+  std::unique_ptr<store::channel> direct, door;
+};
+
+TEST(journal, a_write_is_answered_before_the_store_below_hears_of_it_and_reaches_it_in_the_end) {
+  journal_stand s(1);
+  s.open();
+  s.control->stall();
+  EXPECT_EQ(s.write(8192, 4096, 7), status::good);
+  EXPECT_THAT(s.read(*s.door, 8192, 4096), Each(7));
+  test_request flush(verb::flush, 0, 0);
+  EXPECT_EQ(s.run(*s.door, flush), status::good) << "it is durable, wherever it is";
+  s.control->release();
+  EXPECT_TRUE(s.settle());
+  EXPECT_THAT(s.read(*s.direct, 8192, 4096), Each(7));
+}
+
+TEST(journal, parts_of_blocks_are_merged_with_what_is_below_and_on_flash) {
+  journal_stand s(2);
+  s.open();
+  EXPECT_EQ(s.write(0, 16384, 1), status::good);
+  EXPECT_TRUE(s.settle());
+  EXPECT_EQ(s.write(512, 512, 2), status::good);
+  EXPECT_EQ(s.write(1024, 8192, 3), status::good);
+  const auto check = [&](store::channel& on) {
+    EXPECT_THAT(s.read(on, 0, 512), Each(1));
+    EXPECT_THAT(s.read(on, 512, 512), Each(2));
+    EXPECT_THAT(s.read(on, 1024, 8192), Each(3));
+    EXPECT_THAT(s.read(on, 9216, 7168), Each(1));
+  };
+  check(*s.door);
+  EXPECT_TRUE(s.settle());
+  check(*s.direct);
+}
+
+TEST(journal, a_store_below_that_refuses_writes_is_asked_again_and_nothing_is_dropped) {
+  journal_stand s(3);
+  s.open();
+  s.control->fail_next(verb::write, 5, status::no_space);
+  s.control->fail_next(verb::flush, 2, status::medium_error);
+  EXPECT_EQ(s.write(0, 65536, 9), status::good);
+  s.world.sim().run_for(150 * ns_per_ms);
+  EXPECT_THAT(s.tier->health(), HasSubstr("the store below refuses"));
+  EXPECT_THAT(s.read(*s.door, 0, 65536), Each(9));
+  EXPECT_TRUE(s.settle());
+  EXPECT_EQ(s.tier->health(), "good");
+  EXPECT_THAT(s.read(*s.direct, 0, 65536), Each(9));
+  EXPECT_GE(s.tier->core().figures.below_errors.load(), 3U);
+}
+
+TEST(journal, what_was_written_before_a_flush_that_failed_is_written_again) {
+  journal_stand s(4);
+  s.open();
+  s.control->fail_next(verb::flush, 1, status::medium_error);
+  EXPECT_EQ(s.write(0, 8192, 9), status::good);
+  EXPECT_TRUE(s.settle());
+  EXPECT_EQ(s.tier->core().figures.destaged_bytes.load(), 2 * 8192U) << "the system tells of a lost write only once";
+}
+
+TEST(journal, flash_that_cannot_be_written_is_emptied_and_passed_by) {
+  for (std::uint64_t seed = 10; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    journal_stand s(seed);
+    s.open();
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(s.write(i * 8192, 8192, 5), status::good);
+    // Its writes fail one by one; those below do not.
+    s.world.sim().options().write_error = seed % 2 == 0 ? 1 : 0.4;
+    std::vector<std::unique_ptr<test_request>> all;
+    std::size_t left = 12;
+    for (std::uint64_t i = 0; i < 12; ++i) {
+      all.push_back(std::make_unique<test_request>(verb::write, i * 8192, 8192,
+                                                   payload(s.random, std::vector<std::uint8_t>(8192, 6))));
+      all.back()->on_done = [&left] { --left; };
+      s.door->submit(*all.back());
+    }
+    s.world.sim().run_until([&] { return s.tier->core().flash_failed(); }, s.world.sim().now_ns() + ns_per_s);
+    s.world.sim().options().write_error = 0;
+    ASSERT_TRUE(s.world.sim().run_until([&] { return left == 0; }, s.world.sim().now_ns() + 60 * ns_per_s));
+    for (const auto& each : all) EXPECT_EQ(each->outcome, status::good);
+    const state end = s.tier->core().flash_failed() ? state::passing : state::journaling;
+    EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->core().now == end; }, s.world.sim().now_ns() + ns_per_s));
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.door, i * 8192, 8192), Each(i < 12 ? 6 : 5));
+    // What passed by is never undone by what failed and is on flash all the same.
+    for (std::uint64_t i = 0; i < 12; ++i) EXPECT_EQ(s.write(i * 8192, 8192, 7), status::good);
+    s.lose_power();
+    s.open();
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.door, i * 8192, 8192), Each(i < 12 ? 7 : 5));
+  }
+}
+
+TEST(journal, a_dirty_block_that_cannot_be_read_is_a_medium_error_until_it_is_written_and_the_rest_gets_below) {
+  for (const bool restart : {false, true}) {
+    journal_stand s(5);
+    s.open();
+    s.control->stall();
+    EXPECT_EQ(s.write(0, 4 * block_bytes, 7), status::good);  // slots 1 … 4 of the log
+    s.world.sim().medium_error("/flash", offset_of(2), block_bytes);
+    EXPECT_EQ(s.read(*s.door, block_bytes, block_bytes, status::medium_error).size(), block_bytes);
+    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+    s.control->release();
+    EXPECT_TRUE(s.settle());
+    EXPECT_THAT(s.tier->health(), HasSubstr("lost"));
+    EXPECT_THAT(s.read(*s.direct, 0, block_bytes), Each(7));
+    EXPECT_THAT(s.read(*s.direct, 2 * block_bytes, 2 * block_bytes), Each(7));
+    if (restart) {
+      s.close();
+      s.open();
+    }
+    s.read(*s.door, 0, 4 * block_bytes, status::medium_error);
+    EXPECT_EQ(s.write(block_bytes, 512, 8), status::medium_error) << "the rest of the block is not known";
+    EXPECT_EQ(s.write(block_bytes, block_bytes, 8), status::good);
+    EXPECT_THAT(s.read(*s.door, block_bytes, block_bytes), Each(8));
+    EXPECT_EQ(s.tier->health(), "good");
+  }
+}
+
+TEST(journal, flipped_bits_in_dirty_blocks_are_told_and_never_taken_for_data) {
+  journal_stand s(6);
+  s.open();
+  s.control->stall();
+  for (std::uint64_t i = 0; i < 6; ++i) EXPECT_EQ(s.write(i * block_bytes, block_bytes, 7), status::good);
+  s.lose_power();
+  s.spoil_flash(superblock_copies + 1, 1);  // the first record's block; later records say that it was acknowledged
+  s.open();
+  EXPECT_TRUE(s.settle());
+  EXPECT_EQ(s.tier->core().lost_blocks(), 1U);
+  s.read(*s.door, 0, block_bytes, status::medium_error);
+  for (std::uint64_t i = 1; i < 6; ++i) EXPECT_THAT(s.read(*s.direct, i * block_bytes, block_bytes), Each(7));
+}
+
+TEST(journal, acknowledged_records_that_are_missing_are_not_passed_over) {
+  journal_stand s(7);
+  s.open();
+  s.control->stall();
+  for (std::uint64_t i = 0; i < 8; ++i) EXPECT_EQ(s.write(i * block_bytes, block_bytes, 7), status::good);
+  s.lose_power();
+  s.spoil_flash(superblock_copies + 4, 1);  // the header of the third
+  const auto refused = s.try_open();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("sluice cache resolve /flash --keep or --discard"));
+  s.drop();
+  const auto seen = s.with_flash([](auto& loop, auto handle) { return inspect(loop, handle); });
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->records, 2U);
+  EXPECT_EQ(seen->dirty_bytes, 2 * block_bytes);
+  EXPECT_NE(seen->damaged_from, 0U);
+  EXPECT_TRUE(s.with_flash([](auto& loop, auto handle) { return resolve(loop, handle, decision::keep); }));
+  s.open();
+  EXPECT_TRUE(s.settle());
+  EXPECT_THAT(s.read(*s.direct, 0, 2 * block_bytes), Each(7));
+  EXPECT_THAT(s.read(*s.direct, 2 * block_bytes, 6 * block_bytes), Each(0));
+}
+
+TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
+  journal_stand s(8);
+  s.open();
+  s.control->stall();
+  EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
+  s.lose_power();
+  for (const std::uint64_t copy : {0, 1}) {
+    s.spoil_flash(copy, 1);
+    s.open();
+    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+    s.control->stall();
+    s.lose_power();
+  }
+  s.spoil_flash(0, 2);
+  const auto refused = s.try_open();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::corrupt);
+  EXPECT_THAT(refused.error().message, HasSubstr("superblock"));
+}
+
+TEST(journal, the_medium_says_who_holds_data_for_it) {
+  journal_stand s(9);
+  s.open();
+  EXPECT_EQ(s.below->read_mark()->holder, s.tier->holder());
+  EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
+  EXPECT_TRUE(s.settle());
+  s.close();
+  auto file = *file::open_store({.path = "/image"}, s.world.loop());
+  EXPECT_EQ(file->read_mark()->holder, "") << "an orderly end with nothing on flash";
+  file.reset();
+  s.open();
+  EXPECT_EQ(s.write(0, block_bytes, 8), status::good);
+  s.close_dirty();
+  file = *file::open_store({.path = "/image"}, s.world.loop());
+  EXPECT_THAT(file->read_mark()->holder, HasSubstr("/flash"));
+}
+
+TEST(journal, data_are_brought_to_their_own_medium_only) {
+  journal_stand s(10);
+  s.open();
+  EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
+  s.close_dirty();
+  s.image = "/other";
+  auto refused = s.try_open();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("it holds data of below"));
+  EXPECT_THAT(refused.error().message, HasSubstr("--discard"));
+  s.drop();
+  // Flash that is new does not stand in for the one that holds the data.
+  s.image = "/image";
+  auto file = *file::open_store({.path = "/image"}, s.world.loop());
+  const auto stranger = try_over(file, s.world.loop(), "/new flash", journal_bytes, record_blocks);
+  ASSERT_FALSE(stranger);
+  EXPECT_THAT(stranger.error().message, HasSubstr("lacks data that are in journal"));
+  file.reset();
+  EXPECT_TRUE(s.with_flash([](auto& loop, auto handle) { return resolve(loop, handle, decision::discard); }));
+  s.open();
+  EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(0));
+  EXPECT_TRUE(s.settle());
+  s.close();
+  EXPECT_EQ((*file::open_store({.path = "/image"}, s.world.loop()))->read_mark()->holder, "");
+}
+
+TEST(journal, flash_with_data_is_neither_cut_nor_formatted) {
+  journal_stand s(11);
+  s.open();
+  EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
+  s.close_dirty();
+  const auto use = [&](std::uint64_t octets) {
+    return s.with_flash([&](auto& loop, auto handle) { return check_use(loop, handle, "/flash", octets); });
+  };
+  EXPECT_TRUE(use(journal_bytes));
+  EXPECT_FALSE(use(0));
+  ASSERT_FALSE(use(2 * journal_bytes));
+  EXPECT_THAT(use(2 * journal_bytes).error().message, HasSubstr("resolve"));
+  s.open();
+  EXPECT_TRUE(s.settle());
+  s.close();
+  EXPECT_TRUE(use(0));
+  EXPECT_TRUE(use(2 * journal_bytes));
+}
+
+TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
+  journal_stand s(12);
+  s.open();
+  s.control->stall();
+  EXPECT_EQ(s.write(0, 65536, 7), status::good);
+  s.tier->begin_hand_over();
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_FALSE(s.tier->handed_over());
+  test_request held(verb::write, 0, 4096, payload(s.random, std::vector<std::uint8_t>(4096, 8)));
+  s.door->submit(held);
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_EQ(held.completions, 0);
+  s.control->release();
+  EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->handed_over(); }, s.world.sim().now_ns() + 10 * ns_per_s));
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_EQ(held.outcome, status::good);
+  EXPECT_THAT(s.read(*s.direct, 0, 4096), Each(8));
+  EXPECT_THAT(s.read(*s.direct, 4096, 61440), Each(7));
+  EXPECT_EQ(s.write(4096, 4096, 9), status::good);
+  EXPECT_THAT(s.read(*s.direct, 4096, 4096), Each(9)) << "nothing is held back";
+  s.tier->take_over();
+  s.world.sim().run_for(ns_per_ms);
+  s.control->stall();
+  EXPECT_EQ(s.write(8192, 4096, 10), status::good);
+}
+
+TEST(journal, a_full_log_slows_its_writers_and_then_holds_them) {
+  journal_stand s(13);
+  s.open();
+  s.control->stall();
+  std::vector<std::unique_ptr<test_request>> all;
+  std::size_t done = 0;
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    all.push_back(std::make_unique<test_request>(verb::write, i % 200 * block_bytes, block_bytes,
+                                                 payload(s.random, std::vector<std::uint8_t>(block_bytes, 3))));
+    all.back()->on_done = [&done] { ++done; };
+    s.door->submit(*all.back());
+  }
+  s.world.sim().run_for(5 * ns_per_s);
+  EXPECT_LT(done, 400U);
+  EXPECT_GT(done, 150U);
+  EXPECT_GT(s.tier->core().figures.throttled_records.load(), 0U);
+  s.control->release();
+  EXPECT_TRUE(s.world.sim().run_until([&] { return done == 400; }, s.world.sim().now_ns() + 60 * ns_per_s));
+  for (const auto& each : all) EXPECT_EQ(each->outcome, status::good);
+}
+
+TEST(journal, long_zeroes_pass_to_the_store_below_after_what_was_written_before) {
+  journal_stand s(14);
+  s.open();
+  EXPECT_EQ(s.write(0, 512 * kib, 7), status::good);
+  test_request discard(verb::discard, 0, 512 * kib);
+  EXPECT_EQ(s.run(*s.door, discard), status::good);
+  EXPECT_THAT(s.read(*s.direct, 0, 512 * kib), Each(0));
+  EXPECT_EQ(s.write(4096, 4096, 8), status::good);
+  EXPECT_TRUE(s.settle());
+  EXPECT_THAT(s.read(*s.direct, 4096, 4096), Each(8));
+}
+
+TEST(journal, short_zeroes_take_no_writes_of_zeroes_to_flash) {
+  journal_stand s(15);
+  s.open();
+  EXPECT_EQ(s.write(0, 64 * kib, 7), status::good);
+  const std::uint64_t before = s.tier->core().figures.written_bytes.load();
+  test_request zeroes(verb::write_zeroes, 0, 20 * kib);
+  EXPECT_EQ(s.run(*s.door, zeroes), status::good);
+  EXPECT_EQ(s.tier->core().figures.written_bytes.load(), before + block_bytes);
+  EXPECT_THAT(s.read(*s.door, 0, 20 * kib), Each(0));
+  EXPECT_THAT(s.read(*s.door, 20 * kib, 4 * kib), Each(7));
+  EXPECT_TRUE(s.settle());
+  EXPECT_THAT(s.read(*s.direct, 0, 20 * kib), Each(0));
+}
+
+}  // namespace
+}  // namespace sluice::journal

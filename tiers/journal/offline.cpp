@@ -1,0 +1,65 @@
+#include "tiers/journal/offline.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::journal {
+namespace {
+
+constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie in the log
+
+result<superblock> superblock_of(log_reader& reader) {
+  const auto found = reader.read_superblock();
+  if (!found) return fail(found.error().code, found.error().message + ": remove the file, or wipe the device");
+  if (!*found) return fail(errc::not_found, "there is no journal");
+  return **found;
+}
+
+}  // namespace
+
+result<inspection> inspect(reactor::loop& control_loop, reactor::handle opened) {
+  log_reader reader(control_loop, opened);
+  const auto super = superblock_of(reader);
+  if (!super) return tl::unexpected(super.error());
+  const auto log = reader.walk(*super, true);
+  if (!log) return tl::unexpected(log.error());
+  inspection seen;
+  seen.super = *super;
+  seen.records = log->records.size();
+  seen.damaged_from = log->damaged_from;
+  std::vector<block_number> blocks;
+  for (const record_header::entry& each : log->entries) blocks.push_back(each.block);
+  std::sort(blocks.begin(), blocks.end());
+  const auto distinct = std::unique(blocks.begin(), blocks.end()) - blocks.begin();
+  seen.dirty_bytes = static_cast<std::uint64_t>(distinct) * block_bytes;
+  for (const block_range& each : super->lost) seen.lost_bytes += std::uint64_t{each.count} * block_bytes;
+  return seen;
+}
+
+result<void> resolve(reactor::loop& control_loop, reactor::handle opened, decision how) {
+  log_reader reader(control_loop, opened);
+  auto super = superblock_of(reader);
+  if (!super) return tl::unexpected(super.error());
+  const auto log = reader.walk(*super, true);
+  if (!log) return tl::unexpected(log.error());
+  if (how == decision::keep) {
+    // Nothing says any more that there was something behind the damage.
+    if (auto wiped = reader.wipe(log->stray_headers); !wiped) return wiped;
+    super->adopted = true;
+    return reader.write_superblock(*super);
+  }
+  const aligned_memory zeroes = allocate_blocks(1);
+  std::memset(zeroes.get(), 0, block_bytes);
+  const auto info = control_loop.info(opened);
+  if (!info) return tl::unexpected(info.error());
+  if (info->size_bytes >= super->journal_bytes + block_bytes)
+    if (auto wiped = control_loop.write_now(opened, {zeroes.get(), block_bytes}, super->journal_bytes); !wiped)
+      return wiped;
+  super->tail = 0;
+  super->tail_sequence = log->next_sequence + void_margin;
+  super->tail_life = control_loop.random() | 1;
+  super->lost.clear();
+  return reader.write_superblock(*super);
+}
+
+}  // namespace sluice::journal
