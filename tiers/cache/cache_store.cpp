@@ -53,6 +53,7 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     how.medium = wanted.medium;
     how.journal_bytes = flash->base_bytes;
     how.record_blocks = wanted.record_blocks;
+    how.destage_delay_ns = wanted.destage_delay_ns;
     auto opened = journal::journal_store::open(std::move(below), std::move(how), {*control_loop, flash->handle, flash});
     if (!opened) return tl::unexpected(opened.error());
     below = std::move(*opened);

@@ -26,6 +26,10 @@ void register_store(store::registry& to) {
          .help = "write-back: how much of the flash holds what is not below yet; default: an eighth",
          .minimum = 16 * mib,
          .maximum = 1 * tib},
+        {.name = "destage_delay",
+         .type = kind::duration,
+         .help = "write-back: how long what was written waits for more when nobody flushes",
+         .otherwise = "100ms"},
         {.name = "mode",
          .type = kind::choice,
          .help = "write-through keeps what is written, write-around does not, both write below first; write-back "
@@ -52,6 +56,7 @@ void register_store(store::registry& to) {
          wanted.flash.journals = chosen->journals;
          wanted.flash.dirty_bytes = s.number("flash.dirty", 0);
          wanted.medium = *over;
+         wanted.destage_delay_ns = s.number("destage_delay", wanted.destage_delay_ns);
          if (wanted.flash.dirty_bytes != 0 && !chosen->journals)
            return fail(errc::invalid_argument, "flash.dirty: is for mode = \"write-back\"");
          if (wanted.flash.path.empty() && wanted.flash.size_bytes != 0)
