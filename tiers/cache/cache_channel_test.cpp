@@ -314,7 +314,7 @@ TEST(cache_store, registers_its_keys) {
   const sluice::store::factory* made = all.find("cache");
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->keys[0].name, "over");
-  EXPECT_EQ(made->keys[5].choices, "write-through|write-back|write-around");
+  EXPECT_EQ(made->keys[6].choices, "write-through|write-back|write-around");
 }
 
 }  // namespace

@@ -19,8 +19,9 @@ struct options {
   std::uint64_t bypass_bytes = 1 * mib;  // what of a stream is not kept; 0: all is kept
   const cache::mode* mode = &write_through;
   flash_options flash;
-  std::string medium = {};            // the store below, as the operator calls it
-  std::uint32_t record_blocks = 256;  // of the journal's records
+  std::string medium = {};                           // the store below, as the operator calls it
+  std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // of the journal
+  std::uint32_t record_blocks = 256;                 // of the journal's records
 };
 
 /// Blocks on their way to a shard whose home is another core.

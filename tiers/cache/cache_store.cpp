@@ -69,6 +69,7 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     how.medium = wanted.medium;
     how.journal_bytes = flash->base_bytes;
     how.record_blocks = wanted.record_blocks;
+    how.destage_delay_ns = wanted.destage_delay_ns;
     auto opened =
         journal::journal_store::open(std::move(below), std::move(how), {*control_loop, flash->handle, flash->file});
     if (!opened) return tl::unexpected(opened.error());
@@ -121,18 +122,19 @@ result<sluice::store::prepared> cache_store::prepare_settings(const config::sett
   return prepare(*options);
 }
 
-result<void> cache_store::fit_journal(options& wanted, const flash_options& now) const {
+result<void> cache_store::fit_journal(options& wanted, const options& now) const {
   if (!journal_ && !wanted.flash.journals) return {};
   if (!journal_)
     return fail(errc::unsupported,
                 "mode: the flash has no room for write-back, which flash.dirty gives it from the start: "
                 "take the cache away with one apply and add it with the next");
-  const bool same_dirty = wanted.flash.dirty_bytes == 0 || wanted.flash.dirty_bytes == now.dirty_bytes;
-  if (wanted.flash.path != now.path || wanted.flash.size_bytes != now.size_bytes || !same_dirty)
+  const bool same_dirty = wanted.flash.dirty_bytes == 0 || wanted.flash.dirty_bytes == now.flash.dirty_bytes;
+  if (wanted.flash.path != now.flash.path || wanted.flash.size_bytes != now.flash.size_bytes || !same_dirty ||
+      wanted.destage_delay_ns != now.destage_delay_ns)
     return fail(errc::unsupported,
                 "flash: it holds a journal, and cannot change while that is open: take the cache away "
                 "with one apply and add it with the next");
-  wanted.flash = now;
+  wanted.flash = now.flash;
   return {};
 }
 
@@ -147,7 +149,7 @@ sluice::store::prepared cache_store::follow(const mode& how) const {
 result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) {
   const auto core = roster_->core();
   const options now = core->wanted();
-  if (auto fits = fit_journal(wanted, now.flash); !fits) return tl::unexpected(fits.error());
+  if (auto fits = fit_journal(wanted, now); !fits) return tl::unexpected(fits.error());
   if (!anew && wanted.ram_bytes == now.ram_bytes && wanted.flash == now.flash)
     return [roster = roster_, wanted, follow = follow(*wanted.mode)] {
       roster->for_cores([&](cache_core& each) { each.set_manners(wanted); });

@@ -45,7 +45,7 @@ class cache_store final : public store::store {
 
  private:
   /// The journal stays as it is while it is open: whether `wanted` can be had so. Then its flash is that of `now`.
-  result<void> fit_journal(options& wanted, const flash_options& now) const;
+  result<void> fit_journal(options& wanted, const options& now) const;
   sluice::store::prepared follow(const mode& how) const;
 
   std::shared_ptr<store> below_;

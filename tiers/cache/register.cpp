@@ -14,6 +14,7 @@ result<options> read_options(const config::settings& from) {
   wanted.mode = chosen;
   if (const std::string* path = from.text("flash.path")) wanted.flash.path = *path;
   wanted.flash.size_bytes = from.number("flash.size", 0);
+  wanted.destage_delay_ns = from.number("destage_delay", wanted.destage_delay_ns);
   wanted.flash.dirty_bytes = from.number("flash.dirty", 0);
   wanted.flash.journals = chosen->journals || wanted.flash.dirty_bytes != 0;
   if (!wanted.flash.path.empty()) return wanted;
@@ -51,6 +52,11 @@ void register_store(store::registry& to) {
          .help = "how much of the flash holds, in write-back, what is not below yet; default: an eighth",
          .minimum = 16 * mib,
          .maximum = 1 * tib,
+         .live = true},
+        {.name = "destage_delay",
+         .type = kind::duration,
+         .help = "write-back: how long what was written waits for more when nobody flushes",
+         .otherwise = "100ms",
          .live = true},
         {.name = "mode",
          .type = kind::choice,

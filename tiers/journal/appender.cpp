@@ -83,7 +83,7 @@ void appender::build(record& r) noexcept {
 
 /// A log that fills makes its writers slower before it makes them wait.
 void appender::slow_down(std::uint64_t now_ns) noexcept {
-  const double excess = (core_.fill() - high_water) / (1 - high_water);
+  const double excess = emptying_ ? 1 : (core_.fill() - high_water) / (1 - high_water);
   if (excess <= 0) return;
   next_record_ns_ = now_ns + static_cast<std::uint64_t>(excess * longest_pause_ns);
   core_.figures.throttled_records.fetch_add(1, std::memory_order_relaxed);

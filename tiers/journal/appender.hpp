@@ -18,6 +18,8 @@ class appender {
   /// Starts records, as many as may be; which of these reasons ends it.
   enum class outcome : std::uint8_t { nothing_waits, busy, full, slowed };
   outcome pump(std::uint64_t now_ns) noexcept;
+  /// The log is to become empty: it takes records slowly.
+  void set_emptying(bool emptying) noexcept { emptying_ = emptying; }
   /// No record is under way.
   bool quiet() const noexcept { return in_flight_.empty(); }
   bool empty() const noexcept { return quiet() && waiting_.empty(); }
@@ -56,6 +58,7 @@ class appender {
   std::deque<record*> in_flight_;  // in the order of their numbers
   std::deque<journal_job*> waiting_;
   std::uint64_t next_record_ns_ = 0;
+  bool emptying_ = false;
 };
 
 }  // namespace sluice::journal

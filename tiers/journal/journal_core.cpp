@@ -74,6 +74,7 @@ std::string journal_core::health() const {
     add("journal " + wanted.path + " failed (" + why_failed_ +
         "): " + (now == state::passing ? "writes pass to the store below" : "writes wait until all it holds is below"));
   if (stale()) add("replace or wipe " + wanted.path + " before the gateway starts anew: it holds data that are void");
+  if (unmarked_) add("the medium cannot be marked: writes pass to the store below");
   if (!below_trouble_.empty()) add(below_trouble_);
   if (!lost_.empty())
     add(std::to_string(lost_.size()) + " written blocks of 4 KiB could not be read from " + wanted.path +

@@ -78,6 +78,8 @@ class journal_core {
   /// The superblock could not say that the log is void.
   void set_stale() noexcept { stale_.store(true, std::memory_order_release); }
   bool stale() const noexcept { return stale_.load(std::memory_order_acquire); }
+  /// The medium below cannot be marked, and nothing is held back from it therefore.
+  void set_unmarked(bool unmarked) noexcept { unmarked_.store(unmarked, std::memory_order_release); }
   std::string health() const;
 
   // -- any thread: blocks that were acknowledged and are no more --------------------------------------------------
@@ -123,6 +125,7 @@ class journal_core {
   log_position planned_tail_ = 0;
   std::atomic<bool> flash_failed_ = false;
   std::atomic<bool> stale_ = false;
+  std::atomic<bool> unmarked_ = false;
   mutable std::mutex guard_;
   std::string why_failed_;
   std::string below_trouble_;

@@ -14,6 +14,7 @@ using store::verb;
 namespace {
 
 constexpr std::uint64_t rest_ns = 20 * ns_per_ms;
+constexpr double nearly_empty = 1.0 / 32;        // of the log
 constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie on flash
 
 }  // namespace
@@ -188,7 +189,7 @@ void journal_home::granted(journal_job& job) noexcept {
 /// The job has its blocks to itself.
 void journal_home::route(journal_job& job) noexcept {
   if (job.changes() && core_.now != state::journaling) return held_.push_back(&job);
-  if (job.is_journaled(core_.slots / 8)) return job.prepare();
+  if (job.is_journaled()) return job.prepare();
   core_.close_epoch();
   job.barrier = core_.next_sequence - 1;
   barriers_.push_back(&job);
@@ -220,16 +221,19 @@ void journal_home::read(journal_job& job) noexcept {
 
 void journal_home::change_state() noexcept {
   const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
-  if (core_.now == state::journaling && shall_pass) core_.now = state::draining;
+  appender_.set_emptying(shall_pass);
+  // Who takes the store away has time: writers are held only for the last of it.
+  if (core_.now == state::journaling && shall_pass && (core_.flash_failed() || core_.fill() < nearly_empty))
+    core_.now = state::draining;
+  if (core_.now != state::journaling && !shall_pass) {
+    core_.now = state::journaling;
+    for (journal_job* each : std::exchange(held_, {})) route(*each);
+  }
   if (core_.now == state::draining) {
     core_.close_epoch();
     if (appender_.quiet())
       for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
     if (appender_.empty() && core_.records.empty() && !destager_.at_work()) drained();
-  }
-  if (core_.now == state::passing && !shall_pass) {
-    core_.now = state::journaling;
-    for (journal_job* each : std::exchange(held_, {})) route(*each);
   }
 }
 

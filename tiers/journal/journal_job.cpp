@@ -14,6 +14,7 @@ using store::verb;
 namespace {
 
 constexpr std::uint64_t expanded_limit_blocks = mib / block_bytes;
+constexpr std::uint64_t zeroes_limit_blocks = 16 * mib / block_bytes;
 
 }  // namespace
 
@@ -47,7 +48,7 @@ void journal_job::granted() noexcept {
   home_->granted(*this);
 }
 
-bool journal_job::is_journaled(std::uint64_t zeroes_limit_blocks) const noexcept {
+bool journal_job::is_journaled() const noexcept {
   switch (asked_->what) {
     case verb::write:
       return true;
@@ -56,7 +57,7 @@ bool journal_job::is_journaled(std::uint64_t zeroes_limit_blocks) const noexcept
       return last - first <= expanded_limit_blocks;
     case verb::discard:
     case verb::write_zeroes:
-      return last - first <= zeroes_limit_blocks;
+      return last - first <= std::min<std::uint64_t>(zeroes_limit_blocks, home_->core().slots / 8);
     default:
       return false;
   }
@@ -73,7 +74,7 @@ bool journal_job::is_partial(block_number number) const noexcept {
 }
 
 void journal_job::prepare() noexcept {
-  if (asked_->what == verb::compare_and_write) {
+  if (asked_->what == verb::compare_and_write && !compared) {
     memory_ = allocate_blocks(last - first);
     return read(step::compare, asked_->offset_bytes, asked_->length_bytes, memory_.get());
   }
@@ -126,13 +127,7 @@ void journal_job::compare() noexcept {
     return home_->refused(*this);
   }
   compared = true;
-  // From here on it is a write of what comes behind: of parts of blocks, if need be.
-  if (is_partial(first) || is_partial(last - 1)) {
-    memory_ = allocate_blocks(2);
-    if (is_partial(first))
-      return read(step::first_edge, first * block_bytes, home_->core().valid_bytes(first), memory_.get());
-  }
-  after_first_edge();
+  prepare();  // from here on it is a write of what comes behind
 }
 
 // -- its blocks

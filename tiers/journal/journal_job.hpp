@@ -34,7 +34,7 @@ class journal_job final : public range_locks::holder, public store::request {
   journal_channel& from() const noexcept { return from_; }
   bool changes() const noexcept { return store::changes_medium(asked_->what); }
   /// Whether the journal takes it: else it passes to the store below when all that was written before it is there.
-  bool is_journaled(std::uint64_t zeroes_limit_blocks) const noexcept;
+  bool is_journaled() const noexcept;
   /// Starts to read what there must be known before its blocks can be written; ready() of the home comes then.
   void prepare() noexcept;
   /// Its blocks, one after the other, for a record.

@@ -116,18 +116,14 @@ class opening {
       return {};
     }
     const std::string ours = holder_name(super_);
-    if (adopted) {
-      super_.epoch = mark->epoch + 1;
-      return {};
-    }
     if (!mark->holder.empty() && !same_holder(mark->holder, ours))
       return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
                                   ": open it through that, or give them up with sluice cache resolve");
-    if (is_dirty() && (mark->holder.empty() || mark->epoch != super_.epoch))
+    if (is_dirty() && !adopted && (mark->holder.empty() || mark->epoch != super_.epoch))
       return refuse(errc::busy, "it holds data of " + super_.medium + " (" + super_.owner + ", " +
                                     when(super_.changed_unix) +
                                     "), but the medium does not wait for them: it is another one, or was used since");
-    if (!is_dirty()) super_.epoch = mark->epoch + 1;
+    if (!is_dirty() || adopted) super_.epoch = mark->epoch + 1;
     return {};
   }
 
@@ -217,7 +213,9 @@ std::string journal_store::holder() const {
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
   const auto done = below_->write_mark({core_->super.epoch, holder()});
-  if (!done && done.error().code != errc::unsupported) {
+  const bool refused = !done && done.error().code != errc::unsupported;
+  core_->set_unmarked(refused);
+  if (refused) {
     SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",
                {"path", core_->wanted.path}, {"why", done.error().message});
     return;

@@ -15,6 +15,16 @@ result<superblock> superblock_of(log_reader& reader) {
   return **found;
 }
 
+/// A cache that lies behind the journal may hold what is given up: without its superblock it begins anew.
+result<void> forget_cache(reactor::loop& control_loop, reactor::handle opened, const superblock& super) {
+  const auto info = control_loop.info(opened);
+  if (!info) return tl::unexpected(info.error());
+  if (info->size_bytes < super.journal_bytes + block_bytes) return {};
+  const aligned_memory zeroes = allocate_blocks(1);
+  std::memset(zeroes.get(), 0, block_bytes);
+  return control_loop.write_now(opened, {zeroes.get(), block_bytes}, super.journal_bytes);
+}
+
 }  // namespace
 
 result<inspection> inspect(reactor::loop& control_loop, reactor::handle opened) {
@@ -42,19 +52,14 @@ result<void> resolve(reactor::loop& control_loop, reactor::handle opened, decisi
   if (!super) return tl::unexpected(super.error());
   const auto log = reader.walk(*super, true);
   if (!log) return tl::unexpected(log.error());
+  if (how == decision::discard || log->damaged_from != 0)
+    if (auto forgotten = forget_cache(control_loop, opened, *super); !forgotten) return forgotten;
   if (how == decision::keep) {
     // Nothing says any more that there was something behind the damage.
     if (auto wiped = reader.wipe(log->stray_headers); !wiped) return wiped;
     super->adopted = true;
     return reader.write_superblock(*super);
   }
-  const aligned_memory zeroes = allocate_blocks(1);
-  std::memset(zeroes.get(), 0, block_bytes);
-  const auto info = control_loop.info(opened);
-  if (!info) return tl::unexpected(info.error());
-  if (info->size_bytes >= super->journal_bytes + block_bytes)
-    if (auto wiped = control_loop.write_now(opened, {zeroes.get(), block_bytes}, super->journal_bytes); !wiped)
-      return wiped;
   super->tail = 0;
   super->tail_sequence = log->next_sequence + void_margin;
   super->tail_life = control_loop.random() | 1;

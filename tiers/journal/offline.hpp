@@ -22,7 +22,7 @@ enum class decision : std::uint8_t {
   keep,     // what is in the log up to a damage, for whatever medium it is opened over next
   discard,  // nothing: the medium is as it is
 };
-/// A cache that lies behind the journal is forgotten with `discard`, for it holds what the medium lacks.
+/// A cache that lies behind the journal is forgotten when something is given up: it may hold that.
 result<void> resolve(reactor::loop& control_loop, reactor::handle opened, decision how);
 
 }  // namespace sluice::journal
