@@ -49,6 +49,9 @@ class concurrent_run {
                        : plan.flash        ? 128 * kib
                                            : rams[random_() % 3],
                        random_() % 2 == 0 || plan.foreign_writer ? 0 : 64 * kib, flash);
+    journaled_flash_ = {
+        flash.path,       flash.size_bytes + flash.dirty_bytes, flash.segment_blocks, flash.region_blocks, true,
+        flash.dirty_bytes};
     size_sectors_ = sectors;
     const std::uint64_t percents[] = {3, 10, 30, 60};
     write_percent_ = plan.foreign_writer ? 3 : percents[random_() % 4];
@@ -273,13 +276,16 @@ class concurrent_run {
   void change_tiers() {
     auto& cache = static_cast<cache_store&>(*store_);
     options wanted;
-    wanted.mode = modes()[random_() % modes().size()];
+    // A cache with a journal changes to any mode and back; one without has no room for write-back.
+    do wanted.mode = modes()[random_() % modes().size()];
+    while (wanted.mode->journals && !plan_.how->journals);
     wanted.bypass_bytes = random_() % 2 == 0 ? 0 : 64 * kib;
     const std::uint64_t rams[] = {128 * kib, 256 * kib, 512 * kib};
     wanted.ram_bytes = rams[random_() % 3];
     const std::uint64_t flashes[] = {256 * kib, 1024 * kib};
     const std::string path = random_() % 2 == 0 ? "/flash" : "/flash2";
     if (random_() % 4 != 0) wanted.flash = {path, flashes[random_() % 2], 8, 8};
+    if (plan_.how->journals) wanted.flash = journaled_flash_;
     const auto change = cache.prepare(wanted, random_() % 8 == 0);
     if (!change) {
       // A flash that is on its way out may still have its file open.
@@ -335,6 +341,7 @@ class concurrent_run {
   std::uint64_t write_percent_ = 0;
   std::uint64_t in_flight_ = 0;
   unsigned changed_ = 0;
+  flash_options journaled_flash_;  // it stays as it is
   history::value next_value_ = 1;
   history::value last_compared_ = 0;
   std::string wrong_;

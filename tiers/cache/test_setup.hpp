@@ -29,7 +29,7 @@ inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::s
   if (flash.loop)
     wanted.flash = {flash.path,           flash.size_bytes + (how.journals ? flash.dirty_bytes : 0),
                     flash.segment_blocks, flash.region_blocks,
-                    how.journals,         flash.dirty_bytes};
+                    how.journals,         how.journals ? flash.dirty_bytes : 0};
   wanted.record_blocks = flash.record_blocks;
   auto opened = cache_store::open(std::move(below), wanted, flash.loop);
   EXPECT_TRUE(opened) << (opened ? "" : opened.error().message);

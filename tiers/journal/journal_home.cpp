@@ -229,10 +229,11 @@ void journal_home::change_state() noexcept {
     core_.now = state::journaling;
     for (journal_job* each : std::exchange(held_, {})) route(*each);
   }
+  // Also one that became ready only after the change.
+  if (core_.now != state::journaling && appender_.quiet())
+    for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
   if (core_.now == state::draining) {
     core_.close_epoch();
-    if (appender_.quiet())
-      for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
     if (appender_.empty() && core_.records.empty() && !destager_.at_work()) drained();
   }
 }
