@@ -104,6 +104,8 @@ class table_reader {
         return read_endpoint(k.name, allowed_by(k), node);
       case kind::numbers:
         return read_numbers(k, node);
+      case kind::ranges:
+        return read_ranges(k, node);
       case kind::luns:
       case kind::tables:
         break;
@@ -213,6 +215,25 @@ class table_reader {
       if (std::find(out.begin(), out.end(), std::to_string(*one)) != out.end())
         complain((*list)[i].at, name, std::to_string(*one) + " stands there twice", allowed_by(k));
       out.push_back(std::to_string(*one));
+    }
+    return out;
+  }
+
+  std::optional<std::vector<std::string>> read_ranges(const key& k, const tree_node& node) {
+    const auto* list = std::get_if<std::vector<tree_node>>(&node.value);
+    if (list == nullptr) return wrong_type(k, node);
+    if (list->size() > k.maximum)
+      return complain(node.at, k.name, "has " + std::to_string(list->size()) + " ranges", allowed_by(k));
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      const tree_node& one = (*list)[i];
+      const std::string name = k.name + "[" + std::to_string(i) + "]";
+      const auto* text = std::get_if<std::string>(&one.value);
+      const auto range = text ? parse_range(*text) : std::nullopt;
+      if (range)
+        out.push_back(format_range(*range));
+      else
+        complain(one.at, name, text ? "\"" + *text + "\" cannot be understood" : "is " + describe(one), range_spelling);
     }
     return out;
   }

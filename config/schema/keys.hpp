@@ -19,6 +19,7 @@ enum class kind : std::uint8_t {
   endpoints,   // a list of "host:port"
   endpoint,    // one of them
   numbers,     // a number, or a list of distinct ones: a list of texts in `settings`
+  ranges,      // a list of "OFFSET+LENGTH": of texts in `settings`
   luns,        // a table LUN -> unit
   tables,      // tables with keys of their own
 };

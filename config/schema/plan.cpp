@@ -199,6 +199,7 @@ class planner {
   static std::string spelled(const key& k, const values& in) {
     if (!in.has(k.name)) return k.otherwise.empty() ? "none" : k.otherwise;
     if (const std::string* text = in.text(k.name)) return *text;
+    if (k.type == kind::ranges) return std::to_string(in.list(k.name).size()) + " ranges";
     const std::uint64_t number = in.number(k.name, 0);
     return k.type == kind::size ? format_size(number) : std::to_string(number);
   }

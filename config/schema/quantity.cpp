@@ -49,6 +49,17 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
 std::string format_size(std::uint64_t octets) {
   return format(octets, sizes);
 }
+std::optional<byte_range> parse_range(std::string_view text) {
+  constexpr std::uint64_t limit = std::uint64_t{1} << 62;
+  const std::size_t plus = text.find('+');
+  if (plus == std::string_view::npos) return std::nullopt;
+  const auto offset = parse_size(text.substr(0, plus)), length = parse_size(text.substr(plus + 1));
+  if (!offset || !length || *length == 0 || *offset >= limit || *length > limit - *offset) return std::nullopt;
+  return byte_range{*offset, *length};
+}
+std::string format_range(const byte_range& range) {
+  return format_size(range.offset_bytes) + "+" + format_size(range.length_bytes);
+}
 std::optional<std::uint64_t> parse_duration(std::string_view text) {
   return parse(text, durations);
 }

@@ -181,6 +181,9 @@ std::string allowed_by(const key& k) {
       return listen_spelling;
     case kind::numbers:
       return "a whole number or a list of distinct ones, up to " + std::to_string(k.maximum);
+    case kind::ranges:
+      return "a list of at most " + std::to_string(k.maximum) +
+             " texts with an offset and a length, as in [\"0B+1GiB\"]";
     case kind::luns:
       return "a table of LUN = \"UNIT\", LUNs from 0 to " + std::to_string(max_lun);
     case kind::tables:

@@ -14,6 +14,8 @@ const char* to_string(loss_reason reason) {
       return "kicked";
     case loss_reason::port_removed:
       return "no longer admitted";
+    case loss_reason::unit_removed:
+      return "unit removed";
     case loss_reason::shutdown:
       return "the gateway stops";
   }

@@ -21,9 +21,9 @@ struct chap_credentials {
 
 /// What a target port says of itself to initiators that may see it.
 struct visible_target {
-  std::string port_name;                     // the iSCSI name of [[target.X.port]]
+  std::string port_name;  // the iSCSI name of [[target.X.port]]
   std::vector<reactor::endpoint> portals;
-  std::uint16_t group = 1;                   // target portal group tag
+  std::uint16_t group = 1;  // target portal group tag
 };
 
 /// What access control says of an initiator at one port.
@@ -33,14 +33,22 @@ struct access {
 };
 
 struct login {
-  std::string port_name;                     // the target port asked for
+  std::string port_name;  // the target port asked for
   scsi::transport_id initiator;
   capabilities caps;
-  std::string peer;                          // "127.0.0.1:50000", for status
-  std::string description;                   // e.g. negotiated digests, for status
+  std::string peer;         // "127.0.0.1:50000", for status
+  std::string description;  // e.g. negotiated digests, for status
 };
 
-enum class loss_reason : std::uint8_t { logout, connection_lost, reinstated, kicked, port_removed, shutdown };
+enum class loss_reason : std::uint8_t {
+  logout,
+  connection_lost,
+  reinstated,
+  kicked,
+  port_removed,
+  unit_removed,
+  shutdown
+};
 const char* to_string(loss_reason reason);  // in an operator's words
 
 /// An open I_T nexus, used on the core where it was opened.
@@ -74,9 +82,9 @@ class gateway {
 
 /// Limits that every port keeps; from the config.
 struct limits {
-  std::uint32_t max_connections = 4096;            // of a port
+  std::uint32_t max_connections = 4096;  // of a port
   std::uint64_t login_timeout_ns = 15ull * 1000 * 1000 * 1000;
-  std::uint32_t max_tasks_per_nexus = 128;         // the iSCSI command window
+  std::uint32_t max_tasks_per_nexus = 128;  // the iSCSI command window
 };
 
 }  // namespace sluice::port

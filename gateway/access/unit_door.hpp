@@ -15,8 +15,8 @@ class unit_door : public port::task_endpoint {
  public:
   /// A nexus may send tasks from now on; it starts with a power-on unit attention.
   virtual void attach(std::shared_ptr<const port::i_t_nexus> nexus) = 0;
-  /// Aborts the nexus' tasks; `detached` runs on this core when the last was completed (silently) and the nexus
-  /// forgotten.
+  /// Aborts the nexus' tasks, or with unit_removed lets them come to their end and be answered; `detached` runs on this
+  /// core when the last was completed and the nexus forgotten.
   virtual void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> detached) = 0;
   /// Establishes a unit attention condition for one nexus.
   virtual void raise(std::uint64_t nexus_id, scsi::additional_sense code) = 0;

@@ -195,7 +195,7 @@ void open_nexus::remap(access::lun_map luns) {
   index();
   for (const handle& unit : before)
     // The handle is kept until the unit has let go.
-    if (!holds(now, unit)) door_of(unit)->detach(identity_->id, port::loss_reason::port_removed, [unit] {});
+    if (!holds(now, unit)) door_of(unit)->detach(identity_->id, port::loss_reason::unit_removed, [unit] {});
   for (const handle& unit : now) {
     if (!holds(before, unit))
       door_of(unit)->attach(identity_);

@@ -26,6 +26,15 @@ void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t
   advance();
 }
 
+template <class Match>
+std::vector<std::uint64_t> shard::serials_where(Match matches) const {
+  std::vector<std::uint64_t> serials;
+  for (const command_list* list : {&waiting_, &active_})
+    for (const command* c = list->head(); c != nullptr; c = c->next)
+      if (c->task && matches(*c)) serials.push_back(c->serial);
+  return serials;
+}
+
 /// Dooms a task. Its serial is added to `serials` when it does not end at once.
 void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
   if (!c.doomed()) {
@@ -149,12 +158,17 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
   SLUICE_CHECK(is_new);
 }
 
-void shard::detach(std::uint64_t nexus_id, port::loss_reason, std::function<void()> done) {
+void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done) {
   nexus_record* n = find_nexus(nexus_id);
   SLUICE_CHECK(n && !n->leaving);
   n->leaving = true;
   std::vector<std::uint64_t> serials;
-  abort_where([&](const command& c) { return c.nexus == n; }, doom::silent, serials);
+  const auto of_nexus = [n](const command& c) { return c.nexus == n; };
+  if (reason == port::loss_reason::unit_removed)
+    // The session goes on, and waits for the answers to what it has sent.
+    serials = serials_where(of_nexus);
+  else
+    abort_where(of_nexus, doom::silent, serials);
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;
     nexuses_.erase(nexus_id);

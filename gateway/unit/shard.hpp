@@ -45,8 +45,8 @@ class shard {
   /// A nexus may send tasks from now on; it is told `attention` first (0: nothing).
   void attach(std::shared_ptr<const port::i_t_nexus> identity,
               scsi::additional_sense attention = scsi::asc::reset_occurred);
-  /// Ends the tasks of a nexus silently, then forgets it and runs `done`; its SPC-2 reservation goes, its persistent
-  /// one stays. `done` may run before this returns.
+  /// Ends the tasks of a nexus silently, or with unit_removed waits for them, then forgets it and runs `done`; its
+  /// SPC-2 reservation goes, its persistent one stays. `done` may run before this returns.
   void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
 
   // -- the home ---------------------------------------------------------------------------------------------------
@@ -144,6 +144,8 @@ class shard {
   // management.cpp: aborts and resets
   template <class Match>
   void abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
+  template <class Match>
+  std::vector<std::uint64_t> serials_where(Match matches) const;
   void abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
   void when_gone(std::vector<std::uint64_t> serials, std::function<void()> done);
   void task_gone(std::uint64_t serial) noexcept;

@@ -352,6 +352,28 @@ TEST(task_set, tasks_of_a_lost_nexus_end_silently) {
   s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
 }
 
+TEST(task_set, tasks_of_a_unit_that_is_unmapped_are_done_and_answered) {
+  stand s;
+  s.late = true;
+  initiator& a = s.add();
+  initiator& b = s.add();
+  std::vector<exchange*> sent;
+  for (int i = 0; i < 4; ++i) sent.push_back(&a.send(write10(0, 1), filled(512, 1), 0, task_attribute::ordered));
+  for (int i = 0; i < 9; ++i) s.later.step();
+  bool gone = false;
+  s.shards[0]->detach(a.identity->id, port::loss_reason::unit_removed, [&] { gone = true; });
+  EXPECT_FALSE(gone);
+  s.run();
+  EXPECT_TRUE(gone);
+  for (exchange* e : sent) {
+    EXPECT_EQ(e->completions, 1);
+    EXPECT_TRUE(e->good());
+    EXPECT_FALSE(e->silent);
+  }
+  EXPECT_TRUE(s.done(b.send(write10(0, 1), filled(512, 1))).good());
+  s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
+}
+
 TEST(task_set, counters) {
   stand s;
   initiator& a = s.add();

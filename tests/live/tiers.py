@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 
 from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
@@ -131,8 +132,10 @@ def main():
         try:
             gateway.write(stand.body())
             gateway.start()
+            threading.Thread(target=gateway.listen, daemon=True).start()
             stand.under_load(load)
-            checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
+            status = gateway.stop()
+            checks.check(f"SIGTERM ends it with status {status}", status == 0)
         finally:
             if gateway.process and gateway.process.poll() is None:
                 gateway.process.kill()

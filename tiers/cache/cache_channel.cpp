@@ -31,6 +31,7 @@ cache_channel::cache_channel(std::shared_ptr<channel_roster> roster, std::unique
       scrap_(new std::uint8_t[block_bytes]),
       tiers_(std::make_unique<tier_lease>(roster_->join(*this, home_, counted_), *below_, home_)) {
   below_acts_now_ = tiers_->flash == nullptr;
+  pins_.look();
 }
 
 cache_channel::~cache_channel() {
@@ -47,10 +48,12 @@ cache_channel::~cache_channel() {
 
 void cache_channel::go_over(const std::shared_ptr<cache_core>& to) {
   if (tiers_->core == to) return;
+  ahead_.drop();
   old_tiers_.push_back(std::exchange(tiers_, std::make_unique<tier_lease>(to, *below_, home_)));
   below_acts_now_ = tiers_->flash == nullptr;
   turned_down_ = 0;
   look_again();
+  pins_.look();
 }
 
 void cache_channel::let_go_of_old_tiers() {
@@ -100,6 +103,7 @@ bool cache_channel::hit(request& r) noexcept {
   }
   counted_.read_blocks.add(last - first);
   counted_.ram_hit_blocks.add(last - first);
+  ahead_.passed(r.offset_bytes, r.length_bytes);
   if (sampled) counted_.hit.record(home_.now_ns() - started_ns);
   return true;
 }
@@ -127,6 +131,7 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
   const std::uint64_t blocks = (end - 1) / block_bytes - offset_bytes / block_bytes + 1;
   counted_.read_blocks.add(blocks);
   counted_.ram_hit_blocks.add(blocks);
+  ahead_.passed(offset_bytes, length_bytes);
   return true;
 }
 
@@ -135,23 +140,34 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
 void cache_channel::submit(request& r) noexcept {
   if (tiers_->flash && r.what == verb::flush) return take_job().start_flush(r);
   tiers_->flush_when_due();
+  pins_.resume();
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return below_->submit(r);
   if (r.what != verb::read) return core().mode().write(*this, r);
-  if (hit(r)) {
+  read(r);
+}
+
+void cache_channel::read(request& r) noexcept {
+  if (hit(r) || ahead_.serve_now(r)) {
     finished_.push(r);
     home_.defer(run_later_);
     return;
   }
+  if (ahead_.serve_later(r)) return;
+  read_below(r, reads_.observe(r.offset_bytes, r.length_bytes));
+  ahead_.missed(r);
+}
+
+void cache_channel::read_below(request& r, std::uint64_t run) noexcept {
   cache_job& job = take_job();
   if (tiers_->flash && job.start_flash_read(r)) return;
-  job.start_read(r, !streams(r));
+  job.start_read(r, !passes_by(r, run));
 }
 
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
   if (tiers_->flash && r.what == verb::flush) return false;
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what)))
     return below_->try_now(r, outcome);
-  if (r.what == verb::read && hit(r)) {
+  if (r.what == verb::read && (hit(r) || ahead_.serve_now(r))) {
     outcome = status::good;
     return true;
   }
@@ -171,7 +187,7 @@ bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   core().take_tickets(first, last, spot_tickets_);
   if (!below_->try_now(r, outcome)) return false;
   counted_.read_blocks.add(last - first);
-  if (outcome == status::good && !streams(r))
+  if (outcome == status::good && !passes_by(r, reads_.observe(r.offset_bytes, r.length_bytes)))
     keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
          ram_shard::keep::always);
   counted_.miss.record(home_.now_ns() - started_ns);
@@ -195,8 +211,7 @@ bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noe
   return true;
 }
 
-bool cache_channel::streams(const request& r) noexcept {
-  const std::uint64_t run = reads_.observe(r.offset_bytes, r.length_bytes);
+bool cache_channel::passes_by(const request& r, std::uint64_t run) noexcept {
   const bool beyond = core().passes_by(run);
   if (beyond) counted_.streamed_blocks.add(end_block(r) - first_block(r));
   return beyond;
@@ -280,7 +295,9 @@ void cache_channel::step_later(cache_job& job) noexcept {
 }
 
 bool cache_channel::idle() noexcept {
-  return old_tiers_.empty() && tiers_->idle() && below_->idle();
+  pins_.pause();
+  return old_tiers_.empty() && !roster_->is_exchanging() && tiers_->idle() && !pins_.at_work() && !ahead_.at_work() &&
+         below_->idle();
 }
 
 void cache_channel::wait_for_flash(cache_job& job) noexcept {

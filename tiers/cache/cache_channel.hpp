@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "tiers/cache/channel_roster.hpp"
+#include "tiers/cache/pin_fetcher.hpp"
+#include "tiers/cache/read_ahead.hpp"
 #include "tiers/cache/streams.hpp"
 #include "tiers/cache/tier_lease.hpp"
 #include "tiers/store/scatter.hpp"
@@ -108,6 +110,8 @@ class cache_channel final : public store::channel {
   bool idle() noexcept override;
   store::availability available() const noexcept override { return below_->available(); }
 
+  /// The roster's: there are other pins.
+  void look_at_pins() noexcept { pins_.look(); }
   /// The roster's: new requests begin with other tiers.
   void go_over(const std::shared_ptr<cache_core>& to);
 
@@ -118,10 +122,15 @@ class cache_channel final : public store::channel {
 
  private:
   friend class cache_job;
+  friend class pin_fetcher;
+  friend class read_ahead;
 
   bool hit(store::request& r) noexcept;
+  void read(store::request& r) noexcept;
+  /// `run`: how many octets the read's stream is long by now.
+  void read_below(store::request& r, std::uint64_t run) noexcept;
   bool read_below_now(store::request& r, store::status& outcome) noexcept;
-  bool streams(const store::request& r) noexcept;
+  bool passes_by(const store::request& r, std::uint64_t run) noexcept;
   cache_job::after_write after(const store::request& r, bool keeps) noexcept;
   /// Caches blocks whose content is in `parts`, which begin at `offset_bytes` of the store. `tickets` are of the blocks
   /// [first, first + count).
@@ -163,6 +172,8 @@ class cache_channel final : public store::channel {
   reactor::member_timer<cache_channel, &cache_channel::look_again> look_timer_{*this};
   std::unique_ptr<tier_lease> tiers_;
   std::vector<std::unique_ptr<tier_lease>> old_tiers_;
+  pin_fetcher pins_{*this};
+  read_ahead ahead_{*this};
 };
 
 }  // namespace sluice::cache

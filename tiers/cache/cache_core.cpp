@@ -42,9 +42,11 @@ cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::sha
     : wanted_(wanted),
       mode_(wanted.mode),
       bypass_bytes_(wanted.bypass_bytes),
+      prefetch_bytes_(wanted.prefetch_bytes),
       flash_(std::move(flash)),
       volatile_below_(volatile_below),
-      size_bytes_(size_bytes) {
+      size_bytes_(size_bytes),
+      pins_(wanted.pins.empty() ? nullptr : std::make_shared<const pin_set>(wanted.pins)) {
   const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
   for (auto& shard : shards_) {
     shard = std::make_unique<ram_shard>(
@@ -63,12 +65,31 @@ options cache_core::wanted() const {
   options now = wanted_;
   now.mode = &mode();
   now.bypass_bytes = bypass_bytes_.load(std::memory_order_relaxed);
+  now.prefetch_bytes = prefetch_bytes();
+  if (const auto held = pins()) now.pins = *held;
   return now;
 }
 
-void cache_core::set_manners(const options& wanted) noexcept {
+std::shared_ptr<const pin_set> cache_core::pins() const {
+  const std::lock_guard lock(guard_);
+  return pins_;
+}
+
+void cache_core::set_manners(const options& wanted) {
   mode_.store(wanted.mode, std::memory_order_relaxed);
   bypass_bytes_.store(wanted.bypass_bytes, std::memory_order_relaxed);
+  prefetch_bytes_.store(wanted.prefetch_bytes, std::memory_order_relaxed);
+  const std::lock_guard lock(guard_);
+  if (pins_ ? *pins_ == wanted.pins : wanted.pins.empty()) return;
+  pins_ = wanted.pins.empty() ? nullptr : std::make_shared<const pin_set>(wanted.pins);
+  for (unsigned i = 0; i < shard_count; ++i) {
+    reactor::loop* const home = homes_[i].load(std::memory_order_relaxed);
+    if (!home) continue;
+    home->post([self = weak_from_this(), i, home] {
+      const auto core = self.lock();
+      if (core && core->homes_[i].load(std::memory_order_relaxed) == home) core->shards_[i]->pin(core->pins());
+    });
+  }
 }
 
 void cache_core::begin_write_in_sets(std::size_t from, std::size_t to, block_number first,
@@ -152,6 +173,12 @@ void cache_core::keep(const batch& blocks, const reactor::loop& home) noexcept {
 std::uint64_t cache_core::used_blocks() const noexcept {
   std::uint64_t all = 0;
   for (const auto& shard : shards_) all += shard->used();
+  return all;
+}
+
+std::uint64_t cache_core::pinned_blocks() const noexcept {
+  std::uint64_t all = 0;
+  for (const auto& shard : shards_) all += shard->pinned();
   return all;
 }
 
@@ -255,6 +282,7 @@ void cache_core::adopt(unsigned shard, reactor::loop& by) {
   member& here = *find(by);
   frames_[shard] = here.frames.get();
   writers_[shard] = here.writer.get();
+  shards_[shard]->pin(pins_);
   homes_[shard].store(&by, std::memory_order_release);
 }
 

@@ -15,10 +15,12 @@ namespace sluice::cache {
 
 /// What a cache is configured to be.
 struct options {
-  std::uint64_t ram_bytes = 64 * mib;    // of data; what the index takes comes on top
-  std::uint64_t bypass_bytes = 1 * mib;  // what of a stream is not kept; 0: all is kept
+  std::uint64_t ram_bytes = 64 * mib;        // of data; what the index takes comes on top
+  std::uint64_t bypass_bytes = 1 * mib;      // what of a stream is not kept; 0: all is kept
+  std::uint64_t prefetch_bytes = 512 * kib;  // how far ahead of a sequential reader is read; 0: not at all
   const cache::mode* mode = &write_through;
   flash_options flash;
+  pin_set pins;
   std::string medium = {};                           // the store below, as the operator calls it
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // of the journal
   std::uint32_t record_blocks = 256;                 // of the journal's records
@@ -51,8 +53,11 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
 
   /// As configured now; the control path's.
   options wanted() const;
-  /// Other values of what any request may find changed: mode and bypass. Any thread.
-  void set_manners(const options& wanted) noexcept;
+  /// Other values of what any request may find changed: mode, bypass, prefetch and pins. Any thread.
+  void set_manners(const options& wanted);
+  /// Null when there are none. Any thread.
+  std::shared_ptr<const pin_set> pins() const;
+  std::uint64_t prefetch_bytes() const { return prefetch_bytes_.load(std::memory_order_relaxed); }
   const cache::mode& mode() const { return *mode_.load(std::memory_order_relaxed); }
   /// Whether a stream that is `run` octets long by now passes by.
   bool passes_by(std::uint64_t run) const {
@@ -86,6 +91,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   bool send(std::unique_ptr<batch> blocks, reactor::loop& to);
 
   std::uint64_t used_blocks() const noexcept;
+  std::uint64_t pinned_blocks() const noexcept;
   std::uint64_t overhead_bytes() const noexcept;
 
   // -- a channel's loop -----------------------------------------------------------------------------------------
@@ -123,6 +129,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   const options wanted_;
   std::atomic<const cache::mode*> mode_;
   std::atomic<std::uint64_t> bypass_bytes_;
+  std::atomic<std::uint64_t> prefetch_bytes_;
   const std::shared_ptr<flash_tier> flash_;
   const bool volatile_below_;
   std::atomic<std::uint64_t> size_bytes_;
@@ -134,8 +141,9 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::size_t set_count_ = 0;
   std::atomic<unsigned> batches_under_way_ = 0;
 
-  std::mutex guard_;  // control paths: channels come and go, figures are read
+  mutable std::mutex guard_;  // control paths: channels come and go, figures are read
   std::vector<member> members_;
+  std::shared_ptr<const pin_set> pins_;
   std::array<reactor::loop*, shard_count> wanted_homes_{};
 };
 

@@ -153,6 +153,7 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
   if (!anew && wanted.ram_bytes == now.ram_bytes && wanted.flash == now.flash)
     return [roster = roster_, wanted, follow = follow(*wanted.mode)] {
       roster->for_cores([&](cache_core& each) { each.set_manners(wanted); });
+      roster->pins_changed();
       follow();
     };
   if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
@@ -203,15 +204,20 @@ std::vector<sluice::store::figure> cache_store::figures() const {
   counters all;
   roster_->sum(all);
   const auto core = roster_->core();
+  const auto pins = core->pins();
   std::vector<sluice::store::figure> shown{
       {"mode", std::string(core->mode().name)},
       {"ram_bytes", core->wanted().ram_bytes},
       {"ram_used_bytes", core->used_blocks() * block_bytes},
+      {"pinned_bytes", pins ? pins->blocks() * block_bytes : 0},
+      {"pinned_resident_bytes", core->pinned_blocks() * block_bytes},
       {"ram_overhead_bytes", core->overhead_bytes()},
       {"read_blocks", all.read_blocks.value()},
       {"ram_hit_blocks", all.ram_hit_blocks.value()},
       {"ram_hit_ratio", ratio(all.ram_hit_blocks.value(), all.read_blocks.value())},
       {"streamed_blocks", all.streamed_blocks.value()},
+      {"prefetched_blocks", all.prefetched_blocks.value()},
+      {"prefetch_used_blocks", all.prefetch_used_blocks.value()},
       {"written_blocks", all.written_blocks.value()},
       {"kept_blocks", all.kept_blocks.value()},
       {"unkept_batches", all.unkept_batches.value()},

@@ -1,7 +1,6 @@
 #include "tiers/cache/channel_roster.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "tiers/cache/cache_channel.hpp"
@@ -79,10 +78,9 @@ void channel_roster::exchange(std::shared_ptr<cache_core> next) {
 
 /// Has every loop with channels do its part of a step, and goes on to the next step when there is none.
 void channel_roster::on_every_loop(void (channel_roster::*what)(reactor::loop&)) {
-  std::set<reactor::loop*> loops;
-  for (const member& each : members_) loops.insert(each.home);
-  loops_left_ = loops.size() + 1;
-  for (reactor::loop* each : loops) each->post([self = shared_from_this(), what, each] { (*self.*what)(*each); });
+  const std::set<reactor::loop*> all = loops();
+  loops_left_ = all.size() + 1;
+  for (reactor::loop* each : all) each->post([self = shared_from_this(), what, each] { (*self.*what)(*each); });
   one_loop_is_through();
 }
 
@@ -92,16 +90,31 @@ void channel_roster::forget_on(reactor::loop& here) {
   one_loop_is_through();
 }
 
+std::set<reactor::loop*> channel_roster::loops() const {
+  std::set<reactor::loop*> all;
+  for (const member& each : members_) all.insert(each.home);
+  return all;
+}
+
+std::vector<cache_channel*> channel_roster::channels_on(const reactor::loop& here) const {
+  const std::lock_guard lock(guard_);
+  std::vector<cache_channel*> found;
+  for (const member& each : members_)
+    if (each.home == &here) found.push_back(each.channel);
+  return found;
+}
+
+void channel_roster::pins_changed() {
+  const std::lock_guard lock(guard_);
+  for (reactor::loop* each : loops())
+    each->post([self = shared_from_this(), each] {
+      for (cache_channel* channel : self->channels_on(*each)) channel->look_at_pins();
+    });
+}
+
 void channel_roster::go_over_on(reactor::loop& here) {
-  std::vector<cache_channel*> channels;
-  std::shared_ptr<cache_core> to;
-  {
-    const std::lock_guard lock(guard_);
-    to = current_;
-    for (const member& each : members_)
-      if (each.home == &here) channels.push_back(each.channel);
-  }
-  for (cache_channel* each : channels) each->go_over(to);
+  const std::shared_ptr<cache_core> to = core();
+  for (cache_channel* each : channels_on(here)) each->go_over(to);
   const std::lock_guard lock(guard_);
   one_loop_is_through();
 }

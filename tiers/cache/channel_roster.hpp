@@ -2,6 +2,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "tiers/cache/cache_core.hpp"
@@ -43,11 +44,15 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
   bool is_exchanging() const;
   /// Not while is_exchanging(). Returns at once.
   void exchange(std::shared_ptr<cache_core> next);
+  /// The pins of the core are others.
+  void pins_changed();
   /// As the store's.
   void take_over();
   void hand_over();
   /// Adds up what all channels counted, those that are gone included.
   void sum(counters& into) const;
+
+  std::atomic<std::uint64_t> read_ahead_bytes = 0;  // in buffers of all channels
 
  private:
   struct member {
@@ -63,6 +68,8 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
   void on_every_loop(void (channel_roster::*what)(reactor::loop&));
   void forget_on(reactor::loop& here);
   void go_over_on(reactor::loop& here);
+  std::vector<cache_channel*> channels_on(const reactor::loop& here) const;
+  std::set<reactor::loop*> loops() const;
   void one_loop_is_through();
   void keep_when_alone();
 

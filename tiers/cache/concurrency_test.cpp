@@ -25,6 +25,7 @@ struct plan_of_run {
   const mode* how;
   bool faults = true;
   bool flash = false;
+  bool sequential = false;      // some reads go on where another ended: what follows is read ahead
   bool changes = false;         // the tiers change while requests are under way
   bool foreign_writer = false;  // somebody writes to the store below behind the cache's back: must be seen
 };
@@ -44,11 +45,12 @@ class concurrent_run {
     const std::uint64_t rams[] = {128 * kib, 512 * kib, 2 * mib};
     test_flash flash;
     if (plan.flash) flash = {control_.get(), "/flash", (random_() % 2 == 0 ? 256 : 1024) * kib};
-    store_ = test_over(std::make_shared<fault::fault_store>(file_, odds), *plan.how,
-                       plan.foreign_writer ? 2 * mib
-                       : plan.flash        ? 128 * kib
-                                           : rams[random_() % 3],
-                       random_() % 2 == 0 || plan.foreign_writer ? 0 : 64 * kib, flash);
+    store_ =
+        test_over(std::make_shared<fault::fault_store>(file_, odds), *plan.how,
+                  plan.foreign_writer ? 2 * mib
+                  : plan.flash        ? 128 * kib
+                                      : rams[random_() % 3],
+                  random_() % 2 == 0 || plan.foreign_writer ? 0 : 64 * kib, flash, plan.sequential ? 128 * kib : 0);
     journaled_flash_ = {
         flash.path,       flash.size_bytes + flash.dirty_bytes, flash.segment_blocks, flash.region_blocks, true,
         flash.dirty_bytes};
@@ -89,6 +91,7 @@ class concurrent_run {
     return wrong_;
   }
   double flash_hits() const { return std::max(0.0, figure_of(*store_, "flash_hit_blocks")); }
+  double used_of_read_ahead() const { return figure_of(*store_, "prefetch_used_blocks"); }
   unsigned changed() const { return changed_; }
   double hit_ratio() const { return figure_of(*store_, "ram_hit_ratio"); }
 
@@ -100,6 +103,7 @@ class concurrent_run {
     std::unique_ptr<reactor::loop> loop;
     std::unique_ptr<sluice::store::channel> door;
     unsigned in_flight = 0;
+    std::uint64_t next_in_row = 0;
     struct loan {
       std::vector<memory::slice> slices;
       std::uint64_t first, count, start;
@@ -131,6 +135,7 @@ class concurrent_run {
     if (!c.door) return;
     return_loan(c);
     const std::uint64_t count = 1 + (random_() % 16 == 0 ? random_() % 200 : random_() % 16);
+    if (plan_.sequential && random_() % 4 != 0) return read_on(c);
     const std::uint64_t first = draw_first(count);
     if (random_() % 100 >= write_percent_) return read(c, first, count);
     switch (random_() % 6) {
@@ -143,6 +148,12 @@ class concurrent_run {
       default:
         return write(c, verb::write, first, count);
     }
+  }
+
+  void read_on(core& c) {
+    if (c.next_in_row + 8 > size_sectors_ || random_() % 64 == 0) c.next_in_row = random_() % (size_sectors_ / 2);
+    read(c, c.next_in_row, 8);
+    c.next_in_row += 8;
   }
 
   /// What was lent must still be something that the sectors held since.
@@ -279,6 +290,7 @@ class concurrent_run {
     // A cache with a journal changes to any mode and back; one without has no room for write-back.
     do wanted.mode = modes()[random_() % modes().size()];
     while (wanted.mode->journals && !plan_.how->journals);
+    wanted.prefetch_bytes = plan_.sequential && random_() % 4 != 0 ? 128 * kib : 0;
     wanted.bypass_bytes = random_() % 2 == 0 ? 0 : 64 * kib;
     const std::uint64_t rams[] = {128 * kib, 256 * kib, 512 * kib};
     wanted.ram_bytes = rams[random_() % 3];
@@ -370,6 +382,22 @@ TEST_P(concurrency, no_read_is_ever_stale_with_flash) {
     hits += run.flash_hits();
   }
   EXPECT_GT(hits, 10 * seeds);
+}
+
+TEST_P(concurrency, no_read_is_ever_stale_that_was_read_ahead) {
+  double used = 0;
+  constexpr std::uint64_t seeds = 100;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    concurrent_run run({.seed = seed,
+                        .how = GetParam(),
+                        .faults = seed % 2 == 0,
+                        .flash = seed % 3 == 0,
+                        .flash = GetParam()->journals, .sequential = true,
+                        .changes = seed % 3 == 0});
+    ASSERT_EQ(run.run(), "") << "seed " << seed;
+    used += run.used_of_read_ahead();
+  }
+  EXPECT_GT(used, 50 * seeds);
 }
 
 TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {

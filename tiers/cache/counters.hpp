@@ -20,10 +20,12 @@ class tally {
 
 /// What one channel counted. Blocks are of 4 KiB, those that a request touches in part count whole.
 struct counters {
-  tally read_blocks;       // asked for
-  tally ram_hit_blocks;    // of them, answered from RAM
-  tally flash_hit_blocks;  // likewise, from flash
-  tally streamed_blocks;   // of them, read past the tiers as parts of streams
+  tally read_blocks;           // asked for
+  tally ram_hit_blocks;        // of them, answered from RAM
+  tally flash_hit_blocks;      // likewise, from flash
+  tally streamed_blocks;       // of them, read past the tiers as parts of streams
+  tally prefetched_blocks;     // read ahead of sequential readers
+  tally prefetch_used_blocks;  // of them, taken by those
   tally written_blocks;
   tally kept_blocks;     // put into RAM by this channel, after a miss or a write
   tally unkept_batches;  // not sent to another core for keeping: too many were on their way
@@ -36,6 +38,8 @@ struct counters {
     ram_hit_blocks.add(other.ram_hit_blocks.value());
     flash_hit_blocks.add(other.flash_hit_blocks.value());
     streamed_blocks.add(other.streamed_blocks.value());
+    prefetched_blocks.add(other.prefetched_blocks.value());
+    prefetch_used_blocks.add(other.prefetch_used_blocks.value());
     written_blocks.add(other.written_blocks.value());
     kept_blocks.add(other.kept_blocks.value());
     unkept_batches.add(other.unkept_batches.value());

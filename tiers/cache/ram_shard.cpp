@@ -53,12 +53,12 @@ slot ram_shard::take_frame(block_number incoming, eviction_sink* sink) noexcept 
 /// was seen once.
 std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set, eviction_sink* sink) noexcept {
   unsigned chosen = next_way_ = (next_way_ + 1) % index_set::ways_count;
-  int worth = 2;
+  int worth = 3;
   for (unsigned i = 0; i < index_set::ways_count; ++i) {
     const std::uint64_t entry = set.ways[i].load(std::memory_order_relaxed);
     if (entry == 0) return set.ways[i];
     const slot s = ram_index::slot_of(entry);
-    const int this_worth = !index_.frame_at(s).valid() ? 0 : policy_.is_warm(s) ? 2 : 1;
+    const int this_worth = !index_.frame_at(s).valid() ? 0 : policy_.is_pinned(s) ? 3 : policy_.is_warm(s) ? 2 : 1;
     if (this_worth >= worth) continue;
     worth = this_worth;
     chosen = i;
@@ -92,6 +92,7 @@ bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t
     version = f.word.load(std::memory_order_seq_cst);
     way.store(ram_index::entry_of(block, s), std::memory_order_seq_cst);
     policy_.admitted(s, block);
+    count_pinned();
     used_.store(used_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   if (ram_index::ticket(set) != ticket) return false;
@@ -115,6 +116,7 @@ void ram_shard::drop_all() noexcept {
     }
     held_[s] = {};
   }
+  count_pinned();
 }
 
 }  // namespace sluice::cache

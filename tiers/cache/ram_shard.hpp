@@ -31,6 +31,8 @@ class ram_shard {
   // -- any thread -----------------------------------------------------------------------------------------------
   const ram_index& index() const { return index_; }
   void hit(slot s) noexcept { policy_.hit(s); }
+  /// Blocks that are pinned.
+  std::uint32_t pinned() const noexcept { return pinned_.load(std::memory_order_relaxed); }
   std::uint32_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
   std::uint64_t overhead_bytes() const noexcept;
 
@@ -42,6 +44,12 @@ class ram_shard {
            eviction_sink* sink = nullptr) noexcept;
   /// A slice of a valid frame's memory, which keeps that memory as it is for as long as it lives.
   memory::slice lend(slot s, std::uint32_t offset, std::uint32_t length) const { return held_[s].sub(offset, length); }
+  bool has_room_for_pins() const noexcept { return policy_.has_room_for_pins(); }
+  /// As the policy's.
+  void pin(std::shared_ptr<const pin_set> pins) {
+    policy_.pin(std::move(pins));
+    count_pinned();
+  }
   /// Forgets everything and gives the memory back.
   void drop_all() noexcept;
 
@@ -50,6 +58,7 @@ class ram_shard {
   void pass_on(slot s, bool warm, eviction_sink& sink) const noexcept;
   std::atomic<std::uint64_t>& free_way(index_set& set, eviction_sink* sink) noexcept;
   void unlink(slot s) noexcept;
+  void count_pinned() noexcept { pinned_.store(policy_.pinned(), std::memory_order_relaxed); }
 
   const std::uint32_t capacity_;
   ram_index index_;
@@ -60,6 +69,7 @@ class ram_shard {
   std::uint32_t fresh_ = 0;  // slots from here on were never used
   unsigned next_way_ = 0;
   std::atomic<std::uint32_t> used_ = 0;
+  std::atomic<std::uint32_t> pinned_ = 0;
 };
 
 }  // namespace sluice::cache

@@ -1,13 +1,38 @@
 #include "tiers/cache/register.hpp"
 
+#include <utility>
+
+#include "config/schema/quantity.hpp"
 #include "tiers/cache/cache_store.hpp"
 
 namespace sluice::cache {
+
+namespace {
+
+/// Whole blocks, as many as the ranges touch.
+result<pin_set> read_pins(const config::settings& from, std::uint64_t ram_bytes) {
+  std::vector<pin_set::range> ranges;
+  for (const std::string& text : from.list("pin")) {
+    const auto range = config::parse_range(text);
+    if (!range) return fail(errc::invalid_argument, "pin: \"" + text + "\" is no " + config::range_spelling);
+    const std::uint64_t end = range->offset_bytes + range->length_bytes;
+    ranges.push_back({range->offset_bytes / block_bytes, (end + block_bytes - 1) / block_bytes});
+  }
+  pin_set made(std::move(ranges));
+  if (made.blocks() > ram_bytes / 2 / block_bytes)
+    return fail(errc::invalid_argument, "pin: " + config::format_size(made.blocks() * block_bytes) +
+                                            " are pinned; at most half of ram can be, " +
+                                            config::format_size(ram_bytes / 2));
+  return made;
+}
+
+}  // namespace
 
 result<options> read_options(const config::settings& from) {
   options wanted;
   wanted.ram_bytes = from.number("ram", wanted.ram_bytes);
   wanted.bypass_bytes = from.number("bypass", wanted.bypass_bytes);
+  wanted.prefetch_bytes = from.number("prefetch", wanted.prefetch_bytes);
   const std::string* name = from.text("mode");
   const mode* chosen = name ? find_mode(*name) : modes().front();
   if (!chosen) return fail(errc::invalid_argument, "mode: \"" + *name + "\" is none of " + mode_names());
@@ -17,6 +42,9 @@ result<options> read_options(const config::settings& from) {
   wanted.destage_delay_ns = from.number("destage_delay", wanted.destage_delay_ns);
   wanted.flash.dirty_bytes = from.number("flash.dirty", 0);
   wanted.flash.journals = chosen->journals || wanted.flash.dirty_bytes != 0;
+  auto pins = read_pins(from, wanted.ram_bytes);
+  if (!pins) return tl::unexpected(pins.error());
+  wanted.pins = std::move(*pins);
   if (!wanted.flash.path.empty()) return wanted;
   if (wanted.flash.size_bytes != 0) return fail(errc::invalid_argument, "flash.size: there is no flash.path");
   if (wanted.flash.dirty_bytes != 0) return fail(errc::invalid_argument, "flash.dirty: there is no flash.path");
@@ -69,6 +97,17 @@ void register_store(store::registry& to) {
          .type = kind::size,
          .help = "what is read or written in one stream beyond this is not kept; 0B keeps all",
          .otherwise = "1MiB",
+         .live = true},
+        {.name = "prefetch",
+         .type = kind::size,
+         .help = "how far ahead of a sequential reader is read; 0B: not at all",
+         .maximum = 16 * mib,
+         .otherwise = "512KiB",
+         .live = true},
+        {.name = "pin",
+         .type = kind::ranges,
+         .help = "parts of the store that stay in RAM, in all at most half of it",
+         .maximum = 256,
          .live = true}},
        [](const config::settings& s, reactor::loop& loop, const auto& below) -> result<std::shared_ptr<store::store>> {
          const std::string* over = s.text("over");

@@ -1,6 +1,7 @@
 #include "tiers/cache/s3_fifo.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::cache {
 
@@ -20,29 +21,54 @@ void s3_fifo::admitted(slot s, block_number key) noexcept {
   hits_[s].store(0, std::memory_order_relaxed);
   keys_[s] = key;
   const bool known = ghosts_.erase(key);
-  where_[s] = known ? queue::main : queue::small;
-  (known ? main_ : small_).push(s);
+  where_[s] = shall_be_pinned(key) ? queue::pinned : known ? queue::main : queue::small;
+  list_of(where_[s]).push(s);
 }
 
 void s3_fifo::removed(slot s) noexcept {
-  leave(s, where_[s] == queue::main ? main_ : small_);
+  leave(s);
 }
 
-slot s3_fifo::leave(slot s, slot_list& from) noexcept {
+slot_list& s3_fifo::list_of(queue which) noexcept {
+  return which == queue::small ? small_ : which == queue::main ? main_ : pinned_;
+}
+
+slot s3_fifo::leave(slot s) noexcept {
   SLUICE_CHECK(where_[s] != queue::none);
-  from.erase(s);
+  list_of(where_[s]).erase(s);
   where_[s] = queue::none;
   return s;
 }
 
+bool s3_fifo::shall_be_pinned(block_number key) const noexcept {
+  return pins_ && has_room_for_pins() && pins_->contains(key);
+}
+
+void s3_fifo::pin(std::shared_ptr<const pin_set> pins) {
+  if (!pins && !pins_) return;
+  pins_ = std::move(pins);
+  for (slot s = 0; s < capacity_; ++s) {
+    if (where_[s] == queue::none) continue;
+    const bool was = where_[s] == queue::pinned;
+    const queue now = was && !(pins_ && pins_->contains(keys_[s])) ? queue::main
+                      : !was && shall_be_pinned(keys_[s])          ? queue::pinned
+                                                                   : where_[s];
+    if (now == where_[s]) continue;
+    leave(s);
+    where_[s] = now;
+    list_of(now).push(s);
+  }
+}
+
 slot s3_fifo::victim(block_number) noexcept {
+  if (small_.empty() && main_.empty()) return leave(pinned_.oldest());
   for (std::uint32_t chances = 0;; ++chances) {
     if (small_.size() >= small_share_ || main_.empty()) {
       const slot oldest = small_.oldest();
       if (hits_[oldest].load(std::memory_order_relaxed) < hits_to_stay || chances >= patience) {
         ghosts_.insert(keys_[oldest]);
         victim_was_warm_ = hits_[oldest].load(std::memory_order_relaxed) > 0;
-        return leave(oldest, small_);
+        return leave(oldest);
       }
       small_.erase(oldest);
       hits_[oldest].store(0, std::memory_order_relaxed);
@@ -53,7 +79,7 @@ slot s3_fifo::victim(block_number) noexcept {
       const std::uint8_t seen = hits_[oldest].load(std::memory_order_relaxed);
       if (seen == 0 || chances >= patience) {
         victim_was_warm_ = true;
-        return leave(oldest, main_);
+        return leave(oldest);
       }
       hits_[oldest].store(seen - 1, std::memory_order_relaxed);
       main_.erase(oldest);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "tiers/cache/ghost_queue.hpp"
+#include "tiers/cache/pin_set.hpp"
 #include "tiers/cache/policy.hpp"
 
 namespace sluice::cache {
@@ -28,9 +29,16 @@ class s3_fifo final : public policy {
   void removed(slot s) noexcept override;
   slot victim(block_number incoming) noexcept override;
 
+  /// Blocks of these ranges give way to nobody, but where they would take more than three quarters of the tier, which
+  /// may happen to a shard whose share of them is large. Those that are there already are told apart now.
+  void pin(std::shared_ptr<const pin_set> pins);
+  bool has_room_for_pins() const noexcept { return pinned_.size() < capacity_ - capacity_ / 4; }
+  bool is_pinned(slot s) const noexcept { return where_[s] == queue::pinned; }
+  std::uint32_t pinned() const noexcept { return pinned_.size(); }
+
   /// Whether a block was seen more than once lately: in the main queue, or asked for again while in the small one.
   bool is_warm(slot s) const noexcept {
-    return where_[s] == queue::main || hits_[s].load(std::memory_order_relaxed) > 0;
+    return where_[s] >= queue::main || hits_[s].load(std::memory_order_relaxed) > 0;
   }
   /// Of the slot that victim() gave last: whether its block was seen more than once lately.
   bool victim_was_warm() const noexcept { return victim_was_warm_; }
@@ -40,9 +48,11 @@ class s3_fifo final : public policy {
   static constexpr std::uint8_t most_hits = 3;
   static constexpr std::uint8_t hits_to_stay = 2;  // from the small queue to the main one
   static constexpr std::uint32_t patience = 1024;  // second chances for one victim: bounds what one miss costs
-  enum class queue : std::uint8_t { none, small, main };
+  enum class queue : std::uint8_t { none, small, main, pinned };
 
-  slot leave(slot s, slot_list& from) noexcept;
+  slot leave(slot s) noexcept;
+  slot_list& list_of(queue which) noexcept;
+  bool shall_be_pinned(block_number key) const noexcept;
 
   const std::uint32_t capacity_;
   const std::uint32_t small_share_;
@@ -52,6 +62,8 @@ class s3_fifo final : public policy {
   slot_links links_;
   slot_list small_{links_};
   slot_list main_{links_};
+  slot_list pinned_{links_};
+  std::shared_ptr<const pin_set> pins_;  // null: none
   ghost_queue ghosts_;
   bool victim_was_warm_ = false;
 };

@@ -12,22 +12,28 @@ class stream_detector {
     stream* oldest = &streams_[0];
     for (stream& s : streams_) {
       if (s.last != 0 && s.end == offset) {
-        s = {s.begin, offset + length, ++clock_};
+        s = {s.begin, offset + length, ++clock_, s.requests + 1};
+        row_ = s.requests;
         return s.end - s.begin;
       }
       if (s.last < oldest->last) oldest = &s;
     }
-    *oldest = {offset, offset + length, ++clock_};
+    *oldest = {offset, offset + length, ++clock_, 1};
+    row_ = 1;
     return length;
   }
+  /// How many reads the stream has had that was observed last.
+  std::uint64_t row() const noexcept { return row_; }
 
  private:
   struct stream {
     std::uint64_t begin = 0, end = 0;
     std::uint64_t last = 0;  // when it was used; 0: never
+    std::uint64_t requests = 0;
   };
   std::array<stream, 16> streams_;
   std::uint64_t clock_ = 0;
+  std::uint64_t row_ = 0;
 };
 
 }  // namespace sluice::cache

@@ -21,10 +21,11 @@ struct test_flash {
 
 inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::store::store> below, const mode& how,
                                                        std::uint64_t ram_bytes, std::uint64_t bypass_bytes = 0,
-                                                       const test_flash& flash = {}) {
+                                                       const test_flash& flash = {}, std::uint64_t prefetch_bytes = 0) {
   options wanted;
   wanted.ram_bytes = ram_bytes;
   wanted.bypass_bytes = bypass_bytes;
+  wanted.prefetch_bytes = prefetch_bytes;
   wanted.mode = &how;
   if (flash.loop)
     wanted.flash = {flash.path,           flash.size_bytes + (how.journals ? flash.dirty_bytes : 0),
