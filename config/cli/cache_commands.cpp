@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 
 #include "config/cli/commands.hpp"
@@ -26,6 +27,14 @@ void command_tree::add_live_cache_commands(CLI::App* cache) {
                 });
   add_for_store("flush", "write below all that only the cache holds, and wait until that is done",
                 "sluice cache flush hot", [this] { return flush_cache(); });
+  CLI::App* record =
+      add_for_store("record", "write down what is asked of a cache, for `sluice cache simulate`",
+                    "sluice cache record hot --output vm1.trace --seconds 600", [this] { return record_cache(); });
+  record->add_option("--output", options_.output, "the trace")->required()->type_name("FILE");
+  record->add_option("--seconds", options_.seconds, "for how long")->type_name("N")->capture_default_str();
+  record->add_option("--requests", options_.requests, "stop after so many requests; 0: only after the time")
+      ->type_name("N")
+      ->capture_default_str();
 }
 
 namespace {
@@ -67,6 +76,55 @@ int command_tree::flush_cache() {
   print(options_.json ? to_line({{"written_bytes", all}})
         : all == 0    ? "nothing to be written\n"
                       : approximate_size(all) + " written\n");
+  return 0;
+}
+
+namespace {
+
+/// The first lines of a text, at most `limit`, which is what is left to be taken.
+std::string take_lines(const std::string& text, std::uint64_t& limit) {
+  std::size_t end = 0;
+  for (std::size_t at = 0; limit != 0 && (at = text.find('\n', end)) != std::string::npos; --limit) end = at + 1;
+  return text.substr(0, end);
+}
+
+std::uint64_t count_of(const json& answer, const char* name) {
+  const json& value = member(answer, name);
+  return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+}
+
+}  // namespace
+
+int command_tree::record_cache() {
+  using clock = std::chrono::steady_clock;
+  constexpr auto pause = std::chrono::milliseconds(100);
+  std::ofstream file(options_.output, std::ios::trunc);
+  if (!file) return complain(options_.output + " cannot be written");
+  const auto ask_for = [this](const char* action) {
+    return call_gateway(options_.control, "cache.record", {{"store", options_.store}, {"action", action}});
+  };
+  if (const auto begun = ask_for("start"); !begun) return complain(begun.error().sentence);
+  const clock::time_point end = clock::now() + std::chrono::seconds(options_.seconds);
+  const std::uint64_t wanted = options_.requests == 0 ? UINT64_MAX : options_.requests;
+  std::uint64_t left = wanted, lost = 0;
+  for (bool over = false; !over;) {
+    std::this_thread::sleep_for(pause);
+    over = clock::now() >= end;
+    const auto part = ask_for(over ? "stop" : "fetch");
+    if (!part) return complain(part.error().sentence);
+    const json& lines = member(*part, "lines");
+    if (lines.is_string()) file << take_lines(lines.get<std::string>(), left);
+    lost += count_of(*part, "lost");
+    if (!file.flush()) return complain(options_.output + " cannot be written");
+    if (left == 0 && !over) {
+      over = true;
+      if (const auto stopped = ask_for("stop"); !stopped) return complain(stopped.error().sentence);
+    }
+  }
+  const std::uint64_t taken = wanted - left;
+  print(options_.json ? to_line({{"requests", taken}, {"lost", lost}})
+                      : std::to_string(taken) + " requests" +
+                            (lost == 0 ? "\n" : ", " + std::to_string(lost) + " were too fast to be taken down\n"));
   return 0;
 }
 

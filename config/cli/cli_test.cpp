@@ -360,6 +360,33 @@ TEST_F(cli, asks_about_a_journal_and_decides_about_it) {
   EXPECT_EQ(run({"cache", "resolve"}), 1);
 }
 
+TEST_F(cli, records_what_a_cache_is_asked_for) {
+  std::vector<std::string> asked;
+  answer_with([&](const std::string& command, const json& arguments) -> result<json> {
+    EXPECT_EQ(command, "cache.record");
+    asked.push_back(arguments.at("action"));
+    if (arguments.at("store") != "hot") return fail(errc::not_found, "no store");
+    return json{{"lines", asked.size() == 1 ? "" : "0,R,0,512\n1,W,0,512\n"}, {"requests", 2}, {"lost", 1}};
+  });
+  const std::string file = directory_ / "t";
+  const auto lines = [&] {
+    std::ostringstream text;
+    text << std::ifstream(file).rdbuf();
+    return text.str();
+  };
+  EXPECT_EQ(ask({"cache", "record", "hot", "--output", file, "--requests", "3"}), 0) << err_;
+  EXPECT_EQ(lines(), "0,R,0,512\n1,W,0,512\n0,R,0,512\n");
+  EXPECT_EQ(out_, "3 requests, 2 were too fast to be taken down\n");
+  EXPECT_EQ(asked, (std::vector<std::string>{"start", "fetch", "fetch", "stop"}));
+  asked.clear();
+  EXPECT_EQ(ask({"cache", "record", "hot", "--output", file, "--seconds", "0", "--json"}), 0);
+  EXPECT_EQ(json::parse(out_)["requests"], 2);
+  EXPECT_EQ(asked, (std::vector<std::string>{"start", "stop"}));
+  EXPECT_EQ(ask({"cache", "record", "cold", "--output", file}), 1);
+  EXPECT_EQ(ask({"cache", "record", "hot"}), 1);
+  EXPECT_EQ(ask({"cache", "record", "hot", "--output", "/nonexistent/t"}), 1);
+}
+
 /// SLUICE_GOLDEN=write in the environment rewrites the page.
 TEST_F(cli, has_the_manual_that_the_repository_holds) {
   const std::string path = "../../docs/man/sluice.1.md";

@@ -21,7 +21,8 @@ struct parsed_options {
   std::string unit, store, size, shell, interval = "1s";
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes;
-  std::uint64_t session_id = 0, count = 0;
+  std::string output;
+  std::uint64_t session_id = 0, count = 0, seconds = 60, requests = 0;
   bool keep = false, discard = false;
   bool shrink = false, yes = false, follow = false, probe = false;
 };
@@ -57,6 +58,7 @@ class command_tree {
   int complete();
   int simulate();
   int flush_cache();
+  int record_cache();
   /// Asks the gateway; prints JSON or what `render` makes of it.
   int ask(const std::string& command, const nlohmann::json& arguments,
           const std::function<std::string(const nlohmann::json&)>& render);

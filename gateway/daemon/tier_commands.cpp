@@ -1,5 +1,7 @@
 #include "gateway/daemon/tier_commands.hpp"
 
+#include <optional>
+
 #include "actors/observe/log.hpp"
 
 namespace sluice::daemon {
@@ -28,6 +30,18 @@ json flush(store::store& tier, const json& arguments) {
   return {{"mark", mark}, {"left_bytes", tier.undestaged_bytes(mark)}, {"health", tier.health()}};
 }
 
+result<json> record(store::store& tier, const json& arguments, std::uint64_t now_ns) {
+  const auto action = arguments.at("action").get<std::string>();
+  const auto how = action == "start"   ? std::optional(store::recording::start)
+                   : action == "fetch" ? std::optional(store::recording::fetch)
+                   : action == "stop"  ? std::optional(store::recording::stop)
+                                       : std::nullopt;
+  if (!how) return fail(errc::invalid_argument, "action: one of start, fetch and stop");
+  auto part = tier.record(*how, now_ns);
+  if (!part) return tl::unexpected(part.error());
+  return json{{"lines", std::move(part->lines)}, {"requests", part->requests}, {"lost", part->lost}};
+}
+
 }  // namespace
 
 result<json> do_tier_command(const gateway& of, const std::string& command, const json& arguments) {
@@ -36,6 +50,7 @@ result<json> do_tier_command(const gateway& of, const std::string& command, cons
   if (!tier) return tl::unexpected(tier.error());
   if (command == "cache.drop") return drop(name, **tier);
   if (command == "cache.flush") return flush(**tier, arguments);
+  if (command == "cache.record") return record(**tier, arguments, of.cores().front()->loop().now_ns());
   return fail(errc::invalid_argument, "no command '" + command + "'");
 }
 

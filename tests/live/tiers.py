@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """A cache that is put over a store, changed and taken away by `sluice apply` under verified I/O: no error, right data,
 one session. usage: tiers.py PROGRAM"""
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import threading
@@ -10,7 +12,7 @@ import time
 
 from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
 
-SECONDS = 12
+SECONDS = 16
 
 
 def has_direct_io(folder):
@@ -78,6 +80,7 @@ class Stand:
         time.sleep(0.5)
         check("and is used", self.figures()["ram_hit_blocks"] > grown["ram_hit_blocks"])
         self.steer()
+        self.record()
         if has_direct_io(self.gateway.folder):
             self.change_flash()
         self.apply('ram = "4MiB"')
@@ -101,6 +104,25 @@ class Stand:
         check("what is no cache is told so", no_cache.returncode == 1 and "no cache" in no_cache.stderr)
         unknown = run("cache", "flush", "nobody", check=False)
         check("a store that is not there is a sentence", unknown.returncode == 1 and "nobody" in unknown.stderr)
+
+    def record(self):
+        trace = self.gateway.folder / "trace"
+        recorded = self.gateway.ask("cache", "record", "hot", "--output", str(trace), "--requests", "5000")
+        self.checks.check("5000 requests are recorded", recorded["requests"] == 5000)
+        again = self.gateway.ask("cache", "record", "hot", "--output", str(trace), "--seconds", "1")
+        lines = trace.read_text().splitlines()
+        self.checks.check("and a second of them", len(lines) == again["requests"] > 0)
+        done = subprocess.run(
+            [self.gateway.program, "cache", "simulate", str(trace), "--sizes", "64KiB,64MiB", "--bypass", "0B", "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        simulated = json.loads(done.stdout)
+        small, large = (size["s3_fifo"] for size in simulated["sizes"])
+        self.checks.check(
+            "and a simulation of them tells sizes apart", simulated["records"] == len(lines) and small < large
+        )
 
     def change_flash(self):
         check = self.checks.check

@@ -132,12 +132,14 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
   counted_.read_blocks.add(blocks);
   counted_.ram_hit_blocks.add(blocks);
   ahead_.passed(offset_bytes, length_bytes);
+  note(verb::read, offset_bytes, length_bytes);
   return true;
 }
 
 // -- requests -------------------------------------------------------------------------------------------------------
 
 void cache_channel::submit(request& r) noexcept {
+  note(r.what, r.offset_bytes, r.length_bytes);
   if (tiers_->flash && r.what == verb::flush) return take_job().start_flush(r);
   tiers_->flush_when_due();
   pins_.resume();
@@ -168,12 +170,14 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what)))
     return below_->try_now(r, outcome);
   if (r.what == verb::read && (hit(r) || ahead_.serve_now(r))) {
+    note(r.what, r.offset_bytes, r.length_bytes);
     outcome = status::good;
     return true;
   }
   if (!below_acts_now_ || r.length_bytes > at_once_limit) return false;
   const bool acted = r.what == verb::read ? read_below_now(r, outcome) : core().mode().write_now(*this, r, outcome);
   if (acted) {
+    note(r.what, r.offset_bytes, r.length_bytes);
     turned_down_ = 0;
   } else if (++turned_down_ == turned_down_limit) {
     below_acts_now_ = false;  // a medium that is not memory: asking costs marks that come to nothing

@@ -125,6 +125,11 @@ class cache_channel final : public store::channel {
   friend class pin_fetcher;
   friend class read_ahead;
 
+  /// For the recorder, when it is on.
+  void note(store::verb what, std::uint64_t offset_bytes, std::uint64_t length_bytes) noexcept {
+    if (roster_->recorder.is_on()) [[unlikely]]
+      roster_->recorder.note(what, offset_bytes, length_bytes, home_.now_ns());
+  }
   bool hit(store::request& r) noexcept;
   void read(store::request& r) noexcept;
   /// `run`: how many octets the read's stream is long by now.

@@ -32,6 +32,9 @@ class cache_store final : public store::store {
   /// The same for options. `anew`: also tiers that could stay begin with nothing.
   result<sluice::store::prepared> prepare(options wanted, bool anew = false);
   result<void> drop() override;
+  result<sluice::store::recorded> record(sluice::store::recording how, std::uint64_t now_ns) override {
+    return roster_->recorder.turn(how, now_ns);
+  }
   std::uint64_t destage() override { return below_->destage(); }
   std::uint64_t undestaged_bytes(std::uint64_t mark) const override { return below_->undestaged_bytes(mark); }
   void take_over() override;

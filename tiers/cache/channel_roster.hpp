@@ -7,6 +7,7 @@
 
 #include "tiers/cache/cache_core.hpp"
 #include "tiers/cache/counters.hpp"
+#include "tiers/cache/trace_recorder.hpp"
 
 namespace sluice::cache {
 
@@ -53,6 +54,7 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
   void sum(counters& into) const;
 
   std::atomic<std::uint64_t> read_ahead_bytes = 0;  // in buffers of all channels
+  trace_recorder recorder;
 
  private:
   struct member {

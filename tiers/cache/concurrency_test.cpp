@@ -391,8 +391,8 @@ TEST_P(concurrency, no_read_is_ever_stale_that_was_read_ahead) {
     concurrent_run run({.seed = seed,
                         .how = GetParam(),
                         .faults = seed % 2 == 0,
-                        .flash = seed % 3 == 0,
-                        .flash = GetParam()->journals, .sequential = true,
+                        .flash = seed % 3 == 0 || GetParam()->journals,
+                        .sequential = true,
                         .changes = seed % 3 == 0});
     ASSERT_EQ(run.run(), "") << "seed " << seed;
     used += run.used_of_read_ahead();

@@ -12,7 +12,6 @@
 
 #include "tiers/cache/compared_policies.hpp"
 #include "tiers/cache/frequency_sketch.hpp"
-#include "tiers/cache/heat.hpp"
 #include "tiers/cache/s3_fifo.hpp"
 #include "tiers/cache/streams.hpp"
 
@@ -298,40 +297,6 @@ TEST(frequency_sketch, forgets_by_halves) {
   EXPECT_EQ(sketch.estimate(7), 15U);
   for (block_number key = 100; sketch.estimate(7) == 15 && key < 10'000; ++key) sketch.add(key);
   EXPECT_EQ(sketch.estimate(7), 7U);
-}
-
-TEST(heat_map, is_the_sum_of_what_was_counted_each_faded_by_its_age) {
-  EXPECT_TRUE(rc::check([](std::vector<std::pair<std::uint8_t, std::uint16_t>> touches) {
-    constexpr std::uint64_t half_life = 1000;
-    heat_map map(8, half_life);
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> all;  // extent, when
-    std::uint64_t now = 0;
-    for (const auto& [extent, later] : touches) {
-      now += later % 700;
-      map.touch(extent % 8, 1, now);
-      all.emplace_back(extent % 8, now);
-    }
-    for (std::uint64_t extent = 0; extent < 8; ++extent) {
-      double expected = 0;
-      for (const auto& [who, when] : all)
-        if (who == extent) expected += std::exp2(-static_cast<double>(now - when) / half_life);
-      RC_ASSERT(std::abs(map.of(extent, now) - expected) < 1e-6 * (1 + expected));
-    }
-  }));
-}
-
-TEST(heat_map, lists_the_hottest_and_forgets_the_coldest) {
-  heat_map map(64, 1'000'000);
-  for (std::uint64_t extent = 0; extent < 10'000; ++extent) map.touch(extent, 1, extent);
-  for (std::uint64_t extent = 5; extent < 8; ++extent) map.touch(extent, static_cast<double>(100 * extent), 10'000);
-  const auto hottest = map.hottest(3, 10'000);
-  ASSERT_EQ(hottest.size(), 3U);
-  EXPECT_EQ(hottest[0].extent, 7U);
-  EXPECT_EQ(hottest[1].extent, 6U);
-  EXPECT_EQ(hottest[2].extent, 5U);
-  EXPECT_EQ(map.hottest(1000, 10'000).size(), 64U);
-  EXPECT_EQ(map.of(123'456, 10'000), 0);
-  EXPECT_LE(map.memory_bytes(), 64U * 24);
 }
 
 TEST(stream_detector, follows_streams_that_take_turns) {

@@ -183,6 +183,15 @@ struct mark {
 /// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
 using resized = std::function<void()>;
 
+/// What becomes of a recording of requests.
+enum class recording : std::uint8_t { start, fetch, stop };
+/// A part of one: lines of TIME_US,OP,OFFSET,LENGTH, and how many requests found no room since the part before.
+struct recorded {
+  std::string lines;
+  std::uint64_t requests = 0;
+  std::uint64_t lost = 0;
+};
+
 /// Puts something that has been prepared in force, at once and without fail; called once, or dropped. Empty: nothing
 /// could be prepared.
 using prepared = std::function<void()>;
@@ -223,6 +232,14 @@ class store {
   virtual std::uint64_t undestaged_bytes(std::uint64_t mark) const {
     (void)mark;
     return 0;
+  }
+
+  /// Takes down what is asked of this store, in bounded memory, until somebody fetches it; stopping fetches the rest.
+  /// errc::unsupported: it does not. errc::busy: somebody else records. `now_ns` is by the loops' clock. Any thread;
+  /// waits for nothing.
+  virtual result<recorded> record(recording how, std::uint64_t now_ns) {
+    (void)how, (void)now_ns;
+    return fail(errc::unsupported, "it records nothing");
   }
 
   /// A store over a store that keeps something of it for itself does so from the start, or from take_over(), up to
