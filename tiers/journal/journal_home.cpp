@@ -31,8 +31,7 @@ journal_home::~journal_home() {
   SLUICE_CHECK(members_.empty());
 }
 
-// -- where it sits
-// --------------------------------------------------------------------------------------------------------
+// -- where it sits ---------------------------------------------------------------------------------------------------
 
 void journal_home::attach(reactor::loop& on) {
   const std::lock_guard lock(guard_);
@@ -128,8 +127,7 @@ void journal_home::want_passing(bool wanted) noexcept {
   poke();
 }
 
-// -- turns
-// ----------------------------------------------------------------------------------------------------------------
+// -- turns -----------------------------------------------------------------------------------------------------------
 
 void journal_home::ended() noexcept {
   SLUICE_CHECK(under_way_ != 0);
@@ -210,8 +208,7 @@ void journal_home::read(journal_job& job) noexcept {
   seat_->reader.read(job);
 }
 
-// -- states
-// ---------------------------------------------------------------------------------------------------------------
+// -- states ----------------------------------------------------------------------------------------------------------
 
 void journal_home::change_state() noexcept {
   const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
@@ -243,8 +240,12 @@ void journal_home::drained() noexcept {
   core_.now = state::passing;
 }
 
+/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. This blocks the
+/// loop, once, before anything passes by.
 void journal_home::superblock_written(bool good) noexcept {
-  if (!good) core_.set_stale();
+  if (good) return;
+  ++core_.mark_epoch;
+  if (!below_store_->write_mark({core_.mark_epoch, {}})) core_.set_stale();
 }
 
 void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
@@ -268,8 +269,7 @@ void journal_home::arm_timer(std::uint64_t now_ns) noexcept {
   if (seat_->armed()) loop().disarm(*seat_);
 }
 
-// -- the end of a job
-// -----------------------------------------------------------------------------------------------------
+// -- the end of a job ------------------------------------------------------------------------------------------------
 
 void journal_home::written(journal_job& job) noexcept {
   core_.figures.write.record(loop().now_ns() - job.arrived_ns);

@@ -19,7 +19,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below);
   ~journal_home();
 
-  // -- channels -------------------------------------------------------------------------------------------------------
+  // -- channels ------------------------------------------------------------------------------------------------------
   void attach(reactor::loop& on);
   void detach(reactor::loop& on);
   /// Any thread with a channel.
@@ -27,12 +27,11 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   /// Whether the channel may go as far as the home is concerned, which then rests for a moment. On the channel's loop.
   bool may_leave(const reactor::loop& on) noexcept;
 
-  // -- the control thread ---------------------------------------------------------------------------------------------
+  // -- the control thread --------------------------------------------------------------------------------------------
   /// To pass on what is written, after what the log holds is below; or to journal.
   void want_passing(bool wanted) noexcept;
 
-  // -- its parts, on the home's loop
-  // ------------------------------------------------------------------------------------
+  // -- its parts, on the home's loop ---------------------------------------------------------------------------------
   journal_core& core() noexcept { return core_; }
   reactor::loop& loop() noexcept { return seat_->loop; }
   store::channel& below() noexcept { return *seat_->below; }
