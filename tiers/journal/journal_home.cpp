@@ -72,12 +72,14 @@ void journal_home::sit_down(reactor::loop& on) {
 }
 
 void journal_home::get_up(reactor::loop& on) {
+  seat_->reader.reset();
+  seat_->below.reset();  // may answer what it still holds
   here_.store(nullptr, std::memory_order_seq_cst);
   under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
   if (seat_->armed()) on.disarm(*seat_);
   if (!seat_->queued_) return seat_.reset();
   seat_->home = nullptr;
-  static_cast<void>(seat_.release());  // it goes when its turn comes
+  static_cast<void>(seat_.release());  // it goes when its turn comes, with nothing of the store
 }
 
 void journal_home::seat::run() noexcept {
@@ -205,7 +207,7 @@ void journal_home::pass(journal_job& job) noexcept {
 
 void journal_home::read(journal_job& job) noexcept {
   begins();
-  seat_->reader.read(job);
+  seat_->reader->read(job);
 }
 
 // -- states ----------------------------------------------------------------------------------------------------------

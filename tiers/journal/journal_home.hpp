@@ -56,13 +56,13 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   class seat final : public reactor::runnable, public reactor::timer {
    public:
     seat(journal_home& at, reactor::loop& on, std::unique_ptr<store::channel> door)
-        : home(&at), loop(on), below(std::move(door)), reader(at.core_, *below, on) {}
+        : home(&at), loop(on), below(std::move(door)), reader(std::make_unique<overlay_reader>(at.core_, *below, on)) {}
     void run() noexcept override;
     void on_timer() noexcept override { loop.defer(*this); }
     journal_home* home;
     reactor::loop& loop;
     std::unique_ptr<store::channel> below;
-    overlay_reader reader;
+    std::unique_ptr<overlay_reader> reader;
   };
 
   void sit_down(reactor::loop& on);
