@@ -497,16 +497,37 @@ TEST_P(loop_contract, files_have_the_size_they_are_given) {
   on().close(h);
 }
 
-TEST_P(loop_contract, a_blocking_write_is_there_when_it_returns) {
-  const handle h = new_file("blocking", 8192);
-  std::vector<std::uint8_t> data(4096, 0x5a), back(4096);
-  EXPECT_TRUE(on().write_now(h, {data.data(), data.size()}, 4096));
-  EXPECT_EQ(read(h, back, 4096), 4096);
-  EXPECT_EQ(back, data);
+TEST_P(loop_contract, files_are_read_and_written_with_blocking_calls_too) {
+  const handle h = new_file("at once", 8192);
+  const std::vector<std::uint8_t> data = pattern(4096, 3);
+  EXPECT_TRUE(on().write_now(h, data, 4096));
+  EXPECT_TRUE(on().sync_now(h));
+  std::vector<std::uint8_t> back(8192, 0xff);
+  EXPECT_EQ(on().read_now(h, back, 4096), 4096u) << "to the end of the file";
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), back.begin()));
+  EXPECT_EQ(on().read_now(h, back, 8192), 0u);
   on().close(h);
-  const handle fixed = on().open_file(driver_->file_path("blocking"), {.writable = false}).value();
-  EXPECT_FALSE(on().write_now(fixed, {data.data(), data.size()}, 0));
-  on().close(fixed);
+  const handle only_read = on().open_file(driver_->file_path("at once"), {.writable = false}).value();
+  EXPECT_FALSE(on().write_now(only_read, data, 0));
+  on().close(only_read);
+}
+
+TEST_P(loop_contract, notes_stay_with_files_that_can_keep_them) {
+  const handle h = new_file("noted");
+  const auto none = on().note_of(h, "sluice");
+  if (!none) {
+    EXPECT_EQ(none.error().code, errc::unsupported);
+    on().close(h);
+    GTEST_SKIP() << "the file system of the temporary folder keeps no notes";
+  }
+  EXPECT_EQ(*none, "");
+  EXPECT_TRUE(on().set_note(h, "sluice", "of one process"));
+  on().close(h);
+  const handle again = on().open_file(driver_->file_path("noted"), {}).value();
+  EXPECT_EQ(on().note_of(again, "sluice"), "of one process");
+  EXPECT_TRUE(on().set_note(again, "sluice", ""));
+  EXPECT_EQ(on().note_of(again, "sluice"), "");
+  on().close(again);
 }
 
 TEST_P(loop_contract, many_requests_at_once_complete_once_each) {

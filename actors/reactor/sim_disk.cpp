@@ -184,8 +184,9 @@ void sim_disk::write(std::uint64_t request, handle h, gather from, std::uint64_t
   writes_.emplace(request, writing{at->of, from, offset, at->loop, durable});
   later(request, [this, request]() -> std::int64_t {
     const writing what = writes_.extract(request).mapped();
-    const bool fails = world_.chance(world_.options().write_error);
-    write_some(what, !fails);
+    const bool fails = what.to->fails_writes || world_.chance(world_.options().write_error);
+    // What is said to have failed by chance may be there all the same.
+    write_some(what, !fails || (!what.to->fails_writes && world_.chance(0.25)));
     return fails ? -EIO : static_cast<std::int64_t>(what.from.size());
   });
 }
@@ -225,7 +226,7 @@ result<void> sim_disk::write_at_once(handle h, const_bytes from, std::uint64_t o
   if (!at || !at->flags.writable) return fail_errno(EBADF, "write a file");
   const iovec part{const_cast<std::uint8_t*>(from.data()), from.size()};
   if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "write a file");
-  const bool fails = world_.chance(world_.options().write_error);
+  const bool fails = at->of->fails_writes || world_.chance(world_.options().write_error);
   write_some({at->of, {&part, 1}, offset, at->loop, true}, !fails);
   if (fails) return fail_errno(EIO, "write a file");
   return {};
@@ -294,6 +295,10 @@ void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, 
     *end = std::min(of->size, next * page_size);
     return 0;
   });
+}
+
+void sim_disk::fail_writes(const std::string& path, bool fail) {
+  if (const auto found = files_.find(path); found != files_.end()) found->second->fails_writes = fail;
 }
 
 void sim_disk::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {

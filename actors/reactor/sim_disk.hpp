@@ -35,6 +35,7 @@ class sim_disk {
   /// The request is over before its time: its write does not happen.
   void cancelled(std::uint64_t request) { writes_.erase(request); }
 
+  void fail_writes(const std::string& path, bool fail);
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
   /// Power loss for the files that the loop was the last to open.
   void crash(std::uint64_t loop);
@@ -62,6 +63,7 @@ class sim_disk {
     std::map<std::uint64_t, std::vector<version>> volatile_ones;  // sectors written since they were durable
     std::set<std::uint64_t> bad;                                  // sectors that cannot be read
     std::map<std::string, std::string> notes;
+    bool fails_writes = false;
   };
   struct opened {
     std::shared_ptr<file> of;

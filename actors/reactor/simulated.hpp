@@ -64,6 +64,8 @@ class sim_world {
   void partition(unsigned loop_a, unsigned loop_b, bool cut);
   /// Reads of the range fail with -EIO, until each sector has been written anew.
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
+  /// Whether all writes to the file fail with -EIO, some of their sectors written.
+  void fail_writes(const std::string& path, bool fail);
   /// Power loss of the machine of this loop, or of all. Its handles, queued work, timers and operations are forgotten
   /// without completing; of the files it was the last to open only what was durable is certain, and each 512-octet
   /// sector written since holds any one of its contents since. Its owner then drops what lived on the loop and starts

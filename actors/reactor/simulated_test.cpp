@@ -218,6 +218,26 @@ TEST(simulated, a_crash_forgets_what_was_under_way) {
   EXPECT_TRUE(of.connect());
 }
 
+TEST(simulated, a_killed_process_leaves_what_it_wrote_to_the_page_cache) {
+  bool whole = false, nothing = false;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    one_machine of(seed);
+    const handle h = of.open();
+    EXPECT_EQ(of.write(h, filled(2048, 1), 0), 2048);
+    recorder under_way;
+    octets block = filled(1024, 2);
+    const iovec part{block.data(), block.size()};
+    of.on->write(under_way, h, &part, 1, 1024, true);
+    of.world.kill(0);
+    EXPECT_FALSE(under_way.in_flight());
+    const octets all = of.read_all(of.open(), 2048);
+    EXPECT_EQ(all[0], 1) << "not durable, and there all the same";
+    whole |= all[1024] == 2 && all[1536] == 2;
+    nothing |= all[1024] == 1 && all[1536] == 1;
+  }
+  EXPECT_TRUE(whole && nothing);
+}
+
 TEST(simulated, media_fail_where_told_until_written_anew) {
   one_machine of(1);
   const handle h = of.open();

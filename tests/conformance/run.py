@@ -35,6 +35,8 @@ def open_target(options: argparse.Namespace, run: str, cluster: Cluster | None) 
     store = "file" if run == "physical-blocks" else options.store
     keys = cluster.store_keys("cu") if cluster and store == "rbd" else {}
     cache = {"ram": "32MiB", "mode": options.cache} if options.cache else {}
+    if options.cache == "write-back":
+        cache |= {"flash.path": "flash", "flash.size": "128MiB"}
     units = [Unit(store, "256MiB", keys={"thin": True}, store=keys, cache=cache),
              Unit("ram", "64MiB", keys={"read_only": True})]
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
@@ -93,7 +95,7 @@ def main() -> int:
     parser.add_argument("--target", choices=["sluice", "tgt"], default="sluice")
     parser.add_argument("--store", choices=["ram", "file", "rbd"], default="ram",
                         help="of the unit; rbd: an image on a Ceph cluster that is started for it")
-    parser.add_argument("--cache", choices=["write-through", "write-around"],
+    parser.add_argument("--cache", choices=["write-through", "write-around", "write-back"],
                          help="a cache in that mode over the store")
     parser.add_argument("--run", choices=RUNS, action="append")
     parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")

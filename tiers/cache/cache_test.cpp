@@ -41,6 +41,13 @@ real_setup::opener with_flash(const cache::mode& mode, std::uint64_t flash_bytes
     return test_over(*below, mode, 256 * kib, 0, {&loop, folder / "flash", flash_bytes, 16});
   };
 }
+/// Likewise, over RAM.
+real_setup::opener with_flash_over_ram(const cache::mode& mode, std::uint64_t flash_bytes) {
+  return [&mode, flash_bytes](reactor::loop& loop, const temporary_folder& folder,
+                              std::uint64_t size) -> result<std::shared_ptr<store>> {
+    return test_over(*ram::ram_store::make(size), mode, 256 * kib, 0, {&loop, folder / "flash", flash_bytes, 16});
+  };
+}
 /// Direct I/O is the file system's to offer.
 std::string why_no_direct_io() {
   const temporary_folder folder;
@@ -69,6 +76,9 @@ std::vector<subject> subjects() {
       all.push_back(simulated_subject("simulated_" + with, with_flash(*mode, flash_bytes)));
       all.back().shrinks = false;
     }
+    all.push_back(real_subject(name + "_with_flash_over_ram", with_flash_over_ram(*mode, 1 * mib)));
+    all.back().skip = why_no_direct_io();
+    all.back().shrinks = false;
     if (mode->journals) continue;
     all.push_back(real_subject(name + "_over_ram", over_ram(*mode, 8 * mib)));
     all.push_back(real_subject(name + "_over_ram_small", over_ram(*mode, 256 * kib)));

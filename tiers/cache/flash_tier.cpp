@@ -1,6 +1,8 @@
 #include "tiers/cache/flash_tier.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -15,12 +17,25 @@ std::uint64_t journal_bytes_of(const flash_options& wanted, std::uint64_t flash_
   return bytes / block_bytes * block_bytes;
 }
 
+/// A process that was killed holds its files until the kernel is through with the writes that it had under way.
+result<reactor::handle> open_when_free(reactor::loop& control_loop, const std::string& path,
+                                       const reactor::open_flags& flags) {
+  constexpr std::chrono::milliseconds pause{20};
+  constexpr unsigned tries = 100;
+  auto opened = control_loop.open_file(path, flags);
+  for (unsigned i = 0; i < tries && !opened && opened.error().code == errc::busy; ++i) {
+    std::this_thread::sleep_for(pause);
+    opened = control_loop.open_file(path, flags);
+  }
+  return opened;
+}
+
 }  // namespace
 
 result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
                                                      reactor::loop& control_loop) {
   reactor::open_flags flags{.direct = true, .exclusive = true};
-  auto opened = control_loop.open_file(wanted.path, flags);
+  auto opened = open_when_free(control_loop, wanted.path, flags);
   if (!opened && opened.error().code == errc::not_found && wanted.size_bytes != 0) {
     flags.create = true;
     opened = control_loop.open_file(wanted.path, flags);

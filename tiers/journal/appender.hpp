@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "tiers/journal/journal_job.hpp"

@@ -14,6 +14,7 @@ journal_core::journal_core(options how, journal_medium medium, const superblock&
       slots(found_super.slots()),
       index(slots),
       store_bytes(size),
+      mark_epoch(found_super.epoch),
       super(found_super),
       head(found.head),
       tail(found_super.tail),
@@ -45,8 +46,7 @@ std::uint32_t journal_core::valid_bytes(block_number block) const noexcept {
   return begin >= size ? 0 : static_cast<std::uint32_t>(std::min(block_bytes, size - begin));
 }
 
-// -- what went wrong
-// ----------------------------------------------------------------------------------------------------
+// -- what went wrong -------------------------------------------------------------------------------------------------
 
 void journal_core::fail_flash(const std::string& why) noexcept {
   const std::lock_guard lock(guard_);
@@ -82,8 +82,7 @@ std::string journal_core::health() const {
   return all.empty() ? "good" : all;
 }
 
-// -- lost blocks
-// --------------------------------------------------------------------------------------------------------
+// -- lost blocks -----------------------------------------------------------------------------------------------------
 
 bool journal_core::is_lost(block_number block) const {
   const std::lock_guard lock(guard_);
@@ -120,8 +119,7 @@ std::vector<block_range> journal_core::lost_ranges() const {
   return ranges;
 }
 
-// -- the log
-// ------------------------------------------------------------------------------------------------------------
+// -- the log ---------------------------------------------------------------------------------------------------------
 
 void journal_core::close_epoch() {
   if (!epoch_is_open()) return;

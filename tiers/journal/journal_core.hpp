@@ -65,11 +65,12 @@ class journal_core {
   journal_figures figures;
   std::atomic<state> now = state::draining;
   std::atomic<std::uint64_t> store_bytes;
+  std::atomic<std::uint64_t> mark_epoch;  // of the mark on the medium below
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;
 
-  // -- any thread: what went wrong --------------------------------------------------------------------------------
+  // -- any thread: what went wrong -----------------------------------------------------------------------------------
   /// Nothing is written to flash any more; the first reason is the one that is told.
   void fail_flash(const std::string& why) noexcept;
   bool flash_failed() const noexcept { return flash_failed_.load(std::memory_order_acquire); }
@@ -82,7 +83,7 @@ class journal_core {
   void set_unmarked(bool unmarked) noexcept { unmarked_.store(unmarked, std::memory_order_release); }
   std::string health() const;
 
-  // -- any thread: blocks that were acknowledged and are no more --------------------------------------------------
+  // -- any thread: blocks that were acknowledged and are no more -----------------------------------------------------
   bool any_lost() const noexcept { return lost_count_.load(std::memory_order_acquire) != 0; }
   std::uint64_t lost_blocks() const noexcept { return lost_count_.load(std::memory_order_acquire); }
   bool is_lost(block_number block) const;
@@ -90,7 +91,7 @@ class journal_core {
   void found_again(block_number first, block_number last);  // [first, last) was written anew
   std::vector<block_range> lost_ranges() const;
 
-  // -- the home: the log ------------------------------------------------------------------------------------------
+  // -- the home: the log ---------------------------------------------------------------------------------------------
   superblock super;  // as it is on flash, but for what changed since
   log_position head = 0;
   log_position tail = 0;

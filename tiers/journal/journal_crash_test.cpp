@@ -60,7 +60,8 @@ class crash_run {
       open();
       if (failed()) return;
       sum.recovered_bytes += store_->core().index.blocks() * block_bytes;
-      check_all();
+      // Some lives are so short that nothing of the one before is below when they end.
+      if (life == lives || random_() % 3 != 0) check_all();
       if (life < lives) work(sum);
       sum.destaged_bytes += store_->core().figures.destaged_bytes;
       if (life < lives) end_life();
@@ -105,6 +106,7 @@ class crash_run {
       c.in_flight = 0;
     }
     store_.reset();
+    world_.run_for(ns_per_ms);  // a home that was on its way to another loop
     for (core& c : cores_) c.loop.reset();
     for (const change& each : under_way_)
       history_.end(each.first, each.count, each.what, each.start, false, world_.now_ns());
@@ -132,10 +134,10 @@ class crash_run {
     return std::all_of(cores_.begin(), cores_.end(), [](const core& c) { return c.in_flight == 0; });
   }
 
-  // -- requests -------------------------------------------------------------------------------------------------------
+  // -- requests ------------------------------------------------------------------------------------------------------
 
   void work(outcome& sum) {
-    const std::uint64_t steps = 20 + random_() % 300;
+    const std::uint64_t steps = random_() % 3 == 0 ? random_() % 15 : 20 + random_() % 300;
     for (std::uint64_t step = 0; step < steps && !failed(); ++step) {
       core& c = cores_[random_() % cores_.size()];
       if (c.in_flight < 5) c.loop->post([this, &c] { act(c); });
@@ -308,7 +310,7 @@ class crash_run {
 
 TEST(journal_crash, every_acknowledged_sector_survives_the_power_and_the_process) {
   crash_run::outcome sum;
-  const std::uint64_t all = seeds(400);
+  const std::uint64_t all = seeds(300);
   for (std::uint64_t seed = 1; seed <= all; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     crash_run(seed).run(sum);

@@ -31,8 +31,7 @@ journal_home::~journal_home() {
   SLUICE_CHECK(members_.empty());
 }
 
-// -- where it sits
-// --------------------------------------------------------------------------------------------------------
+// -- where it sits ---------------------------------------------------------------------------------------------------
 
 void journal_home::attach(reactor::loop& on) {
   const std::lock_guard lock(guard_);
@@ -73,12 +72,14 @@ void journal_home::sit_down(reactor::loop& on) {
 }
 
 void journal_home::get_up(reactor::loop& on) {
+  seat_->reader.reset();
+  seat_->below.reset();  // may answer what it still holds
   here_.store(nullptr, std::memory_order_seq_cst);
   under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
   if (seat_->armed()) on.disarm(*seat_);
   if (!seat_->queued_) return seat_.reset();
   seat_->home = nullptr;
-  static_cast<void>(seat_.release());  // it goes when its turn comes
+  static_cast<void>(seat_.release());  // it goes when its turn comes, with nothing of the store
 }
 
 void journal_home::seat::run() noexcept {
@@ -134,8 +135,7 @@ std::uint64_t journal_home::want_destaged() noexcept {
   return core_.figures.last_record.load(std::memory_order_seq_cst);
 }
 
-// -- turns
-// ----------------------------------------------------------------------------------------------------------------
+// -- turns -----------------------------------------------------------------------------------------------------------
 
 void journal_home::ended() noexcept {
   SLUICE_CHECK(under_way_ != 0);
@@ -213,11 +213,10 @@ void journal_home::pass(journal_job& job) noexcept {
 
 void journal_home::read(journal_job& job) noexcept {
   begins();
-  seat_->reader.read(job);
+  seat_->reader->read(job);
 }
 
-// -- states
-// ---------------------------------------------------------------------------------------------------------------
+// -- states ----------------------------------------------------------------------------------------------------------
 
 void journal_home::change_state() noexcept {
   const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
@@ -250,8 +249,12 @@ void journal_home::drained() noexcept {
   core_.now = state::passing;
 }
 
+/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. This blocks the
+/// loop, once, before anything passes by.
 void journal_home::superblock_written(bool good) noexcept {
-  if (!good) core_.set_stale();
+  if (good) return;
+  ++core_.mark_epoch;
+  if (!below_store_->write_mark({core_.mark_epoch, {}})) core_.set_stale();
 }
 
 void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
@@ -277,8 +280,7 @@ void journal_home::arm_timer(std::uint64_t now_ns) noexcept {
   if (seat_->armed()) loop().disarm(*seat_);
 }
 
-// -- the end of a job
-// -----------------------------------------------------------------------------------------------------
+// -- the end of a job ------------------------------------------------------------------------------------------------
 
 void journal_home::written(journal_job& job) noexcept {
   core_.figures.write.record(loop().now_ns() - job.arrived_ns);

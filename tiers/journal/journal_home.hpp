@@ -19,7 +19,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below);
   ~journal_home();
 
-  // -- channels -------------------------------------------------------------------------------------------------------
+  // -- channels ------------------------------------------------------------------------------------------------------
   void attach(reactor::loop& on);
   void detach(reactor::loop& on);
   /// Any thread with a channel.
@@ -27,15 +27,14 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   /// Whether the channel may go as far as the home is concerned, which then rests for a moment. On the channel's loop.
   bool may_leave(const reactor::loop& on) noexcept;
 
-  // -- the control thread ---------------------------------------------------------------------------------------------
+  // -- the control thread --------------------------------------------------------------------------------------------
   /// To pass on what is written, after what the log holds is below; or to journal.
   void want_passing(bool wanted) noexcept;
   /// To bring below soon what was acknowledged until now: the number of its last record. Any thread.
   std::uint64_t want_destaged() noexcept;
   bool is_destaged(std::uint64_t sequence) const noexcept { return destaged_.load() >= sequence; }
 
-  // -- its parts, on the home's loop
-  // ------------------------------------------------------------------------------------
+  // -- its parts, on the home's loop ---------------------------------------------------------------------------------
   journal_core& core() noexcept { return core_; }
   reactor::loop& loop() noexcept { return seat_->loop; }
   store::channel& below() noexcept { return *seat_->below; }
@@ -60,13 +59,13 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   class seat final : public reactor::runnable, public reactor::timer {
    public:
     seat(journal_home& at, reactor::loop& on, std::unique_ptr<store::channel> door)
-        : home(&at), loop(on), below(std::move(door)), reader(at.core_, *below, on) {}
+        : home(&at), loop(on), below(std::move(door)), reader(std::make_unique<overlay_reader>(at.core_, *below, on)) {}
     void run() noexcept override;
     void on_timer() noexcept override { loop.defer(*this); }
     journal_home* home;
     reactor::loop& loop;
     std::unique_ptr<store::channel> below;
-    overlay_reader reader;
+    std::unique_ptr<overlay_reader> reader;
   };
 
   void sit_down(reactor::loop& on);

@@ -24,7 +24,7 @@ class journal_index {
     bool operator==(const place&) const = default;
   };
 
-  // -- any thread -------------------------------------------------------------------------------------------------
+  // -- any thread ----------------------------------------------------------------------------------------------------
   bool empty() const noexcept { return blocks() == 0; }
   std::uint64_t blocks() const noexcept { return count_.load(std::memory_order_acquire); }
   std::optional<place> find(block_number block) const noexcept;
@@ -32,7 +32,7 @@ class journal_index {
   std::uint64_t freed() const noexcept { return freed_.load(std::memory_order_seq_cst); }
   std::uint64_t memory_bytes() const noexcept { return nodes_.bytes() + heads_.bytes(); }
 
-  // -- the home -----------------------------------------------------------------------------------------------------
+  // -- the home ------------------------------------------------------------------------------------------------------
   /// The block's newest version; an older one is forgotten.
   void insert(block_number block, const place& at) noexcept;
   /// What was removed so far may be used anew.

@@ -63,8 +63,7 @@ bool journal_job::is_journaled() const noexcept {
   }
 }
 
-// -- what must be known before
-// --------------------------------------------------------------------------------------------
+// -- what must be known before ---------------------------------------------------------------------------------------
 
 /// Whether octets of the block that lie within the store are not the request's.
 bool journal_job::is_partial(block_number number) const noexcept {
@@ -130,8 +129,7 @@ void journal_job::compare() noexcept {
   prepare();  // from here on it is a write of what comes behind
 }
 
-// -- its blocks
-// -----------------------------------------------------------------------------------------------------------
+// -- its blocks ------------------------------------------------------------------------------------------------------
 
 store::scatter journal_job::data() const noexcept {
   const unsigned skip = compared ? asked_->parts_compare : 0;

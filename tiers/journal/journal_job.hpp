@@ -18,13 +18,13 @@ class journal_job final : public range_locks::holder, public store::request {
  public:
   explicit journal_job(journal_channel& from) : from_(from) {}
 
-  // -- the channel --------------------------------------------------------------------------------------------------
+  // -- the channel ---------------------------------------------------------------------------------------------------
   void start(store::request& r) noexcept;
   /// Answers what was asked.
   void answer() noexcept;
   journal_job* next = nullptr;  // of whoever has it
 
-  // -- the home -------------------------------------------------------------------------------------------------------
+  // -- the home ------------------------------------------------------------------------------------------------------
   /// The home has it from now on.
   void arrive(journal_home& at) noexcept;
   void granted() noexcept override;

@@ -126,7 +126,7 @@ class prefix_run {
 
 TEST(journal_prefix, the_store_below_holds_all_runs_up_to_one_and_a_part_of_the_next) {
   const char* const more = std::getenv("SLUICE_SEEDS");
-  const std::uint64_t seeds = more ? std::strtoull(more, nullptr, 10) : 300;
+  const std::uint64_t seeds = more ? std::strtoull(more, nullptr, 10) : 200;
   std::uint64_t in_the_midst = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

@@ -212,7 +212,8 @@ std::string journal_store::holder() const {
 
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
-  const auto done = below_->write_mark({core_->super.epoch, holder()});
+  if (core_->flash_failed()) return;
+  const auto done = below_->write_mark({core_->mark_epoch, holder()});
   const bool refused = !done && done.error().code != errc::unsupported;
   core_->set_unmarked(refused);
   if (refused) {
@@ -232,7 +233,7 @@ std::uint64_t journal_store::undestaged_bytes(std::uint64_t mark) const {
 }
 
 bool journal_store::clear_mark() {
-  const auto done = below_->write_mark({core_->super.epoch, {}});
+  const auto done = below_->write_mark({core_->mark_epoch, {}});
   return done || done.error().code == errc::unsupported;
 }
 

@@ -209,6 +209,33 @@ TEST(journal, flash_that_cannot_be_written_is_emptied_and_passed_by) {
   }
 }
 
+TEST(journal, flash_that_cannot_even_be_made_void_is_disowned_by_its_medium) {
+  journal_stand s(70);
+  s.open();
+  s.control->stall();
+  EXPECT_EQ(s.write(0, 8192, 5), status::good);
+  s.world.sim().fail_writes("/flash", true);
+  test_request late(verb::write, 0, 8192, payload(s.random, std::vector<std::uint8_t>(8192, 6)));
+  s.door->submit(late);
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_EQ(late.completions, 0) << "what is on flash goes below first";
+  s.control->release();
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_EQ(late.outcome, status::good);
+  EXPECT_THAT(s.tier->health(), HasSubstr("failed"));
+  EXPECT_EQ(s.write(0, 4096, 7), status::good);
+  s.lose_power();
+  s.world.sim().fail_writes("/flash", false);
+  const auto refused = s.try_open();
+  ASSERT_FALSE(refused) << "what it holds is older than what is below";
+  EXPECT_THAT(refused.error().message, HasSubstr("the medium does not wait for them"));
+  s.drop();
+  EXPECT_TRUE(s.with_flash([](auto& loop, auto handle) { return resolve(loop, handle, decision::discard); }));
+  s.open();
+  EXPECT_THAT(s.read(*s.door, 0, 4096), Each(7));
+  EXPECT_THAT(s.read(*s.door, 4096, 4096), Each(6));
+}
+
 TEST(journal, a_dirty_block_that_cannot_be_read_is_a_medium_error_until_it_is_written_and_the_rest_gets_below) {
   for (const bool restart : {false, true}) {
     journal_stand s(5);
