@@ -319,6 +319,37 @@ TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
   EXPECT_THAT(refused.error().message, HasSubstr("superblock"));
 }
 
+TEST(journal, what_a_killed_process_left_in_caches_does_not_go_with_the_power_later) {
+  unsigned found = 0;
+  for (std::uint64_t seed = 200; seed < 240; ++seed) {
+    SCOPED_TRACE(seed);
+    journal_stand s(seed);
+    s.open();
+    s.control->stall();
+    EXPECT_EQ(s.write(0, block_bytes, 1), status::good);
+    test_request cut(verb::write, block_bytes, block_bytes,
+                     payload(s.random, std::vector<std::uint8_t>(block_bytes, 2)));
+    s.door->submit(cut);
+    s.world.sim().run_for(40 * ns_per_us);
+    s.world.sim().kill(0);
+    s.drop();
+    s.world.restart();
+    s.open();
+    s.control->stall();
+    const bool is_there = s.tier->core().index.find(1).has_value();
+    EXPECT_EQ(s.write(2 * block_bytes, block_bytes, 3), status::good);
+    s.lose_power();
+    s.open();
+    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(1));
+    if (is_there) {
+      EXPECT_THAT(s.read(*s.door, block_bytes, block_bytes), Each(2));
+    }
+    EXPECT_THAT(s.read(*s.door, 2 * block_bytes, block_bytes), Each(3));
+    found += is_there ? 1 : 0;
+  }
+  EXPECT_GT(found, 5U);
+}
+
 TEST(journal, the_medium_says_who_holds_data_for_it) {
   journal_stand s(9);
   s.open();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "actors/base/check.hpp"
 #include "actors/wire/crc.hpp"
@@ -11,8 +12,6 @@ namespace sluice::journal {
 namespace {
 
 constexpr std::uint32_t damage_reach_records = 16;
-
-enum class content_state : std::uint8_t { whole, torn, unreadable };
 
 bool reads_whole(const result<std::uint64_t>& read, std::uint64_t wanted) {
   return read && *read == wanted;
@@ -98,74 +97,105 @@ result<void> log_reader::write_superblock(superblock& wanted) {
   return {};
 }
 
+/// One way through a log.
+class log_reader::walker {
+ public:
+  walker(log_reader& reader, const superblock& super)
+      : super_(super), slots_(super.slots()), blocks_(reader, slots_, super.record_blocks) {
+    found_.head = super.tail;
+    found_.next_sequence = super.tail_sequence;
+    found_.last_life = super.tail_life;
+  }
+
+  /// Record after record, as long as each is the one that follows.
+  result<void> follow() {
+    for (;;) {
+      const log_position here = place_of_record(found_.head, slots_, super_.record_blocks);
+      if (here + super_.record_blocks > super_.tail + slots_) return {};
+      const auto first = static_cast<slot>(here % slots_);
+      const auto header = decode_header(blocks_.at(first, 1));
+      if (!header && blocks_.unreadable(first))
+        return fail(errc::io, "a block of the journal cannot be read, at octet " + std::to_string(offset_of(first)));
+      if (!header || !follows(*header)) return {};
+      contents_.push_back(content_of(*header, first));
+      found_.records.push_back({here, header->sequence, header->life, header->blocks()});
+      found_.entries.insert(found_.entries.end(), header->entries.begin(), header->entries.end());
+      acknowledged_ = std::max(acknowledged_, header->acknowledged);
+      found_.head = here + header->blocks();
+      found_.next_sequence = header->sequence + 1;
+      found_.last_life = header->life;
+    }
+  }
+
+  /// The first record that is not whole and that nobody was told of is the end.
+  result<void> cut() {
+    std::size_t kept_entries = 0;
+    for (std::size_t i = 0; i < contents_.size(); ++i) {
+      const record_info& record = found_.records[i];
+      if (contents_[i] == content::whole || record.sequence <= acknowledged_) {
+        kept_entries += record.blocks - 1;
+        continue;
+      }
+      if (contents_[i] == content::unreadable)
+        return fail(errc::io, "a block of the journal's last records cannot be read");
+      found_.next_sequence = record.sequence;
+      found_.last_life = i == 0 ? super_.tail_life : found_.records[i - 1].life;
+      found_.head = i == 0 ? super_.tail : found_.records[i - 1].position + found_.records[i - 1].blocks;
+      found_.entries.resize(kept_entries);
+      found_.records.resize(i);
+      return {};
+    }
+    return {};
+  }
+
+  /// Whether a record behind the end says that there should be more.
+  void look_behind(bool thorough) {
+    const log_position end = log_position{super_.tail} + slots_;
+    const log_position reach =
+        thorough ? end : found_.head + std::uint64_t{damage_reach_records} * super_.record_blocks;
+    for (log_position at = found_.head; at < std::min(end, reach); ++at) {
+      const auto header = decode_header(blocks_.at(static_cast<slot>(at % slots_), 1));
+      if (!header || header->id != super_.id || header->sequence < found_.next_sequence) continue;
+      if (header->acknowledged >= found_.next_sequence) found_.damaged_from = found_.next_sequence;
+      found_.stray_headers.push_back(static_cast<slot>(at % slots_));
+    }
+  }
+
+  found_log take() { return std::move(found_); }
+
+ private:
+  enum class content : std::uint8_t { whole, torn, unreadable };
+
+  bool follows(const record_header& header) const {
+    return header.id == super_.id && header.sequence == found_.next_sequence &&
+           header.life_before == found_.last_life && header.blocks() <= super_.record_blocks;
+  }
+  content content_of(const record_header& header, slot first) {
+    const std::uint32_t data = header.data_blocks();
+    const const_bytes octets = blocks_.at(first, 1 + data).subspan(block_bytes);
+    content state = content::whole;
+    for (std::uint32_t i = 0; i < data && state != content::unreadable; ++i)
+      if (wire::crc32c(octets.subspan(i * block_bytes, block_bytes)) != header.entries[i].crc)
+        state = blocks_.unreadable(first + 1 + i) ? content::unreadable : content::torn;
+    return state;
+  }
+
+  const superblock& super_;
+  const slot slots_;
+  window blocks_;
+  found_log found_;
+  std::vector<content> contents_;  // of the records
+  std::uint64_t acknowledged_ = 0;
+};
+
 result<found_log> log_reader::walk(const superblock& super, bool thorough) {
   // What an earlier process left in caches must not be lost after more was written behind it.
   if (auto synced = loop_.sync_now(handle_); !synced) return tl::unexpected(synced.error());
-  const slot slots = super.slots();
-  window blocks(*this, slots, super.record_blocks);
-  found_log found;
-  log_position at = super.tail;
-  const log_position tail = at;
-  found.next_sequence = super.tail_sequence;
-  found.last_life = super.tail_life;
-  std::vector<content_state> contents;
-  std::uint64_t acknowledged = 0;
-  for (;;) {
-    found.head = at;
-    const log_position here = place_of_record(at, slots, super.record_blocks);
-    if (here + super.record_blocks > tail + slots) break;
-    const auto first = static_cast<slot>(here % slots);
-    const auto header = decode_header(blocks.at(first, 1));
-    if (!header && blocks.unreadable(first))
-      return fail(errc::io, "a block of the journal cannot be read, at octet " + std::to_string(offset_of(first)));
-    if (!header || header->id != super.id || header->sequence != found.next_sequence ||
-        header->life_before != found.last_life || header->blocks() > super.record_blocks)
-      break;
-    const std::uint32_t data = header->data_blocks();
-    const const_bytes content = blocks.at(first, 1 + data).subspan(block_bytes);
-    auto state = content_state::whole;
-    for (std::uint32_t i = 0; i < data && state != content_state::unreadable; ++i)
-      if (wire::crc32c(content.subspan(i * block_bytes, block_bytes)) != header->entries[i].crc)
-        state = blocks.unreadable(first + 1 + i) ? content_state::unreadable : content_state::torn;
-    contents.push_back(state);
-    found.records.push_back({here, header->sequence, header->life, header->blocks()});
-    found.entries.insert(found.entries.end(), header->entries.begin(), header->entries.end());
-    acknowledged = std::max(acknowledged, header->acknowledged);
-    at = here + header->blocks();
-    ++found.next_sequence;
-    found.last_life = header->life;
-  }
-  // The first record that is not whole and that nobody was told of is the end.
-  for (std::size_t i = 0; i < contents.size(); ++i) {
-    if (contents[i] == content_state::whole || found.records[i].sequence <= acknowledged) continue;
-    if (contents[i] == content_state::unreadable)
-      return fail(errc::io, "a block of the journal's last records cannot be read");
-    std::size_t kept = 0;
-    for (std::size_t k = 0; k < i; ++k) kept += found.records[k].blocks - 1;
-    found.next_sequence = found.records[i].sequence;
-    found.last_life = i == 0 ? super.tail_life : found.records[i - 1].life;
-    found.head = i == 0 ? tail : found.records[i - 1].position + found.records[i - 1].blocks;
-    found.entries.resize(kept);
-    found.records.resize(i);
-    break;
-  }
-  if (auto looked = look_behind(super, found, tail, thorough, blocks); !looked) return tl::unexpected(looked.error());
-  return found;
-}
-
-/// Whether a record behind the end of the log says that there should be more.
-result<void> log_reader::look_behind(const superblock& super, found_log& found, log_position tail, bool thorough,
-                                     window& blocks) {
-  const slot slots = super.slots();
-  const log_position end = tail + slots;
-  const log_position reach = thorough ? end : found.head + std::uint64_t{damage_reach_records} * super.record_blocks;
-  for (log_position at = found.head; at < std::min(end, reach); ++at) {
-    const auto header = decode_header(blocks.at(static_cast<slot>(at % slots), 1));
-    if (!header || header->id != super.id || header->sequence < found.next_sequence) continue;
-    if (header->acknowledged >= found.next_sequence) found.damaged_from = found.next_sequence;
-    found.stray_headers.push_back(static_cast<slot>(at % slots));
-  }
-  return {};
+  walker through(*this, super);
+  if (auto followed = through.follow(); !followed) return tl::unexpected(followed.error());
+  if (auto cut = through.cut(); !cut) return tl::unexpected(cut.error());
+  through.look_behind(thorough);
+  return through.take();
 }
 
 result<void> log_reader::wipe(const std::vector<slot>& headers) {

@@ -63,7 +63,7 @@ class log_reader {
 
  private:
   class window;
-  result<void> look_behind(const superblock& super, found_log& found, log_position tail, bool thorough, window& blocks);
+  class walker;
 
   reactor::loop& loop_;
   reactor::handle handle_;
