@@ -113,7 +113,8 @@ class Stand:
         lines = trace.read_text().splitlines()
         self.checks.check("and a second of them", len(lines) == again["requests"] > 0)
         done = subprocess.run(
-            [self.gateway.program, "cache", "simulate", str(trace), "--sizes", "64KiB,64MiB", "--bypass", "0B", "--json"],
+            [self.gateway.program, "cache", "simulate", str(trace), "--sizes", "64KiB,64MiB", "--bypass", "0B",
+             "--json"],
             capture_output=True,
             text=True,
             timeout=60,
