@@ -66,6 +66,7 @@ class journal_core {
   std::atomic<state> now = state::draining;
   std::atomic<std::uint64_t> store_bytes;
   std::atomic<std::uint64_t> mark_epoch;  // of the mark on the medium below
+  std::mutex mark_guard;                  // of that mark: the home clears it, the control thread sets it
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;

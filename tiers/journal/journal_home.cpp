@@ -247,6 +247,10 @@ void journal_home::drained() noexcept {
   }
   core_.epochs.clear();
   core_.now = state::passing;
+  // The medium lacks nothing: it may be used without the journal, also after a crash. A short blocking call, once.
+  const std::lock_guard lock(core_.mark_guard);
+  if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost())
+    static_cast<void>(below_store_->write_mark({core_.mark_epoch, {}}));
 }
 
 /// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. This blocks the

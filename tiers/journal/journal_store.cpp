@@ -213,6 +213,7 @@ std::string journal_store::holder() const {
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
   if (core_->flash_failed()) return;
+  const std::lock_guard lock(core_->mark_guard);
   const auto done = below_->write_mark({core_->mark_epoch, holder()});
   const bool refused = !done && done.error().code != errc::unsupported;
   core_->set_unmarked(refused);

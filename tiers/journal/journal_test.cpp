@@ -439,6 +439,27 @@ TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
   EXPECT_EQ(s.write(8192, 4096, 10), status::good);
 }
 
+TEST(journal, that_was_drained_lets_go_of_the_medium_also_when_the_process_crashes_then) {
+  journal_stand s(46);
+  s.open();
+  EXPECT_EQ(s.write(0, 16384, 7), status::good);
+  EXPECT_THAT(s.below->read_mark()->holder, HasSubstr("journal"));
+  s.tier->begin_hand_over();
+  EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->core().now == state::passing; },
+                                      s.world.sim().now_ns() + 10 * ns_per_s));
+  s.lose_power();
+  s.open();
+  s.lose_power();  // taken over, with nothing written
+  {
+    const auto file = file::open_store({.path = "/image", .size_bytes = size}, s.world.loop());
+    EXPECT_THAT((*file)->read_mark()->holder, HasSubstr("journal"));
+  }
+  s.open();
+  s.tier->begin_hand_over();
+  s.world.sim().run_for(ns_per_s);
+  EXPECT_EQ(s.below->read_mark()->holder, "");
+}
+
 TEST(journal, a_full_log_slows_its_writers_and_then_holds_them) {
   journal_stand s(13);
   s.open();
