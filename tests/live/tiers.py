@@ -112,12 +112,9 @@ class Stand:
         again = self.gateway.ask("cache", "record", "hot", "--output", str(trace), "--seconds", "1")
         lines = trace.read_text().splitlines()
         self.checks.check("and a second of them", len(lines) == again["requests"] > 0)
+        sizes = ["--sizes", "64KiB,64MiB", "--bypass", "0B", "--json"]
         done = subprocess.run(
-            [self.gateway.program, "cache", "simulate", str(trace), "--sizes", "64KiB,64MiB", "--bypass", "0B",
-             "--json"],
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [self.gateway.program, "cache", "simulate", str(trace), *sizes], capture_output=True, text=True, timeout=60
         )
         simulated = json.loads(done.stdout)
         small, large = (size["s3_fifo"] for size in simulated["sizes"])

@@ -161,7 +161,7 @@ class channel {
   /// What is known at once; TEST UNIT READY asks.
   virtual availability available() const noexcept { return availability::ready; }
   /// Whether the channel has nothing under way for itself, beyond requests. It may go only then; with no requests, that
-  /// comes soon.
+  /// comes soon: who has been asked begins nothing for itself until the next request.
   virtual bool idle() noexcept { return true; }
 };
 
