@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -41,8 +42,7 @@ class Stand:
         self.image, self.flash = self.gateway.folder / "unit0.raw", self.gateway.folder / "flash"
 
     def configure(self, cache: dict) -> None:
-        kept = {key: value for key, value in cache.items() if key != "destage_delay" or cache["mode"] == "write-back"}
-        self.gateway.write_configuration([Unit("file", SIZE, cache=kept)], None, [INITIATOR])
+        self.gateway.write_configuration([Unit("file", SIZE, cache=cache)], None, [INITIATOR])
 
     def start(self, cache: dict) -> None:
         self.configure(cache)
@@ -80,6 +80,20 @@ class Stand:
             command = write_16(0, BLOCKS, False)
             session.execute(command, bytes([octet]) * (BLOCK * BLOCKS)).must_be_good("WRITE")
 
+    def below_holds(self, octet: int) -> bool:
+        with self.image.open("rb") as image:
+            return image.read(BLOCK * BLOCKS) == bytes([octet]) * (BLOCK * BLOCKS)
+
+    def comes_to(self, state: str) -> bool:
+        """Whether the journal is soon in that state."""
+        for _ in range(100):
+            told = self.sluice("status", "--json", "--control", str(self.gateway.folder / "control.sock"))
+            figures = next(store["figures"] for store in json.loads(told)["stores"] if store["name"] == "c0")
+            if figures["journal_state"] == state:
+                return True
+            time.sleep(0.1)
+        return False
+
     def holds(self, octet: int) -> bool:
         with self.session() as session:
             data = session.execute(read_16(0, BLOCKS), data_in_length=BLOCK * BLOCKS).must_be_good("READ").data
@@ -101,6 +115,19 @@ def scenario(stand: Stand, checks: Checks) -> None:
     stand.apply(DIRECT)
     checks.check("taken away while it runs, it leaves them below", stand.holds(1))
     checks.check("and its flash with none", stand.inspect(stand.flash)["state"] == "clean")
+    stand.apply(BACK)
+    stand.write(2)
+    checks.check("back again, it holds data back", stand.below_holds(1))
+    stand.apply(THROUGH)
+    checks.check("changed to write-through, it brings them below", stand.comes_to("passing") and stand.below_holds(2))
+    stand.write(3)
+    checks.check("and holds nothing back", stand.below_holds(3))
+    stand.apply(BACK)
+    checks.check("changed to write-back, it does again", stand.comes_to("journaling"))
+    stand.write(4)
+    checks.check("while initiators see what they wrote", stand.below_holds(3) and stand.holds(4))
+    stand.apply(DIRECT)
+    stand.write(1)
     stand.apply(BACK)
     stand.write(2)
     checks.check("an orderly stop does not wait for the medium", stand.gateway.stop() == 0)

@@ -262,7 +262,8 @@ void journal_home::superblock_written(bool good) noexcept {
 }
 
 void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
-  if (wants_epoch_.exchange(false, std::memory_order_seq_cst) || pumped_ == appender::outcome::full ||
+  const bool empties = wants_passing_.load(std::memory_order_relaxed) && !destager_.at_work();
+  if (wants_epoch_.exchange(false, std::memory_order_seq_cst) || empties || pumped_ == appender::outcome::full ||
       core_.open_blocks() >= core_.slots / 8)
     core_.close_epoch();
   if (!core_.epoch_is_open()) {
