@@ -72,8 +72,10 @@ void journal_home::sit_down(reactor::loop& on) {
 }
 
 void journal_home::get_up(reactor::loop& on) {
+  leaves_ = true;
   seat_->reader.reset();
   seat_->below.reset();  // may answer what it still holds
+  leaves_ = false;
   here_.store(nullptr, std::memory_order_seq_cst);
   under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
   if (seat_->armed()) on.disarm(*seat_);

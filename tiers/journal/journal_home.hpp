@@ -71,7 +71,9 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   void sit_down(reactor::loop& on);
   void get_up(reactor::loop& on);
   void poke() noexcept;
-  void wake() noexcept { seat_->loop.defer(*seat_); }
+  void wake() noexcept {
+    if (!leaves_) seat_->loop.defer(*seat_);
+  }
   void turn() noexcept;
   void take_inbox() noexcept;
   void enter(journal_job& job) noexcept;
@@ -102,6 +104,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   std::uint64_t epoch_due_ns_ = 0;
   appender::outcome pumped_ = appender::outcome::nothing_waits;
   bool voided_ = false;
+  bool leaves_ = false;  // the seat: another one looks at what comes now
   unsigned under_way_ = 0;
   std::uint64_t rests_until_ns_ = 0;
 
