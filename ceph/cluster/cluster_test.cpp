@@ -17,7 +17,7 @@ TEST(helper, does_jobs_in_order_and_the_last_ones_after_it_was_dropped) {
     helper aside;
     for (int i = 0; i < 100; ++i) aside.run([&done, i] { done.push_back(i); });
   }
-  ASSERT_TRUE(helper::wait_for_dropped(5s));
+  ASSERT_TRUE(helper::wait_until_none_is_busy(5s));
   ASSERT_EQ(done.size(), 100U);
   EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
 }
@@ -36,11 +36,31 @@ TEST(helper, gives_up_on_a_call_that_takes_too_long_and_hands_its_result_to_some
     };
     EXPECT_EQ(aside.call_within(10ms, stuck, [&late](int value) { late = value; }), std::nullopt);
   }
-  EXPECT_FALSE(helper::wait_for_dropped(10ms));
+  EXPECT_FALSE(helper::wait_until_none_is_busy(10ms));
   EXPECT_EQ(late, 0);
   go_on = true;
-  ASSERT_TRUE(helper::wait_for_dropped(5s));
+  ASSERT_TRUE(helper::wait_until_none_is_busy(5s));
   EXPECT_EQ(late, 8);
+}
+
+TEST(helper, whoever_waits_for_it_waits_for_what_the_last_job_held) {
+  // As with a connection: the job that used it last, drops it, on the thread of the helper which is a part of it.
+  struct owner {
+    helper aside;
+    std::atomic<bool>& gone;
+    ~owner() {
+      std::this_thread::sleep_for(50ms);
+      aside.run([&gone = gone] { gone = true; });
+    }
+  };
+  std::atomic<bool> gone = false;
+  auto last = std::shared_ptr<owner>(new owner{{}, gone});
+  helper& aside = last->aside;
+  EXPECT_EQ(aside.call_within(
+                5s, [kept = std::move(last)] { return 7; }, [](int) {}),
+            7);
+  ASSERT_TRUE(helper::wait_until_none_is_busy(5s));
+  EXPECT_TRUE(gone);
 }
 
 TEST(pulse, beats_until_it_is_told_not_to) {

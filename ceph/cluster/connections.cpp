@@ -14,7 +14,7 @@ connections::~connections() {
   pulse_.reset();
   reopener_.reset();
   known_.clear();
-  if (helper::wait_for_dropped(limit)) return;
+  if (helper::wait_until_none_is_busy(limit)) return;
   SLUICE_LOG(warning, "ceph", "the cluster does not answer; what is open on it is left behind");
   leave_stuck_helpers_behind();
 }

@@ -8,15 +8,26 @@
 namespace sluice::cluster {
 namespace {
 
-/// How many threads there are whose helper was dropped.
+/// What may be inside the library, of all helpers: jobs that were given and are not gone, and threads whose helper was
+/// dropped. A job counts until what it holds is destroyed, too: that may be the last of a connection.
 struct census {
   std::mutex guard;
   std::condition_variable fewer;
-  std::size_t threads = 0;
+  std::size_t busy = 0;
+
+  void more() {
+    const std::lock_guard lock(guard);
+    ++busy;
+  }
+  void less() {
+    const std::lock_guard lock(guard);
+    --busy;
+    fewer.notify_all();
+  }
 };
-census& leaving() {
-  static census all;
-  return all;
+census& all() {
+  static census counted;
+  return counted;
 }
 
 }  // namespace
@@ -26,16 +37,14 @@ helper::helper() {
 }
 
 helper::~helper() {
-  {
-    const std::lock_guard lock(leaving().guard);
-    ++leaving().threads;
-  }
+  all().more();
   const std::lock_guard lock(state_->guard);
   state_->dropped = true;
   state_->changed.notify_one();
 }
 
 void helper::run(std::function<void()> job) {
+  all().more();
   const std::lock_guard lock(state_->guard);
   state_->jobs.push_back(std::move(job));
   state_->changed.notify_one();
@@ -52,17 +61,16 @@ void helper::work(const std::shared_ptr<state>& shared) {
       lock.unlock();
       job();
     }
+    all().less();
     lock.lock();
   }
   lock.unlock();
-  const std::lock_guard count(leaving().guard);
-  --leaving().threads;
-  leaving().fewer.notify_all();
+  all().less();
 }
 
-bool helper::wait_for_dropped(std::chrono::nanoseconds limit) {
-  std::unique_lock lock(leaving().guard);
-  return leaving().fewer.wait_for(lock, limit, [] { return leaving().threads == 0; });
+bool helper::wait_until_none_is_busy(std::chrono::nanoseconds limit) {
+  std::unique_lock lock(all().guard);
+  return all().fewer.wait_for(lock, limit, [] { return all().busy == 0; });
 }
 
 void leave_stuck_helpers_behind() {

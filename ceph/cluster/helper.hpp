@@ -49,8 +49,9 @@ class helper {
     return std::move(shared->outcome);
   }
 
-  /// Waits until the threads of all helpers that were dropped have ended; false when some are left after `limit`.
-  static bool wait_for_dropped(std::chrono::nanoseconds limit);
+  /// Waits until no helper has a job, and the threads of those that were dropped have ended; false when that takes
+  /// longer than `limit`.
+  static bool wait_until_none_is_busy(std::chrono::nanoseconds limit);
 
  private:
   struct state {
