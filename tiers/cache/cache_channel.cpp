@@ -13,6 +13,7 @@ namespace {
 
 constexpr unsigned turned_down_limit = 16;
 constexpr std::uint64_t hits_per_sample = 64;
+constexpr std::uint64_t misses_per_sample = 8;
 
 block_number first_block(const request& r) {
   return r.offset_bytes / block_bytes;
@@ -69,7 +70,7 @@ void cache_channel::let_go_of_old_tiers() {
 
 /// Answers a read from RAM, all of it or nothing.
 bool cache_channel::hit(request& r) noexcept {
-  if (!core().keeps()) return false;
+  if (!core().keeps() || absent(r.offset_bytes, r.length_bytes)) return false;
   const block_number first = first_block(r), last = end_block(r);
   const bool sampled = ++sampling_ % hits_per_sample == 0;
   const std::uint64_t started_ns = sampled ? home_.now_ns() : 0;
@@ -78,7 +79,11 @@ bool cache_channel::hit(request& r) noexcept {
     const place p(block);
     const ram_index& index = core().shard_of(p).index();
     const slot s = index.find_valid(index.set_of(p), block);
-    if (s == no_slot) return false;
+    if (s == no_slot) {
+      absent_offset_ = r.offset_bytes;
+      absent_length_ = r.length_bytes;
+      return false;
+    }
     spot_slots_.push_back(s);
   }
   store::scatter to(r.parts, r.part_count);
@@ -108,6 +113,10 @@ bool cache_channel::hit(request& r) noexcept {
   return true;
 }
 
+std::uint64_t cache_channel::sample_miss() noexcept {
+  return ++sampling_misses_ % misses_per_sample == 0 ? home_.now_ns() : 0;
+}
+
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                            std::vector<memory::slice>& out) noexcept {
   if (!core().keeps()) return false;
@@ -117,8 +126,12 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
     const block_number block = at / block_bytes;
     const place p(block);
     ram_shard& shard = core().shard_of(p);
-    const slot s = core().home_of(p) == &home_ ? shard.index().find_valid(shard.index().set_of(p), block) : no_slot;
+    const slot s = shard.index().find_valid(shard.index().set_of(p), block);
     if (s == no_slot) {
+      absent_offset_ = offset_bytes;
+      absent_length_ = length_bytes;
+    }
+    if (s == no_slot || core().home_of(p) != &home_) {
       out.resize(before);
       return false;
     }
@@ -155,6 +168,7 @@ void cache_channel::read(request& r) noexcept {
     return;
   }
   if (ahead_.serve_later(r)) return;
+  absent_length_ = 0;
   read_below(r, reads_.observe(r.offset_bytes, r.length_bytes));
   ahead_.missed(r);
 }
@@ -187,14 +201,14 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
 
 bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   const block_number first = first_block(r), last = end_block(r);
-  const std::uint64_t started_ns = home_.now_ns();
+  const std::uint64_t started_ns = sample_miss();
   core().take_tickets(first, last, spot_tickets_);
   if (!below_->try_now(r, outcome)) return false;
   counted_.read_blocks.add(last - first);
   if (outcome == status::good && !passes_by(r, reads_.observe(r.offset_bytes, r.length_bytes)))
     keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
          ram_shard::keep::always);
-  counted_.miss.record(home_.now_ns() - started_ns);
+  if (started_ns != 0) counted_.miss.record(home_.now_ns() - started_ns);
   return true;
 }
 

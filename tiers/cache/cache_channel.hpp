@@ -76,7 +76,7 @@ class cache_job final : public store::request {
   block_number last_ = 0;
   std::uint64_t marked_ = 0;  // blocks or sets that the phase is through with
   store::status outcome_ = store::status::good;
-  std::uint64_t started_ns_ = 0;
+  std::uint64_t started_ns_ = 0;        // 0: not measured
   std::vector<std::uint64_t> tickets_;  // of each block; empty: nothing of it will be kept
   std::vector<iovec> wide_parts_;
   memory::slice edges_;
@@ -131,6 +131,11 @@ class cache_channel final : public store::channel {
       roster_->recorder.note(what, offset_bytes, length_bytes, home_.now_ns());
   }
   bool hit(store::request& r) noexcept;
+  /// When a read that goes below began; 0: it is not measured.
+  std::uint64_t sample_miss() noexcept;
+  bool absent(std::uint64_t offset_bytes, std::uint64_t length_bytes) const noexcept {
+    return absent_offset_ == offset_bytes && absent_length_ == length_bytes;
+  }
   void read(store::request& r) noexcept;
   /// `run`: how many octets the read's stream is long by now.
   void read_below(store::request& r, std::uint64_t run) noexcept;
@@ -161,7 +166,9 @@ class cache_channel final : public store::channel {
   stream_detector writes_;
   bool below_acts_now_ = true;  // until it turned down enough
   unsigned turned_down_ = 0;
-  std::uint64_t sampling_ = 0;
+  std::uint64_t sampling_ = 0, sampling_misses_ = 0;
+  // What the last look did not find in RAM: a unit tries each way of answering the same read, one after the other.
+  std::uint64_t absent_offset_ = 0, absent_length_ = 0;
 
   std::vector<std::unique_ptr<cache_job>> jobs_;
   cache_job* free_ = nullptr;

@@ -24,7 +24,8 @@ using sluice::store::contract::simulated_world;
 using sluice::store::contract::test_request;
 using testing::HasSubstr;
 
-/// A store in memory that does everything at once and answers when the test says so, in the order it likes.
+/// A store in memory that does everything at once, or the next request only when it is answered, and answers when the
+/// test says so, in the order it likes.
 class late_store final : public sluice::store::store {
  public:
   explicit late_store(std::uint64_t size) : memory_(*ram::ram_store::make(size)) {}
@@ -38,14 +39,18 @@ class late_store final : public sluice::store::store {
   struct held {
     request* of;
     status outcome;
+    sluice::store::channel* acts;  // null: it has been done
   };
   std::deque<held> waiting;
   unsigned reads = 0;
   status next_outcome = status::good;
+  bool next_acts_late = false;
 
   void answer(std::size_t which) {
-    const held one = waiting.at(which);
+    held one = waiting.at(which);
     waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(which));
+    const bool acted = !one.acts || one.acts->try_now(*one.of, one.outcome);
+    EXPECT_TRUE(acted);
     one.of->done(one.outcome);
   }
 
@@ -57,9 +62,10 @@ class late_store final : public sluice::store::store {
     void submit(request& r) noexcept override {
       if (r.what == verb::read) ++owner_.reads;
       status outcome = std::exchange(owner_.next_outcome, status::good);
-      const bool acted = outcome != status::good || memory_->try_now(r, outcome);
+      const bool late = std::exchange(owner_.next_acts_late, false);
+      const bool acted = late || outcome != status::good || memory_->try_now(r, outcome);
       EXPECT_TRUE(acted);
-      owner_.waiting.push_back({&r, outcome});
+      owner_.waiting.push_back({&r, outcome, late ? memory_.get() : nullptr});
     }
 
    private:
@@ -93,6 +99,17 @@ class cache_channel_test : public testing::Test {
     EXPECT_EQ(r->outcome, status::good);
     return r->content();
   }
+  /// Other RAM, while requests are under way.
+  void change_tiers() {
+    auto& cache = static_cast<cache_store&>(*store_);
+    options wanted;
+    wanted.ram_bytes = 8 * mib;
+    wanted.bypass_bytes = 0;
+    const auto change = cache.prepare(wanted);
+    ASSERT_TRUE(change);
+    (*change)();
+    world_.sim().run_for(5 * ns_per_ms);
+  }
   bool hits(std::uint64_t offset, std::uint64_t length) {
     test_request r(verb::read, offset, length, payload(random_, std::vector<std::uint8_t>(length)));
     status outcome;
@@ -105,6 +122,23 @@ class cache_channel_test : public testing::Test {
   std::shared_ptr<sluice::store::store> store_;
   std::unique_ptr<sluice::store::channel> door_;
 };
+
+TEST_F(cache_channel_test, nothing_is_kept_of_what_began_beside_a_write_of_the_tiers_before) {
+  for (const verb what : {verb::read, verb::write}) {
+    open();
+    below_->next_acts_late = true;
+    const auto before = start(verb::write, 0, 4096, 9);
+    change_tiers();
+    const auto beside = start(what, 0, 4096, 5);
+    below_->answer(0);                    // the write of the old tiers has its effect last
+    world_.sim().run_for(5 * ns_per_ms);  // the new ones are alone, and keep what they see from now on
+    EXPECT_EQ(before->completions, 1);
+    below_->answer(0);
+    EXPECT_EQ(beside->completions, 1);
+    EXPECT_THAT(read(0, 4096), testing::Each(9));
+    EXPECT_TRUE(hits(0, 4096));
+  }
+}
 
 TEST_F(cache_channel_test, a_block_that_was_read_or_written_is_read_from_ram) {
   open();

@@ -68,7 +68,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   const std::shared_ptr<flash_tier>& flash() const { return flash_; }
   bool volatile_below() const { return volatile_below_; }
   /// Whether blocks are kept, and answered from what is kept.
-  bool keeps() const { return keeps_.load(std::memory_order_relaxed); }
+  bool keeps() const { return keeps_.load(std::memory_order_acquire); }
   /// Any thread. What a core keeps just then it keeps.
   void set_keeps(bool keeps) noexcept { keeps_.store(keeps); }
   /// Any thread. Whatever is kept is void.

@@ -20,7 +20,7 @@ constexpr std::uint64_t marks_per_turn = 16384;  // about 200 us
 void cache_job::start_read(request& r, bool keeps) noexcept {
   outer_ = &r;
   phase_ = phase::reading;
-  started_ns_ = owner_.home_.now_ns();
+  started_ns_ = owner_.sample_miss();
   ask_as(r);
   keeps_ = keeps;
   tickets_.clear();
@@ -137,7 +137,7 @@ void cache_job::ended(status outcome) noexcept {
     }
     if (outcome == status::good && !tickets_.empty())
       owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
-    owner_.counted_.miss.record(owner_.home_.now_ns() - started_ns_);
+    if (started_ns_ != 0) owner_.counted_.miss.record(owner_.home_.now_ns() - started_ns_);
     return finish();
   }
   phase_ = phase::ending;

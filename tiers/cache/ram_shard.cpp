@@ -21,7 +21,7 @@ void ram_shard::unlink(slot s) noexcept {
   const block_number block = f.block.load(std::memory_order_relaxed);
   const std::uint64_t entry = ram_index::entry_of(block, s);
   for (auto& way : index_.set_of(place(block)).ways)
-    if (way.load(std::memory_order_relaxed) == entry) way.store(0, std::memory_order_seq_cst);
+    if (way.load(std::memory_order_relaxed) == entry) way.store(0, std::memory_order_release);
   f.invalidate();
   used_.store(used_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
