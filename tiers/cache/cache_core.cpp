@@ -121,32 +121,34 @@ void cache_core::forget() noexcept {
 
 void cache_core::take_tickets(block_number first, block_number last,
                               std::vector<std::uint64_t>& tickets) const noexcept {
+  const bool counts = keeps();
   tickets.clear();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
-    tickets.push_back(ram_index::ticket(shard_of(p).index().set_of(p)));
+    tickets.push_back(counts ? ram_index::ticket(shard_of(p).index().set_of(p)) : write_count::no_ticket);
   }
 }
 
 void cache_core::begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept {
+  const bool counts = keeps();
   if (begun) begun->clear();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
     const ram_index& index = shard_of(p).index();
     const std::uint64_t count = index.begin_write(index.set_of(p), block);
     if (flash_) flash_->index.remove(block);
-    if (begun) begun->push_back(count);
+    if (begun) begun->push_back(counts ? count : write_count::no_ticket);
   }
 }
 
 void cache_core::end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept {
-  constexpr std::uint64_t never = 1;  // a count that is not quiet
   for (block_number block = first; block < last; ++block) {
     const place p(block);
     const std::uint64_t ended = ram_index::end_write(shard_of(p).index().set_of(p));
     if (!begun) continue;
     std::uint64_t& ticket = (*begun)[block - first];
-    ticket = ram_index::undisturbed(ticket, ended) ? ended : never;
+    const bool holds = ticket != write_count::no_ticket && ram_index::undisturbed(ticket, ended);
+    ticket = holds ? ended : write_count::no_ticket;
   }
 }
 

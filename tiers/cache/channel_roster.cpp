@@ -78,7 +78,7 @@ void channel_roster::exchange(std::shared_ptr<cache_core> next) {
 
 /// Has every loop with channels do its part of a step, and goes on to the next step when there is none.
 void channel_roster::on_every_loop(void (channel_roster::*what)(reactor::loop&)) {
-  const std::set<reactor::loop*> all = loops();
+  const std::vector<reactor::loop*> all = loops();
   loops_left_ = all.size() + 1;
   for (reactor::loop* each : all) each->post([self = shared_from_this(), what, each] { (*self.*what)(*each); });
   one_loop_is_through();
@@ -90,9 +90,10 @@ void channel_roster::forget_on(reactor::loop& here) {
   one_loop_is_through();
 }
 
-std::set<reactor::loop*> channel_roster::loops() const {
-  std::set<reactor::loop*> all;
-  for (const member& each : members_) all.insert(each.home);
+std::vector<reactor::loop*> channel_roster::loops() const {
+  std::vector<reactor::loop*> all;
+  for (const member& each : members_)
+    if (std::find(all.begin(), all.end(), each.home) == all.end()) all.push_back(each.home);
   return all;
 }
 
