@@ -140,6 +140,24 @@ TEST_F(cache_channel_test, nothing_is_kept_of_what_began_beside_a_write_of_the_t
   }
 }
 
+TEST_F(cache_channel_test, what_began_while_nothing_was_kept_is_not_kept_when_it_ends_later) {
+  for (const verb what : {verb::read, verb::write}) {
+    open();
+    const auto foreign = below_->attach(world_.loop());
+    store_->hand_over();
+    const auto early = start(what, 0, 4096, 7);
+    test_request other(verb::write, 0, 4096, payload(random_, std::vector<std::uint8_t>(4096, 8)));
+    foreign->submit(other);
+    below_->answer(1);
+    store_->take_over();
+    below_->answer(0);
+    EXPECT_EQ(early->completions, 1);
+    EXPECT_THAT(read(0, 4096), testing::Each(8));
+    EXPECT_TRUE(hits(0, 4096));
+    door_.reset();
+  }
+}
+
 TEST_F(cache_channel_test, a_block_that_was_read_or_written_is_read_from_ram) {
   open();
   read(0, 8192);

@@ -8,7 +8,6 @@ namespace {
 
 constexpr unsigned batches_limit = 256;
 constexpr std::uint64_t region_slack = 64 * mib;
-constexpr std::uint64_t void_ticket = 1;  // a count that is not quiet, and that no set comes to
 
 /// To give memory back takes the kernel its time, 26 ms for each GiB: no loop stands still for that.
 void free_aside(std::unique_ptr<memory::pool> frames) {
@@ -122,23 +121,23 @@ void cache_core::forget() noexcept {
 
 void cache_core::take_tickets(block_number first, block_number last,
                               std::vector<std::uint64_t>& tickets) const noexcept {
+  const bool counts = keeps();
   tickets.clear();
-  if (!keeps()) return tickets.resize(last - first, void_ticket);
   for (block_number block = first; block < last; ++block) {
     const place p(block);
-    tickets.push_back(ram_index::ticket(shard_of(p).index().set_of(p)));
+    tickets.push_back(counts ? ram_index::ticket(shard_of(p).index().set_of(p)) : write_count::no_ticket);
   }
 }
 
 void cache_core::begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept {
+  const bool counts = keeps();
   if (begun) begun->clear();
-  const bool may_be_kept = keeps();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
     const ram_index& index = shard_of(p).index();
     const std::uint64_t count = index.begin_write(index.set_of(p), block);
     if (flash_) flash_->index.remove(block);
-    if (begun) begun->push_back(may_be_kept ? count : void_ticket);
+    if (begun) begun->push_back(counts ? count : write_count::no_ticket);
   }
 }
 
@@ -148,7 +147,8 @@ void cache_core::end_blocks(block_number first, block_number last, std::vector<s
     const std::uint64_t ended = ram_index::end_write(shard_of(p).index().set_of(p));
     if (!begun) continue;
     std::uint64_t& ticket = (*begun)[block - first];
-    ticket = ticket != void_ticket && ram_index::undisturbed(ticket, ended) ? ended : void_ticket;
+    const bool holds = ticket != write_count::no_ticket && ram_index::undisturbed(ticket, ended);
+    ticket = holds ? ended : write_count::no_ticket;
   }
 }
 

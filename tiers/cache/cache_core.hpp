@@ -100,6 +100,8 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   /// What this loop was about to write to flash is not found there.
   void forget_on_the_way_to_flash(const reactor::loop& home) noexcept;
   // -- requests of a channel: the marks and tickets of blocks [first, last) ------------------------------------------
+  // What begins while nothing is kept gets no tickets that hold: writes that this core has no marks of may be under
+  // way, and the core may keep again before the request ends.
   void take_tickets(block_number first, block_number last, std::vector<std::uint64_t>& tickets) const noexcept;
   void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
   /// Makes what begin_blocks() noted into tickets.

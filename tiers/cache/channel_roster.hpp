@@ -19,9 +19,10 @@ class cache_channel;
 ///
 ///  1. The old core keeps nothing from now on, and nothing is read from its RAM. Every loop hears of it, and forgets
 ///     what it was about to write to flash: after that, no ticket of the old core counts any more.
-///  2. Every channel, on its loop, begins new requests with the new core, which does not keep anything yet either, nor
-///     what is read or written by requests that began now, whenever they end: their tickets are void.
-///  3. When all requests that began with the old core are over, every write to come is marked in the new one: it keeps.
+///  2. Every channel, on its loop, begins new requests with the new core, which does not keep anything yet either.
+///  3. When all requests that began with the old core are over, every write to come is marked in the new one: it keeps
+///     what requests bring that begin from now on. Those that began before may bring what the old core's writes
+///     replaced.
 ///
 /// Meanwhile all reads go below. A flash that stays belongs to both cores, whose writes remove blocks from its index.
 class channel_roster : public std::enable_shared_from_this<channel_roster> {
@@ -71,7 +72,6 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
   void forget_on(reactor::loop& here);
   void go_over_on(reactor::loop& here);
   std::vector<cache_channel*> channels_on(const reactor::loop& here) const;
-  /// Each once, in the order in which they came: a simulation is the same each time.
   std::vector<reactor::loop*> loops() const;
   void one_loop_is_through();
   void keep_when_alone();

@@ -39,6 +39,7 @@ struct frame {
 class write_count {
  public:
   static constexpr std::uint64_t event = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t no_ticket = 1;  // not quiet, and no count that a write ever sees
   static bool quiet(std::uint64_t count) { return (count & (event - 1)) == 0; }
 };
 
