@@ -126,7 +126,8 @@ class opening {
     const std::string ours = holder_name(super_);
     if (!mark->holder.empty() && !same_holder(mark->holder, ours))
       return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
-                                  ": open it through that, or give them up with sluice cache resolve");
+                                  ": open it through that, or give them up with: sluice cache resolve --store " +
+                                  wanted_.medium + " --config FILE --discard");
     if (is_dirty() && !adopted && (mark->holder.empty() || mark->epoch != super_.epoch))
       return refuse(errc::busy, "it holds data of " + super_.medium + " (" + super_.owner + ", " +
                                     when(super_.changed_unix) +
