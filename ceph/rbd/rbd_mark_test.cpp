@@ -131,6 +131,25 @@ TEST_F(rbd_mark_test, an_image_that_another_client_has_open_is_refused_to_who_wa
   EXPECT_TRUE(opened) << "the first one has closed it";
 }
 
+TEST_F(rbd_mark_test, goes_through_the_new_connection_after_a_fence) {
+  const auto store = open(wanted_);
+  ASSERT_TRUE(store->write_mark(held));
+  auto fencer = cluster::connection::open(wanted_.cluster);
+  auto fenced = all_->get(wanted_.cluster);
+  ASSERT_TRUE(fencer && fenced);
+  ASSERT_TRUE((*fencer)->fence(**fenced));
+  fenced->reset();
+  EXPECT_FALSE(store->write_mark({8, {}})) << "and it never will be written";
+  auto found = store->read_mark();
+  for (int i = 0; i < 300 && !found; ++i) {
+    std::this_thread::sleep_for(50ms);
+    found = store->read_mark();
+  }
+  EXPECT_EQ(found, held);
+  EXPECT_TRUE(store->write_mark({9, {}}));
+  EXPECT_EQ(store->read_mark(), (mark{9, {}}));
+}
+
 TEST_F(rbd_mark_test, of_an_image_that_is_gone_is_an_error) {
   const auto store = open(wanted_);
   const auto other = beside();
