@@ -15,7 +15,7 @@ mark_keeper::~mark_keeper() {
 
 result<void> mark_keeper::claim(const std::string& holder, const std::function<void()>& claimed) {
   const std::lock_guard lock(guard_);
-  auto done = below_->write_mark({epoch_, holder});
+  auto done = write({epoch_, holder});
   if (!done && done.error().code != errc::unsupported) return done;
   claimed();
   claims_.fetch_add(1, std::memory_order_seq_cst);
@@ -29,8 +29,17 @@ bool mark_keeper::clear() {
 
 /// With guard_ held. A medium that keeps no mark needs none to be taken away.
 bool mark_keeper::write_cleared() {
-  const auto done = below_->write_mark({epoch_, {}});
+  const auto done = write({epoch_, {}});
   return done || done.error().code == errc::unsupported;
+}
+
+/// With guard_ held. A medium that has the mark is not asked again: it may be silent by now.
+result<void> mark_keeper::write(const store::mark& wanted) {
+  if (written_ == wanted) return {};
+  written_.reset();
+  auto done = below_->write_mark(wanted);
+  if (done) written_ = wanted;
+  return done;
 }
 
 void mark_keeper::clear_aside(std::uint64_t claims) {
@@ -43,7 +52,7 @@ void mark_keeper::clear_aside(std::uint64_t claims) {
 void mark_keeper::disown_aside(std::function<void(bool)> answered) {
   run_aside([this, answered = std::move(answered)] {
     std::unique_lock lock(guard_);
-    const bool known = below_->write_mark({++epoch_, {}}).has_value();
+    const bool known = write({++epoch_, {}}).has_value();
     lock.unlock();
     answered(known);
   });

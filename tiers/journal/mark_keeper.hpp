@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "tiers/store/store.hpp"
@@ -43,12 +44,14 @@ class mark_keeper {
 
  private:
   bool write_cleared();
+  result<void> write(const store::mark& wanted);
   void run_aside(std::function<void()> call);
 
   const std::shared_ptr<store::store> below_;
   const aside elsewhere_;
   std::mutex guard_;  // of the mark, while it is written
   std::uint64_t epoch_;
+  std::optional<store::mark> written_;  // none: it is not known what the medium has
   std::atomic<std::uint64_t> claims_ = 0;
 
   std::mutex threads_guard_;
