@@ -2,6 +2,7 @@
 
 #include <rbd/features.h>
 
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -15,6 +16,8 @@ namespace sluice::rbd {
 namespace {
 
 using cluster::text_of;
+
+constexpr const char* note_name = "sluice.mark";
 
 tl::unexpected<error> refusal(const std::string& what, const options& wanted, int negative_error) {
   switch (-negative_error) {
@@ -74,6 +77,8 @@ result<std::shared_ptr<image>> image::open_now(std::shared_ptr<cluster::connecti
   if (auto ready = opened->load_encryption(wanted); !ready) return tl::unexpected(ready.error());
   if (auto known = opened->learn(); !known) return tl::unexpected(known.error());
   if (auto plain = opened->refuse_a_cache(wanted); !plain) return tl::unexpected(plain.error());
+  if (wanted.exclusive)
+    if (auto alone = opened->refuse_company(wanted); !alone) return tl::unexpected(alone.error());
   return opened;
 }
 
@@ -152,6 +157,26 @@ result<void> image::refuse_a_cache(const options& wanted) const {
                                           "writes would be acknowledged before they are durable; remove that setting");
 }
 
+/// Whoever has an image open to write to it watches its header.
+result<void> image::refuse_company(const options& wanted) const {
+  std::array<rbd_image_watcher_t, 16> watchers{};
+  std::size_t count = watchers.size();
+  const int done = rbd_watchers_list(handle_, watchers.data(), &count);
+  if (done < 0 && done != -ERANGE)
+    return fail(errc::io, "cannot tell who has " + wanted.path() + " open: " + text_of(done));
+  std::string others = done == -ERANGE ? "many clients" : "";
+  if (done == 0) {
+    const auto own = static_cast<std::int64_t>(rados_get_instance_id(on_->handle()));
+    for (std::size_t i = 0; i < count; ++i)
+      if (watchers[i].id != own) others += (others.empty() ? "" : ", ") + std::string(watchers[i].addr);
+    rbd_watchers_list_cleanup(watchers.data(), count);
+  }
+  if (others.empty()) return {};
+  return fail(errc::busy, wanted.path() + " is in use by " + others +
+                              ": stop the gateway that has it open first; one that was killed counts for half a "
+                              "minute more");
+}
+
 image::~image() {
   if (on_->abandoned()) {
     // Closing would wait for what will never be answered.
@@ -193,6 +218,25 @@ result<void> image::watch(changed callback) {
       handle_, &watch_, [](void* told) { (*static_cast<changed*>(told))(); }, watcher.get());
   if (done < 0) return fail(errc::io, "cannot watch the image: " + text_of(done));
   watcher_ = std::move(watcher);
+  return {};
+}
+
+result<std::string> image::note() const {
+  std::array<char, 1024> text;
+  const int length = rados_getxattr(pool_->handle(), header_object().c_str(), note_name, text.data(), text.size());
+  if (length >= 0) return std::string(text.data(), static_cast<std::size_t>(length));
+  if (length == -ENODATA) return std::string();
+  if (length == -ERANGE) return fail(errc::corrupt, "the note with the image is none of sluice's");
+  return fail(errc::io, "cannot read the note with the image: " + text_of(length));
+}
+
+result<void> image::set_note(const std::string& text) {
+  const std::unique_ptr<void, void (*)(rados_write_op_t)> change(rados_create_write_op(), rados_release_write_op);
+  rados_write_op_assert_exists(change.get());  // else an image that is gone would leave a header behind
+  rados_write_op_setxattr(change.get(), note_name, text.data(), text.size());
+  const int done = rados_write_op_operate2(change.get(), pool_->handle(), header_object().c_str(), nullptr,
+                                           LIBRADOS_OPERATION_NOFLAG);
+  if (done < 0) return fail(errc::io, "cannot write a note with the image: " + text_of(done));
   return {};
 }
 

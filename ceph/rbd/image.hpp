@@ -48,6 +48,12 @@ class image {
   /// "off", "valid" or "invalid". Blocks on the cluster.
   std::string object_map() const;
   result<void> watch(changed callback);
+  /// A short note that stays with the image: empty when there is none, errc::corrupt when it is too long for one. It
+  /// is an attribute of the header object, which clones and copies do not inherit, and which is written without the
+  /// exclusive lock: after a crash that is not to be had until the cluster has forgotten who held it. Blocks on the
+  /// cluster.
+  result<std::string> note() const;
+  result<void> set_note(const std::string& text);
 
  private:
   image(std::shared_ptr<cluster::connection> on, std::shared_ptr<cluster::pool> in, rbd_image_t handle)
@@ -56,6 +62,7 @@ class image {
   result<void> load_encryption(const options& wanted);
   result<void> learn();
   result<void> refuse_a_cache(const options& wanted) const;
+  result<void> refuse_company(const options& wanted) const;
 
   std::shared_ptr<cluster::connection> on_;
   std::shared_ptr<cluster::pool> pool_;

@@ -266,18 +266,6 @@ void medium::tell_members() {
 
 // -- what there is to say ---------------------------------------------------------------------------------------
 
-result<void> medium::resize(std::uint64_t size_bytes) {
-  if (!wanted_.snapshot.empty()) return fail(errc::permission, "a snapshot keeps its size");
-  const std::shared_ptr<image> through = current();
-  if (!through) return fail(errc::busy, "the image is being opened anew");
-  const auto done = through->on().aside().call_within(
-      open_limit, [through, size_bytes] { return through->resize(size_bytes); }, [](const result<void>&) {});
-  if (!done) return fail(errc::timeout, "the Ceph cluster did not resize the image in time");
-  if (!*done) return *done;
-  if (size_bytes_.exchange(size_bytes) != size_bytes) listeners_.tell();
-  return {};
-}
-
 store::properties medium::describe() const {
   store::properties p;
   const std::uint64_t object = facts_.object_bytes;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ceph/rbd/image.hpp"
@@ -38,7 +39,11 @@ class medium : public std::enable_shared_from_this<medium> {
   store::availability available() const noexcept;
   std::string health() const;
   std::vector<store::figure> figures() const;
+  /// These block, open_limit at most; control threads. Marks: errc::unsupported of a snapshot, which nobody holds data
+  /// for.
   result<void> resize(std::uint64_t size_bytes);
+  result<store::mark> read_mark();
+  result<void> write_mark(const store::mark& wanted);
   void on_resize(store::resized callback) { listeners_.add(std::move(callback)); }
 
   /// The image to use now; null while it is being opened anew.
@@ -60,6 +65,8 @@ class medium : public std::enable_shared_from_this<medium> {
 
   medium(cluster::connections& all, options wanted) : connections_(all), wanted_(std::move(wanted)) {}
   result<void> install(const std::shared_ptr<image>& opened);
+  template <class Work>
+  auto ask(Work work) -> decltype(work(std::declval<image&>()));
   void beat();
   void send_probe(const std::shared_ptr<image>& through);
   void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);

@@ -21,6 +21,7 @@ struct options {
   std::string encryption;               // "luks1", "luks2", or empty
   std::string passphrase_file;
   std::uint64_t deadline_ns = 30 * ns_per_s;
+  bool exclusive = false;  // refuse an image that another client has open
 
   std::string path() const {  // as the rbd tool writes it
     return pool + "/" + (name_space.empty() ? "" : name_space + "/") + image + (snapshot.empty() ? "" : "@" + snapshot);

@@ -20,6 +20,8 @@ class rbd_store final : public store::store {
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override { return medium_->resize(size_bytes); }
   void on_resize(sluice::store::resized callback) override { medium_->on_resize(std::move(callback)); }
+  result<sluice::store::mark> read_mark() override { return medium_->read_mark(); }
+  result<void> write_mark(const sluice::store::mark& wanted) override { return medium_->write_mark(wanted); }
 
  private:
   rbd_store(std::shared_ptr<cluster::connections> all, std::shared_ptr<medium> opened)

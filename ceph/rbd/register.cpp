@@ -73,6 +73,7 @@ result<options> options_of(const config::settings& s) {
   wanted.encryption = text_of(s, "encryption");
   wanted.passphrase_file = text_of(s, "passphrase_file");
   wanted.deadline_ns = s.number("deadline", 30 * ns_per_s);
+  wanted.exclusive = s.flag("exclusive", false);  // no key of the file: asked for by commands that need no gateway
   if (wanted.size_bytes % 512 != 0) return fail(errc::invalid_argument, "size: must be a multiple of 512 octets");
   if (wanted.create && wanted.size_bytes == 0) return fail(errc::invalid_argument, "create: needs a size");
   if (wanted.create && !wanted.snapshot.empty())

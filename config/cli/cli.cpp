@@ -12,7 +12,8 @@ void describe(std::string& out, const CLI::App& app, const std::string& path) {
   if (!path.empty()) {
     out += "### sluice" + path;
     for (const CLI::Option* option : app.get_options())
-      if (option->get_positional()) out += " " + option->get_type_name();
+      if (option->get_positional())
+        out += " " + (option->get_required() ? option->get_type_name() : "[" + option->get_type_name() + "]");
     out += "\n\n" + app.get_description() + ".\n\n";
     for (const CLI::Option* option : app.get_options()) {
       if (option->get_positional() || option->get_lnames().front() == "help") continue;

@@ -29,7 +29,8 @@ struct simulate_options {
 };
 
 struct journal_options {
-  std::string path;  // flash of a write-back cache, or a medium under one
+  std::string path;                   // flash of a write-back cache, or a medium under one
+  std::optional<store_config> store;  // instead of `path`: that cache, or that medium
   bool keep = false, discard = false;
   bool json = false;
 };

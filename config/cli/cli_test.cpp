@@ -358,6 +358,23 @@ TEST_F(cli, asks_about_a_journal_and_decides_about_it) {
   EXPECT_EQ(run({"cache", "resolve", "flash", "--keep"}), 0) << err_;
   EXPECT_TRUE(journal_->keep);
   EXPECT_EQ(run({"cache", "resolve"}), 1);
+  EXPECT_THAT(err_, HasSubstr("PATH"));
+}
+
+TEST_F(cli, finds_the_store_that_a_journal_is_asked_about) {
+  const std::string good = write("good.toml", "[store.s1]\ntype = \"ram\"\nsize = \"1MiB\"\n");
+  EXPECT_EQ(run({"cache", "resolve", "--store", "s1", "--config", good, "--discard"}), 0) << err_;
+  ASSERT_TRUE(journal_ && journal_->store);
+  EXPECT_EQ(journal_->store->type, "ram");
+  EXPECT_EQ(journal_->path, "");
+  EXPECT_TRUE(journal_->discard);
+  EXPECT_EQ(run({"cache", "inspect", "--store", "s1", "--config", good}), 0) << err_;
+  EXPECT_EQ(run({"cache", "inspect", "--store", "s2", "--config", good}), 1);
+  EXPECT_THAT(err_, HasSubstr("has no store \"s2\""));
+  EXPECT_EQ(run({"cache", "inspect", "--store", "s1"}), 1) << "in what configuration?";
+  EXPECT_EQ(run({"cache", "inspect", "--config", good}), 1) << "which of its stores?";
+  EXPECT_EQ(run({"cache", "inspect", "flash", "--store", "s1", "--config", good}), 1) << "one or the other";
+  EXPECT_EQ(run({"cache", "inspect", "--store", "s1", "--config", write("bad.toml", "[store.s1]\ntype = 7\n")}), 2);
 }
 
 TEST_F(cli, records_what_a_cache_is_asked_for) {

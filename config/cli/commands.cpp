@@ -10,7 +10,6 @@
 #include "config/cli/control_client.hpp"
 #include "config/cli/render.hpp"
 #include "config/schema/quantity.hpp"
-#include "config/toml/load.hpp"
 
 namespace sluice::config {
 
@@ -20,11 +19,6 @@ using nlohmann::json;
 
 constexpr int refused_status = 2;
 constexpr int apply_timeout_ms = 600'000;  // opening stores may take its time
-
-std::string absolute(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::absolute(path, ignored).lexically_normal().string();
-}
 
 json errors_of(const refused& r) {
   json out = json::array();
@@ -52,6 +46,17 @@ std::string to_line(const json& document) {
 int complain(const std::string& sentence) {
   std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
   return 1;
+}
+
+int refuse(const refused& why) {
+  std::fprintf(stderr, "%s\n", why.to_string().c_str());
+  return refused_status;
+}
+
+std::string absolute(const std::string& path) {
+  if (path.empty()) return {};
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).lexically_normal().string();
 }
 
 command_tree::command_tree(const cli_hooks& hooks)
@@ -215,24 +220,7 @@ void command_tree::add_cache_commands() {
       ->type_name("SIZE")
       ->capture_default_str();
   simulate_command->add_flag("--json", options_.json, "print JSON");
-  const auto journal = [this](bool with_json) {
-    return journal_options{absolute(options_.file), options_.keep, options_.discard, with_json && options_.json};
-  };
-  CLI::App* inspect =
-      add(cache, "inspect",
-          "what the flash of a write-back cache holds that the store below lacks; no gateway may have it "
-          "open",
-          "sluice cache inspect /var/lib/sluice/images.cache",
-          [this, journal] { return hooks_.inspect_journal(journal(true)); });
-  inspect->add_option("path", options_.file, "flash.path of the cache, or the medium")->required()->type_name("PATH");
-  inspect->add_flag("--json", options_.json, "print JSON");
-  CLI::App* resolve = add(cache, "resolve", "decide about data that a write-back cache cannot bring below by itself",
-                          "sluice cache resolve /var/lib/sluice/images.cache --discard",
-                          [this, journal] { return hooks_.resolve_journal(journal(false)); });
-  resolve->add_option("path", options_.file, "flash.path of the cache, or the medium")->required()->type_name("PATH");
-  resolve->add_flag("--keep", options_.keep,
-                    "the intact ones are brought to the medium that the cache is opened over next");
-  resolve->add_flag("--discard", options_.discard, "give them up: the medium stays as it is");
+  add_journal_commands(cache);
 }
 
 int command_tree::simulate() {
@@ -258,10 +246,7 @@ int command_tree::ask(const std::string& command, const json& arguments,
 
 int command_tree::serve() {
   loaded m = load_file(options_.file, hooks_.known);
-  if (!m) {
-    std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
-    return refused_status;
-  }
+  if (!m) return refuse(m.error());
   serve_options how{absolute(options_.file), std::nullopt};
   if (app_->get_subcommand("serve")->count("--control") > 0)
     m->gateway.control = *(how.control = absolute(options_.control));
@@ -280,8 +265,7 @@ int command_tree::check() {
             std::to_string(m->units.size()) + " units, " + std::to_string(m->targets.size()) + " targets\n");
     return 0;
   }
-  if (!options_.json) std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
-  return refused_status;
+  return options_.json ? refused_status : refuse(m.error());
 }
 
 int command_tree::demo() {
@@ -296,10 +280,7 @@ int command_tree::demo() {
 
 int command_tree::plan_or_apply(const std::string& command) {
   // The file is read here first: its errors are told in full and need no gateway.
-  if (const loaded m = load_file(options_.file, hooks_.known); !m) {
-    std::fprintf(stderr, "%s\n", m.error().to_string().c_str());
-    return refused_status;
-  }
+  if (const loaded m = load_file(options_.file, hooks_.known); !m) return refuse(m.error());
   const auto answer = call_gateway(options_.control, command, {{"file", absolute(options_.file)}}, apply_timeout_ms);
   if (!answer) {
     complain(answer.error().sentence);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/cli/cli.hpp"
+#include "config/toml/load.hpp"
 
 namespace sluice::config {
 
@@ -18,7 +19,7 @@ struct parsed_options {
   bool control_given = false;
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
-  std::string unit, store, size, shell, interval = "1s";
+  std::string config, unit, store, size, shell, interval = "1s";
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes;
   std::string output;
@@ -47,6 +48,7 @@ class command_tree {
   void add_acting_commands();
   void add_cache_commands();
   void add_live_cache_commands(CLI::App* cache);
+  void add_journal_commands(CLI::App* cache);
 
   int serve();
   int check();
@@ -57,6 +59,7 @@ class command_tree {
   int resize();
   int complete();
   int simulate();
+  int ask_journal(const std::function<int(const journal_options&)>& work);
   int flush_cache();
   int record_cache();
   /// Asks the gateway; prints JSON or what `render` makes of it.
@@ -78,5 +81,10 @@ std::string to_line(const nlohmann::json& document);
 
 /// Prints "sluice: SENTENCE" on standard error; returns 1.
 int complain(const std::string& sentence);
+/// Prints what is wrong with a configuration on standard error; returns the status for that.
+int refuse(const refused& why);
+
+/// A path as it is called wherever it is read next; empty stays so.
+std::string absolute(const std::string& path);
 
 }  // namespace sluice::config

@@ -157,21 +157,29 @@ result<void> gateway::begin_hand_over(draft& made) {
   return {};
 }
 
-/// A medium that lacks data is used by nobody but the store that holds them.
+/// A medium that lacks data is used by nobody but the store that holds them. Who uses it already goes on: an apply does
+/// not ask media that it does not touch, which may be silent.
 result<void> gateway::check_marks(const config::model& wanted, const draft& made) const {
   const auto check = [&](const std::string& user, const std::string& used, const std::string& holder) -> result<void> {
     const auto mark = made.stores.at(used)->read_mark();
-    if (!mark || mark->holder.empty() || mark->holder == holder) return {};
+    if (!mark && mark.error().code == errc::unsupported) return {};
+    if (!mark) return fail(mark.error().code, user + ": store." + used + ": " + mark.error().message);
+    if (mark->holder.empty() || mark->holder == holder) return {};
     return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + mark->holder +
-                                ": use it through that cache, or decide with: sluice cache resolve PATH --keep or "
-                                "--discard");
+                                ": use it through that cache, or give them up with: sluice cache resolve --store " +
+                                used + " --config FILE --discard");
   };
-  for (const config::unit_config& unit : wanted.units)
+  for (const config::unit_config& unit : wanted.units) {
+    const auto running = units_.find(unit.name);
+    if (running != units_.end() && running->second.medium == made.stores.at(unit.store)) continue;
     if (auto free = check("unit." + unit.name, unit.store, {}); !free) return free;
-  for (const config::store_config& store : wanted.stores)
-    if (!store.over.empty())
-      if (auto free = check("store." + store.name, store.over, made.stores.at(store.name)->holder()); !free)
-        return free;
+  }
+  for (const config::store_config& store : wanted.stores) {
+    const auto running = stores_.find(store.name);
+    const auto& comes = made.stores.at(store.name);
+    if (store.over.empty() || (running != stores_.end() && running->second == comes)) continue;
+    if (auto free = check("store." + store.name, store.over, comes->holder()); !free) return free;
+  }
   return {};
 }
 

@@ -36,6 +36,36 @@ class held_file {
   store::descriptor medium;  // closes it
 };
 
+/// A medium that is no file, opened as its type opens it; nobody else may have it open.
+class held_store {
+ public:
+  static result<std::unique_ptr<held_store>> open(const config::store_config& which, const store::registry& types) {
+    const std::string name = "store." + which.name;
+    if (!which.over.empty())
+      return fail(errc::invalid_argument, name + " has no flash: name the store below it, " + which.over);
+    auto loop = reactor::make_loop({});
+    if (!loop) return tl::unexpected(loop.error());
+    config::values settings = which.settings;
+    settings.erase("create");
+    settings.set("exclusive", true);
+    auto opened = types.find(which.type)->open(settings, **loop, {});
+    if (!opened) return fail(opened.error().code, name + ": " + opened.error().message);
+    return std::make_unique<held_store>(std::move(*loop), std::move(*opened));
+  }
+  held_store(std::unique_ptr<reactor::loop> with, std::shared_ptr<store::store> opened)
+      : loop(std::move(with)), medium(std::move(opened)) {}
+
+  const std::unique_ptr<reactor::loop> loop;
+  const std::shared_ptr<store::store> medium;
+};
+
+/// The file or device that is meant: of a cache its flash. Empty when it is neither.
+std::string path_of(const config::journal_options& options) {
+  if (!options.store) return options.path;
+  const config::values& settings = options.store->settings;
+  return settings.text_or("flash.path", settings.text_or("path", {}));
+}
+
 std::string id_of(const journal::superblock& super) {
   char text[20];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(super.id));
@@ -76,37 +106,66 @@ void print_text(const journal::inspection& seen) {
 }
 
 /// What a medium says of the data that it lacks.
-int inspect_medium(const store::mark& mark, bool as_json) {
+void print_mark(const store::mark& mark, bool as_json) {
+  const bool lacks = !mark.holder.empty();
   if (as_json)
-    std::printf("%s\n", nlohmann::json{{"state", mark.holder.empty() ? "whole" : "lacks data"},
-                                       {"holder", mark.holder},
-                                       {"epoch", mark.epoch}}
-                            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-                            .c_str());
-  else
+    std::printf(
+        "%s\n",
+        nlohmann::json{{"state", lacks ? "lacks data" : "whole"}, {"holder", mark.holder}, {"epoch", mark.epoch}}
+            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+            .c_str());
+  else if (lacks)
     std::printf("a medium that lacks data, which are in %s\n", mark.holder.c_str());
+  else
+    std::printf("a medium that lacks nothing\n");
+}
+
+/// Lets a medium be used without the data that it lacks. `medium` is a store or a descriptor.
+template <class Medium>
+int resolve_mark(Medium& medium, const store::mark& mark, const std::string& name, bool keep) {
+  if (mark.holder.empty()) return complain(name + " lacks nothing");
+  if (keep) return complain(name + " is a medium that lacks data: they are in " + mark.holder);
+  const auto cleared = medium.write_mark({mark.epoch + 1, {}});
+  return cleared ? 0 : complain(cleared.error().message);
+}
+
+/// Of a medium that is no file.
+int ask_store(const config::journal_options& options, const store::registry& types, bool resolves) {
+  const auto held = held_store::open(*options.store, types);
+  if (!held) return complain(held.error().message);
+  store::store& medium = *(*held)->medium;
+  const std::string name = "store." + options.store->name;
+  const auto mark = medium.read_mark();
+  if (!mark) return complain(name + ": " + mark.error().message);
+  if (resolves) return resolve_mark(medium, *mark, name, options.keep);
+  print_mark(*mark, options.json);
   return 0;
 }
 
 }  // namespace
 
-int inspect_journal(const config::journal_options& options) {
-  const auto file = held_file::open(options.path);
+int inspect_journal(const config::journal_options& options, const store::registry& types) {
+  const std::string path = path_of(options);
+  if (path.empty()) return ask_store(options, types, false);
+  const auto file = held_file::open(path);
   if (!file) return complain(file.error().message);
   const auto seen = journal::inspect(*(*file)->loop, (*file)->medium.handle);
-  if (!seen) {
-    const auto mark = (*file)->medium.read_mark();
-    if (seen.error().code == errc::not_found && mark && !mark->holder.empty())
-      return inspect_medium(*mark, options.json);
-    return complain(options.path + ": " + seen.error().message);
+  if (seen) {
+    options.json ? print_json(*seen) : print_text(*seen);
+    return 0;
   }
-  options.json ? print_json(*seen) : print_text(*seen);
+  const auto mark = (*file)->medium.read_mark();
+  if (seen.error().code != errc::not_found || !mark || mark->holder.empty())
+    return complain(path + ": " + seen.error().message);
+  print_mark(*mark, options.json);
   return 0;
 }
 
-int resolve_journal(const config::journal_options& options) {
+int resolve_journal(const config::journal_options& options, const store::registry& types) {
   if (options.keep == options.discard) return complain("say either --keep or --discard");
-  const auto file = held_file::open(options.path);
+  const std::string path = path_of(options);
+  if (path.empty()) return ask_store(options, types, true);
+  const auto file = held_file::open(path);
   if (!file) return complain(file.error().message);
   const auto done = journal::resolve(*(*file)->loop, (*file)->medium.handle,
                                      options.keep ? journal::decision::keep : journal::decision::discard);
@@ -114,10 +173,8 @@ int resolve_journal(const config::journal_options& options) {
   store::descriptor& medium = (*file)->medium;
   const auto mark = medium.read_mark();
   if (done.error().code != errc::not_found || !mark || mark->holder.empty())
-    return complain(options.path + ": " + done.error().message);
-  if (options.keep) return complain(options.path + " is a medium that lacks data: they are in " + mark->holder);
-  const auto cleared = medium.write_mark({mark->epoch + 1, {}});
-  return cleared ? 0 : complain(cleared.error().message);
+    return complain(path + ": " + done.error().message);
+  return resolve_mark(medium, *mark, path, options.keep);
 }
 
 }  // namespace sluice::daemon

@@ -30,8 +30,8 @@ static int main_of_sluice(int argc, char** argv) {
   };
   hooks.demo = [&](const config::demo_options& options) { return demo(options, hooks.known); };
   hooks.simulate = simulate_cache;
-  hooks.inspect_journal = inspect_journal;
-  hooks.resolve_journal = resolve_journal;
+  hooks.inspect_journal = [&](const config::journal_options& options) { return inspect_journal(options, stores); };
+  hooks.resolve_journal = [&](const config::journal_options& options) { return resolve_journal(options, stores); };
   return config::run_cli(argc, argv, hooks);
 }
 

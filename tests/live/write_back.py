@@ -3,101 +3,15 @@
 without them, taken away while it runs, given up when the flash is gone.
 """
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
-from initiator import Initiator, read_16, write_16  # noqa: E402
-from targets import INITIATOR, Sluice, TargetError, Unit  # noqa: E402
-
-BLOCK, BLOCKS = 512, 2048  # of what is written: 1 MiB
-SIZE = "64MiB"
-# Nothing gets below by itself while the test looks.
-CACHE = {"ram": "16MiB", "mode": "write-back", "destage_delay": "60s", "flash.path": "flash", "flash.size": "96MiB"}
-DIRECT, THROUGH, BACK = {}, CACHE | {"mode": "write-through"}, CACHE
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, what: str, holds: bool) -> None:
-        self.passed += bool(holds)
-        self.failed += not holds
-        print(f"{'ok  ' if holds else 'FAIL'} {what}")
-
-
-class Stand:
-    """One gateway over one file, with or without the cache."""
-
-    def __init__(self, program: Path):
-        self.gateway = Sluice(program, [Unit("file", SIZE)])
-        self.image, self.flash = self.gateway.folder / "unit0.raw", self.gateway.folder / "flash"
-
-    def configure(self, cache: dict) -> None:
-        self.gateway.write_configuration([Unit("file", SIZE, cache=cache)], None, [INITIATOR])
-
-    def start(self, cache: dict) -> None:
-        self.configure(cache)
-        self.gateway.start()
-
-    def is_refused(self, cache: dict, sentence: str) -> bool:
-        try:
-            self.start(cache)
-        except TargetError:
-            return sentence in self.gateway.log_tail()
-        self.gateway.kill()
-        return False
-
-    def apply(self, cache: dict) -> None:
-        self.configure(cache)
-        self.sluice("apply", str(self.gateway.config), "--control", str(self.gateway.folder / "control.sock"))
-
-    def sluice(self, *words: str) -> str:
-        done = subprocess.run([self.gateway.program, *words], capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode != 0:
-            raise AssertionError(f"sluice {' '.join(words)}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def inspect(self, path: Path) -> dict:
-        return json.loads(self.sluice("cache", "inspect", str(path), "--json"))
-
-    def session(self) -> Initiator:
-        session = Initiator(self.gateway.port, self.gateway.iqn, INITIATOR, 0)
-        while session.execute(bytes(6)).status != 0:  # unit attentions of the new nexus
-            pass
-        return session
-
-    def write(self, octet: int) -> None:
-        with self.session() as session:
-            command = write_16(0, BLOCKS, False)
-            session.execute(command, bytes([octet]) * (BLOCK * BLOCKS)).must_be_good("WRITE")
-
-    def below_holds(self, octet: int) -> bool:
-        with self.image.open("rb") as image:
-            return image.read(BLOCK * BLOCKS) == bytes([octet]) * (BLOCK * BLOCKS)
-
-    def comes_to(self, state: str) -> bool:
-        """Whether the journal is soon in that state."""
-        for _ in range(100):
-            told = self.sluice("status", "--json", "--control", str(self.gateway.folder / "control.sock"))
-            figures = next(store["figures"] for store in json.loads(told)["stores"] if store["name"] == "c0")
-            if figures["journal_state"] == state:
-                return True
-            time.sleep(0.1)
-        return False
-
-    def holds(self, octet: int) -> bool:
-        with self.session() as session:
-            data = session.execute(read_16(0, BLOCKS), data_in_length=BLOCK * BLOCKS).must_be_good("READ").data
-        return data == bytes([octet]) * (BLOCK * BLOCKS)
+from write_back_stand import BACK, BLOCK, BLOCKS, DIRECT, THROUGH, Checks, Stand  # noqa: E402
 
 
 def scenario(stand: Stand, checks: Checks) -> None:
@@ -108,6 +22,8 @@ def scenario(stand: Stand, checks: Checks) -> None:
     checks.check("what was written is on flash after SIGKILL",
                  seen["state"] == "dirty" and seen["dirty_bytes"] == BLOCK * BLOCKS)
     checks.check("the medium says that it lacks data", stand.inspect(stand.image)["state"] == "lacks data")
+    checks.check("by the names of the stores too", stand.inspect(*stand.named("s0"))["state"] == "lacks data" and
+                 stand.inspect(*stand.named("c0"))["state"] == "dirty")
     checks.check("a unit over the medium itself is refused", stand.is_refused(DIRECT, "lacks data that are in journal"))
     checks.check("another mode over the same flash is refused", stand.is_refused(THROUGH, "holds data of s0"))
     stand.start(BACK)
@@ -151,7 +67,7 @@ def keeps_marks(folder: Path) -> bool:
 
 def main() -> int:
     program = Path(sys.argv[1]) if len(sys.argv) > 1 else TOP / "build" / "release" / "sluice"
-    stand, checks = Stand(program), Checks()
+    stand, checks = Stand(program, "file"), Checks()
     with stand.gateway.kept():
         if not keeps_marks(stand.gateway.folder):
             print("the file system of the temporary folder has no extended attributes\n0 passed, 0 failed, 1 skipped")

@@ -14,7 +14,6 @@ journal_core::journal_core(options how, journal_medium medium, const superblock&
       slots(found_super.slots()),
       index(slots),
       store_bytes(size),
-      mark_epoch(found_super.epoch),
       super(found_super),
       head(found.head),
       tail(found_super.tail),

@@ -10,6 +10,7 @@
 #include "actors/reactor/loop.hpp"
 #include "tiers/journal/journal_index.hpp"
 #include "tiers/journal/log_reader.hpp"
+#include "tiers/journal/mark_keeper.hpp"
 
 namespace sluice::journal {
 
@@ -19,6 +20,7 @@ struct options {
   std::uint64_t journal_bytes = 0;
   std::uint32_t record_blocks = record_blocks_limit;
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // how long written data wait when nobody flushes
+  aside elsewhere = {};                              // for calls that block; empty: what suits the loops
 };
 
 /// The flash of a journal: it begins at the file's first octet. `keeper` closes it when the last one has let go.
@@ -65,8 +67,6 @@ class journal_core {
   journal_figures figures;
   std::atomic<state> now = state::draining;
   std::atomic<std::uint64_t> store_bytes;
-  std::atomic<std::uint64_t> mark_epoch;  // of the mark on the medium below
-  std::mutex mark_guard;                  // of that mark: the home clears it, the control thread sets it
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;

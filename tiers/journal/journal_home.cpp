@@ -19,10 +19,11 @@ constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all re
 
 }  // namespace
 
-journal_home::journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below)
+journal_home::journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below, mark_keeper& marks)
     : core_held_(std::move(core)),
       core_(*core_held_),
       below_store_(std::move(below)),
+      marks_(marks),
       appender_(core_, *this),
       destager_(core_, *this),
       destaged_(core_.super.tail_sequence - 1) {}
@@ -235,7 +236,7 @@ void journal_home::change_state() noexcept {
     for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
   if (core_.now == state::draining) {
     core_.close_epoch();
-    if (appender_.empty() && core_.records.empty() && !destager_.at_work()) drained();
+    if (appender_.empty() && core_.records.empty() && !destager_.at_work() && !disowning_) drained();
   }
 }
 
@@ -249,18 +250,23 @@ void journal_home::drained() noexcept {
   }
   core_.epochs.clear();
   core_.now = state::passing;
-  // The medium lacks nothing: it may be used without the journal, also after a crash. A short blocking call, once.
-  const std::lock_guard lock(core_.mark_guard);
-  if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost())
-    static_cast<void>(below_store_->write_mark({core_.mark_epoch, {}}));
+  // The medium lacks nothing: it may be used without the journal, also after a crash.
+  const std::uint64_t claims = marks_.claims();
+  if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost()) marks_.clear_aside(claims);
 }
 
-/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. This blocks the
-/// loop, once, before anything passes by.
+/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it, before anything
+/// passes by.
 void journal_home::superblock_written(bool good) noexcept {
   if (good) return;
-  ++core_.mark_epoch;
-  if (!below_store_->write_mark({core_.mark_epoch, {}})) core_.set_stale();
+  disowning_ = true;
+  marks_.disown_aside([held = weak_from_this()](bool known) {
+    const auto self = held.lock();
+    if (!self) return;
+    if (!known) self->core_.set_stale();
+    self->disowning_ = false;
+    self->poke();
+  });
 }
 
 void journal_home::close_epochs(std::uint64_t now_ns) noexcept {

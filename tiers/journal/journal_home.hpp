@@ -16,7 +16,8 @@ namespace sluice::journal {
 /// log, or passes to the store below.
 class journal_home : public std::enable_shared_from_this<journal_home> {
  public:
-  journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below);
+  /// `marks` lives as long as there are channels.
+  journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below, mark_keeper& marks);
   ~journal_home();
 
   // -- channels ------------------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   const std::shared_ptr<journal_core> core_held_;
   journal_core& core_;
   const std::shared_ptr<store::store> below_store_;
+  mark_keeper& marks_;
   range_locks locks_;
   appender appender_;
   destager destager_;
@@ -104,7 +106,8 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   std::uint64_t epoch_due_ns_ = 0;
   appender::outcome pumped_ = appender::outcome::nothing_waits;
   bool voided_ = false;
-  bool leaves_ = false;  // the seat: another one looks at what comes now
+  std::atomic<bool> disowning_ = false;  // the medium is being told that the log is void
+  bool leaves_ = false;                  // the seat: another one looks at what comes now
   unsigned under_way_ = 0;
   std::uint64_t rests_until_ns_ = 0;
 

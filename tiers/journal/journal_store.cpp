@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <string_view>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -29,6 +30,13 @@ std::string when(std::uint64_t unix_seconds) {
 
 std::string resolve_hint(const std::string& path) {
   return "; decide with: sluice cache resolve " + path + " --keep or --discard";
+}
+
+/// The simulator is one thread, and its media answer at once.
+aside elsewhere_for(const journal_core& core) {
+  if (core.wanted.elsewhere || std::string_view(core.flash.control_loop.kind()) != "simulated")
+    return core.wanted.elsewhere;
+  return [](const std::function<void()>& call) { call(); };
 }
 
 const char* name_of(state s) {
@@ -118,7 +126,8 @@ class opening {
     const std::string ours = holder_name(super_);
     if (!mark->holder.empty() && !same_holder(mark->holder, ours))
       return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
-                                  ": open it through that, or give them up with sluice cache resolve");
+                                  ": open it through that, or give them up with: sluice cache resolve --store " +
+                                  wanted_.medium + " --config FILE --discard");
     if (is_dirty() && !adopted && (mark->holder.empty() || mark->epoch != super_.epoch))
       return refuse(errc::busy, "it holds data of " + super_.medium + " (" + super_.owner + ", " +
                                     when(super_.changed_unix) +
@@ -170,7 +179,10 @@ result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store
 }
 
 journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core)
-    : below_(std::move(below)), core_(std::move(core)), home_(std::make_shared<journal_home>(core_, below_)) {
+    : below_(std::move(below)),
+      core_(std::move(core)),
+      marks_(below_, core_->super.epoch, elsewhere_for(*core_)),
+      home_(std::make_shared<journal_home>(core_, below_, marks_)) {
   below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();
     const auto medium = under.lock();
@@ -180,7 +192,7 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
 
 journal_store::~journal_store() {
   // An orderly end: a medium that lacks nothing needs no journal.
-  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(clear_mark());
+  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(marks_.clear());
 }
 
 store::properties journal_store::describe() const {
@@ -213,29 +225,19 @@ std::string journal_store::holder() const {
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
   if (core_->flash_failed()) return;
-  const std::lock_guard lock(core_->mark_guard);
-  const auto done = below_->write_mark({core_->mark_epoch, holder()});
-  const bool refused = !done && done.error().code != errc::unsupported;
-  core_->set_unmarked(refused);
-  if (refused) {
-    SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",
-               {"path", core_->wanted.path}, {"why", done.error().message});
-    return;
-  }
-  home_->want_passing(false);
+  const auto done = marks_.claim(holder(), [this] { home_->want_passing(false); });
+  core_->set_unmarked(!done);
+  if (done) return;
+  SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",
+             {"path", core_->wanted.path}, {"why", done.error().message});
 }
 
 bool journal_store::handed_over() {
-  return core_->now == state::passing && !core_->any_lost() && clear_mark();
+  return core_->now == state::passing && !core_->any_lost() && marks_.clear();
 }
 
 std::uint64_t journal_store::undestaged_bytes(std::uint64_t mark) const {
   return home_->is_destaged(mark) ? 0 : std::max<std::uint64_t>(core_->index.blocks(), 1) * block_bytes;
-}
-
-bool journal_store::clear_mark() {
-  const auto done = below_->write_mark({core_->mark_epoch, {}});
-  return done || done.error().code == errc::unsupported;
 }
 
 std::vector<sluice::store::figure> journal_store::figures() const {

@@ -5,6 +5,7 @@
 
 #include "tiers/journal/journal_core.hpp"
 #include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/mark_keeper.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::journal {
@@ -41,10 +42,9 @@ class journal_store final : public store::store {
   const journal_core& core() const { return *core_; }
 
  private:
-  bool clear_mark();
-
   std::shared_ptr<store> below_;
   std::shared_ptr<journal_core> core_;
+  mark_keeper marks_;
   std::shared_ptr<journal_home> home_;
 };
 

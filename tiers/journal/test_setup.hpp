@@ -25,7 +25,7 @@ inline result<journal_medium> test_flash(reactor::loop& loop, const std::string&
 
 inline result<std::shared_ptr<journal_store>> try_over(std::shared_ptr<store::store> below, reactor::loop& loop,
                                                        const std::string& path, std::uint64_t journal_bytes,
-                                                       std::uint32_t record_blocks) {
+                                                       std::uint32_t record_blocks, aside elsewhere = {}) {
   auto flash = test_flash(loop, path, journal_bytes);
   if (!flash) return tl::unexpected(flash.error());
   options wanted;
@@ -34,6 +34,7 @@ inline result<std::shared_ptr<journal_store>> try_over(std::shared_ptr<store::st
   wanted.journal_bytes = journal_bytes;
   wanted.record_blocks = record_blocks;
   wanted.destage_delay_ns = 10 * ns_per_ms;
+  wanted.elsewhere = std::move(elsewhere);
   return journal_store::open(std::move(below), wanted, std::move(*flash));
 }
 

@@ -1,7 +1,8 @@
 #include "tiers/store/descriptor.hpp"
 
 #include <cerrno>
-#include <charconv>
+
+#include "tiers/store/mark_text.hpp"
 
 namespace sluice::store {
 
@@ -43,22 +44,14 @@ result<void> descriptor::resize(std::uint64_t size_bytes) {
   return {};
 }
 
-/// "EPOCH HOLDER".
 result<mark> descriptor::read_mark() {
   const auto text = control_loop_.note_of(handle, "sluice");
   if (!text) return tl::unexpected(text.error());
-  mark found;
-  if (text->empty()) return found;
-  const char* const end = text->data() + text->size();
-  const auto [after, problem] = std::from_chars(text->data(), end, found.epoch);
-  if (problem != std::errc() || after == end || *after != ' ')
-    return fail(errc::corrupt, "the attribute user.sluice of the file is none of sluice's");
-  found.holder.assign(after + 1, end);
-  return found;
+  return mark_of(*text, "the attribute user.sluice of the file");
 }
 
 result<void> descriptor::write_mark(const mark& wanted) {
-  return control_loop_.set_note(handle, "sluice", std::to_string(wanted.epoch) + " " + wanted.holder);
+  return control_loop_.set_note(handle, "sluice", text_of(wanted));
 }
 
 bool descriptor::look_again() {

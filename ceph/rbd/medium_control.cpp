@@ -1,0 +1,40 @@
+#include <utility>
+
+#include "ceph/rbd/medium.hpp"
+#include "tiers/store/mark_text.hpp"
+
+// What the control path asks of an image: calls that block on the cluster, each for a limited time.
+namespace sluice::rbd {
+
+template <class Work>
+auto medium::ask(Work work) -> decltype(work(std::declval<image&>())) {
+  const std::shared_ptr<image> through = current();
+  if (!through) return fail(errc::busy, "the image " + wanted_.path() + " is being opened anew");
+  if (silent_.load()) return fail(errc::timeout, "the Ceph cluster does not answer for " + wanted_.path());
+  auto done = through->on().aside().call_within(
+      open_limit, [through, work = std::move(work)] { return work(*through); }, [](const auto&) {});
+  if (done) return std::move(*done);
+  return fail(errc::timeout, "the Ceph cluster did not answer for " + wanted_.path() + " in time");
+}
+
+result<void> medium::resize(std::uint64_t size_bytes) {
+  if (!wanted_.snapshot.empty()) return fail(errc::permission, "a snapshot keeps its size");
+  const auto done = ask([size_bytes](image& i) { return i.resize(size_bytes); });
+  if (!done) return done;
+  if (size_bytes_.exchange(size_bytes) != size_bytes) listeners_.tell();
+  return {};
+}
+
+result<store::mark> medium::read_mark() {
+  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no marks");
+  const auto text = ask([](const image& i) { return i.note(); });
+  if (!text) return tl::unexpected(text.error());
+  return store::mark_of(*text, "the note with the image " + wanted_.path());
+}
+
+result<void> medium::write_mark(const store::mark& wanted) {
+  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no marks");
+  return ask([text = store::text_of(wanted)](image& i) { return i.set_note(text); });
+}
+
+}  // namespace sluice::rbd

@@ -1,0 +1,45 @@
+#include <cstdio>
+
+#include "config/cli/commands.hpp"
+
+// What is asked about write-back caches that no gateway has open.
+namespace sluice::config {
+
+void command_tree::add_journal_commands(CLI::App* cache) {
+  const auto add_for_medium = [&](const char* name, const char* what, const std::string& example,
+                                  const std::function<int(const journal_options&)>& work) {
+    CLI::App* command = add(cache, name, what, example, [this, &work] { return ask_journal(work); });
+    CLI::Option* path = command->add_option("path", options_.file, "flash.path of the cache, or the medium");
+    CLI::Option* store = command->add_option("--store", options_.store, "instead of PATH: that cache, or that medium");
+    CLI::Option* config = command->add_option("--config", options_.config, "where STORE is configured");
+    path->type_name("PATH")->excludes(store);
+    store->type_name("STORE")->needs(config);
+    config->type_name("FILE")->needs(store);
+    return command;
+  };
+  add_for_medium("inspect",
+                 "what the flash of a write-back cache holds that the store below lacks; no gateway may have it open",
+                 "sluice cache inspect /var/lib/sluice/images.cache", hooks_.inspect_journal)
+      ->add_flag("--json", options_.json, "print JSON");
+  CLI::App* resolve =
+      add_for_medium("resolve", "decide about data that a write-back cache cannot bring below by itself",
+                     "sluice cache resolve --store vm1 --config gateway.toml --discard", hooks_.resolve_journal);
+  resolve->add_flag("--keep", options_.keep,
+                    "the intact ones are brought to the medium that the cache is opened over next");
+  resolve->add_flag("--discard", options_.discard, "give them up: the medium stays as it is");
+}
+
+int command_tree::ask_journal(const std::function<int(const journal_options&)>& work) {
+  journal_options how{absolute(options_.file), std::nullopt, options_.keep, options_.discard, options_.json};
+  if (options_.store.empty() && options_.file.empty()) return complain("say a PATH, or --store and --config");
+  if (options_.store.empty()) return work(how);
+  const loaded m = load_file(options_.config, hooks_.known);
+  if (!m) return refuse(m.error());
+  const store_config* found = find_named(m->stores, options_.store);
+  if (!found) return complain(options_.config + " has no store \"" + options_.store + "\"");
+  how.path.clear();
+  how.store = *found;
+  return work(how);
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,76 @@
+#include "tiers/journal/mark_keeper.hpp"
+
+#include <thread>
+#include <utility>
+
+namespace sluice::journal {
+
+mark_keeper::mark_keeper(std::shared_ptr<store::store> below, std::uint64_t epoch, aside elsewhere)
+    : below_(std::move(below)), elsewhere_(std::move(elsewhere)), epoch_(epoch) {}
+
+mark_keeper::~mark_keeper() {
+  std::unique_lock lock(threads_guard_);
+  fewer_.wait(lock, [&] { return threads_ == 0; });
+}
+
+result<void> mark_keeper::claim(const std::string& holder, const std::function<void()>& claimed) {
+  const std::lock_guard lock(guard_);
+  auto done = write({epoch_, holder});
+  if (!done && done.error().code != errc::unsupported) return done;
+  claimed();
+  claims_.fetch_add(1, std::memory_order_seq_cst);
+  return {};
+}
+
+bool mark_keeper::clear() {
+  const std::lock_guard lock(guard_);
+  return write_cleared();
+}
+
+/// With guard_ held. A medium that keeps no mark needs none to be taken away.
+bool mark_keeper::write_cleared() {
+  const auto done = write({epoch_, {}});
+  return done || done.error().code == errc::unsupported;
+}
+
+/// With guard_ held. A medium that has the mark is not asked again: it may be silent by now.
+result<void> mark_keeper::write(const store::mark& wanted) {
+  if (written_ == wanted) return {};
+  written_.reset();
+  auto done = below_->write_mark(wanted);
+  if (done) written_ = wanted;
+  return done;
+}
+
+void mark_keeper::clear_aside(std::uint64_t claims) {
+  run_aside([this, claims] {
+    const std::lock_guard lock(guard_);
+    if (claims_.load(std::memory_order_seq_cst) == claims) static_cast<void>(write_cleared());
+  });
+}
+
+void mark_keeper::disown_aside(std::function<void(bool)> answered) {
+  run_aside([this, answered = std::move(answered)] {
+    std::unique_lock lock(guard_);
+    const bool known = write({++epoch_, {}}).has_value();
+    lock.unlock();
+    answered(known);
+  });
+}
+
+void mark_keeper::run_aside(std::function<void()> call) {
+  if (elsewhere_) return elsewhere_(std::move(call));
+  {
+    const std::lock_guard lock(threads_guard_);
+    ++threads_;
+  }
+  std::thread([this, call = std::move(call)]() mutable {
+    call();
+    call = {};
+    const std::lock_guard lock(threads_guard_);
+    --threads_;
+    fewer_.notify_all();
+  }).detach();
+}
+
+}  // namespace sluice::journal

@@ -1,0 +1,62 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "tiers/store/store.hpp"
+
+namespace sluice::journal {
+
+/// Runs a call that may block where no loop waits for it: now or later, on any thread, one or more at a time.
+using aside = std::function<void(std::function<void()>)>;
+
+/// The mark of the store below, as the journal over it needs it. To write it blocks: a file is synced, an image asks
+/// its cluster. The control thread waits for that, loops have it done aside.
+class mark_keeper {
+ public:
+  /// `epoch` is that of the journal. `elsewhere` empty: on threads, each as long as its call.
+  mark_keeper(std::shared_ptr<store::store> below, std::uint64_t epoch, aside elsewhere);
+  /// Waits for those threads.
+  ~mark_keeper();
+  mark_keeper(const mark_keeper&) = delete;
+  mark_keeper& operator=(const mark_keeper&) = delete;
+
+  // -- the control thread: these block -------------------------------------------------------------------------------
+  /// From now on the medium may lack data: its mark says who has them, where it keeps one. Then calls `claimed`, which
+  /// makes that so; nothing clears the mark in between.
+  result<void> claim(const std::string& holder, const std::function<void()>& claimed);
+  /// The medium lacks nothing. False when it could not be told.
+  bool clear();
+
+  // -- loops: these do not -------------------------------------------------------------------------------------------
+  /// How often the medium was claimed. Who sees a claim counted sees what its `claimed` did.
+  std::uint64_t claims() const noexcept { return claims_.load(std::memory_order_seq_cst); }
+  /// As clear(), unless more claims than these have been made when it comes to that.
+  void clear_aside(std::uint64_t claims);
+  /// What a journal holds for the medium is void from now on, also where the journal cannot be told. `answered` says
+  /// whether the medium knows; any thread, or within this call.
+  void disown_aside(std::function<void(bool)> answered);
+
+ private:
+  bool write_cleared();
+  result<void> write(const store::mark& wanted);
+  void run_aside(std::function<void()> call);
+
+  const std::shared_ptr<store::store> below_;
+  const aside elsewhere_;
+  std::mutex guard_;  // of the mark, while it is written
+  std::uint64_t epoch_;
+  std::optional<store::mark> written_;  // none: it is not known what the medium has
+  std::atomic<std::uint64_t> claims_ = 0;
+
+  std::mutex threads_guard_;
+  std::condition_variable fewer_;
+  unsigned threads_ = 0;
+};
+
+}  // namespace sluice::journal

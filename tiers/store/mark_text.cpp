@@ -1,0 +1,22 @@
+#include "tiers/store/mark_text.hpp"
+
+#include <charconv>
+
+namespace sluice::store {
+
+std::string text_of(const mark& shown) {
+  return std::to_string(shown.epoch) + " " + shown.holder;
+}
+
+result<mark> mark_of(std::string_view text, const std::string& place) {
+  mark found;
+  if (text.empty()) return found;
+  const char* const end = text.data() + text.size();
+  const auto [after, problem] = std::from_chars(text.data(), end, found.epoch);
+  if (problem != std::errc() || after == end || *after != ' ')
+    return fail(errc::corrupt, place + " is none of sluice's");
+  found.holder.assign(after + 1, end);
+  return found;
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,16 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "tiers/store/store.hpp"
+
+namespace sluice::store {
+
+/// What a medium keeps of a mark, in a file's attribute or an object's: "EPOCH HOLDER".
+std::string text_of(const mark& shown);
+
+/// The mark that such a text is; an empty text is that of a medium which nobody has marked yet. errc::corrupt when it
+/// is none; `place` begins the sentence: "the attribute user.sluice of the file".
+result<mark> mark_of(std::string_view text, const std::string& place);
+
+}  // namespace sluice::store

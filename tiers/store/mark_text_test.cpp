@@ -1,0 +1,27 @@
+#include "tiers/store/mark_text.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::store {
+namespace {
+
+TEST(mark_text, says_what_the_mark_says) {
+  for (const mark& each :
+       {mark{}, mark{7, "journal 0123456789abcdef at host:/flash of two words"}, mark{UINT64_MAX, ""}})
+    EXPECT_EQ(mark_of(text_of(each), "it"), each);
+  EXPECT_EQ(text_of({7, "journal"}), "7 journal");
+  EXPECT_EQ(mark_of("", "it"), mark());
+}
+
+TEST(mark_text, is_refused_where_it_is_none) {
+  for (const char* each : {"7", "journal", "-1 journal", " 7 journal", "7\tjournal", "99999999999999999999 journal"}) {
+    const auto found = mark_of(each, "the attribute");
+    ASSERT_FALSE(found) << each;
+    EXPECT_EQ(found.error().code, errc::corrupt);
+    EXPECT_THAT(found.error().message, testing::StartsWith("the attribute is none"));
+  }
+}
+
+}  // namespace
+}  // namespace sluice::store
