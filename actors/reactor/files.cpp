@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -154,6 +155,15 @@ result<handle> file_open(const std::string& path, open_flags flags) {
   if (usable) return fd;
   ::close(fd);
   return tl::unexpected(usable.error());
+}
+
+result<handle> memory_open(std::uint64_t size_bytes) {
+  const int fd = ::memfd_create("sluice", MFD_CLOEXEC);
+  if (fd < 0) return fail_errno(errno, "take memory");
+  const auto sized = file_resize(fd, size_bytes);
+  if (sized) return fd;
+  ::close(fd);
+  return tl::unexpected(sized.error());
 }
 
 result<file_info> file_describe(handle h) {

@@ -8,6 +8,7 @@
 namespace sluice::reactor {
 
 result<handle> file_open(const std::string& path, open_flags flags);
+result<handle> memory_open(std::uint64_t size_bytes);
 result<file_info> file_describe(handle h);
 result<void> file_resize(handle h, std::uint64_t size_bytes);
 result<std::uint64_t> file_read(handle h, bytes to, std::uint64_t offset);

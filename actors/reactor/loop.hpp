@@ -164,6 +164,9 @@ class loop {
   // -- files and block devices -------------------------------------------------------------------------------
   /// Blocking, for control paths at start and apply.
   virtual result<handle> open_file(const std::string& path, open_flags flags) = 0;
+  /// A file without a name, of zeroes, in memory that is taken as it is written; it is gone when it is closed, or when
+  /// the process ends.
+  virtual result<handle> open_memory(std::uint64_t size_bytes) = 0;
   virtual result<file_info> info(handle h) = 0;
   virtual result<void> resize_file(handle h, std::uint64_t size_bytes) = 0;
   /// Octets read into `to`: fewer than asked only at the end of the file.

@@ -204,6 +204,9 @@ void loop_base::close(handle h) noexcept {
 result<handle> loop_base::open_file(const std::string& path, open_flags flags) {
   return file_open(path, flags);
 }
+result<handle> loop_base::open_memory(std::uint64_t size_bytes) {
+  return memory_open(size_bytes);
+}
 result<file_info> loop_base::info(handle h) {
   return file_describe(h);
 }

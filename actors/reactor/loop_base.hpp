@@ -38,6 +38,7 @@ class loop_base : public loop {
   void shutdown(handle h) noexcept override;
   void close(handle h) noexcept override;
   result<handle> open_file(const std::string& path, open_flags flags) override;
+  result<handle> open_memory(std::uint64_t size_bytes) override;
   result<file_info> info(handle h) override;
   result<void> resize_file(handle h, std::uint64_t size_bytes) override;
   result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) override;

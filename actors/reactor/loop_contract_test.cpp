@@ -512,6 +512,19 @@ TEST_P(loop_contract, files_are_read_and_written_with_blocking_calls_too) {
   on().close(only_read);
 }
 
+TEST_P(loop_contract, memory_is_a_file_of_zeroes_without_a_name) {
+  const handle h = on().open_memory(8192).value();
+  EXPECT_EQ(on().info(h)->size_bytes, 8192u);
+  std::vector<std::uint8_t> back(4096, 0xff);
+  EXPECT_EQ(on().read_now(h, back, 4096), 4096u);
+  EXPECT_TRUE(std::all_of(back.begin(), back.end(), [](std::uint8_t octet) { return octet == 0; }));
+  const std::vector<std::uint8_t> data = pattern(4096, 3);
+  EXPECT_TRUE(on().write_now(h, data, 4096));
+  EXPECT_EQ(on().read_now(h, back, 4096), 4096u);
+  EXPECT_EQ(back, data);
+  on().close(h);
+}
+
 TEST_P(loop_contract, notes_stay_with_files_that_can_keep_them) {
   const handle h = new_file("noted");
   const auto none = on().note_of(h, "sluice");

@@ -34,6 +34,15 @@ result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_
   return h;
 }
 
+result<handle> sim_disk::open_memory(const sim_loop& on, std::uint64_t size_bytes) {
+  const handle h = world_.new_handle();
+  auto made = std::make_shared<file>();
+  made->size = size_bytes;
+  made->loop = on.number();
+  handles_.emplace(h, opened{std::move(made), {}, on.number()});
+  return h;
+}
+
 result<file_info> sim_disk::info(handle h) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");

@@ -19,6 +19,7 @@ class sim_disk {
   explicit sim_disk(sim_world& world) : world_(world) {}
 
   result<handle> open(const sim_loop& on, const std::string& path, open_flags flags);
+  result<handle> open_memory(const sim_loop& on, std::uint64_t size_bytes);
   void close(handle h) { handles_.erase(h); }
   result<file_info> info(handle h);
   result<void> resize(handle h, std::uint64_t size_bytes);

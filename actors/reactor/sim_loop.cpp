@@ -136,6 +136,9 @@ void sim_loop::close(handle h) noexcept {
 result<handle> sim_loop::open_file(const std::string& path, open_flags flags) {
   return world_.disk().open(*this, path, flags);
 }
+result<handle> sim_loop::open_memory(std::uint64_t size_bytes) {
+  return world_.disk().open_memory(*this, size_bytes);
+}
 result<file_info> sim_loop::info(handle h) {
   return world_.disk().info(h);
 }

@@ -9,7 +9,7 @@
 
 #include "ceph/rbd/image.hpp"
 #include "ceph/rbd/live_histogram.hpp"
-#include "tiers/store/resize_listeners.hpp"
+#include "tiers/store/change_listeners.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::rbd {
@@ -44,7 +44,7 @@ class medium : public std::enable_shared_from_this<medium> {
   result<void> resize(std::uint64_t size_bytes);
   result<store::mark> read_mark();
   result<void> write_mark(const store::mark& wanted);
-  void on_resize(store::resized callback) { listeners_.add(std::move(callback)); }
+  void on_change(store::changed callback) { listeners_.add(std::move(callback)); }
 
   /// The image to use now; null while it is being opened anew.
   std::shared_ptr<image> current() const;
@@ -95,7 +95,7 @@ class medium : public std::enable_shared_from_this<medium> {
 
   mutable std::mutex members_guard_;
   std::vector<member> members_;
-  store::resize_listeners listeners_;
+  store::change_listeners listeners_;
 };
 
 }  // namespace sluice::rbd

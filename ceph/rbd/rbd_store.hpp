@@ -19,7 +19,7 @@ class rbd_store final : public store::store {
   std::vector<sluice::store::figure> figures() const override { return medium_->figures(); }
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override { return medium_->resize(size_bytes); }
-  void on_resize(sluice::store::resized callback) override { medium_->on_resize(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override { medium_->on_change(std::move(callback)); }
   result<sluice::store::mark> read_mark() override { return medium_->read_mark(); }
   result<void> write_mark(const sluice::store::mark& wanted) override { return medium_->write_mark(wanted); }
 

@@ -176,7 +176,7 @@ TEST_F(rbd_store_test, long_ranges_go_in_pieces) {
 TEST_F(rbd_store_test, sees_another_client_resize_the_image) {
   open();
   std::atomic<int> told = 0;
-  store_->on_resize([&] { ++told; });
+  store_->on_change([&] { ++told; });
   beside([](image& i) { ASSERT_TRUE(i.resize(32 * mib)); });
   EXPECT_TRUE(comes_true([&] { return store_->describe().size_bytes == 32 * mib; }));
   EXPECT_TRUE(comes_true([&] { return told == 1; }));

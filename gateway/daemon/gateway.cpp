@@ -113,7 +113,7 @@ result<void> gateway::open_store(const config::model& wanted, const config::stor
   auto opened = factory->open(config.settings, parts_.cores.front()->loop(),
                               [&](const std::string& name) { return made.stores.at(name); });
   if (!opened) return fail(opened.error().code, "store." + config.name + ": " + opened.error().message);
-  if (parts_.medium_changed) (*opened)->on_resize(parts_.medium_changed);
+  if (parts_.medium_changed) (*opened)->on_change(parts_.medium_changed);
   // Until commit() others may write to what lies below it.
   if (!stores_.empty()) (*opened)->hand_over();
   made.stores[config.name] = std::move(*opened);
@@ -137,24 +137,39 @@ result<bool> gateway::keep_store(const config::store_config& config, draft& made
 
 /// Stores that leave bring below what only they hold, so that whoever comes after them finds all of it.
 result<void> gateway::begin_hand_over(draft& made) {
-  constexpr std::chrono::minutes patience{5};
   for (const auto& [name, medium] : stores_) {
     const auto stays = made.stores.find(name);
     if (stays != made.stores.end() && stays->second == medium) continue;
     made.leaving.push_back(medium);
     medium->begin_hand_over();
-    const auto limit = std::chrono::steady_clock::now() + patience;
-    while (!medium->handed_over()) {
-      if (std::chrono::steady_clock::now() >= limit)
-        return fail(errc::timeout, "store." + name +
-                                       ": cannot be taken away: it holds data that the store below does "
-                                       "not take (" +
-                                       medium->health() + ")");
-      parts_.cores.front()->call([] {});
-      if (!parts_.wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    if (!wait_until([&] { return medium->handed_over(); }, std::chrono::minutes(5)))
+      return fail(errc::timeout, "store." + name +
+                                     ": cannot be taken away: it holds data that the store below does "
+                                     "not take (" +
+                                     medium->health() + ")");
   }
   return {};
+}
+
+/// What initiators wrote and only memory holds gets below before the gateway ends, if the medium takes it.
+void gateway::empty_memory() {
+  for (const auto& [name, medium] : stores_) {
+    if (!medium->describe().volatile_cache) continue;
+    const std::uint64_t mark = medium->destage();
+    if (!wait_until([&] { return medium->undestaged_bytes(mark) == 0; }, std::chrono::minutes(1)))
+      SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", name},
+                 {"bytes", medium->undestaged_bytes(mark)}, {"why", medium->health()});
+  }
+}
+
+bool gateway::wait_until(const std::function<bool()>& so, std::chrono::seconds patience) {
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  while (!so()) {
+    if (std::chrono::steady_clock::now() >= limit) return false;
+    parts_.cores.front()->call([] {});
+    if (!parts_.wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 /// A medium that lacks data is used by nobody but the store that holds them. Who uses it already goes on: an apply does
@@ -344,6 +359,7 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
       medium->hand_over();
   publish(std::move(picture));
   for (running_port& port : closing) stop_port(port);
+  if (stopping_) empty_memory();
   for (running_unit& unit : leaving)
     if (!stop_unit(unit, parts_.cores, parts_.wait)) stranded_.push_back(std::move(unit));
   leaving.clear();
@@ -379,7 +395,8 @@ std::vector<scsi::target_port_group> gateway::groups_of(const config::model& wan
 void gateway::follow(const config::model& wanted) {
   for (auto& [name, unit] : units_) {
     const config::unit_config& config = *config::find_named(wanted.units, name);
-    scsi::unit_facts facts = facts_of(config, unit.medium->describe());
+    const store::properties medium = unit.medium->describe();
+    scsi::unit_facts facts = facts_of(config, medium);
     facts.serial = unit.facts.serial;
     facts.naa = unit.facts.naa;
     unit.config = config;
@@ -390,11 +407,23 @@ void gateway::follow(const config::model& wanted) {
       change_unit(unit, [&](unit::home& home, unit::home::done done) { home.set_capacity(capacity, std::move(done)); });
     facts.capacity_blocks = capacity;
     unit.facts = facts;
+    warn(unit, medium);
     const std::vector<scsi::target_port_group> groups = groups_of(wanted, name);
     if (groups == unit.groups) continue;
     unit.groups = groups;
     change_unit(unit, [&](unit::home& home, unit::home::done done) { home.set_groups(groups, std::move(done)); });
   }
+}
+
+/// Initiators hear that a part of the medium failed, and that data were found to be lost [SPC-5 annex D: 0Bh].
+void gateway::warn(running_unit& unit, const store::properties& medium) {
+  const auto tell = [&](scsi::additional_sense code) {
+    change_unit(unit, [&](unit::home& home, unit::home::done done) {
+      home.establish_unit_attention(code, 0, std::move(done));
+    });
+  };
+  if (std::exchange(unit.failures, medium.failures) < medium.failures) tell(scsi::asc::warning);
+  if (std::exchange(unit.losses, medium.losses) < medium.losses) tell(scsi::asc::background_medium_error);
 }
 
 result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) {

@@ -24,7 +24,7 @@ struct parts {
   const port::registry& fabrics;
   runtime::let_run wait = {};  // empty: the loops have threads
   /// Called on any thread when a medium has another size: the control thread is to call follow_media() soon.
-  store::resized medium_changed = {};
+  store::changed medium_changed = {};
 };
 
 /// One gateway: stores, units, targets and ports as the configuration says, on given cores. Real hardware and the
@@ -86,6 +86,9 @@ class gateway {
   result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
   result<bool> keep_store(const config::store_config& config, draft& made);
   result<void> begin_hand_over(draft& made);
+  void empty_memory();
+  /// While the loops go on; false when it is not so after `patience`.
+  bool wait_until(const std::function<bool()>& so, std::chrono::seconds patience);
   result<void> check_marks(const config::model& wanted, const draft& made) const;
   result<void> resize_stores(const config::model& wanted, draft& made);
   result<void> start_units(const config::model& wanted, draft& made);
@@ -98,6 +101,7 @@ class gateway {
   void stop_port(running_port& port);
   /// Tells the units that stay, and those that are new, what changed around them.
   void follow(const config::model& wanted);
+  void warn(running_unit& unit, const store::properties& medium);
   std::vector<scsi::target_port_group> groups_of(const config::model& wanted, const std::string& unit) const;
 
   parts parts_;

@@ -54,6 +54,8 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
                                 const std::vector<runtime::core*>& cores, runtime::core& home_core,
                                 state::state_store& state) {
   running_unit made{config, facts_of(config, medium->describe()), {}, medium, &home_core, {}, {}, {}};
+  made.failures = medium->describe().failures;
+  made.losses = medium->describe().losses;
   const auto chance = [&] {
     std::uint64_t drawn = 0;
     home_core.call([&] { drawn = home_core.loop().random(); });

@@ -20,6 +20,7 @@ struct running_unit {
   runtime::pinned_ref<unit::home_actor> home;
   std::vector<runtime::pinned_ref<unit::shard_actor>> shards;
   std::shared_ptr<access::unit_handle> handle;
+  std::uint32_t failures = 0, losses = 0;  // of the medium, that initiators have been warned of
 };
 
 /// What a unit says about itself, from its configuration and its medium.

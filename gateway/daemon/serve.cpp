@@ -98,7 +98,7 @@ int run(const config::model& model, const config::serve_options& options, const 
   register_everything(stores, fabrics);
   auto hardware = machine::start(options_of(model.gateway));
   if (!hardware) return complain(hardware.error().message);
-  const store::resized medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
+  const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
   auto made = gateway::make({(*hardware)->cores(), state, stores, fabrics, {}, medium_changed});
   if (!made) return complain(made.error().message);
   gateway& served = **made;

@@ -13,6 +13,8 @@
   row(target_port_unavailable, 0x040c, "logical unit not accessible, target port in unavailable state")   \
   row(logical_unit_failure, 0x0800, "logical unit communication failure")                                 \
   row(logical_unit_timeout, 0x0801, "logical unit communication time-out")                                \
+  row(warning, 0x0b00, "warning")                                                                         \
+  row(background_medium_error, 0x0b05, "warning, background medium scan detected medium error")           \
   row(write_error, 0x0c00, "write error")                                                                 \
   row(unexpected_unsolicited_data, 0x0c0c, "write error, unexpected unsolicited data")                    \
   row(not_enough_unsolicited_data, 0x0c0d, "write error, not enough unsolicited data")                    \

@@ -103,7 +103,7 @@ class planted_store final : public store::store {
     return std::make_unique<planted_channel>(below_->attach(home), home, bug_, past_);
   }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
-  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
 
  private:
   std::shared_ptr<sluice::store::store> below_;

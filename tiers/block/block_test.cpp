@@ -141,7 +141,7 @@ TEST_F(block_store_test, notices_that_the_device_has_grown) {
   const auto opened = block::open_store(device_->path(), false, world_.loop());
   ASSERT_TRUE(opened) << opened.error().message;
   std::uint64_t told = 0;
-  (*opened)->on_resize([&] {
+  (*opened)->on_change([&] {
     told = (*opened)->describe().size_bytes;
     world_.finish();
   });

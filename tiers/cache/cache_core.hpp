@@ -21,9 +21,11 @@ struct options {
   const cache::mode* mode = &write_through;
   flash_options flash;
   pin_set pins;
+  std::uint64_t volatile_dirty_bytes = 0;            // of a journal in memory, where there is no flash; 0: none
   std::string medium = {};                           // the store below, as the operator calls it
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // of the journal
   std::uint32_t record_blocks = 256;                 // of the journal's records
+  bool has_journal() const { return flash.journals || volatile_dirty_bytes != 0; }
 };
 
 /// Blocks on their way to a shard whose home is another core.

@@ -44,6 +44,29 @@ result<std::shared_ptr<flash_tier>> prepare_flash(const options& wanted, const o
   return flash->successor(wanted.flash, store_bytes);
 }
 
+result<journal::journal_medium> take_memory(std::uint64_t bytes, reactor::loop& control_loop) {
+  const auto taken = control_loop.open_memory(bytes);
+  if (!taken) return fail(taken.error().code, "volatile_dirty: " + taken.error().message);
+  return journal::journal_medium{control_loop, *taken,
+                                 std::make_shared<const flash_file>(control_loop, *taken, "memory")};
+}
+
+/// The journal between a cache and the store below: at the front of its flash, or in memory.
+result<std::shared_ptr<store::store>> open_journal(std::shared_ptr<store::store> below, const options& wanted,
+                                                   const flash_tier* flash, reactor::loop& control_loop) {
+  journal::options how;
+  how.path = flash ? wanted.flash.path : "memory";
+  how.medium = wanted.medium;
+  how.journal_bytes = flash ? flash->base_bytes : wanted.volatile_dirty_bytes;
+  how.is_volatile = !flash;
+  how.record_blocks = wanted.record_blocks;
+  how.destage_delay_ns = wanted.destage_delay_ns;
+  auto lies_in = flash ? journal::journal_medium{control_loop, flash->handle, flash->file}
+                       : take_memory(how.journal_bytes, control_loop);
+  if (!lies_in) return tl::unexpected(lies_in.error());
+  return journal::journal_store::open(std::move(below), std::move(how), std::move(*lies_in));
+}
+
 }  // namespace
 
 result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, const options& wanted,
@@ -56,26 +79,20 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   std::shared_ptr<flash_tier> flash;
-  SLUICE_CHECK(!wanted.mode->journals || wanted.flash.journals);
+  SLUICE_CHECK(!wanted.mode->journals || wanted.has_journal());
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
     auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop);
     if (!opened) return tl::unexpected(opened.error());
     flash = std::move(*opened);
   }
-  if (wanted.flash.journals) {
-    journal::options how;
-    how.path = wanted.flash.path;
-    how.medium = wanted.medium;
-    how.journal_bytes = flash->base_bytes;
-    how.record_blocks = wanted.record_blocks;
-    how.destage_delay_ns = wanted.destage_delay_ns;
-    auto opened =
-        journal::journal_store::open(std::move(below), std::move(how), {*control_loop, flash->handle, flash->file});
+  if (wanted.has_journal()) {
+    auto opened = open_journal(std::move(below), wanted, flash.get(), *control_loop);
     if (!opened) return tl::unexpected(opened.error());
     below = std::move(*opened);
     return std::make_shared<cache_store>(
-        below, std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), false), control_loop, below);
+        below, std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), wanted.volatile_dirty_bytes != 0),
+        control_loop, below);
   }
   return std::make_shared<cache_store>(
       std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache),
@@ -89,7 +106,7 @@ cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_cor
       control_loop_(control_loop),
       journal_(std::move(journal)) {
   *journals_ = roster_->core()->mode().journals;
-  below_->on_resize([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
+  below_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
     const auto roster = held.lock();
     const auto medium = under.lock();
     if (!roster || !medium) return;
@@ -123,17 +140,17 @@ result<sluice::store::prepared> cache_store::prepare_settings(const config::sett
 }
 
 result<void> cache_store::fit_journal(options& wanted, const options& now) const {
-  if (!journal_ && !wanted.flash.journals) return {};
+  if (!journal_ && !wanted.has_journal()) return {};
   if (!journal_)
     return fail(errc::unsupported,
-                "mode: the flash has no room for write-back, which flash.dirty gives it from the start: "
+                "mode: there is no room for write-back, which flash.dirty or volatile_dirty gives from the start: "
                 "take the cache away with one apply and add it with the next");
   const bool same_dirty = wanted.flash.dirty_bytes == 0 || wanted.flash.dirty_bytes == now.flash.dirty_bytes;
   if (wanted.flash.path != now.flash.path || wanted.flash.size_bytes != now.flash.size_bytes || !same_dirty ||
-      wanted.destage_delay_ns != now.destage_delay_ns)
+      wanted.volatile_dirty_bytes != now.volatile_dirty_bytes || wanted.destage_delay_ns != now.destage_delay_ns)
     return fail(errc::unsupported,
-                "flash: it holds a journal, and cannot change while that is open: take the cache away "
-                "with one apply and add it with the next");
+                "flash.path, flash.size, flash.dirty, volatile_dirty and destage_delay cannot change while there is a "
+                "journal: take the cache away with one apply and add it with the next");
   wanted.flash = now.flash;
   return {};
 }
@@ -225,12 +242,12 @@ std::vector<sluice::store::figure> cache_store::figures() const {
       {"hit_p99_us", microseconds(all.hit.quantile_ns(0.99))},
       {"miss_p50_us", microseconds(all.miss.quantile_ns(0.5))},
       {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
-  if (!core->flash()) return shown;
-  const flash_tier& flash = *core->flash();
   if (journal_) {
     const auto of_journal = journal_->figures();
     shown.insert(shown.end(), of_journal.begin(), of_journal.end());
   }
+  if (!core->flash()) return shown;
+  const flash_tier& flash = *core->flash();
   const std::vector<sluice::store::figure> more{
       {"flash_ready", flash.ready()},
       {"flash_bytes", flash.layout.segments() * (flash.layout.segment_blocks - 1) * block_bytes},

@@ -44,7 +44,7 @@ class cache_store final : public store::store {
   }
   bool handed_over() override { return !journal_ || journal_->handed_over(); }
   std::string holder() const override { return journal_ ? journal_->holder() : std::string(); }
-  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
 
  private:
   /// The journal stays as it is while it is open: whether `wanted` can be had so. Then its flash is that of `now`.

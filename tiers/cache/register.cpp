@@ -45,11 +45,17 @@ result<options> read_options(const config::settings& from) {
   auto pins = read_pins(from, wanted.ram_bytes);
   if (!pins) return tl::unexpected(pins.error());
   wanted.pins = std::move(*pins);
+  wanted.volatile_dirty_bytes = from.number("volatile_dirty", 0) / block_bytes * block_bytes;
+  if (wanted.volatile_dirty_bytes != 0 && !wanted.flash.path.empty())
+    return fail(errc::invalid_argument,
+                "volatile_dirty: there is flash, where flash.dirty keeps what is written through a loss of power");
   if (!wanted.flash.path.empty()) return wanted;
   if (wanted.flash.size_bytes != 0) return fail(errc::invalid_argument, "flash.size: there is no flash.path");
   if (wanted.flash.dirty_bytes != 0) return fail(errc::invalid_argument, "flash.dirty: there is no flash.path");
-  if (chosen->journals)
-    return fail(errc::invalid_argument, "mode: write-back needs flash.path: what is written must be durable somewhere");
+  if (chosen->journals && wanted.volatile_dirty_bytes == 0)
+    return fail(errc::invalid_argument,
+                "mode: write-back needs flash.path, where what is written is durable, or volatile_dirty: memory, which "
+                "is lost when the gateway is, but for what initiators have flushed");
   return wanted;
 }
 
@@ -78,6 +84,13 @@ void register_store(store::registry& to) {
         {.name = "flash.dirty",
          .type = kind::size,
          .help = "how much of the flash holds, in write-back, what is not below yet; default: an eighth",
+         .minimum = 16 * mib,
+         .maximum = 1 * tib,
+         .live = true},
+        {.name = "volatile_dirty",
+         .type = kind::size,
+         .help = "without flash: how much memory holds, in write-back, what is not below yet; lost when the gateway "
+                 "dies, but for what initiators have flushed",
          .minimum = 16 * mib,
          .maximum = 1 * tib,
          .live = true},

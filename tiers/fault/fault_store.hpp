@@ -26,7 +26,7 @@ class fault_store final : public store::store {
   result<sluice::store::mark> read_mark() override { return below_->read_mark(); }
   result<void> write_mark(const sluice::store::mark& wanted) override { return below_->write_mark(wanted); }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
-  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
 
  private:
   std::shared_ptr<store> below_;

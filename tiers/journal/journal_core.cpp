@@ -48,11 +48,14 @@ std::uint32_t journal_core::valid_bytes(block_number block) const noexcept {
 // -- what went wrong -------------------------------------------------------------------------------------------------
 
 void journal_core::fail_flash(const std::string& why) noexcept {
-  const std::lock_guard lock(guard_);
-  if (flash_failed_.exchange(true)) return;
-  why_failed_ = why;
-  SLUICE_LOG(error, "journal", "flash failed: what it holds is brought below, writes pass it by from then on",
-             {"path", wanted.path}, {"why", why});
+  {
+    const std::lock_guard lock(guard_);
+    if (flash_failed_.exchange(true)) return;
+    why_failed_ = why;
+    SLUICE_LOG(error, "journal", "flash failed: what it holds is brought below, writes pass it by from then on",
+               {"path", wanted.path}, {"why", why});
+  }
+  listeners.tell();
 }
 
 void journal_core::set_below_trouble(const std::string& what) noexcept {
@@ -89,13 +92,17 @@ bool journal_core::is_lost(block_number block) const {
 }
 
 void journal_core::lose(block_number block) {
-  const std::lock_guard lock(guard_);
-  const auto at = std::lower_bound(lost_.begin(), lost_.end(), block);
-  if (at != lost_.end() && *at == block) return;
-  lost_.insert(at, block);
-  lost_count_ = lost_.size();
-  SLUICE_LOG(error, "journal", "a written block cannot be read from flash: its data are lost", {"path", wanted.path},
-             {"medium", wanted.medium}, {"offset_bytes", block * block_bytes});
+  {
+    const std::lock_guard lock(guard_);
+    const auto at = std::lower_bound(lost_.begin(), lost_.end(), block);
+    if (at != lost_.end() && *at == block) return;
+    lost_.insert(at, block);
+    lost_count_ = lost_.size();
+    ++losses_;
+    SLUICE_LOG(error, "journal", "a written block cannot be read from flash: its data are lost", {"path", wanted.path},
+               {"medium", wanted.medium}, {"offset_bytes", block * block_bytes});
+  }
+  listeners.tell();
 }
 
 void journal_core::found_again(block_number first, block_number last) {

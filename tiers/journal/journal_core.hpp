@@ -11,6 +11,7 @@
 #include "tiers/journal/journal_index.hpp"
 #include "tiers/journal/log_reader.hpp"
 #include "tiers/journal/mark_keeper.hpp"
+#include "tiers/store/change_listeners.hpp"
 
 namespace sluice::journal {
 
@@ -19,6 +20,7 @@ struct options {
   std::string medium;  // the store below, as the operator calls it
   std::uint64_t journal_bytes = 0;
   std::uint32_t record_blocks = record_blocks_limit;
+  bool is_volatile = false;                          // the flash is memory: what it holds is durable only below
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // how long written data wait when nobody flushes
   aside elsewhere = {};                              // for calls that block; empty: what suits the loops
 };
@@ -82,6 +84,10 @@ class journal_core {
   bool stale() const noexcept { return stale_.load(std::memory_order_acquire); }
   /// The medium below cannot be marked, and nothing is held back from it therefore.
   void set_unmarked(bool unmarked) noexcept { unmarked_.store(unmarked, std::memory_order_release); }
+  /// Whom initiators are to be warned by: told when the flash failed, or when blocks were lost that nobody had heard
+  /// of.
+  store::change_listeners listeners;
+  std::uint32_t losses() const noexcept { return losses_.load(std::memory_order_acquire); }
   std::string health() const;
 
   // -- any thread: blocks that were acknowledged and are no more -----------------------------------------------------
@@ -133,6 +139,7 @@ class journal_core {
   std::string below_trouble_;
   std::vector<block_number> lost_;  // sorted
   std::atomic<std::uint64_t> lost_count_ = 0;
+  std::atomic<std::uint32_t> losses_ = 0;
 };
 
 }  // namespace sluice::journal

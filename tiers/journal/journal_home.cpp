@@ -177,6 +177,7 @@ void journal_home::enter(journal_job& job) noexcept {
   job.arrive(*this);
   job.arrived_ns = loop().now_ns();
   if (job.asked().what == verb::flush) {
+    if (core_.wanted.is_volatile) return wait_for_all_before(job);
     // What was acknowledged is durable.
     core_.close_epoch();
     return finish(job);
@@ -193,12 +194,26 @@ void journal_home::granted(journal_job& job) noexcept {
 void journal_home::route(journal_job& job) noexcept {
   if (job.changes() && core_.now != state::journaling) return held_.push_back(&job);
   if (job.is_journaled()) return job.prepare();
+  wait_for_all_before(job);
+}
+
+/// Until what was written before is below; then the job passes.
+void journal_home::wait_for_all_before(journal_job& job) noexcept {
   core_.close_epoch();
   job.barrier = core_.next_sequence - 1;
   barriers_.push_back(&job);
 }
 
+/// Who waits for memory to be durable hears that the store below refuses; what is written stays, and is tried again.
+void journal_home::refuse_barriers() noexcept {
+  for (journal_job* each : std::exchange(barriers_, {})) {
+    each->fail(status::medium_error);
+    finish(*each);
+  }
+}
+
 void journal_home::pass_what_may() noexcept {
+  if (core_.wanted.is_volatile && destager_.due_ns() > loop().now_ns()) refuse_barriers();
   while (!barriers_.empty() && (barriers_.front()->barrier <= destaged_ || core_.now == state::passing)) {
     journal_job& job = *barriers_.front();
     barriers_.pop_front();
@@ -209,7 +224,7 @@ void journal_home::pass_what_may() noexcept {
 }
 
 void journal_home::pass(journal_job& job) noexcept {
-  job.ask_below(job.changes());
+  job.ask_below(job.changes() && !core_.wanted.is_volatile);
   begins();
   below().submit(job);
 }
@@ -242,7 +257,7 @@ void journal_home::change_state() noexcept {
 
 /// Nothing of the log is missing below.
 void journal_home::drained() noexcept {
-  if (core_.flash_failed() && !voided_) {
+  if (core_.flash_failed() && !voided_ && !core_.wanted.is_volatile) {
     // A record that failed may be on flash all the same: it must never be found.
     core_.restart_log(core_.next_sequence + void_margin, loop().random());
     voided_ = true;
@@ -252,7 +267,8 @@ void journal_home::drained() noexcept {
   core_.now = state::passing;
   // The medium lacks nothing: it may be used without the journal, also after a crash.
   const std::uint64_t claims = marks_.claims();
-  if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost()) marks_.clear_aside(claims);
+  if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost() && !core_.wanted.is_volatile)
+    marks_.clear_aside(claims);
 }
 
 /// A log that cannot be made void must not be found: failing that on flash, the medium disowns it, before anything

@@ -79,6 +79,8 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   void take_inbox() noexcept;
   void enter(journal_job& job) noexcept;
   void route(journal_job& job) noexcept;
+  void wait_for_all_before(journal_job& job) noexcept;
+  void refuse_barriers() noexcept;
   void pass(journal_job& job) noexcept;
   void pass_what_may() noexcept;
   void change_state() noexcept;

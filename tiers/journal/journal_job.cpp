@@ -49,6 +49,7 @@ void journal_job::granted() noexcept {
 }
 
 bool journal_job::is_journaled() const noexcept {
+  if (asked_->fua && home_->core().wanted.is_volatile) return false;
   switch (asked_->what) {
     case verb::write:
       return true;

@@ -22,6 +22,7 @@ class journal_job final : public range_locks::holder, public store::request {
   void start(store::request& r) noexcept;
   /// Answers what was asked.
   void answer() noexcept;
+  void fail(store::status outcome) noexcept { outcome_ = outcome; }
   journal_job* next = nullptr;  // of whoever has it
 
   // -- the home ------------------------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
       core_(std::move(core)),
       marks_(below_, core_->super.epoch, elsewhere_for(*core_)),
       home_(std::make_shared<journal_home>(core_, below_, marks_)) {
-  below_->on_resize([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
+  below_->on_change([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();
     const auto medium = under.lock();
     if (shared && medium) shared->store_bytes = medium->describe().size_bytes;
@@ -192,12 +192,14 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
 
 journal_store::~journal_store() {
   // An orderly end: a medium that lacks nothing needs no journal.
-  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(marks_.clear());
+  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(clear_mark());
 }
 
 store::properties journal_store::describe() const {
   sluice::store::properties p = below_->describe();
-  p.volatile_cache = false;
+  p.volatile_cache = core_->wanted.is_volatile;
+  p.failures += core_->flash_failed() ? 1 : 0;
+  p.losses += core_->losses();
   return p;
 }
 
@@ -225,6 +227,8 @@ std::string journal_store::holder() const {
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
   if (core_->flash_failed()) return;
+  // What memory holds is lost with it: then the medium lacks nothing that anybody could bring.
+  if (core_->wanted.is_volatile) return home_->want_passing(false);
   const auto done = marks_.claim(holder(), [this] { home_->want_passing(false); });
   core_->set_unmarked(!done);
   if (done) return;
@@ -233,7 +237,11 @@ void journal_store::take_over() {
 }
 
 bool journal_store::handed_over() {
-  return core_->now == state::passing && !core_->any_lost() && marks_.clear();
+  return core_->now == state::passing && !core_->any_lost() && clear_mark();
+}
+
+bool journal_store::clear_mark() {
+  return core_->wanted.is_volatile || marks_.clear();
 }
 
 std::uint64_t journal_store::undestaged_bytes(std::uint64_t mark) const {
@@ -244,6 +252,7 @@ std::vector<sluice::store::figure> journal_store::figures() const {
   const journal_figures& f = core_->figures;
   const auto microseconds = [](std::uint64_t ns) { return static_cast<double>(ns) / 1e3; };
   return {{"journal_state", std::string(name_of(core_->now))},
+          {"journal_is_volatile", core_->wanted.is_volatile},
           {"journal_bytes", std::uint64_t{core_->slots} * block_bytes},
           {"journal_used_bytes", f.log_used_blocks.load() * block_bytes},
           {"journal_overhead_bytes", core_->index.memory_bytes()},

@@ -31,7 +31,10 @@ class journal_store final : public store::store {
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   /// errc::unsupported to shrink.
   result<void> resize(std::uint64_t size_bytes) override;
-  void on_resize(sluice::store::resized callback) override { below_->on_resize(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override {
+    core_->listeners.add(callback);
+    below_->on_change(std::move(callback));
+  }
   void take_over() override;
   void begin_hand_over() override { home_->want_passing(true); }
   bool handed_over() override;
@@ -42,6 +45,8 @@ class journal_store final : public store::store {
   const journal_core& core() const { return *core_; }
 
  private:
+  bool clear_mark();
+
   std::shared_ptr<store> below_;
   std::shared_ptr<journal_core> core_;
   mark_keeper marks_;

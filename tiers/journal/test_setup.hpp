@@ -23,6 +23,23 @@ inline result<journal_medium> test_flash(reactor::loop& loop, const std::string&
   return journal_medium{loop, handle, std::move(keeper)};
 }
 
+/// A journal in memory, which goes with the power and the process.
+inline result<std::shared_ptr<journal_store>> try_volatile_over(std::shared_ptr<store::store> below,
+                                                                reactor::loop& loop, std::uint64_t journal_bytes,
+                                                                std::uint32_t record_blocks) {
+  const auto memory = loop.open_memory(journal_bytes);
+  if (!memory) return tl::unexpected(memory.error());
+  std::shared_ptr<void> keeper(nullptr, [&loop, handle = *memory](void*) { loop.close(handle); });
+  options wanted;
+  wanted.path = "memory";
+  wanted.medium = "below";
+  wanted.journal_bytes = journal_bytes;
+  wanted.record_blocks = record_blocks;
+  wanted.is_volatile = true;
+  wanted.destage_delay_ns = 10 * ns_per_ms;
+  return journal_store::open(std::move(below), wanted, {loop, *memory, std::move(keeper)});
+}
+
 inline result<std::shared_ptr<journal_store>> try_over(std::shared_ptr<store::store> below, reactor::loop& loop,
                                                        const std::string& path, std::uint64_t journal_bytes,
                                                        std::uint32_t record_blocks, aside elsewhere = {}) {

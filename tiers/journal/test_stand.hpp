@@ -38,6 +38,7 @@ class journal_stand {
     auto faults = std::make_shared<fault::fault_store>(*file, fault::chances{.seed = 1});
     control = faults->control();
     below = faults;
+    if (is_volatile) return try_volatile_over(below, world.loop(), journal_bytes, record_blocks);
     return try_over(below, world.loop(), "/flash", journal_bytes, record_blocks, elsewhere);
   }
   void open() {
@@ -116,6 +117,7 @@ class journal_stand {
   simulated_world world;
   std::mt19937_64 random;
   std::string image = "/image";
+  bool is_volatile = false;
   aside elsewhere;  // for calls that block; empty: at once
   std::shared_ptr<fault::fault_control> control;
   std::shared_ptr<store::store> below;

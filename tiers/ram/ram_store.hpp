@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "tiers/ram/arena.hpp"
-#include "tiers/store/resize_listeners.hpp"
+#include "tiers/store/change_listeners.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::ram {
@@ -22,11 +22,11 @@ class ram_store final : public store::store {
   sluice::store::properties describe() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override;
-  void on_resize(sluice::store::resized callback) override { listeners_.add(std::move(callback)); }
+  void on_change(sluice::store::changed callback) override { listeners_.add(std::move(callback)); }
 
  private:
   std::unique_ptr<arena> memory_;
-  sluice::store::resize_listeners listeners_;
+  sluice::store::change_listeners listeners_;
 };
 
 }  // namespace sluice::ram

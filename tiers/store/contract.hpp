@@ -347,7 +347,7 @@ TEST_P(store_contract, growth_adds_zeroes_and_tells_the_listeners) {
     return;
   }
   std::vector<std::uint64_t> sizes;
-  store_->on_resize([&] { sizes.push_back(store_->describe().size_bytes); });
+  store_->on_change([&] { sizes.push_back(store_->describe().size_bytes); });
   ASSERT_EQ(write(0, random_octets(size)), status::good);
   if (!GetParam().shrinks) {
     ASSERT_TRUE(store_->resize(2 * size));

@@ -2,8 +2,8 @@
 #include <memory>
 #include <utility>
 
+#include "tiers/store/change_listeners.hpp"
 #include "tiers/store/descriptor.hpp"
-#include "tiers/store/resize_listeners.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::store {
@@ -24,13 +24,13 @@ class descriptor_store final : public store {
   result<void> write_mark(const mark& wanted) override { return medium_->write_mark(wanted); }
   /// Asks the system for the medium's size and tells the listeners when it is another one. The control loop's thread.
   void look_again();
-  void on_resize(resized callback) override { listeners_.add(std::move(callback)); }
+  void on_change(changed callback) override { listeners_.add(std::move(callback)); }
 
  private:
   const char* type_;
   std::unique_ptr<descriptor> medium_;
   bool read_only_;
-  resize_listeners listeners_;
+  change_listeners listeners_;
 };
 
 }  // namespace sluice::store

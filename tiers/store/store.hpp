@@ -124,6 +124,10 @@ struct properties {
   std::uint32_t discard_granularity = 0;  // octets
   bool maps = false;                      // map tells holes from data
   bool rotational = false;
+  /// What initiators are warned of; each only rises. A part of the medium failed, and it goes on without; data that
+  /// were acknowledged are lost.
+  std::uint32_t failures = 0;
+  std::uint32_t losses = 0;
   bool atomic_across_gateways = false;  // compare_and_write excludes other gateways' writers too
   /// How long a request may take before the unit answers its command without it (the request goes on, and its blocks
   /// stay locked until done()). 0: the medium always answers, so the unit waits.
@@ -180,8 +184,8 @@ struct mark {
   bool operator==(const mark&) const = default;
 };
 
-/// Told when the medium's size changed; `properties().size_bytes` is the new one. May come from any thread.
-using resized = std::function<void()>;
+/// Told when something of describe() changed by itself, the medium's size for one. May come from any thread.
+using changed = std::function<void()>;
 
 /// What becomes of a recording of requests.
 enum class recording : std::uint8_t { start, fetch, stop };
@@ -212,7 +216,7 @@ class store {
 
   /// Grows or shrinks the medium (errc::unsupported where it has a size of its own).
   virtual result<void> resize(std::uint64_t size_bytes) = 0;
-  virtual void on_resize(resized callback) { (void)callback; }
+  virtual void on_change(changed callback) { (void)callback; }
 
   /// Other settings of the same type over the same store, while requests are under way. Does whatever may fail, and
   /// changes nothing; blocks. Empty: the store has to be opened anew for that. errc::busy: an earlier change is not

@@ -7,21 +7,21 @@
 
 namespace sluice::store {
 
-/// Who wants to know when a store's size changes. Control path; any thread.
-class resize_listeners {
+/// Who wants to know when a store's description changes. Control path; any thread.
+class change_listeners {
  public:
-  void add(resized callback) {
+  void add(changed callback) {
     const std::lock_guard lock(guard_);
     listeners_.push_back(std::move(callback));
   }
   void tell() {
     const std::lock_guard lock(guard_);
-    for (const resized& listener : listeners_) listener();
+    for (const changed& listener : listeners_) listener();
   }
 
  private:
   std::mutex guard_;
-  std::vector<resized> listeners_;
+  std::vector<changed> listeners_;
 };
 
 }  // namespace sluice::store
