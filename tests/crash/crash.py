@@ -29,9 +29,10 @@ STRANGER = "iqn.2026-11.io.sluice:stranger"
 REGISTER, RESERVE, REGISTER_AND_IGNORE = 0x00, 0x01, 0x06
 READ_KEYS, READ_RESERVATION = 0x00, 0x01
 WRITE_EXCLUSIVE = 0x01
-# A journal that wraps around within a round.
-WRITE_BACK = {"ram": "16MiB", "mode": "write-back",
-              "flash.path": "flash", "flash.size": "96MiB", "flash.dirty": "16MiB"}
+# A journal that wraps around within a round, on flash and in memory.
+CACHES = {"write-back": {"ram": "16MiB", "mode": "write-back",
+                         "flash.path": "flash", "flash.size": "96MiB", "flash.dirty": "16MiB"},
+          "write-back-memory": {"ram": "16MiB", "mode": "write-back", "volatile_dirty": "16MiB"}}
 
 
 class Lost(Exception):
@@ -220,7 +221,7 @@ def run(options: argparse.Namespace) -> None:
     if options.target == "tgt":
         target, reservation = Tgt(size=SLOTS * BLOCKS_PER_SLOT * BLOCK), None  # it has no APTPL
     else:
-        cache = WRITE_BACK if options.target == "write-back" else {}
+        cache = CACHES.get(options.target, {})
         size = f"{SLOTS * BLOCKS_PER_SLOT * BLOCK >> 20}MiB"
         target = Sluice(options.sluice, [Unit("file", size, {"thin": True}, cache=cache)])
         reservation = Reservation()
@@ -240,7 +241,7 @@ def run(options: argparse.Namespace) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
-    parser.add_argument("--target", choices=["sluice", "write-back", "tgt"], default="sluice")
+    parser.add_argument("--target", choices=["sluice", *CACHES, "tgt"], default="sluice")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from initiator import Initiator, read_16, write_16
+from initiator import Initiator, read_16, synchronize_cache_16, write_16
 from targets import INITIATOR, Sluice, TargetError, Unit
 
 BLOCK, BLOCKS = 512, 2048  # of what is written: 1 MiB
@@ -13,6 +13,7 @@ SIZE = "64MiB"
 # Nothing gets below by itself while the test looks.
 CACHE = {"ram": "16MiB", "mode": "write-back", "destage_delay": "60s", "flash.path": "flash", "flash.size": "96MiB"}
 DIRECT, THROUGH, BACK = {}, CACHE | {"mode": "write-through"}, CACHE
+IN_MEMORY = {"ram": "16MiB", "mode": "write-back", "destage_delay": "60s", "volatile_dirty": "16MiB"}
 
 
 class Checks:
@@ -80,6 +81,10 @@ class Stand:
         with self.session() as session:
             command = write_16(0, BLOCKS, False)
             session.execute(command, bytes([octet]) * (BLOCK * BLOCKS)).must_be_good("WRITE")
+
+    def flush(self) -> None:
+        with self.session() as session:
+            session.execute(synchronize_cache_16()).must_be_good("SYNCHRONIZE CACHE")
 
     def below_holds(self, octet: int) -> bool:
         return self.read_below(BLOCK * BLOCKS) == bytes([octet]) * (BLOCK * BLOCKS)

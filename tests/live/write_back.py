@@ -11,7 +11,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
-from write_back_stand import BACK, BLOCK, BLOCKS, DIRECT, THROUGH, Checks, Stand  # noqa: E402
+from initiator import test_unit_ready  # noqa: E402
+from write_back_stand import BACK, BLOCK, BLOCKS, DIRECT, IN_MEMORY, THROUGH, Checks, Stand  # noqa: E402
 
 
 def scenario(stand: Stand, checks: Checks) -> None:
@@ -56,6 +57,40 @@ def scenario(stand: Stand, checks: Checks) -> None:
     stand.gateway.stop()
 
 
+def lost_blocks(stand: Stand, checks: Checks) -> None:
+    """Somebody cuts the flash off while it holds data."""
+    stand.start(BACK)
+    stand.write(5)
+    with stand.session() as session:
+        os.truncate(stand.flash, 0)
+        stand.sluice("cache", "flush", "c0", "--control", str(stand.gateway.folder / "control.sock"))
+        heard = [str(session.execute(test_unit_ready())) for _ in range(2)]
+    checks.check(f"initiators are warned when data are found lost: {heard}", heard[0] == "06/0b/05" and heard[1] == "GOOD")
+    checks.check("and the unit's health says so", "are lost until they are written anew" in stand.sluice(
+        "status", "--control", str(stand.gateway.folder / "control.sock")))
+    stand.gateway.kill()
+
+
+def in_memory(stand: Stand, checks: Checks) -> None:
+    stand.start(IN_MEMORY)
+    stand.write(1)
+    stand.flush()
+    checks.check("memory is written below when an initiator flushes", stand.below_holds(1))
+    stand.write(2)
+    checks.check("and not before", stand.below_holds(1) and stand.holds(2))
+    checks.check("an orderly stop brings it below", stand.gateway.stop() == 0 and stand.below_holds(2))
+    stand.start(IN_MEMORY)
+    stand.write(3)
+    stand.gateway.kill()
+    checks.check("what was not flushed is lost when the gateway is killed", stand.below_holds(2))
+    stand.start(IN_MEMORY)
+    checks.check("and the medium may be used, as after a loss of power", stand.holds(2))
+    stand.write(4)
+    stand.apply(DIRECT)
+    checks.check("taken away while it runs, it leaves nothing behind", stand.holds(4) and stand.below_holds(4))
+    stand.gateway.stop()
+
+
 def keeps_marks(folder: Path) -> bool:
     try:
         with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -73,6 +108,10 @@ def main() -> int:
             print("the file system of the temporary folder has no extended attributes\n0 passed, 0 failed, 1 skipped")
             return 0
         scenario(stand, checks)
+    for more in (lost_blocks, in_memory):
+        stand = Stand(program, "file")
+        with stand.gateway.kept():
+            more(stand, checks)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 

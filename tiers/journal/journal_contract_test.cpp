@@ -32,6 +32,17 @@ real_setup::opener over_file(sizes of) {
       };
 }
 
+real_setup::opener in_memory(sizes of) {
+  return
+      [of](reactor::loop& loop, const temporary_folder& folder, std::uint64_t size) -> result<std::shared_ptr<store>> {
+        auto below = file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
+        if (!below) return tl::unexpected(below.error());
+        auto made = journal::try_volatile_over(*below, loop, of.journal_bytes, of.record_blocks);
+        if (made) (*made)->take_over();
+        return made;
+      };
+}
+
 std::vector<subject> subjects() {
   std::vector<subject> all;
   all.push_back(real_subject("over_ram", over_ram(large)));
@@ -40,6 +51,8 @@ std::vector<subject> subjects() {
   all.push_back(real_subject("over_file_small", over_file(small)));
   all.push_back(simulated_subject("over_simulated_file", over_file(large)));
   all.push_back(simulated_subject("over_simulated_file_small", over_file(small)));
+  all.push_back(real_subject("in_memory", in_memory(large)));
+  all.push_back(simulated_subject("in_memory_simulated_small", in_memory(small)));
   for (subject& each : all) each.shrinks = false;
   return all;
 }
