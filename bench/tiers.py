@@ -4,8 +4,9 @@
     hit          a cache whose RAM holds all, beside the RAM store itself
     miss         a cache that holds nothing of it, beside the file store below it
     flash hit    a cache whose flash holds all, over a store that takes 2 ms, beside that store and a file store
-    write-back   a burst into a write-back cache over a store that takes 2 ms, beside that store and a file store that
-                 makes each write durable
+    write-back   a burst of durable writes into a write-back cache over a store that takes 20 ms, beside that store, and
+                 a file store on the cache's disk that makes each write durable: the speed of the flash itself
+    in memory    a burst into a write-back cache in memory over such a store
 
 The gateway runs on core 0, the client on core 1. Rounds are interleaved, ratios are taken within a round; the table
 shows medians, and the range of the ratios. Files lie in --folder, which should be on a flash device.
@@ -74,21 +75,41 @@ ram = "16MiB"
 bypass = "0B"
 flash = {{ path = "{folder}/flash", size = "1GiB" }}
 
-[store.slow-ram-behind]
+[store.far-ram]
 type = "ram"
 size = "256MiB"
-[store.slow-behind]
+[store.far]
 type = "fault"
-over = "slow-ram-behind"
-delay = "2 ms"
+over = "far-ram"
+delay = "20 ms"
+[store.far-ram-behind]
+type = "ram"
+size = "256MiB"
+[store.far-behind]
+type = "fault"
+over = "far-ram-behind"
+delay = "20 ms"
 [store.back]
 type = "cache"
-over = "slow-behind"
+over = "far-behind"
 ram = "16MiB"
 mode = "write-back"
 flash = {{ path = "{folder}/journal", size = "2GiB", dirty = "1GiB" }}
+[store.far-ram-below]
+type = "ram"
+size = "256MiB"
+[store.far-below]
+type = "fault"
+over = "far-ram-below"
+delay = "20 ms"
+[store.memory]
+type = "cache"
+over = "far-below"
+ram = "16MiB"
+mode = "write-back"
+volatile_dirty = "3GiB"
 """
-UNITS = ["ram", "hot", "file", "cold", "slow", "flash", "back"]
+UNITS = ["ram", "hot", "file", "cold", "slow", "flash", "far", "back", "memory"]
 
 READ, WRITE = [], ["--write-percent", "100"]
 # what is measured: the units, the load, the unit that ratios are taken to
@@ -100,8 +121,10 @@ CASES = {
     "miss, QD32": (["file", "cold"], [*READ, "--depth", "32"]),
     "flash hit, QD1": (["slow", "flash", "file"], [*READ, "--depth", "1"]),
     "flash hit, QD32": (["slow", "flash", "file"], [*READ, "--depth", "32"]),
-    "write-back, QD1": (["slow", "back", "file"], [*WRITE, "--fua", "--depth", "1"]),
-    "write-back, QD32": (["slow", "back", "file"], [*WRITE, "--fua", "--depth", "32"]),
+    "write-back, QD1": (["far", "back", "file"], [*WRITE, "--fua", "--depth", "1"]),
+    "write-back, QD32": (["far", "back", "file"], [*WRITE, "--fua", "--depth", "32"]),
+    "in memory, QD1": (["far", "memory"], [*WRITE, "--depth", "1"]),
+    "in memory, QD32": (["far", "memory"], [*WRITE, "--depth", "32"]),
 }
 
 
@@ -196,8 +219,9 @@ def main() -> int:
                                                "--warm-up", 0.5))
                 results[name] = {"summary": summarize(runs), "rounds": runs}
                 print_case(name, results[name]["summary"])
-            for store in ("hot", "cold", "flash", "back"):
+            for store in ("hot", "cold", "flash", "back", "memory"):
                 print(f"\n{store}: " + ", ".join(f"{key} {value}" for key, value in gateway.figures(store).items()))
+            gateway.kill()  # an orderly end would bring below what memory holds, at the pace of the slow store
     except (TargetError, subprocess.SubprocessError) as error:
         print(f"bench/tiers.py: {error}", file=sys.stderr)
         return 1
