@@ -151,15 +151,23 @@ result<void> gateway::begin_hand_over(draft& made) {
   return {};
 }
 
-/// What initiators wrote and only memory holds gets below before the gateway ends, if the medium takes it.
+/// What initiators wrote and only memory holds gets below before the gateway ends, if the media take it within a
+/// minute.
 void gateway::empty_memory() {
-  for (const auto& [name, medium] : stores_) {
-    if (!medium->describe().volatile_cache) continue;
-    const std::uint64_t mark = medium->destage();
-    if (!wait_until([&] { return medium->undestaged_bytes(mark) == 0; }, std::chrono::minutes(1)))
-      SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", name},
-                 {"bytes", medium->undestaged_bytes(mark)}, {"why", medium->health()});
-  }
+  struct one {
+    const std::string& name;
+    store::store& medium;
+    std::uint64_t mark;
+  };
+  std::vector<one> all;
+  for (const auto& [name, medium] : stores_)
+    if (medium->describe().volatile_cache) all.push_back({name, *medium, medium->destage()});
+  const auto is_below = [](const one& each) { return each.medium.undestaged_bytes(each.mark) == 0; };
+  if (wait_until([&] { return std::all_of(all.begin(), all.end(), is_below); }, std::chrono::minutes(1))) return;
+  for (const one& each : all)
+    if (!is_below(each))
+      SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", each.name},
+                 {"bytes", each.medium.undestaged_bytes(each.mark)}, {"why", each.medium.health()});
 }
 
 bool gateway::wait_until(const std::function<bool()>& so, std::chrono::seconds patience) {
