@@ -102,7 +102,12 @@ void sim_disk::read(std::uint64_t request, handle h, gather to, std::uint64_t of
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
   if (misaligned(*at, to, offset)) return world_.finish_request(request, -EINVAL);
-  later(request, at->of, [this, of = at->of, to, offset] { return read_now(*of, to, offset); });
+  if (!world_.chance(world_.options().early_read))
+    return later(request, at->of, [this, of = at->of, to, offset] { return read_now(*of, to, offset); });
+  world_.after(world_.draw(world_.options().disk_latency_ns), [this, request, of = at->of, to, offset] {
+    if (!world_.pending(request)) return;
+    later(request, of, [result = read_now(*of, to, offset)] { return result; });
+  });
 }
 
 std::int64_t sim_disk::read_now(file& from, const gather& to, std::uint64_t offset) {

@@ -30,6 +30,7 @@ struct sim_options {
   double reset = 0;            // a send resets its connection
   double read_error = 0;       // a read fails with -EIO
   double write_error = 0;      // a write fails with -EIO, some of its sectors written
+  double early_read = 0;       // a read gets what was there a while before it is answered
 };
 
 /// What is wrong with one file. Probabilities of each request, 0 to 1.

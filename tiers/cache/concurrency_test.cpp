@@ -58,6 +58,7 @@ class concurrent_run {
     const std::uint64_t percents[] = {3, 10, 30, 60};
     write_percent_ = plan.foreign_writer ? 3 : percents[random_() % 4];
     world_.options().disk_latency_ns = {20 * ns_per_us, random_() % 2 == 0 ? 200 * ns_per_us : 2 * ns_per_ms};
+    world_.options().early_read = plan.seed % 4 == 3 ? 0.5 : 0;
   }
   ~concurrent_run() {
     for (core& c : cores_) c.lent.clear();

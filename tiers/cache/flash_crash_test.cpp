@@ -20,6 +20,7 @@ class flash_crash_run {
         stand_(seed, seed % 3 == 0 ? 256 * kib : 1 * mib, 64 * kib, seed % 5 == 0 ? write_around : write_through) {}
 
   void run(std::uint64_t& hits, std::uint64_t& recovered) {
+    stand_.world.sim().options().early_read = seed_ % 2 == 0 ? 0 : 0.5;
     const unsigned lives = 2 + static_cast<unsigned>(seed_ % 3);
     for (unsigned life = 0; life <= lives && !testing::Test::HasFailure(); ++life) {
       SCOPED_TRACE("life " + std::to_string(life));

@@ -179,6 +179,25 @@ TEST(flash_faults, what_lies_in_caches_at_a_start_does_not_go_with_the_power_lat
     }
 }
 
+TEST(flash_faults, flash_that_cannot_be_looked_at_or_formatted_is_wiped_before_a_write_goes_below) {
+  for (const bool late : {false, true}) {
+    flash_stand s(11);
+    begin(s);
+    s.close();
+    s.world.sim().faults("/flash") = {.fails_writes = true, .short_read = 1};
+    s.open();
+    EXPECT_THAT(s.store->health(), HasSubstr("it cannot be written"));
+    if (late) s.compare();
+    s.world.sim().faults("/flash") = {};
+    EXPECT_EQ(s.write(16 * kib, 8192, 9), status::good);
+    s.restart();
+    EXPECT_EQ(s.figure("flash_recovered_blocks"), 0);
+    EXPECT_THAT(s.read(*s.door, 16 * kib, 8192), Each(9));
+    s.compare();
+    EXPECT_EQ(s.store->health(), "good");
+  }
+}
+
 TEST(flash_faults, a_superblock_that_was_wiped_stays_so_when_the_power_goes) {
   for (std::uint64_t seed = 100; seed < 140; ++seed) {
     SCOPED_TRACE(seed);

@@ -207,8 +207,9 @@ void flash_recovery::format() noexcept {
 
 void flash_recovery::end(const char* why_failed) noexcept {
   at_work_ = false;
+  // What lies there is not void, and may be read at the next start: the first write below wipes it.
   if (why_failed)
-    tier_->give_up(flash_tier::state::failed, why_failed);
+    tier_->give_up(flash_tier::state::spoilt, why_failed);
   else
     tier_->recovered();
 }

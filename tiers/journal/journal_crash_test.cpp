@@ -41,6 +41,7 @@ class crash_run {
 
   explicit crash_run(std::uint64_t seed) : world_(seed), random_(seed) {
     world_.options().disk_latency_ns = {20 * ns_per_us, random_() % 2 == 0 ? 200 * ns_per_us : 2 * ns_per_ms};
+    world_.options().early_read = random_() % 2 == 0 ? 0 : 0.5;
     record_blocks_ = 4U << random_() % 3;
     journal_bytes_ = (2 + (8 + random_() % 24) * record_blocks_) * block_bytes;
     // Now and then the last block is not whole.

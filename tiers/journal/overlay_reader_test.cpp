@@ -112,6 +112,20 @@ TEST_F(overlay_reader_test, takes_what_is_newer_when_the_older_slot_is_gone) {
   EXPECT_THAT(octets, Each(9));
 }
 
+TEST_F(overlay_reader_test, does_not_take_a_block_that_moves_on_and_on_for_a_damaged_one) {
+  put(2, 5, 7);
+  const auto octets = read(2 * 4096, 4096, [&] {
+    // Again and again, faster than it is read: a newer version elsewhere, and the slot of the older one used anew.
+    for (std::uint64_t move = 0; move < 200; ++move)
+      world_.sim().after(move * 20 * ns_per_us, [this, move] {
+        put(2, static_cast<slot>((6 + move) % 32), static_cast<std::uint8_t>(move));
+        core_->index.free_removed();
+        put(9, static_cast<slot>((5 + move) % 32), 66);
+      });
+  });
+  EXPECT_THAT(octets, Each(199));
+}
+
 TEST_F(overlay_reader_test, answers_a_block_that_is_wrong_or_lost_with_an_error) {
   put(2, 5, 7);
   const std::vector<std::uint8_t> spoilt(block_bytes, 8);
