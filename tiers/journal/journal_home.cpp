@@ -5,6 +5,7 @@
 
 #include "actors/observe/log.hpp"
 #include "tiers/journal/journal_channel.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::journal {
 
@@ -255,12 +256,13 @@ void journal_home::drained() noexcept {
     static_cast<void>(below_store_->write_mark({core_.mark_epoch, {}}));
 }
 
-/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. This blocks the
-/// loop, once, before anything passes by.
+/// A log that cannot be made void must not be found: failing that on flash, the medium disowns it. One that lacks data
+/// goes on to say so: nobody uses it without being told. This blocks the loop, once, before anything passes by.
 void journal_home::superblock_written(bool good) noexcept {
   if (good) return;
   ++core_.mark_epoch;
-  if (!below_store_->write_mark({core_.mark_epoch, {}})) core_.set_stale();
+  const std::string holder = core_.any_lost() ? holder_name(core_.super) : std::string();
+  if (!below_store_->write_mark({core_.mark_epoch, holder})) core_.set_stale();
 }
 
 void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
