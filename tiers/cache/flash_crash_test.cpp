@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "tiers/cache/test_flash_stand.hpp"
+#include "tiers/store/contract_seeds.hpp"
 
 /// Reads and writes of chance, the power lost or the process killed at a moment of chance, again and again: what the
 /// cache reads afterwards is what the store below holds, every sector, each time it is read.
@@ -9,6 +10,7 @@ namespace {
 
 using sluice::store::verb;
 using sluice::store::contract::payload;
+using sluice::store::contract::seeds_or;
 using sluice::store::contract::test_request;
 
 class flash_crash_run {
@@ -119,11 +121,11 @@ void run_seeds(std::uint64_t seeds, bool faults) {
 }
 
 TEST(flash_crash, the_flash_is_never_ahead_of_nor_behind_the_store_below) {
-  run_seeds(seeds_of_chance(150), false);
+  run_seeds(seeds_or(150), false);
 }
 
 TEST(flash_crash, nor_is_flash_that_fails_in_part_or_reads_what_lies_elsewhere) {
-  run_seeds(seeds_of_chance(150), true);
+  run_seeds(seeds_or(150), true);
 }
 
 }  // namespace
