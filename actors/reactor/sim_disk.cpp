@@ -19,6 +19,7 @@ const sim_disk::opened* sim_disk::find(handle h) const {
 
 result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_flags flags) {
   auto found = files_.find(path);
+  if (found != files_.end() && found->second->faults->gone) return fail_errno(ENODEV, "open " + path);
   if (found == files_.end() && !flags.create) return fail_errno(ENOENT, "open " + path);
   if (found != files_.end() && flags.create && flags.exclusive) return fail_errno(EEXIST, "open " + path);
   const bool held =
@@ -27,27 +28,37 @@ result<handle> sim_disk::open(const sim_loop& on, const std::string& path, open_
         return other.of == found->second && other.flags.exclusive && (other.flags.writable || flags.writable);
       });
   if (held) return fail(errc::busy, path + " is held by another program");
-  if (found == files_.end()) found = files_.emplace(path, std::make_shared<file>()).first;
+  const std::shared_ptr<file> of = found == files_.end() ? make(path) : found->second;
   const handle h = world_.new_handle();
-  found->second->loop = on.number();
-  handles_.emplace(h, opened{found->second, flags, on.number()});
+  of->loop = on.number();
+  handles_.emplace(h, opened{of, flags, on.number()});
   return h;
 }
 
 result<handle> sim_disk::open_memory(const sim_loop& on, std::uint64_t size_bytes) {
   const handle h = world_.new_handle();
   auto made = std::make_shared<file>();
+  made->faults = &faults_["memory"];
   made->size = size_bytes;
   made->loop = on.number();
   handles_.emplace(h, opened{std::move(made), {}, on.number()});
   return h;
 }
 
+std::shared_ptr<sim_disk::file> sim_disk::make(const std::string& path) {
+  auto made = std::make_shared<file>();
+  made->faults = &faults_[path];
+  files_.insert_or_assign(path, made);
+  return made;
+}
+
 result<file_info> sim_disk::info(handle h) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
+  if (at->of->faults->gone) return fail_errno(ENODEV, "look at a file");
   file_info about;
   about.size_bytes = at->of->size;
+  about.is_block_device = at->of->is_device;
   about.discard_granularity = page_size;
   about.read_only = !at->flags.writable;
   return about;
@@ -57,7 +68,13 @@ result<void> sim_disk::resize(handle h, std::uint64_t size_bytes) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
   if (!at->flags.writable) return fail_errno(EBADF, "resize a file");
-  file& of = *at->of;
+  if (at->of->faults->gone) return fail_errno(ENODEV, "resize a file");
+  if (at->of->is_device) return fail_errno(EINVAL, "resize a file");
+  resize_file(*at->of, size_bytes);
+  return {};
+}
+
+void sim_disk::resize_file(file& of, std::uint64_t size_bytes) {
   if (size_bytes < of.size) {  // what is cut off reads as zeroes when the file grows again
     const std::uint64_t kept = (size_bytes + sector_size - 1) / sector_size;
     const std::uint64_t tail = std::min(kept * sector_size, (size_bytes / page_size + 1) * page_size) - size_bytes;
@@ -71,7 +88,6 @@ result<void> sim_disk::resize(handle h, std::uint64_t size_bytes) {
     of.volatile_ones.erase(of.volatile_ones.lower_bound(kept), of.volatile_ones.end());
   }
   of.size = size_bytes;
-  return {};
 }
 
 bool sim_disk::misaligned(const opened& at, const gather& parts, std::uint64_t offset) {
@@ -88,17 +104,28 @@ void sim_disk::later(std::uint64_t request, std::function<std::int64_t()> what) 
   });
 }
 
+void sim_disk::later(std::uint64_t request, std::shared_ptr<file> of, std::function<std::int64_t()> what) {
+  later(request, [of = std::move(of), what = std::move(what)] { return of->faults->gone ? -ENODEV : what(); });
+}
+
 void sim_disk::read(std::uint64_t request, handle h, gather to, std::uint64_t offset) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
   if (misaligned(*at, to, offset)) return world_.finish_request(request, -EINVAL);
-  later(request, [this, of = at->of, to, offset] { return read_now(*of, to, offset); });
+  if (!world_.chance(world_.options().early_read))
+    return later(request, at->of, [this, of = at->of, to, offset] { return read_now(*of, to, offset); });
+  world_.after(world_.draw(world_.options().disk_latency_ns), [this, request, of = at->of, to, offset] {
+    if (!world_.pending(request)) return;
+    later(request, of, [result = read_now(*of, to, offset)] { return result; });
+  });
 }
 
 std::int64_t sim_disk::read_now(file& from, const gather& to, std::uint64_t offset) {
   if (world_.chance(world_.options().read_error)) return -EIO;
+  offset = misdirect(from, offset, to.size());
   if (offset >= from.size) return 0;
-  const std::uint64_t end = std::min(from.size, offset + to.size());
+  std::uint64_t end = std::min(from.size, offset + to.size());
+  if (world_.chance(from.faults->short_read)) end = offset + world_.below(end - offset);
   const auto bad = from.bad.lower_bound(offset / sector_size);
   if (bad != from.bad.end() && *bad * sector_size < end) return -EIO;
   std::uint64_t at = offset;
@@ -190,20 +217,29 @@ void sim_disk::write(std::uint64_t request, handle h, gather from, std::uint64_t
   const opened* at = find(h);
   if (!at || !at->flags.writable) return world_.finish_request(request, -EBADF);
   if (misaligned(*at, from, offset)) return world_.finish_request(request, -EINVAL);
+  if (at->of->is_device && offset + from.size() > at->of->size) return world_.finish_request(request, -ENOSPC);
+  if (at->of->faults->gone) return later(request, [] { return -ENODEV; });
   writes_.emplace(request, writing{at->of, from, offset, at->loop, durable});
   later(request, [this, request]() -> std::int64_t {
     const writing what = writes_.extract(request).mapped();
-    const bool fails = what.to->fails_writes || world_.chance(world_.options().write_error);
-    // What is said to have failed by chance may be there all the same.
-    write_some(what, !fails || (!what.to->fails_writes && world_.chance(0.25)));
-    return fails ? -EIO : static_cast<std::int64_t>(what.from.size());
+    return write_now(what);
   });
+}
+
+std::int64_t sim_disk::write_now(const writing& what) {
+  if (world_.chance(what.to->faults->short_write)) return write_front(what);
+  const bool all_fail = what.to->faults->fails_writes || what.to->faults->gone;
+  const bool fails = all_fail || world_.chance(world_.options().write_error);
+  // What is said to have failed by chance may be there all the same.
+  write_some(what, !fails || (!all_fail && world_.chance(0.25)));
+  if (fails) return what.to->faults->gone ? -ENODEV : -EIO;
+  return static_cast<std::int64_t>(what.from.size());
 }
 
 void sim_disk::sync(std::uint64_t request, handle h) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
-  later(request, [of = at->of, until = at->of->last_version]() -> std::int64_t {
+  later(request, at->of, [of = at->of, until = at->of->last_version]() -> std::int64_t {
     sync_until(*of, until);
     return 0;
   });
@@ -223,6 +259,7 @@ void sim_disk::sync_until(file& of, std::uint64_t until) {
 result<std::uint64_t> sim_disk::read_at_once(handle h, bytes to, std::uint64_t offset) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
+  if (at->of->faults->gone) return fail_errno(ENODEV, "read a file");
   const iovec part{to.data(), to.size()};
   if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "read a file");
   const std::int64_t read = read_now(*at->of, {&part, 1}, offset);
@@ -235,7 +272,8 @@ result<void> sim_disk::write_at_once(handle h, const_bytes from, std::uint64_t o
   if (!at || !at->flags.writable) return fail_errno(EBADF, "write a file");
   const iovec part{const_cast<std::uint8_t*>(from.data()), from.size()};
   if (misaligned(*at, {&part, 1}, offset)) return fail_errno(EINVAL, "write a file");
-  const bool fails = at->of->fails_writes || world_.chance(world_.options().write_error);
+  if (at->of->faults->gone) return fail_errno(ENODEV, "write a file");
+  const bool fails = at->of->faults->fails_writes || world_.chance(world_.options().write_error);
   write_some({at->of, {&part, 1}, offset, at->loop, true}, !fails);
   if (fails) return fail_errno(EIO, "write a file");
   return {};
@@ -244,6 +282,7 @@ result<void> sim_disk::write_at_once(handle h, const_bytes from, std::uint64_t o
 result<void> sim_disk::sync_at_once(handle h) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
+  if (at->of->faults->gone) return fail_errno(ENODEV, "sync a file");
   sync_until(*at->of, at->of->last_version);
   return {};
 }
@@ -251,6 +290,7 @@ result<void> sim_disk::sync_at_once(handle h) {
 result<std::string> sim_disk::note_of(handle h, const std::string& name) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
+  if (at->of->faults->gone) return fail_errno(ENODEV, "read an attribute of a file");
   const auto found = at->of->notes.find(name);
   return found == at->of->notes.end() ? std::string() : found->second;
 }
@@ -258,6 +298,7 @@ result<std::string> sim_disk::note_of(handle h, const std::string& name) {
 result<void> sim_disk::set_note(handle h, const std::string& name, const std::string& text) {
   const opened* at = find(h);
   if (!at || !at->flags.writable) return fail_errno(EBADF, "set an attribute of a file");
+  if (at->of->faults->gone) return fail_errno(ENODEV, "set an attribute of a file");
   at->of->notes[name] = text;
   return {};
 }
@@ -266,7 +307,7 @@ void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::
   const opened* at = find(h);
   if (!at || !at->flags.writable) return world_.finish_request(request, -EBADF);
   if (length == 0 || offset + length < offset) return world_.finish_request(request, -EINVAL);
-  later(request, [of = at->of, offset, length]() -> std::int64_t {
+  later(request, at->of, [of = at->of, offset, length]() -> std::int64_t {
     const std::uint64_t end = std::min(of->size, offset + length);
     if (offset >= end) return 0;
     static constexpr page zeroes{};
@@ -291,7 +332,7 @@ void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, 
                          std::uint64_t* end) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
-  later(request, [of = at->of, offset, begin, end]() -> std::int64_t {
+  later(request, at->of, [of = at->of, offset, begin, end]() -> std::int64_t {
     auto found = of->current.lower_bound(offset / page_size);
     *begin = *end = of->size;
     if (found == of->current.end() || found->first * page_size >= of->size) return 0;
@@ -304,51 +345,6 @@ void sim_disk::find_data(std::uint64_t request, handle h, std::uint64_t offset, 
     *end = std::min(of->size, next * page_size);
     return 0;
   });
-}
-
-void sim_disk::fail_writes(const std::string& path, bool fail) {
-  if (const auto found = files_.find(path); found != files_.end()) found->second->fails_writes = fail;
-}
-
-void sim_disk::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
-  const auto found = files_.find(path);
-  if (found == files_.end()) return;
-  for (std::uint64_t number = offset / sector_size; number * sector_size < offset + length; ++number)
-    found->second->bad.insert(number);
-}
-
-void sim_disk::crash_file(file& of) {
-  while (!of.volatile_ones.empty()) {
-    const std::uint64_t number = of.volatile_ones.begin()->first;
-    settle(of, number, world_.below(of.volatile_ones.begin()->second.size() + 1));
-    of.volatile_ones.erase(number);
-  }
-  of.current.clear();
-  for (const auto& [number, content] : of.durable) put(of, number * sector_size, content.data(), sector_size);
-}
-
-void sim_disk::kill(std::uint64_t loop) {
-  // What was under way may have reached the cache, and nothing more.
-  for (auto& [request, each] : writes_) {
-    if (each.loop != loop) continue;
-    each.durable = false;
-    write_some(each, world_.chance(0.5));
-  }
-  release(loop);
-}
-
-void sim_disk::crash(std::uint64_t loop) {
-  // What was under way may have reached the cache, or the medium, in part.
-  for (auto& [request, each] : writes_)
-    if (each.loop == loop) write_some(each, false);
-  release(loop);
-  for (const auto& [path, of] : files_)
-    if (of->loop == loop) crash_file(*of);
-}
-
-void sim_disk::release(std::uint64_t loop) {
-  std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
-  std::erase_if(handles_, [loop](const auto& entry) { return entry.second.loop == loop; });
 }
 
 }  // namespace sluice::reactor

@@ -36,7 +36,9 @@ class sim_disk {
   /// The request is over before its time: its write does not happen.
   void cancelled(std::uint64_t request) { writes_.erase(request); }
 
-  void fail_writes(const std::string& path, bool fail);
+  sim_file_faults& faults(const std::string& path) { return faults_[path]; }
+  void remove(const std::string& path) { files_.erase(path); }
+  void make_device(const std::string& path, std::uint64_t size_bytes);
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
   /// Power loss for the files that the loop was the last to open.
   void crash(std::uint64_t loop);
@@ -64,7 +66,8 @@ class sim_disk {
     std::map<std::uint64_t, std::vector<version>> volatile_ones;  // sectors written since they were durable
     std::set<std::uint64_t> bad;                                  // sectors that cannot be read
     std::map<std::string, std::string> notes;
-    bool fails_writes = false;
+    bool is_device = false;
+    const sim_file_faults* faults = nullptr;
   };
   struct opened {
     std::shared_ptr<file> of;
@@ -83,16 +86,24 @@ class sim_disk {
   static void put(file& to, std::uint64_t offset, const std::uint8_t* from, std::uint64_t size);
   static void settle(file& of, std::uint64_t number, std::size_t versions);
   static void sync_until(file& of, std::uint64_t until);
-  void wrote(file& to, std::uint64_t offset, std::uint64_t size, bool durable);
+  std::shared_ptr<file> make(const std::string& path);
+  static void resize_file(file& of, std::uint64_t size_bytes);
+  static void wrote(file& to, std::uint64_t offset, std::uint64_t size, bool durable);
   void write_some(const writing& what, bool whole);
+  std::int64_t write_now(const writing& what);
+  std::int64_t write_front(const writing& what);
+  std::uint64_t misdirect(const file& from, std::uint64_t offset, std::uint64_t size);
   std::int64_t read_now(file& from, const gather& to, std::uint64_t offset);
   void crash_file(file& of);
   const opened* find(handle h) const;
   static bool misaligned(const opened& at, const gather& parts, std::uint64_t offset);
   void later(std::uint64_t request, std::function<std::int64_t()> what);
+  /// Likewise; fails when the file is gone by then.
+  void later(std::uint64_t request, std::shared_ptr<file> of, std::function<std::int64_t()> what);
 
   sim_world& world_;
   std::map<std::string, std::shared_ptr<file>> files_;
+  std::map<std::string, sim_file_faults> faults_;  // by path
   std::map<handle, opened> handles_;
   std::map<std::uint64_t, writing> writes_;  // in flight, by request
 };

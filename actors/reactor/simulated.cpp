@@ -175,8 +175,14 @@ void sim_world::stall(handle end, std::uint64_t duration_ns) {
 void sim_world::partition(unsigned loop_a, unsigned loop_b, bool cut) {
   network_->partition(loop_a, loop_b, cut);
 }
-void sim_world::fail_writes(const std::string& path, bool fail) {
-  disk_->fail_writes(path, fail);
+sim_file_faults& sim_world::faults(const std::string& path) {
+  return disk_->faults(path);
+}
+void sim_world::remove_file(const std::string& path) {
+  disk_->remove(path);
+}
+void sim_world::make_device(const std::string& path, std::uint64_t size_bytes) {
+  disk_->make_device(path, size_bytes);
 }
 void sim_world::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
   disk_->medium_error(path, offset, length);

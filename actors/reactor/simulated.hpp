@@ -30,6 +30,16 @@ struct sim_options {
   double reset = 0;            // a send resets its connection
   double read_error = 0;       // a read fails with -EIO
   double write_error = 0;      // a write fails with -EIO, some of its sectors written
+  double early_read = 0;       // a read gets what was there a while before it is answered
+};
+
+/// What is wrong with one file. Probabilities of each request, 0 to 1.
+struct sim_file_faults {
+  bool gone = false;            // all that is asked of it fails with -ENODEV, what is under way may be done in part
+  bool fails_writes = false;    // all writes fail with -EIO, some of their sectors written
+  double short_read = 0;        // gets fewer octets than asked for
+  double short_write = 0;       // writes fewer octets than asked for, and says so
+  double misdirected_read = 0;  // gets what lies in other blocks of 4 KiB
 };
 
 class sim_world {
@@ -64,8 +74,14 @@ class sim_world {
   void partition(unsigned loop_a, unsigned loop_b, bool cut);
   /// Reads of the range fail with -EIO, until each sector has been written anew.
   void medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length);
-  /// Whether all writes to the file fail with -EIO, some of their sectors written.
-  void fail_writes(const std::string& path, bool fail);
+  /// What is wrong with the file, whether it is there or not; may be changed at any time.
+  sim_file_faults& faults(const std::string& path);
+  /// Whether all writes to the file fail; as faults().
+  void fail_writes(const std::string& path, bool fail) { faults(path).fails_writes = fail; }
+  /// Who has the file open keeps it.
+  void remove_file(const std::string& path);
+  /// The file is a block device of this size from now on, made when it is absent: what was cut off reads as zeroes.
+  void make_device(const std::string& path, std::uint64_t size_bytes);
   /// Power loss of the machine of this loop, or of all. Its handles, queued work, timers and operations are forgotten
   /// without completing; of the files it was the last to open only what was durable is certain, and each 512-octet
   /// sector written since holds any one of its contents since. Its owner then drops what lived on the loop and starts

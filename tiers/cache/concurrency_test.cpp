@@ -10,6 +10,7 @@
 #include "tiers/fault/fault_store.hpp"
 #include "tiers/file/file_store.hpp"
 #include "tiers/store/contract_kit.hpp"
+#include "tiers/store/contract_seeds.hpp"
 
 /// Several cores, a store below that takes its time and fails, and a checker of every value that is read.
 namespace sluice::cache {
@@ -58,6 +59,7 @@ class concurrent_run {
     const std::uint64_t percents[] = {3, 10, 30, 60};
     write_percent_ = plan.foreign_writer ? 3 : percents[random_() % 4];
     world_.options().disk_latency_ns = {20 * ns_per_us, random_() % 2 == 0 ? 200 * ns_per_us : 2 * ns_per_ms};
+    world_.options().early_read = plan.seed % 4 == 3 ? 0.5 : 0;
   }
   ~concurrent_run() {
     for (core& c : cores_) c.lent.clear();
@@ -375,7 +377,7 @@ TEST_P(concurrency, no_read_is_ever_stale) {
 
 TEST_P(concurrency, no_read_is_ever_stale_with_flash) {
   double hits = 0;
-  const std::uint64_t seeds = seeds_of_chance(60);
+  const std::uint64_t seeds = sluice::store::contract::seeds_or(60);
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     concurrent_run run({.seed = seed, .how = GetParam(), .faults = seed % 2 == 0, .flash = true});
     ASSERT_EQ(run.run(), "") << "seed " << seed;
@@ -404,7 +406,7 @@ TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {
   double hits = 0, flash_hits = 0;
   unsigned changed = 0;
   std::vector<std::uint64_t> seeds{222, 514};  // these once found something
-  for (std::uint64_t seed = 1; seed <= seeds_of_chance(100); ++seed) seeds.push_back(seed);
+  for (std::uint64_t seed = 1; seed <= sluice::store::contract::seeds_or(100); ++seed) seeds.push_back(seed);
   for (const std::uint64_t seed : seeds) {
     concurrent_run run({.seed = seed, .how = GetParam(), .faults = seed % 2 == 0, .flash = true, .changes = true});
     ASSERT_EQ(run.run(), "") << "seed " << seed;

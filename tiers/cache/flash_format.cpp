@@ -11,8 +11,8 @@
 namespace sluice::cache::flash {
 namespace {
 
-constexpr std::uint64_t superblock_magic = 0x736c756963650001;  // "sluice", version 1
-constexpr std::uint64_t header_magic = 0x736c756963650101;
+constexpr std::uint64_t superblock_magic = 0x736c756963650002;  // "sluice", version 2
+constexpr std::uint64_t header_magic = 0x736c756963650102;
 constexpr std::uint64_t page_magic = 0x736c756963650201;
 constexpr std::size_t crc_at = block_bytes - 4;
 constexpr std::size_t entries_at = 32;
@@ -94,6 +94,7 @@ void encode(const segment_header& from, bytes to) {
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.sequence);
   wire::store32(to, 24, static_cast<std::uint32_t>(from.entries.size()));
+  wire::store32(to, 28, from.segment);
   for (std::size_t i = 0; i < from.entries.size(); ++i) {
     wire::store64(to, entries_at + i * entry_bytes, from.entries[i].block);
     wire::store32(to, entries_at + i * entry_bytes + 8, from.entries[i].crc);
@@ -108,6 +109,7 @@ std::optional<segment_header> decode_header(const_bytes from) {
   segment_header made;
   made.id = wire::load64(from, 8);
   made.sequence = wire::load64(from, 16);
+  made.segment = wire::load32(from, 28);
   for (std::size_t i = 0; i < count; ++i)
     made.entries.push_back(
         {wire::load64(from, entries_at + i * entry_bytes), wire::load32(from, entries_at + i * entry_bytes + 8)});

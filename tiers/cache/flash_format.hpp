@@ -45,6 +45,7 @@ std::optional<superblock> lay_out(std::uint64_t id, std::uint64_t flash_bytes, s
 struct segment_header {
   std::uint64_t id = 0;
   std::uint64_t sequence = 0;  // segments are written in this order
+  std::uint32_t segment = 0;   // where it lies: a header that is read elsewhere is not that segment's
   struct entry {
     block_number block = nothing;
     std::uint32_t crc = 0;  // CRC32C of the block's content

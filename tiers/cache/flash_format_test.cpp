@@ -12,7 +12,7 @@ namespace {
 using block = std::array<std::uint8_t, block_bytes>;
 
 segment_header header_of(std::mt19937_64& random) {
-  segment_header made{random(), random(), {}};
+  segment_header made{random(), random(), static_cast<std::uint32_t>(random()), {}};
   const std::size_t count = random() % (segment_entries_limit + 1);
   for (std::size_t i = 0; i < count; ++i)
     made.entries.push_back({random() % 8 == 0 ? nothing : random(), static_cast<std::uint32_t>(random())});

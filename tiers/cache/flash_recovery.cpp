@@ -48,7 +48,8 @@ void flash_recovery::start() noexcept {
 
 void flash_recovery::done(status outcome) noexcept {
   if (outcome != status::good) return end("the store below cannot be flushed");
-  read(0, block_bytes, phase::superblock);
+  phase_ = phase::syncing;
+  home_.sync(*steps_[0], tier_->handle);
 }
 
 void flash_recovery::step::on_complete(std::int64_t result) noexcept {
@@ -66,6 +67,9 @@ void flash_recovery::completed(step& s, std::int64_t result) noexcept {
   switch (phase_) {
     case phase::flushing:
       return;
+    case phase::syncing:
+      if (result != 0) return format();
+      return read(0, block_bytes, phase::superblock);
     case phase::superblock:
       if (!whole) return format();
       return superblock_read();
@@ -141,7 +145,13 @@ void flash_recovery::next_header(step& s) noexcept {
 void flash_recovery::header_read(const step& s, const_bytes from) noexcept {
   const auto header = flash::decode_header(from);
   if (!header && flash::looks_like_header(from)) suspicious_ = true;
-  if (!header || header->id != tier_->layout.id || header->entries.size() >= tier_->layout.segment_blocks) return;
+  const bool ours = header && header->id == tier_->layout.id && header->entries.size() < tier_->layout.segment_blocks;
+  if (ours && header->segment != s.segment) suspicious_ = true;
+  if (!ours || header->segment != s.segment) {
+    first_missing_ = std::min(first_missing_, s.segment);
+    return;
+  }
+  last_found_ = std::max(last_found_, s.segment);
   tier_->set_sequence(s.segment, header->sequence);
   if (header->sequence > newest_sequence_) newest_sequence_ = header->sequence;
   if (header->sequence >= tier_->sequence_of_slot(static_cast<slot>(newest_segment_ * tier_->layout.segment_blocks)))
@@ -170,7 +180,9 @@ void flash_recovery::headers_read() noexcept {
     tier_->recovered_blocks = 0;
     return format();
   }
-  // Likewise a header that is torn, or was read wrong: the first write to any region makes it void.
+  // Likewise a header that is torn, or was read wrong, or is missing where the log has been already: the first write to
+  // any region makes it void.
+  suspicious_ |= first_missing_ < last_found_;
   constexpr std::uint64_t margin = 1U << 20;  // its number may be higher than any that was read
   if (suspicious_) newest_sequence_ += margin;
   if (suspicious_)
@@ -178,7 +190,7 @@ void flash_recovery::headers_read() noexcept {
       tier_->raise_newest(region, newest_sequence_);
   for (const std::uint64_t page : torn_pages_)
     for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
-      tier_->set_voided(page * flash::region_page_entries + i, newest_sequence_);
+      tier_->void_later(page * flash::region_page_entries + i, newest_sequence_);
   tier_->go_on_from(newest_segment_ + 1, newest_sequence_ + 1);
   end(nullptr);
 }
@@ -195,8 +207,9 @@ void flash_recovery::format() noexcept {
 
 void flash_recovery::end(const char* why_failed) noexcept {
   at_work_ = false;
+  // What lies there is not void, and may be read at the next start: the first write below wipes it.
   if (why_failed)
-    tier_->give_up(flash_tier::state::failed, why_failed);
+    tier_->give_up(flash_tier::state::spoilt, why_failed);
   else
     tier_->recovered();
 }

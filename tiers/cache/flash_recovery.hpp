@@ -11,7 +11,9 @@ namespace sluice::cache {
 /// was not written for this store in this layout is formatted. Ends in flash_tier::recovered() or fail().
 class flash_recovery final : public store::request {
  public:
-  /// `below` makes durable what an earlier process left in the store's cache; it outlives the recovery.
+  /// `below` makes durable what an earlier process left in the store's cache; it outlives the recovery. What that
+  /// process left in caches of the flash is made durable as well: else the power might bring back what lay there
+  /// before, which nobody has seen.
   flash_recovery(std::shared_ptr<flash_tier> tier, reactor::loop& home, store::channel& below,
                  std::uint64_t store_blocks);
   ~flash_recovery();
@@ -34,7 +36,7 @@ class flash_recovery final : public store::request {
   struct free_memory {
     void operator()(std::uint8_t* memory) const noexcept;
   };
-  enum class phase : std::uint8_t { flushing, superblock, table, headers, format_table, format_superblock };
+  enum class phase : std::uint8_t { flushing, syncing, superblock, table, headers, format_table, format_superblock };
 
   void completed(step& s, std::int64_t result) noexcept;
   void read(std::uint64_t offset, std::uint64_t length, phase next) noexcept;
@@ -60,7 +62,9 @@ class flash_recovery final : public store::request {
   std::uint64_t newest_segment_ = 0;
   std::vector<std::uint64_t> torn_pages_;
   std::uint64_t errors_ = 0;
-  bool suspicious_ = false;  // a header may hold what was not read
+  bool suspicious_ = false;                   // a header may hold what was not read
+  std::uint64_t first_missing_ = UINT64_MAX;  // of the segments: that has no header
+  std::uint64_t last_found_ = 0;              // that has one
 };
 
 }  // namespace sluice::cache

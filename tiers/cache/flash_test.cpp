@@ -1,15 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <map>
-#include <random>
-
-#include "tiers/cache/cache_channel.hpp"
-#include "tiers/cache/flash_format.hpp"
-#include "tiers/cache/test_setup.hpp"
-#include "tiers/file/file_store.hpp"
-#include "tiers/store/contract_simulated.hpp"
+#include "tiers/cache/test_flash_stand.hpp"
 
 /// The flash tier on the simulated disk: warm after a restart, and never wrong, whatever the power and the flash do.
 namespace sluice::cache {
@@ -18,102 +10,8 @@ namespace {
 using sluice::store::status;
 using sluice::store::verb;
 using sluice::store::contract::payload;
-using sluice::store::contract::simulated_world;
 using sluice::store::contract::test_request;
 using testing::HasSubstr;
-
-constexpr std::uint64_t size = 1 * mib;
-
-/// A cache with flash over a file, on one core.
-class flash_stand {
- public:
-  explicit flash_stand(std::uint64_t seed, std::uint64_t flash_bytes = 512 * kib, std::uint64_t ram_bytes = 64 * kib)
-      : world(seed), random(seed), flash_bytes_(flash_bytes), ram_bytes_(ram_bytes) {}
-  ~flash_stand() { close(); }
-
-  void open() {
-    below = *file::open_store({.path = "/image", .size_bytes = size}, world.loop());
-    store = test_over(below, write_through, ram_bytes_, 0, {&world.loop(), "/flash", flash_bytes_, 8});
-    direct = below->attach(world.loop());
-    door = store->attach(world.loop());
-    settle();
-  }
-  /// Until the flash is ready, or has failed, and nothing is under way.
-  void settle() {
-    world.sim().run_until([&] { return door->idle(); }, world.sim().now_ns() + 10 * ns_per_s);
-  }
-  void close() {
-    if (door) settle();
-    drop();
-  }
-  void drop() {
-    door.reset();
-    direct.reset();
-    store.reset();
-    below.reset();
-  }
-  /// Without a loss: the gateway ended and starts anew.
-  void restart() {
-    close();
-    open();
-  }
-  void lose_power() {
-    world.sim().crash();
-    drop();
-    world.restart();
-  }
-  status run(sluice::store::channel& on, test_request& r) {
-    bool done = false;
-    r.on_done = [&] { done = true; };
-    on.submit(r);
-    world.sim().run_until([&] { return done; }, world.sim().now_ns() + 60 * ns_per_s);
-    EXPECT_TRUE(done);
-    return r.outcome;
-  }
-  std::vector<std::uint8_t> read(sluice::store::channel& on, std::uint64_t offset, std::uint64_t length) {
-    test_request r(verb::read, offset, length, payload(random, std::vector<std::uint8_t>(length, 0xee)));
-    EXPECT_EQ(run(on, r), status::good);
-    return r.content();
-  }
-  status write(std::uint64_t offset, std::uint64_t length, std::uint8_t octet, bool fua = false) {
-    test_request r(verb::write, offset, length, payload(random, std::vector<std::uint8_t>(length, octet)));
-    r.fua = fua;
-    return run(*door, r);
-  }
-  status flush() {
-    test_request r(verb::flush, 0, 0);
-    return run(*door, r);
-  }
-  /// Reads a working set that fits the flash, but not RAM, until it is there.
-  void warm(std::uint64_t octets = 256 * kib) {
-    for (int round = 0; round < 6; ++round)
-      for (std::uint64_t at = 0; at < octets; at += 4096) read(*door, at, 4096);
-    settle();
-  }
-  void change(const options& wanted, bool anew = false) {
-    const auto ready = static_cast<cache_store&>(*store).prepare(wanted, anew);
-    ASSERT_TRUE(ready) << ready.error().message;
-    (*ready)();
-    world.sim().run_for(5 * ns_per_ms);  // every loop hears of it
-    settle();
-  }
-  options now() const {
-    options wanted;
-    wanted.ram_bytes = ram_bytes_;
-    wanted.bypass_bytes = 0;
-    wanted.flash = {"/flash", flash_bytes_, 8, 8};
-    return wanted;
-  }
-  double figure(const char* name) const { return figure_of(*store, name); }
-
-  simulated_world world;
-  std::mt19937_64 random;
-  std::shared_ptr<sluice::store::store> below, store;
-  std::unique_ptr<sluice::store::channel> direct, door;
-
- private:
-  const std::uint64_t flash_bytes_, ram_bytes_;
-};
 
 TEST(flash, blocks_that_leave_ram_are_read_from_flash) {
   flash_stand s(1);
@@ -397,82 +295,13 @@ TEST(flash, of_another_size_begins_anew) {
 
 TEST(flash, refuses_what_is_too_small) {
   flash_stand s(9);
-  s.below = *file::open_store({.path = "/image", .size_bytes = size}, s.world.loop());
+  s.below = *file::open_store({.path = "/image", .size_bytes = flash_stand::size}, s.world.loop());
   options wanted;
   wanted.flash.path = "/flash";
   wanted.flash.size_bytes = 64 * kib;
   const auto refused = cache_store::open(s.below, wanted, &s.world.loop());
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("too small"));
-}
-
-/// Reads and writes of chance, the power lost at a moment of chance, again and again: what the cache reads afterwards
-/// is what the store below holds, every sector, each time it is read.
-void lose_power_again_and_again(std::uint64_t seed, std::uint64_t& hits, std::uint64_t& recovered) {
-  flash_stand s(seed, seed % 3 == 0 ? 256 * kib : 1 * mib);
-  std::vector<std::unique_ptr<test_request>> all;
-  const unsigned lives = 2 + static_cast<unsigned>(seed % 3);
-  const std::uint64_t write_percent = seed % 4 == 0 ? 40 : 5;
-  std::uint8_t octet = 1;
-  for (unsigned life = 0; life < lives; ++life) {
-    s.open();
-    recovered += static_cast<std::uint64_t>(s.figure("flash_recovered_blocks"));
-    for (std::uint64_t at = 0; at < size; at += 64 * kib)
-      ASSERT_EQ(s.read(*s.door, at, 64 * kib), s.read(*s.direct, at, 64 * kib)) << "life " << life << " at " << at;
-    std::size_t in_flight = 0;
-    const std::uint64_t steps = 50 + s.random() % 500;
-    for (std::uint64_t i = 0; i < steps; ++i) {
-      const std::uint64_t first = std::min(s.random() % 200, s.random() % 200) * 4096 + s.random() % 2 * 512;
-      const std::uint64_t length = (1 + s.random() % 8) * 2048;
-      if (s.random() % 60 == 0) {
-        all.push_back(std::make_unique<test_request>(verb::flush, 0, 0));
-      } else if (s.random() % 100 < write_percent) {
-        all.push_back(std::make_unique<test_request>(verb::write, first, length,
-                                                     payload(s.random, std::vector<std::uint8_t>(length, octet++))));
-        all.back()->fua = s.random() % 8 == 0;
-      } else {
-        all.push_back(std::make_unique<test_request>(verb::read, first, length,
-                                                     payload(s.random, std::vector<std::uint8_t>(length))));
-      }
-      if (s.random() % 100 == 0) {
-        options other = s.now();
-        other.ram_bytes = s.random() % 2 == 0 ? 64 * kib : 128 * kib;
-        const auto change = static_cast<cache_store&>(*s.store).prepare(other, s.random() % 4 == 0);
-        if (change) (*change)();
-      }
-      ++in_flight;
-      all.back()->on_done = [&in_flight] { --in_flight; };
-      s.door->submit(*all.back());
-      s.world.sim().run_until([&] { return in_flight < 4; }, s.world.sim().now_ns() + ns_per_s);
-    }
-    hits += static_cast<std::uint64_t>(s.figure("flash_hit_blocks"));
-    if (s.random() % 4 == 0) {
-      s.world.sim().run_until([&] { return in_flight == 0; }, s.world.sim().now_ns() + 10 * ns_per_s);
-      s.close();
-    } else {
-      s.world.sim().run_for(s.random() % (3 * ns_per_ms));
-      s.lose_power();
-    }
-    all.clear();
-  }
-  s.open();
-  for (int round = 0; round < 2; ++round)
-    for (std::uint64_t at = 0; at < size; at += 16 * kib)
-      ASSERT_EQ(s.read(*s.door, at, 16 * kib), s.read(*s.direct, at, 16 * kib)) << "at " << at << ", round " << round;
-}
-
-TEST(flash, is_never_ahead_of_nor_behind_the_store_below_when_the_power_was_lost) {
-  std::uint64_t hits = 0, recovered = 0;
-  // SLUICE_SEEDS in the environment asks for more.
-  const char* const more = std::getenv("SLUICE_SEEDS");
-  const std::uint64_t seeds = more ? std::strtoull(more, nullptr, 10) : 150;
-  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    lose_power_again_and_again(seed, hits, recovered);
-    if (testing::Test::HasFailure()) return;
-  }
-  EXPECT_GT(hits, 10 * seeds);
-  EXPECT_GT(recovered, 5 * seeds);
 }
 
 }  // namespace

@@ -159,6 +159,11 @@ class flash_tier {
     voided_[region].store(sequence);
     wanted_[region].store(sequence);
   }
+  /// Recovery: the table is to say so; it does not yet, or not for sure.
+  void void_later(std::uint64_t region, std::uint64_t sequence) noexcept {
+    voided_[region].store(0);
+    wanted_[region].store(sequence);
+  }
   /// One core at a time writes a page of the table.
   bool take_page(std::uint64_t page) noexcept { return busy_pages_[page].exchange(1, std::memory_order_acq_rel) == 0; }
   void page_image(std::uint64_t page, bytes to) const;

@@ -40,7 +40,7 @@ void flash_writer::evicted(block_number block, std::uint64_t ticket, const index
 }
 
 void flash_writer::write(segment& s) noexcept {
-  s.header = {tier_->layout.id, tier_->next_sequence(), {}};
+  s.header = {tier_->layout.id, tier_->next_sequence(), 0, {}};
   // First the regions hear of the segment, then the tickets are looked at: a write that is not seen here sees the
   // region's number, and makes the region void on flash before it goes below.
   for (const segment::held& each : s.blocks) tier_->raise_newest(tier_->region_of(each.block), s.header.sequence);
@@ -54,6 +54,7 @@ void flash_writer::write(segment& s) noexcept {
   }
   s.number = any ? tier_->take_segment() : UINT64_MAX;
   if (s.number == UINT64_MAX) return s.blocks.clear();
+  s.header.segment = static_cast<std::uint32_t>(s.number);
   flash::encode(s.header, {s.memory.get(), block_bytes});
   s.part = {s.memory.get(), (s.blocks.size() + 1) * block_bytes};
   home_.write(s, tier_->handle, &s.part, 1, tier_->offset_of_segment(s.number), false);

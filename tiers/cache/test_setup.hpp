@@ -1,7 +1,6 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -37,12 +36,6 @@ inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::s
   EXPECT_TRUE(opened) << (opened ? "" : opened.error().message);
   if (opened) (*opened)->take_over();
   return opened ? *opened : nullptr;
-}
-
-/// How many seeds a test takes: SLUICE_SEEDS of the environment, or `few`.
-inline std::uint64_t seeds_of_chance(std::uint64_t few) {
-  const char* const more = std::getenv("SLUICE_SEEDS");
-  return more ? std::strtoull(more, nullptr, 10) : few;
 }
 
 /// A figure that is a count, or a number with a fraction.

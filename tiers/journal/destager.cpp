@@ -167,18 +167,23 @@ void destager::write_copies() noexcept {
   core_.super.lost = core_.lost_ranges();
   encode(core_.super, {image_.get(), block_bytes});
   image_part_ = {image_.get(), block_bytes};
-  copy_number_ = 0;
+  copies_written_ = 0;
   home_.begins();
-  home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, 0, true);
+  write_copy();
+}
+
+void destager::write_copy() noexcept {
+  const std::uint64_t copy = (first_copy_ + copies_written_) % superblock_copies;
+  home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
 }
 
 void destager::copy_written(std::int64_t result) noexcept {
   const bool whole = result == static_cast<std::int64_t>(block_bytes);
-  if (whole && ++copy_number_ < superblock_copies) {
-    home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy_number_ * block_bytes, true);
-    return;
+  if (whole && ++copies_written_ < superblock_copies) return write_copy();
+  if (!whole) {
+    first_copy_ = (first_copy_ + copies_written_) % superblock_copies;
+    core_.fail_flash("the superblock cannot be written");
   }
-  if (!whole) core_.fail_flash("the superblock cannot be written");
   phase_ = phase::idle;
   if (run_epochs_ != 0) {
     end_run();

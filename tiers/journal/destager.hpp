@@ -94,6 +94,7 @@ class destager {
   void flushed(store::status outcome) noexcept;
   void below_failed(const char* what) noexcept;
   void write_copies() noexcept;
+  void write_copy() noexcept;
   void copy_written(std::int64_t result) noexcept;
   void end_run() noexcept;
 
@@ -116,7 +117,8 @@ class destager {
   copy_write copy_;
   aligned_memory image_;
   iovec image_part_{};
-  std::uint64_t copy_number_ = 0;
+  std::uint64_t copies_written_ = 0;
+  std::uint64_t first_copy_ = 0;  // the one that may be torn, when the other is all there is
 };
 
 }  // namespace sluice::journal

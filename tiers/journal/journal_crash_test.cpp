@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <deque>
 #include <random>
 
@@ -12,6 +11,7 @@
 #include "tiers/file/file_store.hpp"
 #include "tiers/journal/test_setup.hpp"
 #include "tiers/store/contract_kit.hpp"
+#include "tiers/store/contract_seeds.hpp"
 
 /// Several cores, a store below and flash that lose what was not synced, the power lost or the process killed at
 /// moments of chance, again and again: every acknowledged sector is there afterwards.
@@ -25,12 +25,6 @@ using store::verb;
 using store::contract::payload;
 using store::contract::test_request;
 
-std::uint64_t seeds(std::uint64_t few) {
-  // SLUICE_SEEDS in the environment asks for more.
-  const char* const more = std::getenv("SLUICE_SEEDS");
-  return more ? std::strtoull(more, nullptr, 10) : few;
-}
-
 class crash_run {
  public:
   struct outcome {
@@ -41,6 +35,7 @@ class crash_run {
 
   explicit crash_run(std::uint64_t seed) : world_(seed), random_(seed) {
     world_.options().disk_latency_ns = {20 * ns_per_us, random_() % 2 == 0 ? 200 * ns_per_us : 2 * ns_per_ms};
+    world_.options().early_read = random_() % 2 == 0 ? 0 : 0.5;
     record_blocks_ = 4U << random_() % 3;
     journal_bytes_ = (2 + (8 + random_() % 24) * record_blocks_) * block_bytes;
     // Now and then the last block is not whole.
@@ -310,7 +305,7 @@ class crash_run {
 
 TEST(journal_crash, every_acknowledged_sector_survives_the_power_and_the_process) {
   crash_run::outcome sum;
-  const std::uint64_t all = seeds(300);
+  const std::uint64_t all = store::contract::seeds_or(300);
   for (std::uint64_t seed = 1; seed <= all; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     crash_run(seed).run(sum);

@@ -5,6 +5,7 @@
 
 #include "actors/observe/log.hpp"
 #include "tiers/journal/journal_channel.hpp"
+#include "tiers/journal/journal_store.hpp"
 
 namespace sluice::journal {
 
@@ -272,11 +273,12 @@ void journal_home::drained() noexcept {
 }
 
 /// A log that cannot be made void must not be found: failing that on flash, the medium disowns it, before anything
-/// passes by.
+/// passes by. One that lacks data goes on to say so: nobody uses it without being told.
 void journal_home::superblock_written(bool good) noexcept {
   if (good) return;
   disowning_ = true;
-  marks_.disown_aside([held = weak_from_this()](bool known) {
+  const std::string holder = core_.any_lost() ? holder_name(core_.super) : std::string();
+  marks_.disown_aside(holder, [held = weak_from_this()](bool known) {
     const auto self = held.lock();
     if (!self) return;
     if (!known) self->core_.set_stale();

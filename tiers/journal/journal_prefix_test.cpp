@@ -1,11 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <map>
 #include <random>
 
 #include "tiers/file/file_store.hpp"
 #include "tiers/journal/test_setup.hpp"
+#include "tiers/store/contract_seeds.hpp"
 #include "tiers/store/contract_simulated.hpp"
 
 /// The flash is taken away at a moment of chance: what the store below holds then is everything up to a run of epochs,
@@ -125,8 +125,7 @@ class prefix_run {
 };
 
 TEST(journal_prefix, the_store_below_holds_all_runs_up_to_one_and_a_part_of_the_next) {
-  const char* const more = std::getenv("SLUICE_SEEDS");
-  const std::uint64_t seeds = more ? std::strtoull(more, nullptr, 10) : 200;
+  const std::uint64_t seeds = store::contract::seeds_or(200);
   std::uint64_t in_the_midst = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));

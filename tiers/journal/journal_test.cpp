@@ -207,6 +207,24 @@ TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
   EXPECT_THAT(refused.error().message, HasSubstr("superblock"));
 }
 
+TEST(journal, a_start_that_fails_to_write_its_superblock_leaves_the_copy_that_is_whole) {
+  for (std::uint64_t seed = 300; seed < 320; ++seed)
+    for (const std::uint64_t torn : {0, 1}) {
+      journal_stand s(seed);
+      s.open();
+      s.control->stall();
+      EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
+      s.lose_power();
+      s.spoil_flash(torn, 1);
+      s.world.sim().fail_writes("/flash", true);
+      EXPECT_FALSE(s.try_open());
+      s.drop();
+      s.world.sim().fail_writes("/flash", false);
+      s.open();
+      EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+    }
+}
+
 TEST(journal, what_a_killed_process_left_in_caches_does_not_go_with_the_power_later) {
   unsigned found = 0;
   for (std::uint64_t seed = 200; seed < 240; ++seed) {

@@ -79,10 +79,12 @@ result<std::optional<superblock>> log_reader::read_superblock() {
       continue;
     }
     if (*read < block_bytes) continue;
-    if (auto found = decode_superblock(block); found && (!newest || found->serial > newest->serial))
+    if (auto found = decode_superblock(block); found && (!newest || found->serial > newest->serial)) {
       newest = found;
-    else if (!found && looks_like_superblock(block))
+      newest_copy_ = copy;
+    } else if (!found && looks_like_superblock(block)) {
       problem = "it is damaged";
+    }
   }
   if (newest || problem.empty()) return newest;
   return fail(errc::corrupt, "neither copy of the journal's superblock can be used: " + problem);
@@ -92,8 +94,10 @@ result<void> log_reader::write_superblock(superblock& wanted) {
   const aligned_memory memory = allocate_blocks(1);
   ++wanted.serial;
   encode(wanted, {memory.get(), block_bytes});
-  for (std::uint64_t copy = 0; copy < superblock_copies; ++copy)
+  for (std::uint64_t i = 1; i <= superblock_copies; ++i) {
+    const std::uint64_t copy = (newest_copy_ + i) % superblock_copies;
     if (auto done = loop_.write_now(handle_, {memory.get(), block_bytes}, copy * block_bytes); !done) return done;
+  }
   return {};
 }
 

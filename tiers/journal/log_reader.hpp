@@ -52,7 +52,8 @@ class log_reader {
 
   /// nullopt: there never was a journal. errc::corrupt when there was one and neither copy of its superblock is intact.
   result<std::optional<superblock>> read_superblock();
-  /// Writes both copies, with the next serial number.
+  /// Writes both copies, with the next serial number; first the one that was not read as the newest, which stays until
+  /// the other is whole.
   result<void> write_superblock(superblock& wanted);
   /// Follows the log from its tail. errc::io when what would be the next record cannot be read. A record at the end
   /// that is not whole was never acknowledged, and is not there. Looks for damage in the whole log when `thorough`,
@@ -67,6 +68,7 @@ class log_reader {
 
   reactor::loop& loop_;
   reactor::handle handle_;
+  std::uint64_t newest_copy_ = superblock_copies - 1;
 };
 
 constexpr std::uint64_t offset_of(slot where) {

@@ -49,10 +49,10 @@ void mark_keeper::clear_aside(std::uint64_t claims) {
   });
 }
 
-void mark_keeper::disown_aside(std::function<void(bool)> answered) {
-  run_aside([this, answered = std::move(answered)] {
+void mark_keeper::disown_aside(std::string holder, std::function<void(bool)> answered) {
+  run_aside([this, holder = std::move(holder), answered = std::move(answered)] {
     std::unique_lock lock(guard_);
-    const bool known = write({++epoch_, {}}).has_value();
+    const bool known = write({++epoch_, holder}).has_value();
     lock.unlock();
     answered(known);
   });

@@ -38,9 +38,10 @@ class mark_keeper {
   std::uint64_t claims() const noexcept { return claims_.load(std::memory_order_seq_cst); }
   /// As clear(), unless more claims than these have been made when it comes to that.
   void clear_aside(std::uint64_t claims);
-  /// What a journal holds for the medium is void from now on, also where the journal cannot be told. `answered` says
-  /// whether the medium knows; any thread, or within this call.
-  void disown_aside(std::function<void(bool)> answered);
+  /// What a journal holds for the medium is void from now on, also where the journal cannot be told. `holder` empty:
+  /// the medium lacks nothing, else who it was that had what it lacks. `answered` says whether the medium knows; any
+  /// thread, or within this call.
+  void disown_aside(std::string holder, std::function<void(bool)> answered);
 
  private:
   bool write_cleared();

@@ -192,7 +192,7 @@ TEST(mark_keeper, knows_that_a_medium_could_not_be_told) {
     EXPECT_FALSE(marks.clear());
     EXPECT_FALSE(marks.claim("somebody", [] { FAIL() << "nobody knows what it has now"; }));
     EXPECT_EQ(marks.claims(), 2U);
-    marks.disown_aside(count);
+    marks.disown_aside({}, count);
   }
   EXPECT_EQ(answers, 1) << "it waits for its threads";
   EXPECT_EQ(known, 0);
@@ -200,7 +200,7 @@ TEST(mark_keeper, knows_that_a_medium_could_not_be_told) {
   below->set_fails(false);
   {
     mark_keeper marks(below, 7, {});
-    marks.disown_aside([&](bool told) { known += told ? 1 : 0; });
+    marks.disown_aside({}, [&](bool told) { known += told ? 1 : 0; });
   }
   EXPECT_EQ(known, 1);
   EXPECT_EQ(below->read_mark(), (store::mark{8, {}}));
@@ -212,7 +212,7 @@ TEST(mark_keeper, a_medium_without_marks_is_claimed_and_cannot_disown) {
   EXPECT_TRUE(marks.claim("somebody", [&] { claimed = true; }));
   EXPECT_TRUE(claimed);
   EXPECT_TRUE(marks.clear());
-  marks.disown_aside([&](bool told) { known = told; });
+  marks.disown_aside({}, [&](bool told) { known = told; });
   EXPECT_FALSE(known);
 }
 

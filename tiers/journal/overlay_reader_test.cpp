@@ -112,6 +112,42 @@ TEST_F(overlay_reader_test, takes_what_is_newer_when_the_older_slot_is_gone) {
   EXPECT_THAT(octets, Each(9));
 }
 
+TEST_F(overlay_reader_test, looks_the_index_up_before_it_reads_below) {
+  const auto image = world_.loop().open_file("/image", {});
+  ASSERT_TRUE(image);
+  for (std::uint64_t moment_ns = 0; moment_ns < 4 * ns_per_ms; moment_ns += 50 * ns_per_us) {
+    put(2, 5, 7);
+    EXPECT_TRUE(world_.loop().write_now(*image, std::vector<std::uint8_t>(4096, 1), 2 * 4096));
+    world_.sim().options().early_read = 1;
+    // The block is brought below, and its slot used anew.
+    const auto octets = read(2 * 4096, 4096, [&] {
+      world_.sim().after(moment_ns, [&] {
+        EXPECT_TRUE(world_.loop().write_now(*image, std::vector<std::uint8_t>(4096, 7), 2 * 4096));
+        core_->index.remove(2, 5);
+        core_->index.free_removed();
+        put(9, 5, 66);
+      });
+    });
+    EXPECT_EQ(octets, std::vector<std::uint8_t>(4096, 7)) << moment_ns;
+    world_.sim().run_for(5 * ns_per_ms);
+  }
+  world_.loop().close(*image);
+}
+
+TEST_F(overlay_reader_test, does_not_take_a_block_that_moves_on_and_on_for_a_damaged_one) {
+  put(2, 5, 7);
+  const auto octets = read(2 * 4096, 4096, [&] {
+    // Again and again, faster than it is read: a newer version elsewhere, and the slot of the older one used anew.
+    for (std::uint64_t move = 0; move < 200; ++move)
+      world_.sim().after(move * 20 * ns_per_us, [this, move] {
+        put(2, static_cast<slot>((6 + move) % 32), static_cast<std::uint8_t>(move));
+        core_->index.free_removed();
+        put(9, static_cast<slot>((5 + move) % 32), 66);
+      });
+  });
+  EXPECT_THAT(octets, Each(199));
+}
+
 TEST_F(overlay_reader_test, answers_a_block_that_is_wrong_or_lost_with_an_error) {
   put(2, 5, 7);
   const std::vector<std::uint8_t> spoilt(block_bytes, 8);
