@@ -6,7 +6,7 @@
 
 #include "actors/base/check.hpp"
 #include "actors/wire/big_endian.hpp"
-#include "actors/wire/crc.hpp"
+#include "actors/wire/metadata_block.hpp"
 
 namespace sluice::cache::flash {
 namespace {
@@ -14,25 +14,11 @@ namespace {
 constexpr std::uint64_t superblock_magic = 0x736c756963650002;  // "sluice", version 2
 constexpr std::uint64_t header_magic = 0x736c756963650102;
 constexpr std::uint64_t page_magic = 0x736c756963650201;
-constexpr std::size_t crc_at = block_bytes - 4;
 constexpr std::size_t entries_at = 32;
 constexpr std::size_t entry_bytes = 12;
 
-static_assert(entries_at + segment_entries_limit * entry_bytes <= crc_at);
-static_assert(entries_at + region_page_entries * 8 <= crc_at);
-
-void begin(bytes to, std::uint64_t magic) {
-  SLUICE_CHECK(to.size() == block_bytes);
-  std::fill(to.begin(), to.end(), std::uint8_t{0});
-  wire::store64(to, 0, magic);
-}
-void end(bytes to) {
-  wire::store32(to, crc_at, wire::crc32c(to.first(crc_at)));
-}
-bool whole(const_bytes from, std::uint64_t magic) {
-  return from.size() == block_bytes && wire::load64(from, 0) == magic &&
-         wire::load32(from, crc_at) == wire::crc32c(from.first(crc_at));
-}
+static_assert(entries_at + segment_entries_limit * entry_bytes <= wire::metadata_crc_at);
+static_assert(entries_at + region_page_entries * 8 <= wire::metadata_crc_at);
 
 }  // namespace
 
@@ -64,18 +50,18 @@ std::optional<superblock> lay_out(std::uint64_t id, std::uint64_t flash_bytes, s
 }
 
 void encode(const superblock& from, bytes to) {
-  begin(to, superblock_magic);
+  wire::begin_metadata(to, superblock_magic);
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.flash_bytes);
   wire::store64(to, 24, from.store_bytes);
   wire::store32(to, 32, from.segment_blocks);
   wire::store32(to, 36, from.region_pages);
   wire::store64(to, 40, from.region_blocks);
-  end(to);
+  wire::end_metadata(to);
 }
 
 std::optional<superblock> decode_superblock(const_bytes from) {
-  if (!whole(from, superblock_magic)) return std::nullopt;
+  if (!wire::is_metadata(from, superblock_magic)) return std::nullopt;
   superblock made;
   made.id = wire::load64(from, 8);
   made.flash_bytes = wire::load64(from, 16);
@@ -90,7 +76,7 @@ std::optional<superblock> decode_superblock(const_bytes from) {
 
 void encode(const segment_header& from, bytes to) {
   SLUICE_CHECK(from.entries.size() <= segment_entries_limit);
-  begin(to, header_magic);
+  wire::begin_metadata(to, header_magic);
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.sequence);
   wire::store32(to, 24, static_cast<std::uint32_t>(from.entries.size()));
@@ -99,11 +85,11 @@ void encode(const segment_header& from, bytes to) {
     wire::store64(to, entries_at + i * entry_bytes, from.entries[i].block);
     wire::store32(to, entries_at + i * entry_bytes + 8, from.entries[i].crc);
   }
-  end(to);
+  wire::end_metadata(to);
 }
 
 std::optional<segment_header> decode_header(const_bytes from) {
-  if (!whole(from, header_magic)) return std::nullopt;
+  if (!wire::is_metadata(from, header_magic)) return std::nullopt;
   const std::uint32_t count = wire::load32(from, 24);
   if (count > segment_entries_limit) return std::nullopt;
   segment_header made;
@@ -127,15 +113,15 @@ bool looks_like_header(const_bytes from) {
 
 void encode(const region_page& from, bytes to) {
   SLUICE_CHECK(from.void_up_to.size() == region_page_entries);
-  begin(to, page_magic);
+  wire::begin_metadata(to, page_magic);
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.number);
   for (std::size_t i = 0; i < region_page_entries; ++i) wire::store64(to, entries_at + i * 8, from.void_up_to[i]);
-  end(to);
+  wire::end_metadata(to);
 }
 
 std::optional<region_page> decode_region_page(const_bytes from) {
-  if (!whole(from, page_magic)) return std::nullopt;
+  if (!wire::is_metadata(from, page_magic)) return std::nullopt;
   region_page made;
   made.id = wire::load64(from, 8);
   made.number = wire::load64(from, 16);

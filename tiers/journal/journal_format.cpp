@@ -5,14 +5,13 @@
 
 #include "actors/base/check.hpp"
 #include "actors/wire/big_endian.hpp"
-#include "actors/wire/crc.hpp"
+#include "actors/wire/metadata_block.hpp"
 
 namespace sluice::journal {
 namespace {
 
 constexpr std::uint64_t superblock_magic = 0x6a6f75726e616c01;  // "journal", version 1
 constexpr std::uint64_t header_magic = 0x7265636f72642001;      // "record "
-constexpr std::size_t crc_at = block_bytes - 4;
 constexpr std::size_t entries_at = 64;
 constexpr std::size_t entry_bytes = 12;
 constexpr std::size_t texts_at = 96;
@@ -21,21 +20,8 @@ constexpr std::size_t lost_at = texts_at + 2 * text_bytes + 4;
 constexpr std::size_t lost_bytes = 12;
 constexpr unsigned kind_shift = 56;
 
-static_assert(entries_at + (record_blocks_limit - 1) * entry_bytes <= crc_at);
-static_assert(lost_at + lost_limit * lost_bytes <= crc_at && text_limit < text_bytes);
-
-void begin(bytes to, std::uint64_t magic) {
-  SLUICE_CHECK(to.size() == block_bytes);
-  std::fill(to.begin(), to.end(), std::uint8_t{0});
-  wire::store64(to, 0, magic);
-}
-void end(bytes to) {
-  wire::store32(to, crc_at, wire::crc32c(to.first(crc_at)));
-}
-bool whole(const_bytes from, std::uint64_t magic) {
-  return from.size() == block_bytes && wire::load64(from, 0) == magic &&
-         wire::load32(from, crc_at) == wire::crc32c(from.first(crc_at));
-}
+static_assert(entries_at + (record_blocks_limit - 1) * entry_bytes <= wire::metadata_crc_at);
+static_assert(lost_at + lost_limit * lost_bytes <= wire::metadata_crc_at && text_limit < text_bytes);
 
 void put_text(bytes to, std::size_t at, const std::string& text) {
   const std::size_t length = std::min(text.size(), text_limit);
@@ -62,7 +48,7 @@ std::uint32_t record_header::data_blocks() const {
 
 void encode(const superblock& from, bytes to) {
   SLUICE_CHECK(from.lost.size() <= lost_limit);
-  begin(to, superblock_magic);
+  wire::begin_metadata(to, superblock_magic);
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.serial);
   wire::store64(to, 24, from.journal_bytes);
@@ -80,11 +66,11 @@ void encode(const superblock& from, bytes to) {
     wire::store64(to, lost_at + i * lost_bytes, from.lost[i].first);
     wire::store32(to, lost_at + i * lost_bytes + 8, from.lost[i].count);
   }
-  end(to);
+  wire::end_metadata(to);
 }
 
 std::optional<superblock> decode_superblock(const_bytes from) {
-  if (!whole(from, superblock_magic)) return std::nullopt;
+  if (!wire::is_metadata(from, superblock_magic)) return std::nullopt;
   superblock made;
   made.id = wire::load64(from, 8);
   made.serial = wire::load64(from, 16);
@@ -113,7 +99,7 @@ std::optional<superblock> decode_superblock(const_bytes from) {
 
 void encode(const record_header& from, bytes to) {
   SLUICE_CHECK(from.entries.size() < record_blocks_limit);
-  begin(to, header_magic);
+  wire::begin_metadata(to, header_magic);
   wire::store64(to, 8, from.id);
   wire::store64(to, 16, from.sequence);
   wire::store64(to, 24, from.life);
@@ -125,11 +111,11 @@ void encode(const record_header& from, bytes to) {
     wire::store64(to, entries_at + i * entry_bytes, each.block | static_cast<std::uint64_t>(each.what) << kind_shift);
     wire::store32(to, entries_at + i * entry_bytes + 8, each.crc);
   }
-  end(to);
+  wire::end_metadata(to);
 }
 
 std::optional<record_header> decode_header(const_bytes from) {
-  if (!whole(from, header_magic)) return std::nullopt;
+  if (!wire::is_metadata(from, header_magic)) return std::nullopt;
   const std::uint32_t count = wire::load32(from, 48);
   if (count >= record_blocks_limit) return std::nullopt;
   record_header made;
