@@ -93,6 +93,7 @@ void register_store(store::registry& to) {
             if (!wanted) return tl::unexpected(wanted.error());
             return rbd_store::open(all, *wanted);
           },
+          [](const config::settings& s) { return options_of(s).map([](const options&) {}); },
           [all](const config::settings& s) { return probe(*all, s); }});
 }
 

@@ -30,8 +30,8 @@ TEST(quantity, reads_ranges) {
   EXPECT_EQ(parse_range("0B+1GiB"), (byte_range{0, 1ull << 30}));
   EXPECT_EQ(parse_range("512 GiB+64MiB"), (byte_range{512ull << 30, 64ull << 20}));
   EXPECT_EQ(format_range({512ull << 30, 64ull << 20}), "512GiB+64MiB");
-  for (const char* bad : {"", "+", "1GiB", "1GiB+", "+1GiB", "0B+0B", "1GiB+1GiB+1GiB", "1GiB-2GiB", "4194304TiB+1B",
-                          "1B+4194304TiB"})
+  for (const char* bad :
+       {"", "+", "1GiB", "1GiB+", "+1GiB", "0B+0B", "1GiB+1GiB+1GiB", "1GiB-2GiB", "4194304TiB+1B", "1B+4194304TiB"})
     EXPECT_FALSE(parse_range(bad)) << bad;
 }
 

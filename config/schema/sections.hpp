@@ -1,8 +1,10 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "actors/base/result.hpp"
 #include "config/schema/keys.hpp"
 
 /// The keys of every table that does not belong to a store type or a fabric. The reader, the manual page, docs/ and the
@@ -13,6 +15,9 @@ namespace sluice::config {
 struct known_types {
   std::vector<std::pair<std::string, std::vector<key>>> stores;
   std::vector<std::pair<std::string, std::vector<key>>> fabrics;
+  /// Whether the keys of a store of a type go together; the sentence begins with the key that it is about. Empty: all
+  /// do.
+  std::function<result<void>(const std::string& type, const settings& of)> examine = {};
 };
 
 const std::vector<key>& root_keys();

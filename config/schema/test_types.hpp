@@ -28,6 +28,7 @@ inline known_types types_for_tests() {
         {.name = "flash.path", .type = kind::path, .help = "the file"},
         {.name = "flash.size", .type = kind::size, .help = "of the file"},
         {.name = "flash.dirty", .type = kind::size, .help = "what is not below"},
+        {.name = "volatile_dirty", .type = kind::size, .help = "what is not below, in memory"},
         {.name = "pin", .type = kind::ranges, .help = "what stays", .maximum = 256},
         {.name = "flush_after", .type = kind::duration, .help = "the age of a dirty block"},
         {.name = "mode", .type = kind::choice, .help = "writes", .choices = "write-through|write-back|write-around"}}},

@@ -24,6 +24,7 @@ class validator {
     check_addresses();
     check_port_names();
     for (const target_config& target : model_.targets) check_target(target);
+    if (wrong_.empty()) check_keys_together();  // else what is missing may be what was wrong
   }
 
  private:
@@ -155,6 +156,20 @@ class validator {
       for (std::size_t i = 1; i < by.size(); ++i)
         complain(by[i].at, by[i].key, "store \"" + store + "\" is taken by " + by[0].by,
                  "one unit or one store over a store");
+    }
+  }
+
+  void check_keys_together() {
+    if (!known_.examine) return;
+    for (const store_config& store : model_.stores) {
+      const auto good = known_.examine(store.type, store.settings);
+      if (good) continue;
+      const std::string& sentence = good.error().message;
+      const std::string key = sentence.substr(0, sentence.find(": "));
+      if (store.settings.has(key))
+        complain(store.settings.where(key, store.at), store_path(store, key), sentence.substr(key.size() + 2), {});
+      else
+        complain(store.at, "store." + quoted_if_needed(store.name), sentence, {});
     }
   }
 

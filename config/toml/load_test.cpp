@@ -114,6 +114,27 @@ TEST_F(load, tells_every_error_of_the_bad_files) {
   EXPECT_GE(files, 5u);
 }
 
+TEST_F(load, tells_at_the_key_what_does_not_go_together) {
+  known_types known = known_;
+  std::string sentence = "size: is odd";
+  unsigned asked = 0;
+  known.examine = [&](const std::string& type, const settings& of) -> result<void> {
+    ++asked;
+    EXPECT_EQ(type, "ram");
+    EXPECT_EQ(of.number("size", 0), 1U << 20);
+    return fail(errc::invalid_argument, sentence);
+  };
+  loaded m = load_text("[store.a]\ntype='ram'\nsize='1MiB'\n", "f", "/", known);
+  ASSERT_FALSE(m);
+  EXPECT_EQ(m.error().to_string(), "f:3:6: store.a.size: is odd");
+  sentence = "mode: needs more";
+  m = load_text("[store.a]\ntype='ram'\nsize='1MiB'\n", "f", "/", known);
+  ASSERT_FALSE(m);
+  EXPECT_EQ(m.error().to_string(), "f:1:8: store.a: mode: needs more");
+  EXPECT_FALSE(load_text("[store.a]\ntype='ram'\nsize=3\n", "f", "/", known));
+  EXPECT_EQ(asked, 2U) << "not when a key is wrong by itself";
+}
+
 TEST_F(load, refuses_secrets_that_others_see) {
   for (mode_t mode : {0644u, 0640u, 0604u, 0620u})
     EXPECT_EQ(read_secret(write("s", "a secret of the host\n", mode)).error().code, errc::permission) << mode;

@@ -14,6 +14,10 @@ static int main_of_sluice(int argc, char** argv) {
   config::cli_hooks hooks;
   hooks.version = version;
   for (const store::factory& factory : stores.all()) hooks.known.stores.emplace_back(factory.type, factory.keys);
+  hooks.known.examine = [&](const std::string& type, const config::settings& of) -> result<void> {
+    const store::factory* const factory = stores.find(type);
+    return factory && factory->examine ? factory->examine(of) : result<void>();
+  };
   for (const port::fabric& fabric : fabrics.all()) hooks.known.fabrics.emplace_back(fabric.name, fabric.keys);
   hooks.probe = [&](const config::model& model) {
     config::diagnostics absent;

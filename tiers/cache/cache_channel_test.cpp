@@ -6,6 +6,7 @@
 #include <deque>
 #include <random>
 
+#include "config/schema/values.hpp"
 #include "tiers/cache/register.hpp"
 #include "tiers/cache/test_setup.hpp"
 #include "tiers/fault/fault_store.hpp"
@@ -369,6 +370,10 @@ TEST(cache_store, registers_its_keys) {
   const auto mode = std::find_if(made->keys.begin(), made->keys.end(), [](const auto& k) { return k.name == "mode"; });
   ASSERT_NE(mode, made->keys.end());
   EXPECT_EQ(mode->choices, "write-through|write-back|write-around");
+  config::values wanted;
+  EXPECT_TRUE(made->examine(wanted));
+  wanted.set("mode", std::string("write-back"));
+  EXPECT_THAT(made->examine(wanted).error().message, testing::StartsWith("mode: write-back needs flash.path"));
 }
 
 }  // namespace

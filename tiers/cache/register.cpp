@@ -130,7 +130,8 @@ void register_store(store::registry& to) {
          if (!wanted) return tl::unexpected(wanted.error());
          wanted->medium = *over;
          return cache_store::open(std::move(under), *wanted, &loop);
-       }});
+       },
+       [](const config::settings& s) { return read_options(s).map([](const options&) {}); }});
 }
 
 }  // namespace sluice::cache

@@ -276,6 +276,9 @@ struct factory {
   std::function<result<std::shared_ptr<store>>(const config::settings&, reactor::loop& control_loop,
                                                const std::function<std::shared_ptr<store>(const std::string&)>& below)>
       open;
+  /// Whether the keys go together, of which each one is good: touches nothing. The sentence begins with the key that it
+  /// is about. Empty where all do.
+  std::function<result<void>(const config::settings&)> examine = {};
   /// Looks whether open() would find its medium, and changes nothing: `sluice check --probe`. Empty where there is
   /// nothing to look at. May block.
   std::function<result<void>(const config::settings&)> probe = {};
