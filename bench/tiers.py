@@ -8,6 +8,8 @@
                  a file store on the cache's disk that makes each write durable: the speed of the flash itself
     in memory    a burst into a write-back cache in memory over such a store
 
+    miss, RBD    with --ceph: the same beside an RBD image, on a cluster of its own
+
 The gateway runs on core 0, the client on core 1. Rounds are interleaved, ratios are taken within a round; the table
 shows medians, and the range of the ratios. Files lie in --folder, which should be on a flash device.
 """
@@ -18,11 +20,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
+from ceph import Cluster, ClusterError  # noqa: E402
 from targets import Sluice, TargetError  # noqa: E402
 
 GATEWAY_CORE, CLIENT_CORE = 0, 1
@@ -109,6 +113,24 @@ ram = "16MiB"
 mode = "write-back"
 volatile_dirty = "3GiB"
 """
+RBD_STORES = """
+[store.image]
+type = "rbd"
+conf = "{conf}"
+user = "sluice"
+pool = "rbd"
+image = "a"
+[store.image-below]
+type = "rbd"
+conf = "{conf}"
+user = "sluice"
+pool = "rbd"
+image = "b"
+[store.cold-image]
+type = "cache"
+over = "image-below"
+ram = "1MiB"
+"""
 UNITS = ["ram", "hot", "file", "cold", "slow", "flash", "far", "back", "memory"]
 
 READ, WRITE = [], ["--write-percent", "100"]
@@ -126,18 +148,24 @@ CASES = {
     "in memory, QD1": (["far", "memory"], [*WRITE, "--depth", "1"]),
     "in memory, QD32": (["far", "memory"], [*WRITE, "--depth", "32"]),
 }
+RBD_UNITS = ["image", "cold-image"]
+RBD_CASES = {
+    "miss, RBD, QD1": (RBD_UNITS, [*READ, "--depth", "1"]),
+    "miss, RBD, QD32": (RBD_UNITS, [*READ, "--depth", "32"]),
+}
 
 
 class Tiers(Sluice):
     """One gateway with a unit for each store of interest."""
 
-    def __init__(self, program: Path, folder: Path):
-        self.files = folder
+    def __init__(self, program: Path, folder: Path, conf: Path | None):
+        """`conf`: of the Ceph cluster, where there is one."""
+        self.stores = STORES.format(folder=folder) + (RBD_STORES.format(conf=conf) if conf else "")
         super().__init__(program, core=GATEWAY_CORE)
 
     def write_configuration(self, units, chap, initiators) -> None:
         text = (f'[gateway]\nname = "bench"\nstate_dir = "{self.folder}/state"\nreactors = [{self.core}]\n'
-                f'control = "{self.folder}/control.sock"\n' + STORES.format(folder=self.files))
+                f'control = "{self.folder}/control.sock"\n' + self.stores)
         text += "".join(f'\n[unit.{name}]\nstore = "{name}"\n' for name in UNITS)
         luns = ", ".join(f'{number} = "{name}"' for number, name in enumerate(UNITS))
         text += f"\n[target.main]\nluns = {{ {luns} }}\n"
@@ -202,14 +230,21 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--case", action="append", help="only cases whose name contains this")
     parser.add_argument("--folder", type=Path, help="where files lie; default: a temporary folder")
+    parser.add_argument("--ceph", action="store_true", help="also over RBD")
     parser.add_argument("--output", type=Path, default=TOP / "build" / "bench" / "tiers.json")
     options = parser.parse_args()
     results = {}
     try:
-        with tempfile.TemporaryDirectory(prefix="sluice-tiers-", dir=options.folder) as folder, \
-                Tiers(options.sluice, Path(folder)) as gateway:
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-tiers-", dir=options.folder))
+            cases, conf = CASES, None
+            if options.ceph:
+                conf = stack.enter_context(Cluster(images={"a": "256M", "b": "256M"})).conf
+                UNITS.extend(RBD_UNITS)
+                cases = CASES | RBD_CASES
+            gateway = stack.enter_context(Tiers(options.sluice, Path(folder), conf))
             fill(options.client, gateway)
-            for name, (units, case) in CASES.items():
+            for name, (units, case) in cases.items():
                 if options.case and not any(word in name for word in options.case):
                     continue
                 runs: dict[str, list[dict]] = {unit: [] for unit in units}
@@ -222,7 +257,7 @@ def main() -> int:
             for store in ("hot", "cold", "flash", "back", "memory"):
                 print(f"\n{store}: " + ", ".join(f"{key} {value}" for key, value in gateway.figures(store).items()))
             gateway.kill()  # an orderly end would bring below what memory holds, at the pace of the slow store
-    except (TargetError, subprocess.SubprocessError) as error:
+    except (ClusterError, TargetError, subprocess.SubprocessError) as error:
         print(f"bench/tiers.py: {error}", file=sys.stderr)
         return 1
     options.output.parent.mkdir(parents=True, exist_ok=True)
