@@ -43,6 +43,28 @@ TEST(helper, gives_up_on_a_call_that_takes_too_long_and_hands_its_result_to_some
   EXPECT_EQ(late, 8);
 }
 
+TEST(helper, nobody_waits_for_one_that_was_abandoned) {
+  std::atomic<bool> go_on = false;
+  std::atomic<int> done = 0;
+  {
+    helper stuck, other;
+    stuck.run([&] {
+      while (!go_on) std::this_thread::sleep_for(1ms);
+      ++done;
+    });
+    stuck.run([&] { ++done; });
+    EXPECT_FALSE(helper::wait_until_none_is_busy(10ms));
+    stuck.abandon();
+    EXPECT_TRUE(helper::wait_until_none_is_busy(5s));
+    other.run([&] { std::this_thread::sleep_for(20ms), ++done; });
+    EXPECT_TRUE(helper::wait_until_none_is_busy(5s));
+    EXPECT_EQ(done, 1);
+  }
+  EXPECT_TRUE(helper::wait_until_none_is_busy(5s));
+  go_on = true;
+  while (done != 3) std::this_thread::sleep_for(1ms);
+}
+
 TEST(helper, whoever_waits_for_it_waits_for_what_the_last_job_held) {
   // As with a connection: the job that used it last, drops it, on the thread of the helper which is a part of it.
   struct owner {

@@ -139,6 +139,7 @@ bool connection::fence(const connection& other) const {
 void connection::abandon() {
   abandoned_.store(true);
   condemn();
+  aside_.abandon();
   leave_stuck_helpers_behind();
 }
 

@@ -1,5 +1,6 @@
 #include "ceph/cluster/connections.hpp"
 
+#include <atomic>
 #include <thread>
 
 #include "actors/observe/log.hpp"
@@ -14,7 +15,9 @@ connections::~connections() {
   pulse_.reset();
   reopener_.reset();
   known_.clear();
-  if (helper::wait_until_none_is_busy(limit)) return;
+  static std::atomic<bool> in_vain = false;  // a process may have several of these
+  if (in_vain || helper::wait_until_none_is_busy(limit)) return;
+  in_vain = true;
   SLUICE_LOG(warning, "ceph", "the cluster does not answer; what is open on it is left behind");
   leave_stuck_helpers_behind();
 }

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <thread>
+#include <utility>
 
 namespace sluice::cluster {
 namespace {
@@ -19,9 +20,9 @@ struct census {
     const std::lock_guard lock(guard);
     ++busy;
   }
-  void less() {
+  void less(std::size_t by) {
     const std::lock_guard lock(guard);
-    --busy;
+    busy -= by;
     fewer.notify_all();
   }
 };
@@ -36,16 +37,28 @@ helper::helper() {
   std::thread([shared = state_] { work(shared); }).detach();
 }
 
-helper::~helper() {
+/// These two with the guard held.
+void helper::state::count() {
+  if (abandoned) return;
+  ++counted;
   all().more();
+}
+void helper::state::uncount() {
+  if (abandoned) return;
+  --counted;
+  all().less(1);
+}
+
+helper::~helper() {
   const std::lock_guard lock(state_->guard);
+  state_->count();
   state_->dropped = true;
   state_->changed.notify_one();
 }
 
 void helper::run(std::function<void()> job) {
-  all().more();
   const std::lock_guard lock(state_->guard);
+  state_->count();
   state_->jobs.push_back(std::move(job));
   state_->changed.notify_one();
 }
@@ -61,11 +74,16 @@ void helper::work(const std::shared_ptr<state>& shared) {
       lock.unlock();
       job();
     }
-    all().less();
     lock.lock();
+    shared->uncount();
   }
-  lock.unlock();
-  all().less();
+  shared->uncount();
+}
+
+void helper::abandon() {
+  const std::lock_guard lock(state_->guard);
+  state_->abandoned = true;
+  all().less(std::exchange(state_->counted, 0));
 }
 
 bool helper::wait_until_none_is_busy(std::chrono::nanoseconds limit) {

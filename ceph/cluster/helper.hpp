@@ -49,6 +49,9 @@ class helper {
     return std::move(shared->outcome);
   }
 
+  /// Nobody waits for its jobs any more: the library will never end them.
+  void abandon();
+
   /// Waits until no helper has a job, and the threads of those that were dropped have ended; false when that takes
   /// longer than `limit`.
   static bool wait_until_none_is_busy(std::chrono::nanoseconds limit);
@@ -59,6 +62,11 @@ class helper {
     std::condition_variable changed;
     std::deque<std::function<void()>> jobs;
     bool dropped = false;
+    bool abandoned = false;
+    std::size_t counted = 0;  // its part of what wait_until_none_is_busy() waits for
+
+    void count();
+    void uncount();
   };
   static void work(const std::shared_ptr<state>& shared);
 

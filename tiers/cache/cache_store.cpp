@@ -20,6 +20,7 @@ double microseconds(std::uint64_t ns) {
 /// Follows a change of the size below: what lies beyond the smaller of both sizes is forgotten, for it reads as zeroes
 /// when it comes back.
 void follow_size(cache_core& core, std::uint64_t size_bytes) {
+  if (size_bytes / block_bytes == core.whole_blocks()) return core.set_size(size_bytes);  // it was something else
   const block_number kept = std::min(core.whole_blocks(), size_bytes / block_bytes);
   if (core.flash() && kept < core.whole_blocks())
     core.flash()->give_up(flash_tier::state::spoilt, "the store below shrank");
