@@ -107,6 +107,7 @@ TEST(volatile_journal, passes_writes_on_as_they_are_while_it_holds_nothing_back)
   s.control->stall();
   EXPECT_EQ(s.write(0, 8192, 7), status::good) << "held back again";
   s.control->release();
+  EXPECT_TRUE(s.settle());
 }
 
 /// Requests one after the other; each sector holds the number of the request that wrote it.
