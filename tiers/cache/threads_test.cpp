@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <random>
 #include <thread>
@@ -44,7 +45,8 @@ class shard_under_fire {
   /// Any core: writes below, in the order that the cache asks for.
   void be_writer(unsigned which, unsigned writers, std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    for (std::uint64_t i = 1; i <= 4'000; ++i) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (std::uint64_t i = 1; i <= 4'000 || (!is_enough() && std::chrono::steady_clock::now() < limit); ++i) {
       const block_number block = random() % (blocks / writers) * writers + which;
       const ram_index& index = shard_.index();
       index_set& set = index.set_of(place(block));
@@ -83,6 +85,9 @@ class shard_under_fire {
       seen[block] = content[0];
     }
   }
+
+  /// On a busy machine the writers would be through before the others get a turn.
+  bool is_enough() const { return kept_ > 100 && hits_ > 100; }
 
   std::atomic<std::uint64_t> kept_ = 0, hits_ = 0, wrong_ = 0;
   std::atomic<unsigned> writers_left_ = 2;
