@@ -97,6 +97,11 @@ class worker final : public reactor::runnable {
     });
   }
   ~worker() {
+    loop_->stop();
+    thread_.join();
+  }
+  /// Takes the channel away. Loops must outlive all channels: others may be about to send something to this one.
+  void leave() {
     over_ = true;
     while (door_here_) {
       on_loop([this] {
@@ -106,8 +111,6 @@ class worker final : public reactor::runnable {
       });
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    loop_->stop();
-    thread_.join();
   }
   void run() noexcept override {
     for (int i = 0; i < 32; ++i) random_() % 4 == 0 ? write() : read();
@@ -186,6 +189,7 @@ TEST(threads, tiers_change_under_the_requests_of_several_cores) {
       cache->take_over();
       cache->figures();
     }
+    for (const auto& each : all) each->leave();
     for (const auto& each : all) {
       reads += each->reads;
       wrong += each->wrong;
