@@ -49,7 +49,7 @@ TEST(helper, nobody_waits_for_one_that_was_abandoned) {
   {
     helper stuck, other;
     stuck.run([&] {
-      while (!go_on) std::this_thread::sleep_for(1ms);
+      for (int i = 0; i < 30'000 && !go_on; ++i) std::this_thread::sleep_for(1ms);
       ++done;
     });
     stuck.run([&] { ++done; });
@@ -62,7 +62,8 @@ TEST(helper, nobody_waits_for_one_that_was_abandoned) {
   }
   EXPECT_TRUE(helper::wait_until_none_is_busy(5s));
   go_on = true;
-  while (done != 3) std::this_thread::sleep_for(1ms);
+  for (int i = 0; i < 5000 && done != 3; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(done, 3) << "its jobs still run, should the library ever let them";
 }
 
 TEST(helper, whoever_waits_for_it_waits_for_what_the_last_job_held) {
