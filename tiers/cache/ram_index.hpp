@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 #include "actors/memory/zeroed_array.hpp"
 #include "tiers/cache/geometry.hpp"
@@ -17,7 +19,7 @@
 ///  2. A frame becomes valid by a compare-and-swap of its version; a writer that found the frame changed the version.
 ///  3. A reader copies and then looks whether the version is still what it was.
 ///
-/// The version is a sequence lock: what a reader copied while the home was filling the frame is thrown away by rule 3.
+/// Data in frames move as atomic words: release stores by the home, acquire loads by the others.
 namespace sluice::cache {
 
 struct frame {
@@ -123,7 +125,40 @@ class ram_index {
   memory::zeroed_array<frame> frames_;
 };
 
-/// block_bytes octets from anywhere into a frame that is not valid. Home only.
-void copy_into_frame(std::uint8_t* to, const std::uint8_t* from) noexcept;
+/// block_bytes octets from anywhere into a frame, for readers on other threads to see whole words of.
+inline void copy_into_frame(std::uint8_t* to, const std::uint8_t* from) noexcept {
+  for (std::size_t at = 0; at < block_bytes; at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, from + at, 8);
+    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(to + at)).store(word, std::memory_order_release);
+  }
+}
+
+inline void ram_index::copy(slot s, std::uint64_t offset, std::uint8_t* to, std::uint64_t length,
+                            bool home) const noexcept {
+  std::uint8_t* const from = frames_[s].memory.load(std::memory_order_acquire) + offset;
+  if (home) {
+    std::memcpy(to, from, length);
+    return;
+  }
+  const auto word_at = [](std::uint8_t* address) {
+    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(address)).load(std::memory_order_acquire);
+  };
+  // Frames are aligned: only a scatter list of odd cuts makes the ends of a piece less than whole words.
+  std::uint64_t at = 0;
+  if (const std::uint64_t lead = -reinterpret_cast<std::uintptr_t>(from) % 8; lead != 0) {
+    const std::uint64_t word = word_at(from + lead - 8);
+    at = std::min(lead, length);
+    std::memcpy(to, reinterpret_cast<const std::uint8_t*>(&word) + 8 - lead, at);
+  }
+  for (; at + 8 <= length; at += 8) {
+    const std::uint64_t word = word_at(from + at);
+    std::memcpy(to + at, &word, 8);
+  }
+  if (at < length) {
+    const std::uint64_t word = word_at(from + at);
+    std::memcpy(to + at, &word, length - at);
+  }
+}
 
 }  // namespace sluice::cache
