@@ -136,7 +136,13 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
       return false;
     }
     const std::uint64_t until = std::min(end, (block + 1) * block_bytes);
-    out.push_back(shard.lend(s, static_cast<std::uint32_t>(at % block_bytes), static_cast<std::uint32_t>(until - at)));
+    memory::slice lent =
+        core().lend(p, s, static_cast<std::uint32_t>(at % block_bytes), static_cast<std::uint32_t>(until - at));
+    if (lent.empty()) {
+      out.resize(before);
+      return false;
+    }
+    out.push_back(std::move(lent));
     shard.hit(s);
     at = until;
   }

@@ -7,31 +7,34 @@ namespace sluice::cache {
 namespace {
 
 constexpr unsigned batches_limit = 256;
-constexpr std::uint64_t region_slack = 64 * mib;
+constexpr std::uint64_t lent_slack = 64 * mib;
 
 /// To give memory back takes the kernel its time, 26 ms for each GiB: no loop stands still for that.
-void free_aside(std::unique_ptr<memory::pool> frames) {
+void free_aside(std::unique_ptr<frame_memory> frames) {
   constexpr std::uint64_t little = 64 * mib;
-  if (!frames || frames->bytes_mapped() <= little) return;
+  if (!frames || frames->bytes_touched() <= little) return;
   std::thread([frames = std::move(frames)]() mutable { frames.reset(); }).detach();
 }
 
-/// A pool whose memory is partly lent when its store closes: it goes when the last slice has come back.
-class lingering_pool final : public reactor::timer {
+/// Memory that is partly lent when its home goes: it goes when the last slice has come back, and no core has readers
+/// that might follow a pointer to it.
+class lingering_frames final : public reactor::timer {
  public:
-  lingering_pool(std::unique_ptr<memory::pool> frames, reactor::loop& home) : frames_(std::move(frames)), home_(home) {
-    home_.arm(*this, 50 * ns_per_ms);
+  lingering_frames(std::unique_ptr<frame_memory> frames, std::weak_ptr<cache_core> core, reactor::loop& home)
+      : frames_(std::move(frames)), core_(std::move(core)), home_(home) {
+    home_.arm(*this, wait_ns);
   }
   void on_timer() noexcept override {
-    if (frames_->bytes_in_use() == 0) {
-      delete this;
-    } else {
-      home_.arm(*this, 50 * ns_per_ms);
-    }
+    if (frames_->is_anything_lent()) return home_.arm(*this, wait_ns);
+    if (const auto core = core_.lock()) core->keep_until_the_end(std::move(frames_));
+    free_aside(std::move(frames_));
+    delete this;
   }
 
  private:
-  std::unique_ptr<memory::pool> frames_;
+  static constexpr std::uint64_t wait_ns = 50 * ns_per_ms;
+  std::unique_ptr<frame_memory> frames_;
+  const std::weak_ptr<cache_core> core_;
   reactor::loop& home_;
 };
 
@@ -57,8 +60,8 @@ cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::sha
 
 cache_core::~cache_core() {
   SLUICE_CHECK(std::all_of(members_.begin(), members_.end(), [](const member& m) { return m.channels == 0; }));
-  for (auto& shard : shards_) shard.reset();  // what they hold lies in the pools
   for (member& m : members_) free_aside(std::move(m.frames));
+  for (auto& each : gone_frames_) free_aside(std::move(each));
 }
 
 options cache_core::wanted() const {
@@ -201,7 +204,7 @@ void cache_core::attach(reactor::loop& home) {
   member* here = find(home);
   if (!here) {
     // Twice what is kept: memory that is lent while its block is written anew is replaced, not waited for.
-    auto frames = std::make_unique<memory::pool>(2 * wanted_.ram_bytes + region_slack);
+    auto frames = std::make_unique<frame_memory>(2 * wanted_.ram_bytes + lent_slack);
     members_.push_back({&home, std::move(frames), 0, nullptr});
     here = &members_.back();
   }
@@ -218,10 +221,15 @@ void cache_core::detach(reactor::loop& home) {
     if (homes_[i].load(std::memory_order_relaxed) == &home) release(i, home);
   settle(home);
   here->writer.reset();
-  if (here->frames->bytes_in_use() != 0) {
-    new lingering_pool(std::move(here->frames), home);
+  if (here->frames->is_anything_lent()) {
+    new lingering_frames(std::move(here->frames), weak_from_this(), home);
     members_.erase(members_.begin() + (here - members_.data()));
   }
+}
+
+void cache_core::keep_until_the_end(std::unique_ptr<frame_memory> frames) {
+  const std::lock_guard lock(guard_);
+  gone_frames_.push_back(std::move(frames));
 }
 
 void cache_core::forget_on_the_way_to_flash(const reactor::loop& home) noexcept {
@@ -276,7 +284,7 @@ void cache_core::settle(reactor::loop& here) {
 void cache_core::release(unsigned shard, reactor::loop& from) {
   SLUICE_CHECK(homes_[shard].load(std::memory_order_relaxed) == &from);
   homes_[shard].store(nullptr, std::memory_order_release);
-  shards_[shard]->drop_all();
+  shards_[shard]->drop_all(*frames_[shard]);
 }
 
 void cache_core::adopt(unsigned shard, reactor::loop& by) {

@@ -117,10 +117,17 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
                                    writers_[p.shard()]);
   }
 
+  /// As ram_shard::lend(), by the home of the block's shard.
+  memory::slice lend(const place& p, slot s, std::uint32_t offset, std::uint32_t length) noexcept {
+    return shards_[p.shard()]->lend(s, offset, length, *frames_[p.shard()]);
+  }
+  /// Memory of a home that went, and which may be needed by readers for as long as this lives. Any thread.
+  void keep_until_the_end(std::unique_ptr<frame_memory> frames);
+
  private:
   struct member {
     reactor::loop* loop;
-    std::unique_ptr<memory::pool> frames;
+    std::unique_ptr<frame_memory> frames;
     unsigned channels = 0;
     std::unique_ptr<flash_writer> writer;
   };
@@ -140,13 +147,14 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::atomic<bool> keeps_ = true;
   std::array<std::unique_ptr<ram_shard>, shard_count> shards_;
   std::array<std::atomic<reactor::loop*>, shard_count> homes_{};
-  std::array<memory::pool*, shard_count> frames_{};   // the home's
+  std::array<frame_memory*, shard_count> frames_{};   // the home's
   std::array<flash_writer*, shard_count> writers_{};  // likewise
   std::size_t set_count_ = 0;
   std::atomic<unsigned> batches_under_way_ = 0;
 
   mutable std::mutex guard_;  // control paths: channels come and go, figures are read
   std::vector<member> members_;
+  std::vector<std::unique_ptr<frame_memory>> gone_frames_;
   std::shared_ptr<const pin_set> pins_;
   std::array<reactor::loop*, shard_count> wanted_homes_{};
 };

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "actors/memory/zeroed_array.hpp"
-#include "tiers/cache/geometry.hpp"
+#include "tiers/cache/frame_memory.hpp"
 
 /// The part of a RAM shard that every core touches, without a lock: which blocks are there, and which are being
 /// written.
@@ -22,10 +22,12 @@
 /// Data in frames move as atomic words: release stores by the home, acquire loads by the others.
 namespace sluice::cache {
 
-struct frame {
+struct alignas(32) frame {
   std::atomic<std::uint64_t> word;    // version << 1 | valid; the version never comes back
   std::atomic<block_number> block;    // meaningful while an entry points here
   std::atomic<std::uint8_t*> memory;  // block_bytes octets
+  frame_memory::loan loan;            // the home's, as what follows
+  bool holds;                         // `memory` is this frame's
 
   bool valid() const { return (word.load(std::memory_order_acquire) & 1) != 0; }
   /// Any thread. Whatever was being read or filled here is void.

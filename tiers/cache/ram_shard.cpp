@@ -1,19 +1,20 @@
 #include "tiers/cache/ram_shard.hpp"
 
+#include <utility>
+
 namespace sluice::cache {
 
 ram_shard::ram_shard(std::uint32_t frames, bool counts_misses)
     : capacity_(frames),
       index_(frames),
       policy_(frames),
-      misses_(counts_misses ? std::make_unique<frequency_sketch>(frames) : nullptr),
-      held_(frames) {
+      misses_(counts_misses ? std::make_unique<frequency_sketch>(frames) : nullptr) {
   SLUICE_CHECK(frames != 0 && frames <= ram_index::most_frames);
 }
 
 std::uint64_t ram_shard::overhead_bytes() const noexcept {
   return index_.memory_bytes() + policy_.memory_bytes() + (misses_ ? misses_->memory_bytes() : 0) +
-         capacity_ * (sizeof(memory::slice) + sizeof(memory::block) + sizeof(slot));
+         capacity_ * (sizeof(slot) + sizeof(std::uint32_t));
 }
 
 void ram_shard::unlink(slot s) noexcept {
@@ -33,7 +34,8 @@ void ram_shard::pass_on(slot s, bool warm, eviction_sink& sink) const noexcept {
   if (!warm && !(misses_ && misses_->estimate(block) > 1)) return;
   const index_set& set = index_.set_of(place(block));
   const std::uint64_t ticket = ram_index::ticket(set);
-  if (write_count::quiet(ticket) && f.valid()) sink.evicted(block, ticket, set, held_[s].data());
+  if (write_count::quiet(ticket) && f.valid())
+    sink.evicted(block, ticket, set, f.memory.load(std::memory_order_relaxed));
 }
 
 slot ram_shard::take_frame(block_number incoming, eviction_sink* sink) noexcept {
@@ -71,7 +73,19 @@ std::atomic<std::uint64_t>& ram_shard::free_way(index_set& set, eviction_sink* s
   return set.ways[chosen];
 }
 
-bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, memory::pool& from,
+/// Sees that the frame has memory that is not lent: who borrowed some keeps it as it is.
+bool ram_shard::has_memory(frame& f, frame_memory& from) noexcept {
+  if (f.holds && !from.is_lent(f.loan)) return true;
+  std::uint8_t* const taken = from.take();
+  if (!taken) return false;
+  if (f.holds) from.give_back(f.memory.load(std::memory_order_relaxed), f.loan);
+  f.memory.store(taken, std::memory_order_release);
+  f.loan = 0;
+  f.holds = true;
+  return true;
+}
+
+bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, frame_memory& from,
                     eviction_sink* sink) noexcept {
   if (!write_count::quiet(ticket)) return false;
   index_set& set = index_.set_of(place(block));
@@ -96,25 +110,23 @@ bool ram_shard::put(block_number block, std::uint64_t ticket, const std::uint8_t
     used_.store(used_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   if (ram_index::ticket(set) != ticket) return false;
-  // Who borrowed the memory keeps it as it is.
-  memory::slice& held = held_[s];
-  if (held.empty() || held.shared()) held = from.take(block_bytes);
-  if (held.empty()) return false;
   frame& f = index_.frame_at(s);
-  f.memory.store(held.data(), std::memory_order_release);
-  copy_into_frame(held.data(), content);
+  if (!has_memory(f, from)) return false;
+  copy_into_frame(f.memory.load(std::memory_order_relaxed), content);
   return f.word.compare_exchange_strong(version, version + 1, std::memory_order_seq_cst);
 }
 
-void ram_shard::drop_all() noexcept {
+void ram_shard::drop_all(frame_memory& from) noexcept {
   for (slot s = 0; s < fresh_; ++s) {
-    if (ram_index::find(index_.set_of(place(index_.frame_at(s).block.load(std::memory_order_relaxed))),
-                        index_.frame_at(s).block.load(std::memory_order_relaxed)) == s) {
+    frame& f = index_.frame_at(s);
+    const block_number block = f.block.load(std::memory_order_relaxed);
+    if (ram_index::find(index_.set_of(place(block)), block) == s) {
       policy_.removed(s);
       unlink(s);
       free_.push_back(s);
     }
-    held_[s] = {};
+    // The pointer stays: a reader of another core may be about to follow it, to find that the block is gone.
+    if (std::exchange(f.holds, false)) from.give_back(f.memory.load(std::memory_order_relaxed), f.loan);
   }
   count_pinned();
 }

@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "actors/memory/slab.hpp"
 #include "tiers/cache/frequency_sketch.hpp"
 #include "tiers/cache/ram_index.hpp"
 #include "tiers/cache/s3_fifo.hpp"
@@ -39,21 +38,27 @@ class ram_shard {
   // -- the home -------------------------------------------------------------------------------------------------
   enum class keep : std::uint8_t { always, if_there };
   /// Caches what the block holds below: `content`, block_bytes octets, read or written there under `ticket`. Whether it
-  /// did: not so when the ticket is void. Memory comes from `memory`, the home's pool for this.
-  bool put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, memory::pool& from,
+  /// did: not so when the ticket is void. Memory comes from `from`, the home's.
+  bool put(block_number block, std::uint64_t ticket, const std::uint8_t* content, keep how, frame_memory& from,
            eviction_sink* sink = nullptr) noexcept;
-  /// A slice of a valid frame's memory, which keeps that memory as it is for as long as it lives.
-  memory::slice lend(slot s, std::uint32_t offset, std::uint32_t length) const { return held_[s].sub(offset, length); }
+  /// A slice of a valid frame's memory, which keeps that memory as it is for as long as it lives; empty when too much
+  /// is lent.
+  memory::slice lend(slot s, std::uint32_t offset, std::uint32_t length, frame_memory& from) noexcept {
+    frame& f = index_.frame_at(s);
+    SLUICE_CHECK(std::uint64_t{offset} + length <= block_bytes);
+    return from.lend(f.memory.load(std::memory_order_relaxed) + offset, length, f.loan);
+  }
   bool has_room_for_pins() const noexcept { return policy_.has_room_for_pins(); }
   /// As the policy's.
   void pin(std::shared_ptr<const pin_set> pins) {
     policy_.pin(std::move(pins));
     count_pinned();
   }
-  /// Forgets everything and gives the memory back.
-  void drop_all() noexcept;
+  /// Forgets everything and gives the memory back to where it came from.
+  void drop_all(frame_memory& from) noexcept;
 
  private:
+  bool has_memory(frame& f, frame_memory& from) noexcept;
   slot take_frame(block_number incoming, eviction_sink* sink) noexcept;
   void pass_on(slot s, bool warm, eviction_sink& sink) const noexcept;
   std::atomic<std::uint64_t>& free_way(index_set& set, eviction_sink* sink) noexcept;
@@ -64,7 +69,6 @@ class ram_shard {
   ram_index index_;
   s3_fifo policy_;
   std::unique_ptr<frequency_sketch> misses_;
-  std::vector<memory::slice> held_;
   std::vector<slot> free_;
   std::uint32_t fresh_ = 0;  // slots from here on were never used
   unsigned next_way_ = 0;

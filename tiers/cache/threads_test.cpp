@@ -35,11 +35,11 @@ class shard_under_fire {
       std::fill(content.begin(), content.end(), value);
       if (random() % 4 == 0) std::this_thread::yield();
       if (shard_.put(block, ticket, reinterpret_cast<const std::uint8_t*>(content.data()), ram_shard::keep::always,
-                     pool_))
+                     memory_))
         ++kept_;
-      if (random() % 5000 == 0) shard_.drop_all();
+      if (random() % 5000 == 0) shard_.drop_all(memory_);
     }
-    shard_.drop_all();
+    shard_.drop_all(memory_);
   }
 
   /// Any core: writes below, in the order that the cache asks for.
@@ -93,7 +93,7 @@ class shard_under_fire {
   std::atomic<unsigned> writers_left_ = 2;
 
  private:
-  memory::pool pool_{64 * mib};
+  frame_memory memory_{64 * mib};
   ram_shard shard_{frames};
   std::array<block_below, blocks> below_;
   std::atomic<bool> over_ = false;
