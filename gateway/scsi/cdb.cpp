@@ -112,6 +112,16 @@ std::uint64_t block_command::transfer_bytes(std::uint32_t block_size) const {
   }
 }
 
+std::optional<std::uint64_t> lba_of_read(const_bytes cdb) noexcept {
+  constexpr std::uint8_t read_6 = 0x08, read_10 = 0x28, read_12 = 0xa8, read_16 = 0x88;
+  if (cdb.size() < 6) return std::nullopt;
+  if (cdb[0] == read_6) return wire::load24(cdb, 1) & 0x1fffff;
+  if (cdb.size() < 10) return std::nullopt;
+  if (cdb[0] == read_10 || cdb[0] == read_12) return wire::load32(cdb, 2);
+  if (cdb[0] == read_16) return wire::load64(cdb, 2);
+  return std::nullopt;
+}
+
 or_outcome<block_command> decode_block_command(const opcode_row& row, const_bytes cdb) {
   const padded from(cdb);
   block_command b{.what = row.what};

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "actors/base/bytes.hpp"
 #include "gateway/scsi/opcode_table.hpp"
@@ -32,6 +33,8 @@ struct block_command {
 };
 /// Refuses BYTCHK = 10b, and 11b where only VERIFY has it [SBC-3 5.32, 5.39].
 or_outcome<block_command> decode_block_command(const opcode_row& row, const_bytes cdb);
+/// Where a READ of any length begins, before anything else is known of it; nullopt for other commands.
+std::optional<std::uint64_t> lba_of_read(const_bytes cdb) noexcept;
 
 /// Replaces "up to the last block" by the number, and refuses what does not lie within the unit (an LBA equal to the
 /// capacity passes only with no blocks to touch) or is longer than VPD page B0h allows.

@@ -30,6 +30,16 @@ TEST(block_command, read_6_with_length_0_reads_256_blocks) {
   EXPECT_EQ(b->blocks, 256u);
 }
 
+TEST(block_command, where_a_read_begins_is_known_before_anything_else) {
+  EXPECT_EQ(lba_of_read(cdb16{0x08, 0xff, 0x12, 0x34, 9}), 0x1f1234U);
+  EXPECT_EQ(lba_of_read(cdb16{0x28, 0x18, 0x80, 0, 0x12, 0x34, 3, 0, 9}), 0x80001234U);
+  EXPECT_EQ(lba_of_read(cdb16{0xa8, 0x18, 0x80, 0, 0x12, 0x34, 0, 0, 0, 9, 3}), 0x80001234U);
+  EXPECT_EQ(lba_of_read(cdb16{0x88, 0x18, 1, 0, 0, 0, 0, 0, 0x12, 0x34, 0, 0, 0, 9, 3}), 0x0100000000001234U);
+  for (const std::uint8_t other : {0x00, 0x0a, 0x2a, 0x2f, 0x9e}) EXPECT_FALSE(lba_of_read(cdb16{other, 1, 2, 3}));
+  const cdb16 whole{0x28, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  for (std::size_t octets = 0; octets < 10; ++octets) EXPECT_FALSE(lba_of_read({whole.data(), octets}));
+}
+
 TEST(block_command, the_four_lengths_say_the_same) {
   const cdb16 six{0x0a, 0, 0x12, 0x34, 9};
   const cdb16 ten{0x2a, 0x18, 0, 0, 0x12, 0x34, 3, 0, 9};

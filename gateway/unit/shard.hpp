@@ -38,6 +38,11 @@ class shard {
   shard& operator=(const shard&) = delete;
 
   // -- what port::task_endpoint brings --------------------------------------------------------------------------
+  /// The task comes soon, unless its nexus goes: nothing is decided, nothing checked yet.
+  void foresee(const port::task& subject) noexcept {
+    if (const auto lba = scsi::lba_of_read({subject.cdb.data(), subject.cdb_octets}))
+      medium_->will_read(*lba * block_size());
+  }
   void on_task(port::task& subject, port::task_event event) noexcept;
   void on_manage(port::task_management& request) noexcept;
 

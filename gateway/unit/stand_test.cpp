@@ -117,7 +117,8 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
     shard_options limits = options.limits;
     limits.index = i;
     shards.push_back(std::make_unique<unit::shard>(
-        limits, *link++, *loop, std::make_unique<late_channel>(medium->attach(*loop), later, late, fails, stalled),
+        limits, *link++, *loop,
+        std::make_unique<late_channel>(medium->attach(*loop), later, late, fails, stalled, announced),
         home->snapshot()));
   }
 }

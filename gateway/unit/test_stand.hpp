@@ -62,8 +62,13 @@ class late_channel final : public store::channel {
  public:
   using fault = std::function<store::status(const store::request&)>;
   late_channel(std::unique_ptr<store::channel> below, happenings& later, const bool& late, const fault& fails,
-               stall& stalled)
-      : below_(std::move(below)), later_(later), late_(late), fails_(fails), stall_(stalled) {}
+               stall& stalled, std::vector<std::uint64_t>& announced)
+      : below_(std::move(below)),
+        later_(later),
+        late_(late),
+        fails_(fails),
+        stall_(stalled),
+        announced_(announced) {}
 
   void submit(store::request& r) noexcept override {
     const auto work = [this, &r] {
@@ -83,6 +88,7 @@ class late_channel final : public store::channel {
   bool try_now(store::request& r, store::status& outcome) noexcept override {
     return !late_ && !fails_ && below_->try_now(r, outcome);
   }
+  void will_read(std::uint64_t offset_bytes) noexcept override { announced_.push_back(offset_bytes); }
 
  private:
   std::unique_ptr<store::channel> below_;
@@ -90,6 +96,7 @@ class late_channel final : public store::channel {
   const bool& late_;
   const fault& fails_;
   stall& stall_;
+  std::vector<std::uint64_t>& announced_;
 };
 
 /// One command as the initiator sees it.
@@ -179,6 +186,7 @@ class stand {
   bool late = false;
   late_channel::fault fails;
   stall stalled;
+  std::vector<std::uint64_t> announced;  // to the medium: where reads will begin
   std::unique_ptr<reactor::loop> loop;
   std::unique_ptr<state::state_store> kept = state::make_memory_store();
   std::shared_ptr<ram::ram_store> medium;

@@ -145,6 +145,21 @@ void borrow_hit(benchmark::State& state) {
   s.warm();
   lend(state, s, *s.cached);
 }
+/// As a unit that has 32 reads in its mailbox: all announced, then served.
+void borrow_announced_hits(benchmark::State& state) {
+  stand s(2 * region);
+  s.warm();
+  constexpr int together = 32;
+  walk at(4096);
+  std::uint64_t offsets[together];
+  std::vector<memory::slice> lent;
+  while (state.KeepRunningBatch(together)) {
+    for (std::uint64_t& each : offsets) s.cached->will_read(each = at.next());
+    for (const std::uint64_t each : offsets) benchmark::DoNotOptimize(s.cached->borrow(each, 4096, lent));
+    lent.clear();
+  }
+}
+BENCHMARK(borrow_announced_hits);
 BENCHMARK(borrow_ram_store)->Arg(4096)->Arg(65536);
 BENCHMARK(borrow_hit)->Arg(4096)->Arg(65536);
 

@@ -119,6 +119,7 @@ std::uint64_t cache_channel::sample_miss() noexcept {
 
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                            std::vector<memory::slice>& out) noexcept {
+  fetch_ahead();
   if (!core().keeps()) return false;
   const std::size_t before = out.size();
   const std::uint64_t end = offset_bytes + length_bytes;
@@ -153,6 +154,28 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
   ahead_.passed(offset_bytes, length_bytes);
   note(verb::read, offset_bytes, length_bytes);
   return true;
+}
+
+// Two lines of memory stand between a read and its block, the second known by the first, and the processor waits for
+// each as long as for all the rest of a hit. Reads that come together wait for none: the first line is fetched when a
+// read is announced, the second a few reads before its turn.
+
+void cache_channel::will_read(std::uint64_t offset_bytes) noexcept {
+  const block_number block = offset_bytes / block_bytes;
+  const place p(block);
+  core().shard_of(p).fetch_set(p);
+  foreseen_[foreseen_count_++ % foreseen_limit] = block;
+}
+
+void cache_channel::fetch_ahead() noexcept {
+  constexpr std::uint64_t ahead = 3;
+  if (begun_ != foreseen_count_) ++begun_;
+  fetched_ = std::max(fetched_, foreseen_count_ - std::min(foreseen_count_, foreseen_limit));
+  for (const std::uint64_t until = std::min(foreseen_count_, begun_ + ahead); fetched_ < until; ++fetched_) {
+    const block_number block = foreseen_[fetched_ % foreseen_limit];
+    const place p(block);
+    core().shard_of(p).fetch_frame(p, block);
+  }
 }
 
 // -- requests -------------------------------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ class cache_channel final : public store::channel {
   void submit(store::request& r) noexcept override;
   bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
               std::vector<memory::slice>& out) noexcept override;
+  void will_read(std::uint64_t offset_bytes) noexcept override;
   bool try_now(store::request& r, store::status& outcome) noexcept override;
   bool idle() noexcept override;
   store::availability available() const noexcept override { return below_->available(); }
@@ -130,6 +131,7 @@ class cache_channel final : public store::channel {
     if (roster_->recorder.is_on()) [[unlikely]]
       roster_->recorder.note(what, offset_bytes, length_bytes, home_.now_ns());
   }
+  void fetch_ahead() noexcept;
   bool hit(store::request& r) noexcept;
   /// When a read that goes below began; 0: it is not measured.
   std::uint64_t sample_miss() noexcept;
@@ -169,6 +171,12 @@ class cache_channel final : public store::channel {
   std::uint64_t sampling_ = 0, sampling_misses_ = 0;
   // What the last look did not find in RAM: a unit tries each way of answering the same read, one after the other.
   std::uint64_t absent_offset_ = 0, absent_length_ = 0;
+
+
+  // What will_read() named: a ring, and how many there were, how many have their frames fetched, how many were read.
+  static constexpr std::uint64_t foreseen_limit = 256;
+  block_number foreseen_[foreseen_limit] = {};
+  std::uint64_t foreseen_count_ = 0, fetched_ = 0, begun_ = 0;
 
   std::vector<std::unique_ptr<cache_job>> jobs_;
   cache_job* free_ = nullptr;

@@ -159,6 +159,21 @@ TEST_F(cache_channel_test, what_began_while_nothing_was_kept_is_not_kept_when_it
   }
 }
 
+TEST_F(cache_channel_test, what_is_announced_need_not_come_and_need_not_be_there) {
+  open();
+  door_->will_read(0);
+  read(0, 8192);
+  for (std::uint64_t i = 0; i < 1000; ++i) door_->will_read(random_());
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    if (i % 3 != 0) door_->will_read(i % 2 * 4096);
+    std::vector<memory::slice> lent;
+    ASSERT_TRUE(door_->borrow(i % 2 * 4096, 4096, lent));
+    EXPECT_THAT(std::vector(lent[0].data(), lent[0].data() + 4), testing::Each(0));
+  }
+  EXPECT_EQ(below_->reads, 1U);
+  EXPECT_EQ(figure_of(*store_, "ram_hit_blocks"), 2000 / 2);
+}
+
 TEST_F(cache_channel_test, a_block_that_was_read_or_written_is_read_from_ram) {
   open();
   read(0, 8192);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "actors/memory/prefetch.hpp"
 #include "tiers/cache/frequency_sketch.hpp"
 #include "tiers/cache/ram_index.hpp"
 #include "tiers/cache/s3_fifo.hpp"
@@ -30,6 +31,14 @@ class ram_shard {
   // -- any thread -----------------------------------------------------------------------------------------------
   const ram_index& index() const { return index_; }
   void hit(slot s) noexcept { policy_.hit(s); }
+  /// Into the processor's caches what says where a block is; what a hit of it touches.
+  void fetch_set(const place& p) const noexcept { memory::prefetch(&index_.set_of(p)); }
+  void fetch_frame(const place& p, block_number block) const noexcept {
+    const slot s = ram_index::find(index_.set_of(p), block);
+    if (s == no_slot) return;
+    memory::prefetch_to_write(&index_.frame_at(s));
+    policy_.fetch(s);
+  }
   /// Blocks that are pinned.
   std::uint32_t pinned() const noexcept { return pinned_.load(std::memory_order_relaxed); }
   std::uint32_t used() const noexcept { return used_.load(std::memory_order_relaxed); }

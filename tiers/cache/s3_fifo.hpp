@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "actors/memory/prefetch.hpp"
 #include "tiers/cache/ghost_queue.hpp"
 #include "tiers/cache/pin_set.hpp"
 #include "tiers/cache/policy.hpp"
@@ -25,6 +26,8 @@ class s3_fifo final : public policy {
     const std::uint8_t seen = hits_[s].load(std::memory_order_relaxed);
     if (seen < most_hits) hits_[s].store(seen + 1, std::memory_order_relaxed);
   }
+  /// Into the processor's caches what hit() touches.
+  void fetch(slot s) const noexcept { memory::prefetch_to_write(&hits_[s]); }
   void admitted(slot s, block_number key) noexcept override;
   void removed(slot s) noexcept override;
   slot victim(block_number incoming) noexcept override;

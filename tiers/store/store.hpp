@@ -156,6 +156,9 @@ class channel {
     (void)offset_bytes, (void)length_bytes, (void)out;
     return false;
   }
+  /// A read that begins there comes soon: a channel that will have to look it up may fetch what it looks at into the
+  /// processor's caches. Promises nothing, for the caller neither, not even that the offset lies in the store.
+  virtual void will_read(std::uint64_t offset_bytes) noexcept { (void)offset_bytes; }
   /// A store whose medium is memory may do a request on the spot: it returns true and sets `outcome`; done() is not
   /// called then. Spares the hot path a turn of the loop.
   virtual bool try_now(request& r, status& outcome) noexcept {
