@@ -2,7 +2,8 @@
 """Measures what tiers cost and what they gain, through iSCSI: one gateway, units side by side.
 
     hit          a cache whose RAM holds all, beside the RAM store itself
-    miss         a cache that holds nothing of it, beside the file store below it
+    miss         a cache that holds nothing of it, beside the file store below it: one whose file is in the page cache,
+                 which is the least that a store below can cost, and one that reads past it
     flash hit    a cache whose flash holds all, over a store that takes 2 ms, beside that store and a file store
     write-back   a burst of durable writes into a write-back cache over a store that takes 20 ms, beside that store, and
                  a file store on the cache's disk that makes each write durable: the speed of the flash itself
@@ -56,6 +57,21 @@ size = "256MiB"
 [store.cold]
 type = "cache"
 over = "file-below"
+ram = "1MiB"
+
+[store.direct]
+type = "file"
+path = "{folder}/direct"
+size = "256MiB"
+direct = true
+[store.direct-below]
+type = "file"
+path = "{folder}/direct-below"
+size = "256MiB"
+direct = true
+[store.cold-direct]
+type = "cache"
+over = "direct-below"
 ram = "1MiB"
 
 [store.slow-ram]
@@ -131,7 +147,7 @@ type = "cache"
 over = "image-below"
 ram = "1MiB"
 """
-UNITS = ["ram", "hot", "file", "cold", "slow", "flash", "far", "back", "memory"]
+UNITS = ["ram", "hot", "file", "cold", "direct", "cold-direct", "slow", "flash", "far", "back", "memory"]
 
 READ, WRITE = [], ["--write-percent", "100"]
 # what is measured: the units, the load, the unit that ratios are taken to
@@ -141,6 +157,8 @@ CASES = {
     "hit, 4 sessions x QD32": (["ram", "hot"], [*READ, "--sessions", "4", "--depth", "32"]),
     "miss, QD1": (["file", "cold"], [*READ, "--depth", "1"]),
     "miss, QD32": (["file", "cold"], [*READ, "--depth", "32"]),
+    "miss, direct, QD1": (["direct", "cold-direct"], [*READ, "--depth", "1"]),
+    "miss, direct, QD32": (["direct", "cold-direct"], [*READ, "--depth", "32"]),
     "flash hit, QD1": (["slow", "flash", "file"], [*READ, "--depth", "1"]),
     "flash hit, QD32": (["slow", "flash", "file"], [*READ, "--depth", "32"]),
     "write-back, QD1": (["far", "back", "file"], [*WRITE, "--fua", "--depth", "1"]),
