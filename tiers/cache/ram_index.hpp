@@ -1,10 +1,10 @@
 #pragma once
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
 
 #include "actors/memory/zeroed_array.hpp"
+#include "tiers/cache/frame_copy.hpp"
 #include "tiers/cache/frame_memory.hpp"
 
 /// The part of a RAM shard that every core touches, without a lock: which blocks are there, and which are being
@@ -19,7 +19,7 @@
 ///  2. A frame becomes valid by a compare-and-swap of its version; a writer that found the frame changed the version.
 ///  3. A reader copies and then looks whether the version is still what it was.
 ///
-/// Data in frames move as atomic words: release stores by the home, acquire loads by the others.
+/// How data get into frames and out of them meanwhile: frame_copy.hpp.
 namespace sluice::cache {
 
 struct alignas(32) frame {
@@ -127,15 +127,6 @@ class ram_index {
   memory::zeroed_array<frame> frames_;
 };
 
-/// block_bytes octets from anywhere into a frame, for readers on other threads to see whole words of.
-inline void copy_into_frame(std::uint8_t* to, const std::uint8_t* from) noexcept {
-  for (std::size_t at = 0; at < block_bytes; at += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, from + at, 8);
-    std::atomic_ref(*reinterpret_cast<std::uint64_t*>(to + at)).store(word, std::memory_order_release);
-  }
-}
-
 inline void ram_index::copy(slot s, std::uint64_t offset, std::uint8_t* to, std::uint64_t length,
                             bool home) const noexcept {
   std::uint8_t* const from = frames_[s].memory.load(std::memory_order_acquire) + offset;
@@ -143,24 +134,7 @@ inline void ram_index::copy(slot s, std::uint64_t offset, std::uint8_t* to, std:
     std::memcpy(to, from, length);
     return;
   }
-  const auto word_at = [](std::uint8_t* address) {
-    return std::atomic_ref(*reinterpret_cast<std::uint64_t*>(address)).load(std::memory_order_acquire);
-  };
-  // Frames are aligned: only a scatter list of odd cuts makes the ends of a piece less than whole words.
-  std::uint64_t at = 0;
-  if (const std::uint64_t lead = -reinterpret_cast<std::uintptr_t>(from) % 8; lead != 0) {
-    const std::uint64_t word = word_at(from + lead - 8);
-    at = std::min(lead, length);
-    std::memcpy(to, reinterpret_cast<const std::uint8_t*>(&word) + 8 - lead, at);
-  }
-  for (; at + 8 <= length; at += 8) {
-    const std::uint64_t word = word_at(from + at);
-    std::memcpy(to + at, &word, 8);
-  }
-  if (at < length) {
-    const std::uint64_t word = word_at(from + at);
-    std::memcpy(to + at, &word, length - at);
-  }
+  copy_from_frame(to, from, length);
 }
 
 }  // namespace sluice::cache
