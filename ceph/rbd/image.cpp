@@ -17,8 +17,6 @@ namespace {
 
 using cluster::text_of;
 
-constexpr const char* note_name = "sluice.mark";
-
 tl::unexpected<error> refusal(const std::string& what, const options& wanted, int negative_error) {
   switch (-negative_error) {
     case ENOENT:
@@ -221,19 +219,19 @@ result<void> image::watch(changed callback) {
   return {};
 }
 
-result<std::string> image::note() const {
+result<std::string> image::note(const char* name) const {
   std::array<char, 1024> text;
-  const int length = rados_getxattr(pool_->handle(), header_object().c_str(), note_name, text.data(), text.size());
+  const int length = rados_getxattr(pool_->handle(), header_object().c_str(), name, text.data(), text.size());
   if (length >= 0) return std::string(text.data(), static_cast<std::size_t>(length));
   if (length == -ENODATA) return std::string();
   if (length == -ERANGE) return fail(errc::corrupt, "the note with the image is none of sluice's");
   return fail(errc::io, "cannot read the note with the image: " + text_of(length));
 }
 
-result<void> image::set_note(const std::string& text) {
+result<void> image::set_note(const char* name, const std::string& text) {
   const std::unique_ptr<void, void (*)(rados_write_op_t)> change(rados_create_write_op(), rados_release_write_op);
   rados_write_op_assert_exists(change.get());  // else an image that is gone would leave a header behind
-  rados_write_op_setxattr(change.get(), note_name, text.data(), text.size());
+  rados_write_op_setxattr(change.get(), name, text.data(), text.size());
   const int done = rados_write_op_operate2(change.get(), pool_->handle(), header_object().c_str(), nullptr,
                                            LIBRADOS_OPERATION_NOFLAG);
   if (done < 0) return fail(errc::io, "cannot write a note with the image: " + text_of(done));

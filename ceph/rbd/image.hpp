@@ -52,8 +52,10 @@ class image {
   /// is an attribute of the header object, which clones and copies do not inherit, and which is written without the
   /// exclusive lock: after a crash that is not to be had until the cluster has forgotten who held it. Blocks on the
   /// cluster.
-  result<std::string> note() const;
-  result<void> set_note(const std::string& text);
+  result<std::string> note(const char* name) const;
+  result<void> set_note(const char* name, const std::string& text);
+  static constexpr const char* mark_note = "sluice.mark";
+  static constexpr const char* witness_note = "sluice.flash";
 
  private:
   image(std::shared_ptr<cluster::connection> on, std::shared_ptr<cluster::pool> in, rbd_image_t handle)

@@ -39,11 +39,13 @@ class medium : public std::enable_shared_from_this<medium> {
   store::availability available() const noexcept;
   std::string health() const;
   std::vector<store::figure> figures() const;
-  /// These block, open_limit at most; control threads. Marks: errc::unsupported of a snapshot, which nobody holds data
-  /// for.
+  /// These block, open_limit at most; control threads. Marks and witness: errc::unsupported of a snapshot, which has no
+  /// header of its own.
   result<void> resize(std::uint64_t size_bytes);
   result<store::mark> read_mark();
   result<void> write_mark(const store::mark& wanted);
+  result<std::uint64_t> read_witness();
+  result<void> write_witness(std::uint64_t flash);
   void on_change(store::changed callback) { listeners_.add(std::move(callback)); }
 
   /// The image to use now; null while it is being opened anew.
@@ -67,6 +69,8 @@ class medium : public std::enable_shared_from_this<medium> {
   result<void> install(const std::shared_ptr<image>& opened);
   template <class Work>
   auto ask(Work work) -> decltype(work(std::declval<image&>()));
+  result<std::string> note(const char* name);
+  result<void> set_note(const char* name, std::string text);
   void beat();
   void send_probe(const std::shared_ptr<image>& through);
   void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);

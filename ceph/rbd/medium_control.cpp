@@ -25,16 +25,32 @@ result<void> medium::resize(std::uint64_t size_bytes) {
   return {};
 }
 
+result<std::string> medium::note(const char* name) {
+  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no notes");
+  return ask([name](const image& i) { return i.note(name); });
+}
+
+result<void> medium::set_note(const char* name, std::string text) {
+  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no notes");
+  return ask([name, text = std::move(text)](image& i) { return i.set_note(name, text); });
+}
+
 result<store::mark> medium::read_mark() {
-  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no marks");
-  const auto text = ask([](const image& i) { return i.note(); });
+  const auto text = note(image::mark_note);
   if (!text) return tl::unexpected(text.error());
   return store::mark_of(*text, "the note with the image " + wanted_.path());
 }
 
 result<void> medium::write_mark(const store::mark& wanted) {
-  if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no marks");
-  return ask([text = store::text_of(wanted)](image& i) { return i.set_note(text); });
+  return set_note(image::mark_note, store::text_of(wanted));
+}
+
+result<std::uint64_t> medium::read_witness() {
+  return note(image::witness_note).map(store::witness_of);
+}
+
+result<void> medium::write_witness(std::uint64_t flash) {
+  return set_note(image::witness_note, store::text_of_witness(flash));
 }
 
 }  // namespace sluice::rbd

@@ -104,12 +104,12 @@ TEST_F(rbd_mark_test, does_not_wait_for_whoever_has_the_exclusive_lock) {
 TEST_F(rbd_mark_test, that_is_none_of_ours_is_not_taken_for_nothing) {
   const auto store = open(wanted_);
   const auto other = beside();
-  ASSERT_TRUE(other->set_note("whatever"));
+  ASSERT_TRUE(other->set_note(image::mark_note, "whatever"));
   auto found = store->read_mark();
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, errc::corrupt);
   EXPECT_THAT(found.error().message, HasSubstr(wanted_.path()));
-  ASSERT_TRUE(other->set_note("7 " + std::string(5000, 'x')));
+  ASSERT_TRUE(other->set_note(image::mark_note, "7 " + std::string(5000, 'x')));
   found = store->read_mark();
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, errc::corrupt);

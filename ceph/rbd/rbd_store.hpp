@@ -23,6 +23,10 @@ class rbd_store final : public store::store {
   result<sluice::store::mark> read_mark() override { return medium_->read_mark(); }
   result<void> write_mark(const sluice::store::mark& wanted) override { return medium_->write_mark(wanted); }
 
+ protected:
+  result<std::uint64_t> read_own_witness() override { return medium_->read_witness(); }
+  result<void> write_own_witness(std::uint64_t flash) override { return medium_->write_witness(flash); }
+
  private:
   rbd_store(std::shared_ptr<cluster::connections> all, std::shared_ptr<medium> opened)
       : connections_(std::move(all)), medium_(std::move(opened)) {}

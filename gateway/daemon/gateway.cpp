@@ -6,6 +6,7 @@
 
 #include "actors/observe/log.hpp"
 #include "config/toml/load.hpp"
+#include "gateway/daemon/kept_witness.hpp"
 
 namespace sluice::daemon {
 
@@ -84,6 +85,7 @@ result<void> gateway::prepare(const config::model& wanted, draft& made) {
   if (auto done = check_marks(wanted, made); !done) return done;
   if (auto done = start_units(wanted, made); !done) return done;
   if (auto done = start_ports(wanted, made); !done) return done;
+  if (auto done = forget_witnesses(wanted, made); !done) return done;
   return resize_stores(wanted, made);  // last: the only step that an initiator could notice
 }
 
@@ -113,6 +115,8 @@ result<void> gateway::open_store(const config::model& wanted, const config::stor
   auto opened = factory->open(config.settings, parts_.cores.front()->loop(),
                               [&](const std::string& name) { return made.stores.at(name); });
   if (!opened) return fail(opened.error().code, "store." + config.name + ": " + opened.error().message);
+  if (config.over.empty() && (*opened)->describe().keeps_data)
+    (*opened)->keep_witness_in(std::make_shared<kept_witness>(parts_.state, config));
   if (parts_.medium_changed) (*opened)->on_change(parts_.medium_changed);
   // Until commit() others may write to what lies below it.
   if (!stores_.empty()) (*opened)->hand_over();
@@ -202,6 +206,22 @@ result<void> gateway::check_marks(const config::model& wanted, const draft& made
     const auto& comes = made.stores.at(store.name);
     if (store.over.empty() || (running != stores_.end() && running->second == comes)) continue;
     if (auto free = check("store." + store.name, store.over, comes->holder()); !free) return free;
+  }
+  return {};
+}
+
+/// Flash that was told of every write to a medium is not told of those of a unit that uses the medium itself.
+result<void> gateway::forget_witnesses(const config::model& wanted, const draft& made) const {
+  for (const config::unit_config& unit : wanted.units) {
+    store::store& medium = *made.stores.at(unit.store);
+    const auto running = units_.find(unit.name);
+    if ((running != units_.end() && running->second.medium.get() == &medium) || medium.describe().read_only) continue;
+    const auto named = medium.read_witness();
+    if (named ? *named == 0 : named.error().code == errc::unsupported) continue;
+    const auto forgotten = named ? medium.write_witness(0) : tl::unexpected(named.error());
+    if (!forgotten)
+      return fail(forgotten.error().code,
+                  "unit." + unit.name + ": store." + unit.store + ": " + forgotten.error().message);
   }
   return {};
 }

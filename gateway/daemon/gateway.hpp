@@ -90,6 +90,7 @@ class gateway {
   /// While the loops go on; false when it is not so after `patience`.
   bool wait_until(const std::function<bool()>& so, std::chrono::seconds patience);
   result<void> check_marks(const config::model& wanted, const draft& made) const;
+  result<void> forget_witnesses(const config::model& wanted, const draft& made) const;
   result<void> resize_stores(const config::model& wanted, draft& made);
   result<void> start_units(const config::model& wanted, draft& made);
   result<void> start_ports(const config::model& wanted, draft& made);

@@ -19,9 +19,10 @@ using durable = std::function<void(result<void>)>;
 class state_store {
  public:
   virtual ~state_store() = default;
-  /// The value of a key, or nullopt; blocks, for start-up. Sees every put() and erase() issued before.
+  /// The value of a key, or nullopt; blocks: for start-up, and threads that nobody waits for. Sees every put() and
+  /// erase() issued before. Any thread.
   virtual result<std::optional<std::string>> load(std::string_view key) = 0;
-  /// Stores and returns when it is durable; blocks, for start-up.
+  /// Stores and returns when it is durable; blocks, as load(). Any thread.
   virtual result<void> save(std::string key, std::string value) = 0;
   /// Changes are done in the order of the calls of one thread. Any thread.
   virtual void put(std::string key, std::string value, reactor::loop& home, durable done) = 0;

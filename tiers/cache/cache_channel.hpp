@@ -58,6 +58,8 @@ class cache_job final : public store::request {
   void mark_unflushed() noexcept;
   void void_regions() noexcept;
   void spoil_superblock() noexcept;
+  void disown_flash() noexcept;
+  void disowned(bool told) noexcept;
   void page_written(std::int64_t result) noexcept;
   void flash_read_ended(flash_read& one, std::int64_t result) noexcept;
   void flash_reads_ended() noexcept;

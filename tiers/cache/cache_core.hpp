@@ -25,6 +25,7 @@ struct options {
   std::string medium = {};                           // the store below, as the operator calls it
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // of the journal
   std::uint32_t record_blocks = 256;                 // of the journal's records
+  journal::aside elsewhere = {};                     // for calls that block; empty: what suits the loops
   bool has_journal() const { return flash.journals || volatile_dirty_bytes != 0; }
 };
 

@@ -37,10 +37,12 @@ result<void> check_ram(const options& wanted) {
 /// The flash of a cache that has `now` and is to have `wanted`.
 result<std::shared_ptr<flash_tier>> prepare_flash(const options& wanted, const options& now,
                                                   const std::shared_ptr<flash_tier>& flash, bool anew,
-                                                  std::uint64_t store_bytes, reactor::loop* control_loop) {
+                                                  std::uint64_t store_bytes, reactor::loop* control_loop,
+                                                  const std::shared_ptr<flash_witness>& witness) {
   if (wanted.flash.path.empty()) return nullptr;
   SLUICE_CHECK(control_loop != nullptr);
-  if (!flash || wanted.flash.path != now.flash.path) return flash_tier::open(wanted.flash, store_bytes, *control_loop);
+  if (!flash || wanted.flash.path != now.flash.path)
+    return flash_tier::open(wanted.flash, store_bytes, *control_loop, witness);
   if (!anew && wanted.flash == now.flash) return flash;
   return flash->successor(wanted.flash, store_bytes);
 }
@@ -62,6 +64,7 @@ result<std::shared_ptr<store::store>> open_journal(std::shared_ptr<store::store>
   how.is_volatile = !flash;
   how.record_blocks = wanted.record_blocks;
   how.destage_delay_ns = wanted.destage_delay_ns;
+  how.elsewhere = wanted.elsewhere;
   auto lies_in = flash ? journal::journal_medium{control_loop, flash->handle, flash->file}
                        : take_memory(how.journal_bytes, control_loop);
   if (!lies_in) return tl::unexpected(lies_in.error());
@@ -79,32 +82,37 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
   if (p.size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
+  const journal::aside elsewhere =
+      wanted.elsewhere || !control_loop ? wanted.elsewhere : journal::aside_for(*control_loop);
+  const auto witness = std::make_shared<flash_witness>(below, elsewhere);
   std::shared_ptr<flash_tier> flash;
   SLUICE_CHECK(!wanted.mode->journals || wanted.has_journal());
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
-    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop);
+    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, witness);
     if (!opened) return tl::unexpected(opened.error());
     flash = std::move(*opened);
   }
+  std::shared_ptr<store> journal;
   if (wanted.has_journal()) {
-    auto opened = open_journal(std::move(below), wanted, flash.get(), *control_loop);
+    auto opened = open_journal(below, wanted, flash.get(), *control_loop);
     if (!opened) return tl::unexpected(opened.error());
-    below = std::move(*opened);
-    return std::make_shared<cache_store>(
-        below, std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), wanted.volatile_dirty_bytes != 0),
-        control_loop, below);
+    below = journal = std::move(*opened);
   }
+  auto known = flash ? flash->confirm() : witness->confirm(0).map([](bool) {});
+  if (!known) return fail(known.error().code, "over: " + known.error().message);
+  const bool volatile_below = journal ? wanted.volatile_dirty_bytes != 0 : p.volatile_cache;
   return std::make_shared<cache_store>(
-      std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), p.volatile_cache),
-      control_loop);
+      std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), volatile_below),
+      control_loop, witness, journal);
 }
 
 cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-                         std::shared_ptr<store> journal)
+                         std::shared_ptr<flash_witness> witness, std::shared_ptr<store> journal)
     : below_(std::move(below)),
       roster_(std::make_shared<channel_roster>(std::move(core))),
       control_loop_(control_loop),
+      witness_(std::move(witness)),
       journal_(std::move(journal)) {
   *journals_ = roster_->core()->mode().journals;
   below_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
@@ -177,7 +185,7 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
   if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   const sluice::store::properties p = below_->describe();
-  auto flash = prepare_flash(wanted, now, core->flash(), anew, p.size_bytes, control_loop_);
+  auto flash = prepare_flash(wanted, now, core->flash(), anew, p.size_bytes, control_loop_, witness_);
   if (!flash) return tl::unexpected(flash.error());
   auto next = std::make_shared<cache_core>(wanted, p.size_bytes, *flash, p.volatile_cache);
   return [roster = roster_, below = below_, old = core->flash(), next, follow = follow(*wanted.mode)] {

@@ -14,13 +14,13 @@ namespace sluice::cache {
 class cache_store final : public store::store {
  public:
   /// errc::invalid_argument when there is no room for a block in each shard, or the store below has blocks larger than
-  /// 4 KiB or is larger than 4 PiB.
+  /// 4 KiB or is larger than 4 PiB. An error of the medium when it cannot be asked which flash may be believed.
   /// With flash, `control_loop` opens it; blocking.
   static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted,
                                                    reactor::loop* control_loop = nullptr);
-  /// `journal` is `below`, or null.
+  /// `journal` is `below`, or null; `witness` is that of the medium.
   cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-              std::shared_ptr<store> journal = nullptr);
+              std::shared_ptr<flash_witness> witness, std::shared_ptr<store> journal);
 
   const char* type() const noexcept override { return "cache"; }
   sluice::store::properties describe() const override { return below_->describe(); }
@@ -54,7 +54,8 @@ class cache_store final : public store::store {
   std::shared_ptr<store> below_;
   std::shared_ptr<channel_roster> roster_;
   reactor::loop* const control_loop_;  // null: there is no flash, and never will be
-  std::shared_ptr<store> journal_;     // null: nothing is ever held back from the store below
+  const std::shared_ptr<flash_witness> witness_;
+  std::shared_ptr<store> journal_;  // null: nothing is ever held back from the store below
   std::shared_ptr<std::atomic<bool>> journals_ = std::make_shared<std::atomic<bool>>();  // the mode, as last applied
 };
 

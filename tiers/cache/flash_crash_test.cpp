@@ -15,10 +15,14 @@ using sluice::store::contract::test_request;
 
 class flash_crash_run {
  public:
-  /// `faults`: in some lives the flash does only a part of what it is asked, fails, or reads what lies elsewhere.
-  flash_crash_run(std::uint64_t seed, bool faults)
+  enum class flash {
+    sound,
+    faulty,    // in some lives it does only a part of what it is asked, fails, or reads what lies elsewhere
+    vanishing  // it is gone for some time, and comes back as it was; some lives have none, or another one
+  };
+  flash_crash_run(std::uint64_t seed, flash kind)
       : seed_(seed),
-        faults_(faults),
+        kind_(kind),
         stand_(seed, seed % 3 == 0 ? 256 * kib : 1 * mib, 64 * kib, seed % 5 == 0 ? write_around : write_through) {}
 
   void run(std::uint64_t& hits, std::uint64_t& recovered) {
@@ -26,19 +30,32 @@ class flash_crash_run {
     const unsigned lives = 2 + static_cast<unsigned>(seed_ % 3);
     for (unsigned life = 0; life <= lives && !testing::Test::HasFailure(); ++life) {
       SCOPED_TRACE("life " + std::to_string(life));
-      if (faults_) draw_faults(life == lives);
+      if (kind_ == flash::faulty) draw_faults(life == lives);
+      if (kind_ == flash::vanishing) choose_flash();
       stand_.open();
-      recovered += static_cast<std::uint64_t>(stand_.figure("flash_recovered_blocks"));
+      recovered += count("flash_recovered_blocks");
       // Some lives are so short that what they found is still in caches when they end.
       if (life == lives || stand_.random() % 3 != 0) stand_.compare();
       if (life < lives) work();
       if (life == lives) stand_.compare();
-      hits += static_cast<std::uint64_t>(stand_.figure("flash_hit_blocks"));
+      hits += count("flash_hit_blocks");
       if (life < lives) end_life();
     }
   }
 
  private:
+  /// 0 where there is no flash.
+  std::uint64_t count(const char* figure) const {
+    return static_cast<std::uint64_t>(std::max(0.0, stand_.figure(figure)));
+  }
+  void set_gone(bool gone) { stand_.world.sim().faults("/flash").gone = gone; }
+  /// What an operator finds in the morning, and makes of it.
+  void choose_flash() {
+    if (stand_.random() % 2 == 0) set_gone(false);
+    const bool gone = stand_.world.sim().faults("/flash").gone;
+    const std::uint64_t choice = stand_.random() % (gone ? 2 : 6);
+    stand_.flash_path = choice == 0 ? "" : choice == 1 ? "/flash2" : "/flash";
+  }
   void draw_faults(bool none) {
     auto& faults = stand_.world.sim().faults("/flash");
     faults = {};
@@ -53,7 +70,8 @@ class flash_crash_run {
     const std::uint64_t steps = stand_.random() % 3 == 0 ? stand_.random() % 30 : 50 + stand_.random() % 500;
     for (std::uint64_t i = 0; i < steps; ++i) {
       add();
-      if (stand_.random() % 100 == 0) change_ram();
+      if (stand_.random() % 100 == 0) change_tiers();
+      if (kind_ == flash::vanishing && stand_.random() % 60 == 0) set_gone(stand_.random() % 2 == 0);
       ++in_flight_;
       all_.back()->on_done = [this] { --in_flight_; };
       stand_.door->submit(*all_.back());
@@ -76,8 +94,10 @@ class flash_crash_run {
                                                     payload(random, std::vector<std::uint8_t>(length))));
     }
   }
-  void change_ram() {
+  void change_tiers() {
     options other = stand_.now();
+    if (kind_ == flash::vanishing && stand_.random() % 4 == 0) other.flash.path = "/flash3";
+    if (kind_ == flash::vanishing && stand_.random() % 4 == 0) other.flash = {};
     other.ram_bytes = stand_.random() % 2 == 0 ? 64 * kib : 128 * kib;
     const auto change = static_cast<cache_store&>(*stand_.store).prepare(other, stand_.random() % 4 == 0);
     if (change) (*change)();
@@ -102,18 +122,18 @@ class flash_crash_run {
   }
 
   const std::uint64_t seed_;
-  const bool faults_;
+  const flash kind_;
   flash_stand stand_;
   std::vector<std::unique_ptr<test_request>> all_;
   std::size_t in_flight_ = 0;
   std::uint8_t next_octet_ = 1;
 };
 
-void run_seeds(std::uint64_t seeds, bool faults) {
+void run_seeds(std::uint64_t seeds, flash_crash_run::flash kind) {
   std::uint64_t hits = 0, recovered = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    flash_crash_run(seed, faults).run(hits, recovered);
+    flash_crash_run(seed, kind).run(hits, recovered);
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(hits, 10 * seeds);
@@ -121,11 +141,15 @@ void run_seeds(std::uint64_t seeds, bool faults) {
 }
 
 TEST(flash_crash, the_flash_is_never_ahead_of_nor_behind_the_store_below) {
-  run_seeds(seeds_or(150), false);
+  run_seeds(seeds_or(150), flash_crash_run::flash::sound);
 }
 
 TEST(flash_crash, nor_is_flash_that_fails_in_part_or_reads_what_lies_elsewhere) {
-  run_seeds(seeds_or(150), true);
+  run_seeds(seeds_or(150), flash_crash_run::flash::faulty);
+}
+
+TEST(flash_crash, nor_is_flash_that_vanishes_and_comes_back) {
+  run_seeds(seeds_or(150), flash_crash_run::flash::vanishing);
 }
 
 }  // namespace

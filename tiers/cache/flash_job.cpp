@@ -195,13 +195,26 @@ void cache_job::page_written(std::int64_t result) noexcept {
   const bool good = result == static_cast<std::int64_t>(block_bytes);
   if (std::exchange(spoils_superblock_, false)) {
     if (!good && ++spoil_tries_ < spoil_tries_limit) return spoil_superblock();
-    flash.give_up(flash_tier::state::failed, good ? "it is wiped" : "it cannot even be wiped");
+    if (!good) return disown_flash();
+    flash.give_up(flash_tier::state::failed, "it is wiped");
   } else if (good) {
     flash.page_written({bounce_.data(), block_bytes}, page_);
   } else {
     flash.drop_page(page_);
     flash.give_up(flash_tier::state::spoilt, "its region table cannot be written");
   }
+  void_regions();
+}
+
+/// It cannot even be wiped: the medium notes that it is told of nothing any more, before anything passes it by.
+void cache_job::disown_flash() noexcept {
+  tiers->flash->witness->forget_aside(
+      [this, &home = owner_.home_](bool told) { home.post([this, told] { disowned(told); }); });
+}
+
+void cache_job::disowned(bool told) noexcept {
+  if (!told) tiers->flash->set_stale();
+  tiers->flash->give_up(flash_tier::state::failed, "it cannot even be wiped");
   void_regions();
 }
 

@@ -91,7 +91,9 @@ void flash_recovery::completed(step& s, std::int64_t result) noexcept {
       return home_.write(s, tier_->handle, &s.part, 1, tier_->base_bytes, true);
     }
     case phase::format_superblock:
-      return end(whole ? nullptr : "it cannot be written");
+      if (!whole) return end("it cannot be written");
+      tier_->witness->name_aside(tier_->layout.id);
+      return end(nullptr);
   }
 }
 
@@ -104,10 +106,11 @@ void flash_recovery::superblock_read() noexcept {
   }
   // A store that has grown keeps the layout; what the table does not cover is not cached. One that shrank while nobody
   // looked may have grown again since.
-  const bool ours =
-      found && found->flash_bytes == expected.flash_bytes && found->segment_blocks == expected.segment_blocks &&
-      found->region_blocks == expected.region_blocks && found->region_pages <= tier_->layout.region_pages &&
-      found->store_bytes <= store_blocks_ * block_bytes + block_bytes;
+  const bool ours = found && found->id == tier_->believed_id() && found->flash_bytes == expected.flash_bytes &&
+                    found->segment_blocks == expected.segment_blocks &&
+                    found->region_blocks == expected.region_blocks &&
+                    found->region_pages <= tier_->layout.region_pages &&
+                    found->store_bytes <= store_blocks_ * block_bytes + block_bytes;
   if (!ours) return format();
   tier_->layout = *found;
   read(block_bytes, std::uint64_t{found->region_pages} * block_bytes, phase::table);

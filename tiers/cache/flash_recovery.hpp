@@ -8,7 +8,8 @@
 namespace sluice::cache {
 
 /// Finds out what lies on flash, on one loop: superblock, region table, then the header of each segment. A flash that
-/// was not written for this store in this layout is formatted. Ends in flash_tier::recovered() or fail().
+/// was not written for this store in this layout, or not told of all writes to it since, is formatted. Ends in
+/// flash_tier::recovered() or fail().
 class flash_recovery final : public store::request {
  public:
   /// `below` makes durable what an earlier process left in the store's cache; it outlives the recovery. What that

@@ -33,7 +33,8 @@ result<reactor::handle> open_when_free(reactor::loop& control_loop, const std::s
 }  // namespace
 
 result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
-                                                     reactor::loop& control_loop) {
+                                                     reactor::loop& control_loop,
+                                                     std::shared_ptr<flash_witness> witness) {
   reactor::open_flags flags{.direct = true, .exclusive = true};
   auto opened = open_when_free(control_loop, wanted.path, flags);
   if (!opened && opened.error().code == errc::not_found && wanted.size_bytes != 0) {
@@ -50,17 +51,17 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   const std::uint64_t journal = journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes);
   if (auto usable = journal::check_use(control_loop, *opened, wanted.path, journal); !usable)
     return tl::unexpected(usable.error());
-  return over(std::move(file), wanted, store_bytes, true);
+  return over(std::move(file), wanted, store_bytes, true, std::move(witness));
 }
 
 result<std::shared_ptr<flash_tier>> flash_tier::successor(const flash_options& wanted,
                                                           std::uint64_t store_bytes) const {
-  return over(file, wanted, store_bytes, false);
+  return over(file, wanted, store_bytes, false, witness);
 }
 
 result<std::shared_ptr<flash_tier>> flash_tier::over(std::shared_ptr<const flash_file> file,
                                                      const flash_options& wanted, std::uint64_t store_bytes,
-                                                     bool resizes_now) {
+                                                     bool resizes_now, std::shared_ptr<flash_witness> witness) {
   auto info = file->control_loop.info(file->handle);
   if (!info) return sluice::fail(info.error().code, "flash.path: " + info.error().message);
   const std::uint64_t base_bytes = journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes);
@@ -86,7 +87,7 @@ result<std::shared_ptr<flash_tier>> flash_tier::over(std::shared_ptr<const flash
   if (layout->segments() * layout->segment_blocks >= flash_index::most_slots ||
       store_bytes / block_bytes >= flash_index::most_blocks)
     return sluice::fail(errc::invalid_argument, "flash: at most 1 TiB, over a store of at most 256 TiB");
-  return std::make_shared<flash_tier>(std::move(file), *layout, base_bytes, resize_to);
+  return std::make_shared<flash_tier>(std::move(file), *layout, base_bytes, resize_to, std::move(witness));
 }
 
 /// As many slots as there can be, however large the tables are: a layout found on flash may have smaller ones.
@@ -95,12 +96,13 @@ static std::uint64_t slot_limit(const flash::superblock& layout) {
 }
 
 flash_tier::flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& wanted, std::uint64_t base,
-                       std::uint64_t resize_to)
+                       std::uint64_t resize_to, std::shared_ptr<flash_witness> kept_by)
     : file(std::move(opened)),
       handle(file->handle),
       path(file->path),
       base_bytes(base),
       layout(wanted),
+      witness(std::move(kept_by)),
       index(wanted.segments() * wanted.segment_blocks),
       resize_to_(resize_to),
       crcs_(slot_limit(wanted)),
@@ -118,6 +120,19 @@ bytes flash_tier::no_superblock() noexcept {
   return {page, block_bytes};
 }
 
+result<void> flash_tier::confirm() {
+  alignas(block_bytes) std::uint8_t block[block_bytes];
+  const bytes octets{block, block_bytes};
+  // What cannot be read is looked at again later; until then it is nothing.
+  const auto read = file->control_loop.read_now(handle, octets, base_bytes);
+  const auto found = read && *read == block_bytes ? flash::decode_superblock(octets) : std::nullopt;
+  const std::uint64_t id = found ? found->id : 0;
+  const auto confirmed = witness->confirm(id);
+  if (!confirmed) return tl::unexpected(confirmed.error());
+  believed_id_ = *confirmed ? id : 0;
+  return {};
+}
+
 result<void> flash_tier::begin_anew() {
   if (resize_to_ != 0)
     if (auto sized = file->control_loop.resize_file(handle, resize_to_); !sized) return sized;
@@ -126,7 +141,8 @@ result<void> flash_tier::begin_anew() {
 
 void flash_tier::take_away() noexcept {
   const auto wiped = file->control_loop.write_now(handle, no_superblock(), base_bytes);
-  if (!wiped)
+  const bool forgotten = witness->forget();
+  if (!wiped && !forgotten)
     SLUICE_LOG(error, "cache", "flash cannot be wiped; do so before it is used for this store again", {"path", path},
                {"why", wiped.error().message});
   if (wiped && now() == state::unknown) return;
@@ -161,8 +177,10 @@ void flash_tier::segment_went(bool good) noexcept {
 std::string flash_tier::health() const {
   const std::lock_guard lock(guard_);
   if (why_failed_.empty()) return "good";
-  return "flash " + path + " failed (" + why_failed_ +
-         "): the cache goes on without it; replace or wipe it before the gateway starts anew";
+  return "flash " + path + " failed (" + why_failed_ + "): the cache goes on without it" +
+         (stale_.load(std::memory_order_acquire)
+              ? "; replace or wipe it before the gateway starts anew: it holds blocks that are void"
+              : "");
 }
 
 std::uint64_t flash_tier::take_segment() noexcept {

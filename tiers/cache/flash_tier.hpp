@@ -8,6 +8,7 @@
 #include "actors/reactor/loop.hpp"
 #include "tiers/cache/flash_format.hpp"
 #include "tiers/cache/flash_index.hpp"
+#include "tiers/cache/flash_witness.hpp"
 
 namespace sluice::cache {
 
@@ -46,12 +47,12 @@ class flash_tier {
   /// Opens the file or device; blocking. What lies on it is found out by flash_recovery. errc::invalid_argument when it
   /// is too small or too large, errc::busy when somebody else holds it.
   static result<std::shared_ptr<flash_tier>> open(const flash_options& wanted, std::uint64_t store_bytes,
-                                                  reactor::loop& control_loop);
+                                                  reactor::loop& control_loop, std::shared_ptr<flash_witness> witness);
   /// Over the file that this tier has open, for another size; nothing changes before begin_anew(). Blocking.
   result<std::shared_ptr<flash_tier>> successor(const flash_options& wanted, std::uint64_t store_bytes) const;
   /// The tier begins at the octet `base_bytes` of the file.
   flash_tier(std::shared_ptr<const flash_file> opened, const flash::superblock& layout, std::uint64_t base_bytes,
-             std::uint64_t resize_to);
+             std::uint64_t resize_to, std::shared_ptr<flash_witness> witness);
   flash_tier(const flash_tier&) = delete;
   flash_tier& operator=(const flash_tier&) = delete;
 
@@ -61,6 +62,12 @@ class flash_tier {
   const std::uint64_t base_bytes;
   /// Set by recovery, before it says that it is done.
   flash::superblock layout;
+  const std::shared_ptr<flash_witness> witness;
+  /// Before anybody uses the tier: what lies on it is believed when the medium below says that it was told of every
+  /// write. An error when the medium cannot be asked. Blocking.
+  result<void> confirm();
+  /// The id of the superblock under which that is so; 0: none.
+  std::uint64_t believed_id() const noexcept { return believed_id_; }
 
   enum class state : std::uint8_t {
     unknown,     // nobody has looked yet; writes wait
@@ -68,7 +75,7 @@ class flash_tier {
     ready,
     retired,   // nothing is read from it or kept on it any more; what lies there is still made void
     spoilt,    // what lies on it can't be trusted: the next write wipes the superblock first
-    spoiling,  // somebody does; writes wait
+    spoiling,  // somebody does, or has the medium note that it is stale; writes wait
     failed,    // nothing is asked of it any more
   };
   state now() const noexcept { return state_.load(std::memory_order_acquire); }
@@ -100,11 +107,13 @@ class flash_tier {
   /// Before anybody uses the tier: the file gets its size, and what lies on it is void. Blocking.
   result<void> begin_anew();
   /// For ever: the store below is written to past the tier from now on, or another one takes its place. What lies on
-  /// flash is void, durably; when that cannot be written, the log says so. A tier that nobody has looked at yet begins
-  /// anew instead. Blocking; control path.
+  /// flash is void, durably; when neither it nor the medium can be told, the log says so. A tier that nobody has looked
+  /// at yet begins anew instead. Blocking; control path.
   void take_away() noexcept;
   /// Octets that are no superblock, of block_bytes, for direct I/O.
   static bytes no_superblock() noexcept;
+  /// What lies on it is void, and neither it nor the medium says so.
+  void set_stale() noexcept { stale_.store(true, std::memory_order_release); }
   /// How the write of a segment went: after some that failed in a row the tier retires.
   void segment_went(bool good) noexcept;
   /// "good", or a sentence.
@@ -214,12 +223,15 @@ class flash_tier {
   }
 
   static result<std::shared_ptr<flash_tier>> over(std::shared_ptr<const flash_file> file, const flash_options& wanted,
-                                                  std::uint64_t store_bytes, bool resizes_now);
+                                                  std::uint64_t store_bytes, bool resizes_now,
+                                                  std::shared_ptr<flash_witness> witness);
   /// Raises the state; whether it was lower.
   bool raise_state(state to) noexcept;
 
   const std::uint64_t resize_to_;  // 0: the file has its size
+  std::uint64_t believed_id_ = 0;
   std::atomic<state> state_ = state::unknown;
+  std::atomic<bool> stale_ = false;
   mutable std::mutex guard_;  // of why_failed_
   std::string why_failed_;
   std::atomic<unsigned> failed_segments_ = 0;  // in a row

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <random>
 #include <span>
@@ -31,6 +32,7 @@ class flash_stand {
   result<std::shared_ptr<cache_store>> try_open() {
     below.reset();
     below = *file::open_store({.path = "/image", .size_bytes = size}, world.loop());
+    if (wrap) below = wrap(below);
     return cache_store::open(below, now(), &world.loop());
   }
   void open() {
@@ -121,13 +123,17 @@ class flash_stand {
     wanted.bypass_bytes = 0;
     wanted.prefetch_bytes = 0;
     wanted.mode = &mode_;
-    wanted.flash = {"/flash", flash_bytes_, 8, 8};
+    if (!flash_path.empty()) wanted.flash = {flash_path, flash_bytes_, 8, 8};
+    wanted.elsewhere = elsewhere;
     return wanted;
   }
   double figure(const char* name) const { return figure_of(*store, name); }
 
   sluice::store::contract::simulated_world world;
   std::mt19937_64 random;
+  std::string flash_path = "/flash";  // empty: the cache has none
+  journal::aside elsewhere;           // for calls that block; empty: at once
+  std::function<std::shared_ptr<sluice::store::store>(std::shared_ptr<sluice::store::store>)> wrap;  // the medium
   std::shared_ptr<sluice::store::store> below, store;
   std::unique_ptr<sluice::store::channel> direct, door;
 

@@ -28,6 +28,10 @@ class fault_store final : public store::store {
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
 
+ protected:
+  result<std::uint64_t> read_own_witness() override { return below_->read_witness(); }
+  result<void> write_own_witness(std::uint64_t flash) override { return below_->write_witness(flash); }
+
  private:
   std::shared_ptr<store> below_;
   chances odds_;

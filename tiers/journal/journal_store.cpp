@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
-#include <string_view>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -30,13 +29,6 @@ std::string when(std::uint64_t unix_seconds) {
 
 std::string resolve_hint(const std::string& path) {
   return "; decide with: sluice cache resolve " + path + " --keep or --discard";
-}
-
-/// The simulator is one thread, and its media answer at once.
-aside elsewhere_for(const journal_core& core) {
-  if (core.wanted.elsewhere || std::string_view(core.flash.control_loop.kind()) != "simulated")
-    return core.wanted.elsewhere;
-  return [](const std::function<void()>& call) { call(); };
 }
 
 const char* name_of(state s) {
@@ -181,7 +173,8 @@ result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store
 journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core)
     : below_(std::move(below)),
       core_(std::move(core)),
-      marks_(below_, core_->super.epoch, elsewhere_for(*core_)),
+      marks_(below_, core_->super.epoch,
+             core_->wanted.elsewhere ? core_->wanted.elsewhere : aside_for(core_->flash.control_loop)),
       home_(std::make_shared<journal_home>(core_, below_, marks_)) {
   below_->on_change([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();

@@ -1,17 +1,11 @@
 #include "tiers/journal/mark_keeper.hpp"
 
-#include <thread>
 #include <utility>
 
 namespace sluice::journal {
 
 mark_keeper::mark_keeper(std::shared_ptr<store::store> below, std::uint64_t epoch, aside elsewhere)
-    : below_(std::move(below)), elsewhere_(std::move(elsewhere)), epoch_(epoch) {}
-
-mark_keeper::~mark_keeper() {
-  std::unique_lock lock(threads_guard_);
-  fewer_.wait(lock, [&] { return threads_ == 0; });
-}
+    : below_(std::move(below)), epoch_(epoch), calls_(std::move(elsewhere)) {}
 
 result<void> mark_keeper::claim(const std::string& holder, const std::function<void()>& claimed) {
   const std::lock_guard lock(guard_);
@@ -43,34 +37,19 @@ result<void> mark_keeper::write(const store::mark& wanted) {
 }
 
 void mark_keeper::clear_aside(std::uint64_t claims) {
-  run_aside([this, claims] {
+  calls_.run([this, claims] {
     const std::lock_guard lock(guard_);
     if (claims_.load(std::memory_order_seq_cst) == claims) static_cast<void>(write_cleared());
   });
 }
 
 void mark_keeper::disown_aside(std::string holder, std::function<void(bool)> answered) {
-  run_aside([this, holder = std::move(holder), answered = std::move(answered)] {
+  calls_.run([this, holder = std::move(holder), answered = std::move(answered)] {
     std::unique_lock lock(guard_);
     const bool known = write({++epoch_, holder}).has_value();
     lock.unlock();
     answered(known);
   });
-}
-
-void mark_keeper::run_aside(std::function<void()> call) {
-  if (elsewhere_) return elsewhere_(std::move(call));
-  {
-    const std::lock_guard lock(threads_guard_);
-    ++threads_;
-  }
-  std::thread([this, call = std::move(call)]() mutable {
-    call();
-    call = {};
-    const std::lock_guard lock(threads_guard_);
-    --threads_;
-    fewer_.notify_all();
-  }).detach();
 }
 
 }  // namespace sluice::journal

@@ -1,6 +1,5 @@
 #pragma once
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -8,21 +7,17 @@
 #include <optional>
 #include <string>
 
+#include "tiers/journal/aside.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::journal {
-
-/// Runs a call that may block where no loop waits for it: now or later, on any thread, one or more at a time.
-using aside = std::function<void(std::function<void()>)>;
 
 /// The mark of the store below, as the journal over it needs it. To write it blocks: a file is synced, an image asks
 /// its cluster. The control thread waits for that, loops have it done aside.
 class mark_keeper {
  public:
-  /// `epoch` is that of the journal. `elsewhere` empty: on threads, each as long as its call.
+  /// `epoch` is that of the journal; `elsewhere` as of aside_calls, for which it waits when it goes.
   mark_keeper(std::shared_ptr<store::store> below, std::uint64_t epoch, aside elsewhere);
-  /// Waits for those threads.
-  ~mark_keeper();
   mark_keeper(const mark_keeper&) = delete;
   mark_keeper& operator=(const mark_keeper&) = delete;
 
@@ -46,18 +41,13 @@ class mark_keeper {
  private:
   bool write_cleared();
   result<void> write(const store::mark& wanted);
-  void run_aside(std::function<void()> call);
 
   const std::shared_ptr<store::store> below_;
-  const aside elsewhere_;
   std::mutex guard_;  // of the mark, while it is written
   std::uint64_t epoch_;
   std::optional<store::mark> written_;  // none: it is not known what the medium has
   std::atomic<std::uint64_t> claims_ = 0;
-
-  std::mutex threads_guard_;
-  std::condition_variable fewer_;
-  unsigned threads_ = 0;
+  aside_calls calls_;  // last: they use all of the above
 };
 
 }  // namespace sluice::journal

@@ -5,6 +5,12 @@
 #include "tiers/store/mark_text.hpp"
 
 namespace sluice::store {
+namespace {
+
+constexpr const char* mark_note = "sluice";
+constexpr const char* witness_note = "sluice.flash";
+
+}  // namespace
 
 status status_of_errno(int error_number) noexcept {
   switch (error_number) {
@@ -45,13 +51,21 @@ result<void> descriptor::resize(std::uint64_t size_bytes) {
 }
 
 result<mark> descriptor::read_mark() {
-  const auto text = control_loop_.note_of(handle, "sluice");
+  const auto text = control_loop_.note_of(handle, mark_note);
   if (!text) return tl::unexpected(text.error());
   return mark_of(*text, "the attribute user.sluice of the file");
 }
 
 result<void> descriptor::write_mark(const mark& wanted) {
-  return control_loop_.set_note(handle, "sluice", text_of(wanted));
+  return control_loop_.set_note(handle, mark_note, text_of(wanted));
+}
+
+result<std::uint64_t> descriptor::read_witness() {
+  return control_loop_.note_of(handle, witness_note).map(witness_of);
+}
+
+result<void> descriptor::write_witness(std::uint64_t flash) {
+  return control_loop_.set_note(handle, witness_note, text_of_witness(flash));
 }
 
 bool descriptor::look_again() {

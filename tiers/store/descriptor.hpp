@@ -44,6 +44,8 @@ class descriptor {
   /// path.
   result<mark> read_mark();
   result<void> write_mark(const mark& wanted);
+  result<std::uint64_t> read_witness();
+  result<void> write_witness(std::uint64_t flash);
   /// Takes over the size that the medium has by now; true when it is another one. Control path.
   bool look_again();
 

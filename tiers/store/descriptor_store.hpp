@@ -26,6 +26,10 @@ class descriptor_store final : public store {
   void look_again();
   void on_change(changed callback) override { listeners_.add(std::move(callback)); }
 
+ protected:
+  result<std::uint64_t> read_own_witness() override { return medium_->read_witness(); }
+  result<void> write_own_witness(std::uint64_t flash) override { return medium_->write_witness(flash); }
+
  private:
   const char* type_;
   std::unique_ptr<descriptor> medium_;

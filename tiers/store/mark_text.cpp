@@ -19,4 +19,15 @@ result<mark> mark_of(std::string_view text, const std::string& place) {
   return found;
 }
 
+std::string text_of_witness(std::uint64_t flash) {
+  return std::to_string(flash);
+}
+
+std::uint64_t witness_of(std::string_view text) {
+  std::uint64_t flash = 0;
+  const char* const end = text.data() + text.size();
+  const auto [after, problem] = std::from_chars(text.data(), end, flash);
+  return problem == std::errc() && after == end ? flash : 0;
+}
+
 }  // namespace sluice::store

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,5 +13,11 @@ std::string text_of(const mark& shown);
 /// The mark that such a text is; an empty text is that of a medium which nobody has marked yet. errc::corrupt when it
 /// is none; `place` begins the sentence: "the attribute user.sluice of the file".
 result<mark> mark_of(std::string_view text, const std::string& place);
+
+/// What a medium keeps of its witness.
+std::string text_of_witness(std::uint64_t flash);
+
+/// 0 when it is no such text: then no flash is believed.
+std::uint64_t witness_of(std::string_view text);
 
 }  // namespace sluice::store

@@ -23,5 +23,12 @@ TEST(mark_text, is_refused_where_it_is_none) {
   }
 }
 
+TEST(mark_text, of_a_witness_that_is_none_names_no_flash) {
+  for (const std::uint64_t each : {std::uint64_t{0}, std::uint64_t{7}, UINT64_MAX})
+    EXPECT_EQ(witness_of(text_of_witness(each)), each);
+  for (const char* each : {"", "seven", "7 ", " 7", "-7", "0x7", "99999999999999999999"})
+    EXPECT_EQ(witness_of(each), 0U);
+}
+
 }  // namespace
 }  // namespace sluice::store

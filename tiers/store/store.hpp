@@ -187,6 +187,14 @@ struct mark {
   bool operator==(const mark&) const = default;
 };
 
+/// Where the witness of a medium is kept that has no place of its own for it. Any thread but a loop's; may block.
+class witness_book {
+ public:
+  virtual ~witness_book() = default;
+  virtual result<std::uint64_t> read() = 0;
+  virtual result<void> write(std::uint64_t flash) = 0;
+};
+
 /// Told when something of describe() changed by itself, the medium's size for one. May come from any thread.
 using changed = std::function<void()>;
 
@@ -268,6 +276,36 @@ class store {
   }
   /// How this store calls itself in the mark of the store below; empty when it leaves none.
   virtual std::string holder() const { return {}; }
+
+  /// The flash over this medium that was told of every write to it, by the flash's own number: what any other one holds
+  /// may be stale. 0: there is none. Survives the process, with the medium or in its book; errc::unsupported where
+  /// there is neither. Any thread but a loop's; may block.
+  result<std::uint64_t> read_witness() {
+    auto own = read_own_witness();
+    return is_kept_in_book(own) ? book_->read() : own;
+  }
+  result<void> write_witness(std::uint64_t flash) {
+    auto own = write_own_witness(flash);
+    return is_kept_in_book(own) ? book_->write(flash) : own;
+  }
+  /// Before anybody uses the store.
+  void keep_witness_in(std::shared_ptr<witness_book> book) { book_ = std::move(book); }
+
+ protected:
+  /// As above; errc::unsupported where the medium has no place for it.
+  virtual result<std::uint64_t> read_own_witness() { return fail(errc::unsupported, "this store keeps no witness"); }
+  virtual result<void> write_own_witness(std::uint64_t flash) {
+    (void)flash;
+    return fail(errc::unsupported, "this store keeps no witness");
+  }
+
+ private:
+  template <class Result>
+  bool is_kept_in_book(const Result& own) const {
+    return book_ && !own && own.error().code == errc::unsupported;
+  }
+
+  std::shared_ptr<witness_book> book_;
 };
 
 /// How a store type is made. One per folder under tiers/ (and ceph/), handed to the registry by register_store().
