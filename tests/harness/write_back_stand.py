@@ -109,12 +109,14 @@ class Stand:
     def shows(self, store: str, figure: str, value) -> bool:
         """Whether a figure of a store is soon that."""
         for _ in range(100):
-            told = self.sluice("status", "--json", "--control", str(self.gateway.folder / "control.sock"))
-            figures = next(each["figures"] for each in json.loads(told)["stores"] if each["name"] == store)
-            if figures[figure] == value:
+            if self.figures(store)[figure] == value:
                 return True
             time.sleep(0.1)
         return False
+
+    def figures(self, store: str) -> dict:
+        told = self.sluice("status", "--json", "--control", str(self.gateway.folder / "control.sock"))
+        return next(each["figures"] for each in json.loads(told)["stores"] if each["name"] == store)
 
     def holds(self, octet: int) -> bool:
         with self.session() as session:
