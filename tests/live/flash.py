@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Flash of a write-through cache through its operator's hands: warm after a restart when it was told of every write, and
-not believed when it was away while the gateway wrote. usage: flash.py [PROGRAM]"""
+"""Flash of a write-through cache through its operator's hands: warm after a restart when it was told of every write,
+and not believed when it was away while the gateway wrote. usage: flash.py [PROGRAM]"""
 
 import os
 import sys

@@ -10,8 +10,8 @@
 namespace sluice::cache {
 
 struct test_flash {
-  reactor::loop* loop = nullptr;  // null: no flash
-  std::string path = {};
+  reactor::loop* loop = nullptr;  // null: no flash, and no journal
+  std::string path = {};          // empty: in write-back the journal lies in memory
   std::uint64_t size_bytes = 0;
   std::uint32_t segment_blocks = 8;
   std::uint64_t region_blocks = 8;
@@ -27,7 +27,8 @@ inline std::shared_ptr<sluice::store::store> test_over(std::shared_ptr<sluice::s
   wanted.bypass_bytes = bypass_bytes;
   wanted.prefetch_bytes = prefetch_bytes;
   wanted.mode = &how;
-  if (flash.loop)
+  if (flash.loop && flash.path.empty()) wanted.volatile_dirty_bytes = flash.dirty_bytes;
+  if (flash.loop && !flash.path.empty())
     wanted.flash = {flash.path,           flash.size_bytes + (how.journals ? flash.dirty_bytes : 0),
                     flash.segment_blocks, flash.region_blocks,
                     how.journals,         how.journals ? flash.dirty_bytes : 0};
