@@ -67,10 +67,14 @@ bool journal_job::is_journaled() const noexcept {
 // -- what must be known before ---------------------------------------------------------------------------------------
 
 /// Whether octets of the block that lie within the store are not the request's.
-bool journal_job::is_partial(block_number number) const noexcept {
+bool journal_job::covers_in_part(block_number number) const noexcept {
   const std::uint64_t begin = number * block_bytes;
   const std::uint64_t end = begin + home_->core().valid_bytes(number);
   return asked_->offset_bytes > begin || asked_->offset_bytes + asked_->length_bytes < end;
+}
+
+bool journal_job::is_partial(block_number number) const noexcept {
+  return (number == first && first_is_partial_) || (number + 1 == last && last_is_partial_);
 }
 
 void journal_job::prepare() noexcept {
@@ -78,13 +82,16 @@ void journal_job::prepare() noexcept {
     memory_ = allocate_blocks(last - first);
     return read(step::compare, asked_->offset_bytes, asked_->length_bytes, memory_.get());
   }
-  if (is_partial(first) || is_partial(last - 1)) memory_ = allocate_blocks(2);
-  if (!is_partial(first)) return after_first_edge();
+  // Once and for all: the store may grow before the blocks are written, and what comes on then is zeroes.
+  first_is_partial_ = covers_in_part(first);
+  last_is_partial_ = covers_in_part(last - 1);
+  if (first_is_partial_ || last_is_partial_) memory_ = allocate_blocks(2);
+  if (!first_is_partial_) return after_first_edge();
   read(step::first_edge, first * block_bytes, home_->core().valid_bytes(first), memory_.get());
 }
 
 void journal_job::after_first_edge() noexcept {
-  if (last - first == 1 || !is_partial(last - 1)) return home_->ready(*this);
+  if (last - first == 1 || !last_is_partial_) return home_->ready(*this);
   read(step::last_edge, (last - 1) * block_bytes, home_->core().valid_bytes(last - 1), memory_.get() + block_bytes);
 }
 

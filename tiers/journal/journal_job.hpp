@@ -60,6 +60,8 @@ class journal_job final : public range_locks::holder, public store::request {
 
  private:
   enum class step : std::uint8_t { none, first_edge, last_edge, compare, pass };
+  bool covers_in_part(block_number number) const noexcept;
+  /// As prepare() found it.
   bool is_partial(block_number number) const noexcept;
   void read(step now, std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept;
   void after_first_edge() noexcept;
@@ -72,6 +74,7 @@ class journal_job final : public range_locks::holder, public store::request {
   store::request* asked_ = nullptr;
   store::status outcome_ = store::status::good;
   step step_ = step::none;
+  bool first_is_partial_ = false, last_is_partial_ = false;
   block_number next_block_ = 0;
   store::scatter source_;
   std::uint64_t pattern_at_ = 0;

@@ -399,6 +399,40 @@ TEST(journal, long_zeroes_pass_to_the_store_below_after_what_was_written_before)
   EXPECT_THAT(s.read(*s.direct, 4096, 4096), Each(8));
 }
 
+/// What was a whole block up to the store's end when it came is a part of one when it is written.
+TEST(journal, a_store_that_grows_while_its_last_block_waits_to_be_written) {
+  for (const std::uint64_t first : {size, size - 512}) {
+    SCOPED_TRACE(first);
+    journal_stand s(17);
+    s.open();
+    EXPECT_TRUE(s.tier->resize(size + 512));
+    EXPECT_EQ(s.write(size - 4096, 4096 + 512, 5), status::good);
+    s.world.sim().options().disk_latency_ns = {10 * ns_per_ms, 10 * ns_per_ms};
+    std::vector<std::unique_ptr<test_request>> all;
+    const auto submit = [&](std::uint64_t offset, std::uint64_t length) {
+      all.push_back(std::make_unique<test_request>(verb::write, offset, length,
+                                                   payload(s.random, std::vector<std::uint8_t>(length, 6))));
+      s.door->submit(*all.back());
+      s.world.sim().run_for(ns_per_ms);
+    };
+    // One that reads the rest of its first block is ready when all records are under way; the other one comes then.
+    if (first != size) submit(first, size + 512 - first);
+    s.world.sim().run_for(4 * ns_per_ms);
+    for (std::uint64_t i = 0; i < 4; ++i) submit(i * 4096, 4096);
+    if (first == size) submit(first, size + 512 - first);
+    s.world.sim().run_for(2 * ns_per_ms);
+    EXPECT_TRUE(s.tier->resize(size + 4096));
+    s.world.sim().run_for(ns_per_s);
+    for (const auto& each : all) EXPECT_EQ(each->outcome, status::good);
+    for (store::channel* where : {s.door.get(), s.direct.get()}) {
+      EXPECT_THAT(s.read(*where, size - 4096, first - size + 4096), Each(5));
+      EXPECT_THAT(s.read(*where, first, size + 512 - first), Each(6));
+      EXPECT_THAT(s.read(*where, size + 512, 4096 - 512), Each(0));
+      EXPECT_TRUE(s.settle());
+    }
+  }
+}
+
 TEST(journal, short_zeroes_take_no_writes_of_zeroes_to_flash) {
   journal_stand s(15);
   s.open();
