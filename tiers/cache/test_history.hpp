@@ -33,6 +33,7 @@ class history {
         if (w.what == v && w.start == start && w.end == never) {
           w.end = now;
           if (good) w.in_effect = std::min(w.in_effect, now);
+          break;  // another one of zeroes may have begun at the same moment
         }
   }
   /// Whether a read of the sector, from `start` to `now`, may have returned this; it has been seen from then on.
