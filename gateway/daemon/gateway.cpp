@@ -175,11 +175,12 @@ void gateway::empty_memory() {
 }
 
 bool gateway::wait_until(const std::function<bool()>& so, std::chrono::seconds patience) {
-  const auto limit = std::chrono::steady_clock::now() + patience;
+  // By the loops' clock, which is not always the system's.
+  reactor::loop& clock = parts_.cores.front()->loop();
+  const std::uint64_t limit_ns = clock.now_ns() + std::chrono::nanoseconds(patience).count();
   while (!so()) {
-    if (std::chrono::steady_clock::now() >= limit) return false;
-    parts_.cores.front()->call([] {});
-    if (!parts_.wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (clock.now_ns() >= limit_ns) return false;
+    parts_.wait ? parts_.wait() : std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return true;
 }

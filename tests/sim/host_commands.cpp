@@ -51,7 +51,8 @@ void host::next() {
     return plain(kind::read);
   }
   if (dice < 985) {
-    if (!field_.units[0]->selecting) return send(make(kind::mode_select, *field_.units[0]));
+    if (!field_.units[0]->selecting && !field_.units[0]->journaled)
+      return send(make(kind::mode_select, *field_.units[0]));
     return plain(kind::write);
   }
   if (dice < 996) return manage();

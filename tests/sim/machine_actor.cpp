@@ -5,7 +5,7 @@
 namespace sluice::sim {
 
 namespace {
-constexpr std::uint64_t patience_ns = 60 * ns_per_s;
+constexpr std::uint64_t patience_ns = 120 * ns_per_s;  // a gateway gives its media a minute
 }
 
 actors::actors() {
@@ -52,6 +52,13 @@ void machine::start(const config::model& model) {
 void machine::apply(const config::model& model) {
   hangs_at_ns_ = world_.now_ns() + patience_ns;
   if (auto done = gateway_->apply(model); !done) judge_.fail("apply: " + done.error().message);
+}
+
+bool machine::try_apply(const config::model& model) {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  const auto done = gateway_->apply(model);
+  if (!done && done.error().code != errc::busy) judge_.fail("apply: " + done.error().message);
+  return done.has_value();
 }
 
 void machine::stop() {

@@ -22,7 +22,7 @@ class actors {
   std::unique_ptr<caf::actor_system> system_;
 };
 
-/// A call of the gateway's did not come back in a simulated minute: nothing can be torn down any more.
+/// A call of the gateway's did not come back in two simulated minutes: nothing can be torn down any more.
 struct control_hangs : std::exception {
   const char* what() const noexcept override { return "a call of the control side does not come back"; }
 };
@@ -36,12 +36,16 @@ class machine {
   /// Opens the gateway and applies. Steps the world until that is done.
   void start(const config::model& model);
   void apply(const config::model& model);
+  /// Whether it could be had; refused only because an earlier change is not through yet.
+  bool try_apply(const config::model& model);
   /// Orderly.
   void stop();
   /// At once: unsynced writes are lost or torn, connections break. Tears the gateway down afterwards; `at_once` runs
   /// between the two.
   void lose_power(const std::function<void()>& at_once);
   bool running() const { return gateway_ != nullptr; }
+  /// One of those that run.
+  store::store& store(const std::string& name) { return *gateway_->stores().at(name); }
   /// The operator's doing, behind the initiators' backs.
   void clear_reservations(const std::string& unit);
 

@@ -5,6 +5,7 @@
 #include "tests/sim/host.hpp"
 #include "tests/sim/machine_actor.hpp"
 #include "tests/sim/scenario.hpp"
+#include "tests/sim/tier_kind.hpp"
 
 namespace sluice::sim {
 namespace {
@@ -47,6 +48,7 @@ class history {
 
   report run() {
     model_ = first_model();
+    if (options_.tiers) draw_tiers(static_cast<tier_kind>(1 + world_.below(tier_kinds - 1)));
     machine_.start(model_);
     const std::uint64_t count = 2 + world_.below(max_hosts - 1);
     std::uint64_t all_commands = 0;
@@ -121,7 +123,44 @@ class history {
   }
 
   // -- what happens --------------------------------------------------------------------------------------------
+  void draw_tiers(tier_kind kind) {
+    tiers_ = kind;
+    put_tiers(model_, kind, (1 + world_.below(4)) * 64 * kib, world_.below(6));
+    field_.units[0]->journaled = kind == tier_kind::write_back;
+    say("over the disk lies %s", to_string(kind));
+  }
+
+  /// Before a start: what an operator may have changed meanwhile. What flash may hold and the disk does not stays.
+  void other_tiers() {
+    if (!options_.tiers) return;
+    // A cache whose flash cannot be written is refused.
+    world_.options().read_error = world_.options().write_error = 0;
+    if (tiers_ == tier_kind::write_back) return;
+    world_.faults(flash_path).gone = false;
+    if (chance(0.5)) draw_tiers(static_cast<tier_kind>(world_.below(tier_kinds)));
+  }
+
+  void change_tiers() {
+    const bool has_flash = tiers_ == tier_kind::flash || tiers_ == tier_kind::flash_around;
+    if (has_flash && chance(0.4)) {
+      say("the flash vanishes");
+      world_.faults(flash_path).gone = true;
+      return;
+    }
+    if (tiers_ == tier_kind::none) return;
+    world_.options().read_error = world_.options().write_error = 0;
+    const config::model before = model_;
+    const tier_kind kind = tiers_;
+    // RAM and manners, and the mode as far as it changes in place.
+    draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash : kind);
+    if (!machine_.try_apply(model_)) {
+      model_ = before;
+      tiers_ = kind;
+    }
+  }
+
   void happen() {
+    if (options_.tiers && chance(0.3)) return change_tiers();
     if (options_.bug == plant::reservation_breach && chance(0.5)) {
       say("the operator clears reservations, and nobody is told");
       return machine_.clear_reservations("disk");
@@ -129,7 +168,8 @@ class history {
     switch (world_.below(10)) {
       case 0:
       case 1:
-        return power_loss();
+        // A journal waits for its media for ever, so that a gateway whose media are gone is not to be torn down.
+        return holds_writes(tiers_) ? restart() : power_loss();
       case 2:
         return restart();
       case 3:
@@ -163,6 +203,7 @@ class history {
       for (const auto& unit : field_.units) unit->medium.power_lost();
     });
     world_.run_for(world_.below(50) * ns_per_ms);
+    other_tiers();
     new_run();
     field_.broken_until = world_.now_ns() + 4 * ns_per_s;  // a stalled one notices late
     say("power is back");
@@ -174,6 +215,7 @@ class history {
     machine_.stop();
     field_.units[1]->medium.power_lost();  // memory
     world_.run_for(world_.below(50) * ns_per_ms);
+    other_tiers();
     new_run();
     field_.broken_until = world_.now_ns() + 4 * ns_per_s;  // a stalled one notices late
     say("restarted");
@@ -209,12 +251,14 @@ class history {
   void failing_disk() {
     say("the disk fails now and then");
     field_.media_fail = true;
+    if (holds_writes(tiers_)) field_.all_may_hear(0, scsi::asc::warning);  // the journal fails
     if (chance(0.5)) {
       const std::uint64_t first = world_.below(64);
       world_.medium_error(disk_path, first * sector_octets, (1 + world_.below(16)) * sector_octets);
       return;
     }
-    world_.options().read_error = chance(0.5) ? 0.1 : 0;
+    // What holds writes must not lose them.
+    world_.options().read_error = chance(0.5) && !holds_writes(tiers_) ? 0.1 : 0;
     world_.options().write_error = 0.1;
     world_.after((1 + world_.below(50)) * ns_per_ms,
                  [this] { world_.options().read_error = world_.options().write_error = 0; });
@@ -274,6 +318,7 @@ class history {
   const scenario_options options_;
   machine machine_;
   config::model model_;
+  tier_kind tiers_ = tier_kind::none;
   std::vector<std::unique_ptr<host>> hosts_;
 };
 

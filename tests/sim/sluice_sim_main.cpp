@@ -31,9 +31,9 @@ void say_replay(int signal) {
 
 void announce(std::uint64_t seed, const scenario_options& options) {
   const bool planted = options.bug != plant::none;
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s\n",
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s\n",
                 static_cast<unsigned long long>(seed), planted ? " --plant " : "",
-                planted ? to_string(options.bug) : "");
+                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "");
 }
 
 report run_one(simulation& all, std::uint64_t seed, const scenario_options& options) {
@@ -42,8 +42,7 @@ report run_one(simulation& all, std::uint64_t seed, const scenario_options& opti
     return all.run(seed, options);
   } catch (const std::exception& hang) {
     // Its gateway cannot be torn down, so neither can the process be left in order.
-    std::printf("seed %llu: %s\nreplay: sluice_sim --seed %llu\n", static_cast<unsigned long long>(seed), hang.what(),
-                static_cast<unsigned long long>(seed));
+    std::printf("seed %llu: %s\n%s", static_cast<unsigned long long>(seed), hang.what(), replay_line);
     std::fflush(stdout);
     std::_Exit(1);
   }
@@ -69,8 +68,7 @@ int run_many(simulation& all, const arguments& a) {
     commands += r.commands;
     if (!r.failure.empty()) {
       print(a.first + done, r);
-      const std::string bug = a.scenario.bug == plant::none ? "" : std::string(" --plant ") + to_string(a.scenario.bug);
-      std::printf("replay: sluice_sim --seed %llu%s\n", static_cast<unsigned long long>(a.first + done), bug.c_str());
+      std::printf("%s", replay_line);
       if (!a.expect_failure) return 1;
       std::printf("found in seed %llu of %llu\n", static_cast<unsigned long long>(done + 1),
                   static_cast<unsigned long long>(a.count));
@@ -97,6 +95,7 @@ int run(int argc, char** argv) {
   app.add_option("--first", a.first, "the first seed")->excludes(one);
   app.add_option("--count", a.count, "how many seeds")->excludes(one);
   app.add_option("--plant", bug, "carry a bug: lost-write, stale-read, double-completion, reservation-breach");
+  app.add_flag("--tiers", a.scenario.tiers, "with caches of all kinds over the disk");
   app.add_flag("--expect-failure", a.expect_failure, "succeed when some seed fails");
   CLI11_PARSE(app, argc, argv);
   const auto planted = parse_plant(bug);
