@@ -92,6 +92,34 @@ TEST_F(rbd_mark_test, is_not_inherited_and_is_no_business_of_a_snapshot) {
   EXPECT_EQ(open_named(renamed)->read_mark(), held);
 }
 
+TEST_F(rbd_mark_test, the_witness_stays_with_the_image_beside_the_mark_and_is_not_inherited) {
+  auto store = open(wanted_);
+  EXPECT_EQ(store->read_witness(), 0U);
+  ASSERT_TRUE(store->write_witness(UINT64_MAX));
+  ASSERT_TRUE(store->write_mark(held));
+  EXPECT_EQ(store->read_witness(), UINT64_MAX);
+  EXPECT_EQ(store->read_mark(), held);
+  const std::string copy = test_cluster::new_name();
+  {
+    const auto other = beside();
+    ASSERT_EQ(rbd_snap_create(other->handle(), "then"), 0);
+    ASSERT_EQ(rbd_copy(other->handle(), other->pool().handle(), copy.c_str()), 0);
+  }
+  EXPECT_EQ(open_named(copy)->read_witness(), 0U);
+  options how = wanted_;
+  how.create = false;
+  how.snapshot = "then";
+  const auto snapshot = open(how);
+  EXPECT_EQ(snapshot->read_witness().error().code, errc::unsupported);
+  EXPECT_EQ(snapshot->write_witness(7).error().code, errc::unsupported);
+  store.reset();
+  all_ = std::make_shared<cluster::connections>();
+  store = open_named(wanted_.image);
+  EXPECT_EQ(store->read_witness(), UINT64_MAX);
+  ASSERT_TRUE(store->write_witness(0));
+  EXPECT_EQ(store->read_witness(), 0U);
+}
+
 TEST_F(rbd_mark_test, does_not_wait_for_whoever_has_the_exclusive_lock) {
   const auto store = open(wanted_);
   const auto other = beside();
