@@ -158,6 +158,15 @@ TEST(flash_faults, a_header_that_was_read_as_something_else_once) {
         5, [&](flash_stand& s) { return headers(s).at(age); }, garbage);
 }
 
+TEST(flash_faults, the_last_header_that_was_read_as_nothing_once) {
+  const auto last = [](flash_stand& s) { return std::ranges::max(headers(s)); };
+  const auto nothing = [](flash_stand&) { return octets(block_bytes, 0); };
+  for (std::uint64_t seed = 50; seed < 70; ++seed) {
+    read_wrong_once(seed, last, nothing);
+    read_wrong_once(seed, last, garbage);
+  }
+}
+
 TEST(flash_faults, a_superblock_that_was_read_wrong_once) {
   read_wrong_once(
       6, [](flash_stand&) { return 0; }, garbage);

@@ -151,10 +151,9 @@ void flash_recovery::header_read(const step& s, const_bytes from) noexcept {
   const bool ours = header && header->id == tier_->layout.id && header->entries.size() < tier_->layout.segment_blocks;
   if (ours && header->segment != s.segment) suspicious_ = true;
   if (!ours || header->segment != s.segment) {
-    first_missing_ = std::min(first_missing_, s.segment);
+    is_missing_one_ = true;
     return;
   }
-  last_found_ = std::max(last_found_, s.segment);
   tier_->set_sequence(s.segment, header->sequence);
   if (header->sequence > newest_sequence_) newest_sequence_ = header->sequence;
   if (header->sequence >= tier_->sequence_of_slot(static_cast<slot>(newest_segment_ * tier_->layout.segment_blocks)))
@@ -183,9 +182,9 @@ void flash_recovery::headers_read() noexcept {
     tier_->recovered_blocks = 0;
     return format();
   }
-  // Likewise a header that is torn, or was read wrong, or is missing where the log has been already: the first write to
-  // any region makes it void.
-  suspicious_ |= first_missing_ < last_found_;
+  // Likewise a header that is torn, or was read wrong, or is missing: the first write to any region makes it void.
+  // Until the log has come round once, nobody can say whether what is missing was ever there.
+  suspicious_ |= is_missing_one_;
   constexpr std::uint64_t margin = 1U << 20;  // its number may be higher than any that was read
   if (suspicious_) newest_sequence_ += margin;
   if (suspicious_)

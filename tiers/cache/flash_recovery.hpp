@@ -63,9 +63,8 @@ class flash_recovery final : public store::request {
   std::uint64_t newest_segment_ = 0;
   std::vector<std::uint64_t> torn_pages_;
   std::uint64_t errors_ = 0;
-  bool suspicious_ = false;                   // a header may hold what was not read
-  std::uint64_t first_missing_ = UINT64_MAX;  // of the segments: that has no header
-  std::uint64_t last_found_ = 0;              // that has one
+  bool suspicious_ = false;      // a header may hold what was not read
+  bool is_missing_one_ = false;  // a segment has no header
 };
 
 }  // namespace sluice::cache
