@@ -54,15 +54,21 @@ void journal_home::detach(reactor::loop& on) {
   members_.erase(found);
   if (here_.load() != &on) return;
   get_up(on);
+  move_on();
+}
+
+/// To another loop, whose channels may go before it comes there. With guard_ held.
+void journal_home::move_on() {
   if (members_.empty()) return;
   reactor::loop* const next = members_.front().loop;
   next->post([held = weak_from_this(), next] {
     const auto self = held.lock();
     if (!self) return;
-    const std::lock_guard inner(self->guard_);
+    const std::lock_guard lock(self->guard_);
+    if (self->here_.load() != nullptr) return;
     const bool stays =
         std::any_of(self->members_.begin(), self->members_.end(), [&](const member& m) { return m.loop == next; });
-    if (stays && self->here_.load() == nullptr) self->sit_down(*next);
+    stays ? self->sit_down(*next) : self->move_on();
   });
 }
 

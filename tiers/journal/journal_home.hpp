@@ -71,6 +71,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
 
   void sit_down(reactor::loop& on);
   void get_up(reactor::loop& on);
+  void move_on();
   void poke() noexcept;
   void wake() noexcept {
     if (!leaves_) seat_->loop.defer(*seat_);

@@ -345,6 +345,29 @@ TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
   EXPECT_EQ(s.write(8192, 4096, 10), status::good);
 }
 
+TEST(journal, goes_on_wherever_there_is_a_channel_when_others_go_one_after_the_other) {
+  reactor::sim_world world(1);
+  std::vector<std::unique_ptr<reactor::loop>> loops;
+  for (unsigned i = 0; i < 3; ++i) loops.push_back(world.make_loop(i));
+  auto tier = test_over(*file::open_store({.path = "/image", .size_bytes = size}, *loops[0]), *loops[0], "/flash",
+                        journal_bytes, record_blocks);
+  std::vector<std::unique_ptr<store::channel>> doors;
+  for (const auto& each : loops) doors.push_back(tier->attach(*each));
+  world.run_for(ns_per_ms);
+  // The home is at the first; the second goes while the home is on its way there.
+  doors[0].reset();
+  doors[1].reset();
+  std::mt19937_64 random(1);
+  test_request r(verb::write, 0, 4096, payload(random, std::vector<std::uint8_t>(4096, 7)));
+  doors[2]->submit(r);
+  world.run_for(ns_per_s);
+  EXPECT_EQ(r.completions, 1);
+  EXPECT_EQ(r.outcome, status::good);
+  world.run_until([&] { return doors[2]->idle(); }, world.now_ns() + 10 * ns_per_s);
+  doors.clear();
+  tier.reset();
+}
+
 TEST(journal, that_was_drained_lets_go_of_the_medium_also_when_the_process_crashes_then) {
   journal_stand s(46);
   s.open();
