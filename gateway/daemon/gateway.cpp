@@ -81,7 +81,7 @@ result<void> gateway::apply(const config::model& wanted) {
 
 result<void> gateway::prepare(const config::model& wanted, draft& made) {
   if (auto done = open_stores(wanted, made); !done) return done;
-  if (auto done = begin_hand_over(made); !done) return done;
+  if (auto done = hand_over(made); !done) return done;
   if (auto done = check_marks(wanted, made); !done) return done;
   if (auto done = start_units(wanted, made); !done) return done;
   if (auto done = start_ports(wanted, made); !done) return done;
@@ -133,26 +133,37 @@ result<bool> gateway::keep_store(const config::store_config& config, draft& made
     auto ready = running->prepare_settings(config.settings);
     if (!ready) return tl::unexpected(ready.error());
     if (!*ready) return false;
+    if (ready->after_hand_over) made.emptied.push_back(config.name);
     made.settings.push_back(std::move(*ready));
   }
   made.stores[config.name] = running;
   return true;
 }
 
-/// Stores that leave bring below what only they hold, so that whoever comes after them finds all of it.
-result<void> gateway::begin_hand_over(draft& made) {
+/// Stores that leave, or change what they hold data in, bring below what only they hold, so that whoever comes after
+/// them finds all of it.
+result<void> gateway::hand_over(draft& made) {
   for (const auto& [name, medium] : stores_) {
     const auto stays = made.stores.find(name);
-    if (stays != made.stores.end() && stays->second == medium) continue;
-    made.leaving.push_back(medium);
-    medium->begin_hand_over();
-    if (!wait_until([&] { return medium->handed_over(); }, std::chrono::minutes(5)))
-      return fail(errc::timeout, "store." + name +
-                                     ": cannot be taken away: it holds data that the store below does "
-                                     "not take (" +
-                                     medium->health() + ")");
+    const bool leaves = stays == made.stores.end() || stays->second != medium;
+    if (!leaves && std::count(made.emptied.begin(), made.emptied.end(), name) == 0) continue;
+    if (auto done = hand_over(name, made); !done)
+      return fail(done.error().code,
+                  "store." + name + ": cannot be " + (leaves ? "taken away" : "changed") + ": " + done.error().message);
   }
   return {};
+}
+
+result<void> gateway::hand_over(const std::string& name, draft& made) {
+  const std::shared_ptr<store::store>& medium = made.handing_over.emplace_back(stores_.at(name));
+  medium->begin_hand_over();
+  result<void> done;
+  const auto is_over = [&] {
+    done = medium->handed_over();
+    return done || done.error().code != errc::busy;
+  };
+  if (wait_until(is_over, std::chrono::minutes(5))) return done;
+  return fail(errc::timeout, done.error().message);
 }
 
 /// What initiators wrote and only memory holds gets below before the gateway ends, if the media take it within a
@@ -348,11 +359,11 @@ void gateway::discard(draft& made) {
   for (const auto& [name, size] : made.resized)
     if (auto back = stores_.at(name)->resize(size); !back)
       SLUICE_LOG(error, "gateway", "could not undo a resize", {"store", name}, {"why", back.error().message});
-  for (const auto& medium : made.leaving) medium->take_over();
+  for (const auto& medium : made.handing_over) medium->take_over();
 }
 
 void gateway::commit(const config::model& wanted, draft& made, access::directory picture) {
-  for (const store::prepared& put_in_force : made.settings) put_in_force();
+  for (const store::prepared& each : made.settings) each.put_in_force();
   std::vector<running_unit> leaving;
   for (auto it = units_.begin(); it != units_.end();) {
     if (config::find_named(wanted.units, it->first) && !made.units.contains(it->first)) {
@@ -393,9 +404,19 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
     if (!stop_unit(unit, parts_.cores, parts_.wait)) stranded_.push_back(std::move(unit));
   leaving.clear();
   stores_ = std::move(made.stores);  // stores that nobody names any more close here
-  if (stranded_.empty())
-    for (const auto& [name, medium] : stores_) medium->take_over();
+  take_over();
   model_ = wanted;
+}
+
+/// Requests of units that were left behind may still come to what lies below.
+void gateway::take_over() {
+  if (!stranded_.empty()) return;
+  for (const auto& [name, medium] : stores_) medium->take_over();
+}
+
+void gateway::follow_media() {
+  take_over();
+  follow(model_);
 }
 
 std::vector<scsi::target_port_group> gateway::groups_of(const config::model& wanted, const std::string& unit) const {

@@ -57,7 +57,8 @@ class gateway {
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
   /// Gives every unit the size that its medium has by now; initiators hear CAPACITY DATA HAS CHANGED.
-  void follow_media() { follow(model_); }
+  /// Stores that were changing go on when that is through.
+  void follow_media();
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
   const std::vector<runtime::core*>& cores() const { return parts_.cores; }
@@ -78,14 +79,17 @@ class gateway {
     std::vector<running_port> ports;
     std::vector<store::prepared> settings;                       // of stores that stay
     std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
-    std::vector<std::shared_ptr<store::store>> leaving;          // they hold nothing back any more
+    std::vector<std::string> emptied;                            // of those, what must hold nothing back before
+    std::vector<std::shared_ptr<store::store>> handing_over;     // they hold nothing back any more, but to go on
   };
 
   result<void> prepare(const config::model& wanted, draft& made);
   result<void> open_stores(const config::model& wanted, draft& made);
   result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
   result<bool> keep_store(const config::store_config& config, draft& made);
-  result<void> begin_hand_over(draft& made);
+  result<void> hand_over(draft& made);
+  result<void> hand_over(const std::string& name, draft& made);
+  void take_over();
   void empty_memory();
   /// While the loops go on; false when it is not so after `patience`.
   bool wait_until(const std::function<bool()>& so, std::chrono::seconds patience);

@@ -12,7 +12,7 @@ import time
 
 from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
 
-SECONDS = 16
+SECONDS = 24
 
 
 def has_direct_io(folder):
@@ -83,6 +83,7 @@ class Stand:
         self.record()
         if has_direct_io(self.gateway.folder):
             self.change_flash()
+            self.change_journal()
         self.apply('ram = "4MiB"')
         shrunk = self.figures_when(lambda f: f["ram_bytes"] == 4 << 20)
         check("its RAM shrinks", shrunk["ram_used_bytes"] <= 4 << 20)
@@ -140,6 +141,59 @@ class Stand:
         refused = self.gateway.run("apply", str(self.gateway.config), check=False)
         check("what cannot be opened is refused", refused.returncode == 1 and "flash.path" in refused.stderr)
         check("and all is as it was", self.figures()["flash_ready"])
+
+
+    def journaling(self, **wanted):
+        """Whether the cache soon journals, with these figures."""
+        wanted |= {"journal_state": "journaling"}
+        figures = self.figures_when(lambda f: f.items() >= wanted.items())
+        return figures.items() >= wanted.items()
+
+    def change_journal(self):
+        """One apply for each change of what a write-back cache holds its data in."""
+        check = self.checks.check
+
+        def flash(name, size, dirty, delay="100ms"):
+            return (
+                f'ram = "8MiB"\nmode = "write-back"\ndestage_delay = "{delay}"\n'
+                f'flash = {{ path = "{self.gateway.folder}/{name}", size = "{size}MiB", dirty = "{dirty}MiB" }}'
+            )
+
+        def memory(size):
+            return f'ram = "8MiB"\nmode = "write-back"\nvolatile_dirty = "{size}MiB"'
+
+        self.apply(flash("flash2", 96, 16))
+        check("a journal comes to flash that had none", self.journaling(journal_is_volatile=False))
+        before = self.figures()["journal_records"]
+        time.sleep(0.3)
+        check("and is used", self.figures()["journal_records"] > before)
+        self.apply(flash("flash2", 96, 32))
+        check("it grows", self.journaling() and self.figures()["journal_bytes"] > 31 << 20)
+        self.apply(flash("flash2", 64, 16))
+        check("it shrinks, and the flash with it", self.journaling() and self.figures()["journal_bytes"] < 16 << 20)
+        before = self.figures()["journal_records"]
+        self.apply(flash("flash2", 64, 16, "5s"), ["~ store hot: destage_delay 100000000 -> 5000000000"])
+        check("its delay changes in place", self.figures()["journal_records"] >= before)
+        self.apply(flash("flash", 80, 16))
+        check("it moves", self.journaling())
+        left = self.gateway.folder / "flash2"
+        seen = subprocess.run(
+            [self.gateway.program, "cache", "inspect", left, "--json"], capture_output=True, text=True, timeout=60
+        )
+        check("and leaves nothing behind", json.loads(seen.stdout)["state"] == "clean")
+        self.gateway.write(self.body(flash("nowhere/flash", 80, 16)))
+        refused = self.gateway.run("apply", str(self.gateway.config), check=False)
+        check("flash that is not there is refused", refused.returncode == 1 and "flash.path" in refused.stderr)
+        check("and the journal goes on", self.journaling())
+        self.apply(memory(16))
+        check("it moves to memory", self.journaling(journal_is_volatile=True))
+        self.apply(memory(32))
+        check("and grows there", self.journaling() and self.figures()["journal_bytes"] > 31 << 20)
+        self.apply(flash("flash", 80, 16))
+        check("it comes back to flash", self.journaling(journal_is_volatile=False))
+        self.apply('ram = "8MiB"')
+        gone = self.figures_when(lambda f: "journal_state" not in f)
+        check("and goes away with it", "journal_state" not in gone and "flash_ready" not in gone)
 
 
 def main():

@@ -4,14 +4,18 @@ without them, taken away while it runs, given up when the flash is gone.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from random import Random
 
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from initiator import test_unit_ready  # noqa: E402
+from targets import TargetError  # noqa: E402
 from write_back_stand import BACK, BLOCK, BLOCKS, DIRECT, IN_MEMORY, THROUGH, Checks, Stand  # noqa: E402
 
 
@@ -66,8 +70,49 @@ def lost_blocks(stand: Stand, checks: Checks) -> None:
         stand.sluice("cache", "flush", "c0", "--control", str(stand.gateway.folder / "control.sock"))
         heard = [str(session.execute(test_unit_ready())) for _ in range(2)]
     checks.check(f"initiators are warned when data are found lost: {heard}", heard == ["06/0b/05", "GOOD"])
-    checks.check("and the unit's health says so", "are lost until they are written anew" in stand.sluice(
-        "status", "--control", str(stand.gateway.folder / "control.sock")))
+    control = "--control", str(stand.gateway.folder / "control.sock")
+    checks.check("and the unit's health says so",
+                 "are lost until they are written anew" in stand.sluice("status", *control))
+    stand.configure(DIRECT)
+    checks.check("the cache is not taken away before somebody decides about them",
+                 stand.fails("give them up with", "apply", str(stand.gateway.config), *control))
+    stand.sluice("cache", "resolve", "--store", "c0", "--discard", *control)
+    stand.apply(BACK | {"flash.path": "flash2"})
+    checks.check("given up, the cache goes on with other flash", stand.comes_to("journaling"))
+    checks.check("which has lost nothing that could be given up",
+                 stand.fails("has lost nothing", "cache", "resolve", "--store", "c0", "--discard", *control))
+    stand.write(6)
+    stand.apply(DIRECT)
+    checks.check("and may be taken away", stand.holds(6) and stand.below_holds(6))
+    stand.gateway.kill()
+
+
+def killed_in_a_change(stand: Stand, checks: Checks) -> None:
+    """The gateway is killed at any moment of an apply that gives the cache another journal."""
+    random = Random(1)
+    small, large = BACK | {"flash.dirty": "16MiB"}, BACK | {"flash.dirty": "24MiB"}
+    moved = small | {"flash.path": "flash2"}
+    stand.start(small)
+    now, rounds, right, before = small, 12, 0, 0
+    for round_ in range(1, rounds + 1):
+        stand.write(round_)
+        wanted = random.choice([each for each in (small, large, moved) if each is not now])
+        stand.configure(wanted)
+        change = subprocess.Popen(
+            [stand.gateway.program, "apply", stand.gateway.config, "--control", stand.gateway.folder / "control.sock"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.random() * 0.15)
+        stand.gateway.kill()
+        change.wait(timeout=60)
+        try:
+            stand.start(wanted)
+            now = wanted
+        except TargetError:
+            stand.start(now)
+            before += 1
+        right += stand.holds(round_)
+    checks.check(f"killed while the journal changes, it lost nothing in {right} of {rounds} rounds, "
+                 f"{before} of which went on from before the change", right == rounds)
     stand.gateway.kill()
 
 
@@ -108,7 +153,7 @@ def main() -> int:
             print("the file system of the temporary folder has no extended attributes\n0 passed, 0 failed, 1 skipped")
             return 0
         scenario(stand, checks)
-    for more in (lost_blocks, in_memory):
+    for more in (lost_blocks, killed_in_a_change, in_memory):
         stand = Stand(program, "file")
         with stand.gateway.kept():
             more(stand, checks)

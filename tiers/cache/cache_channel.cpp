@@ -24,20 +24,20 @@ block_number end_block(const request& r) {
 
 }  // namespace
 
-cache_channel::cache_channel(std::shared_ptr<channel_roster> roster, std::unique_ptr<store::channel> below,
-                             reactor::loop& home)
-    : roster_(std::move(roster)),
-      below_(std::move(below)),
-      home_(home),
-      scrap_(new std::uint8_t[block_bytes]),
-      tiers_(std::make_unique<tier_lease>(roster_->join(*this, home_, counted_), *below_, home_)) {
+cache_channel::cache_channel(std::shared_ptr<channel_roster> roster, reactor::loop& home)
+    : roster_(std::move(roster)), home_(home), scrap_(new std::uint8_t[block_bytes]) {
+  std::shared_ptr<cache_core> first = roster_->join(*this, home_, counted_);
+  std::shared_ptr<store::channel> below = first->over().below->attach(home_);
+  tiers_ = std::make_unique<tier_lease>(std::move(first), std::move(below), home_);
   below_acts_now_ = tiers_->flash == nullptr;
   pins_.look();
 }
 
 cache_channel::~cache_channel() {
   closing_ = true;
-  below_.reset();  // may answer what it still holds
+  // They may answer what they still hold.
+  for (const auto& each : old_tiers_) each->below.reset();
+  tiers_->below.reset();
   SLUICE_CHECK(!run_later_.queued_);
   if (look_timer_.armed()) home_.disarm(look_timer_);
   std::vector<std::shared_ptr<cache_core>> used{tiers_->core};
@@ -50,7 +50,9 @@ cache_channel::~cache_channel() {
 void cache_channel::go_over(const std::shared_ptr<cache_core>& to) {
   if (tiers_->core == to) return;
   ahead_.drop();
-  old_tiers_.push_back(std::exchange(tiers_, std::make_unique<tier_lease>(to, *below_, home_)));
+  const bool same = to->over().below == core().over().below;
+  std::shared_ptr<store::channel> door = same ? tiers_->below : to->over().below->attach(home_);
+  old_tiers_.push_back(std::exchange(tiers_, std::make_unique<tier_lease>(to, std::move(door), home_)));
   below_acts_now_ = tiers_->flash == nullptr;
   turned_down_ = 0;
   look_again();
@@ -182,10 +184,10 @@ void cache_channel::fetch_ahead() noexcept {
 
 void cache_channel::submit(request& r) noexcept {
   note(r.what, r.offset_bytes, r.length_bytes);
-  if (tiers_->flash && r.what == verb::flush) return take_job().start_flush(r);
+  if (tiers_->flash && r.what == verb::flush) return take_job().start_pass(r);
   tiers_->flush_when_due();
   pins_.resume();
-  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return below_->submit(r);
+  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return take_job().start_pass(r);
   if (r.what != verb::read) return core().mode().write(*this, r);
   read(r);
 }
@@ -211,7 +213,7 @@ void cache_channel::read_below(request& r, std::uint64_t run) noexcept {
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
   if (tiers_->flash && r.what == verb::flush) return false;
   if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what)))
-    return below_->try_now(r, outcome);
+    return below().try_now(r, outcome);
   if (r.what == verb::read && (hit(r) || ahead_.serve_now(r))) {
     note(r.what, r.offset_bytes, r.length_bytes);
     outcome = status::good;
@@ -232,7 +234,7 @@ bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   const std::uint64_t started_ns = sample_miss();
   core().take_tickets(first, last, spot_tickets_);
-  if (!below_->try_now(r, outcome)) return false;
+  if (!below().try_now(r, outcome)) return false;
   counted_.read_blocks.add(last - first);
   if (outcome == status::good && !passes_by(r, reads_.observe(r.offset_bytes, r.length_bytes)))
     keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
@@ -248,7 +250,7 @@ void cache_channel::write_below(request& r, bool keeps) noexcept {
 bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   core().begin_blocks(first, last, &spot_tickets_);
-  const bool acted = below_->try_now(r, outcome);
+  const bool acted = below().try_now(r, outcome);
   core().end_blocks(first, last, &spot_tickets_);
   if (!acted) return false;
   const cache_job::after_write how = after(r, keeps);
@@ -344,7 +346,7 @@ void cache_channel::step_later(cache_job& job) noexcept {
 bool cache_channel::idle() noexcept {
   pins_.pause();
   return old_tiers_.empty() && !roster_->is_exchanging() && tiers_->idle() && !pins_.at_work() && !ahead_.at_work() &&
-         below_->idle();
+         below().idle();
 }
 
 void cache_channel::wait_for_flash(cache_job& job) noexcept {

@@ -24,7 +24,8 @@ class cache_job final : public store::request {
   /// `keeps`: what is written is kept, not only what of it is there already.
   enum class after_write : std::uint8_t { forget, renew, keep };
   void start_write(store::request& r, after_write how) noexcept;
-  void start_flush(store::request& r) noexcept;
+  /// What brings or takes no data, the flush above all.
+  void start_pass(store::request& r) noexcept;
   /// Reads what is on flash and not in RAM; false, with nothing done, when some blocks are neither here nor there.
   bool start_flash_read(store::request& r) noexcept;
   /// The next part of a mark that is too long for one turn, or of what waited for the flash.
@@ -34,7 +35,7 @@ class cache_job final : public store::request {
   tier_lease* tiers = nullptr;    // those that the request began with
 
  private:
-  enum class phase : std::uint8_t { reading, waiting, beginning, voiding, writing, ending, flushing };
+  enum class phase : std::uint8_t { reading, waiting, beginning, voiding, writing, ending, passing };
 
   /// A run of blocks that follow each other on flash, as in the request.
   class flash_read final : public reactor::operation {
@@ -91,7 +92,7 @@ class cache_job final : public store::request {
   memory::slice bounce_;  // the pieces, or the image of a page of the region table
   std::uint64_t region_ = 0;
   std::uint64_t page_ = 0;
-  std::uint64_t flush_ = 0;
+  std::uint64_t flush_ = 0;  // of the flash; 0: none
   bool spoils_superblock_ = false;
   unsigned spoil_tries_ = 0;
   iovec page_part_{};
@@ -102,7 +103,7 @@ class cache_job final : public store::request {
 /// all else passes to the store below on this core, and the homes hear of it afterwards.
 class cache_channel final : public store::channel {
  public:
-  cache_channel(std::shared_ptr<channel_roster> roster, std::unique_ptr<store::channel> below, reactor::loop& home);
+  cache_channel(std::shared_ptr<channel_roster> roster, reactor::loop& home);
   ~cache_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -111,7 +112,7 @@ class cache_channel final : public store::channel {
   void will_read(std::uint64_t offset_bytes) noexcept override;
   bool try_now(store::request& r, store::status& outcome) noexcept override;
   bool idle() noexcept override;
-  store::availability available() const noexcept override { return below_->available(); }
+  store::availability available() const noexcept override { return below().available(); }
 
   /// The roster's: there are other pins.
   void look_at_pins() noexcept { pins_.look(); }
@@ -161,9 +162,9 @@ class cache_channel final : public store::channel {
   void look_again() noexcept;
   void let_go_of_old_tiers();
   cache_core& core() const { return *tiers_->core; }
+  store::channel& below() const { return *tiers_->below; }
 
   const std::shared_ptr<channel_roster> roster_;
-  std::unique_ptr<store::channel> below_;
   reactor::loop& home_;
   counters counted_;
   stream_detector reads_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "tiers/journal/journal_store.hpp"
+
 namespace sluice::cache {
 namespace {
 
@@ -40,14 +42,16 @@ class lingering_frames final : public reactor::timer {
 
 }  // namespace
 
-cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, std::shared_ptr<flash_tier> flash,
-                       bool volatile_below)
+cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, foundation over,
+                       std::shared_ptr<flash_tier> flash)
     : wanted_(wanted),
       mode_(wanted.mode),
       bypass_bytes_(wanted.bypass_bytes),
       prefetch_bytes_(wanted.prefetch_bytes),
+      destage_delay_ns_(wanted.destage_delay_ns),
+      over_(std::move(over)),
+      volatile_below_(over_.is_volatile),
       flash_(std::move(flash)),
-      volatile_below_(volatile_below),
       size_bytes_(size_bytes),
       pins_(wanted.pins.empty() ? nullptr : std::make_shared<const pin_set>(wanted.pins)) {
   const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
@@ -69,6 +73,7 @@ options cache_core::wanted() const {
   now.mode = &mode();
   now.bypass_bytes = bypass_bytes_.load(std::memory_order_relaxed);
   now.prefetch_bytes = prefetch_bytes();
+  now.destage_delay_ns = destage_delay_ns_.load(std::memory_order_relaxed);
   if (const auto held = pins()) now.pins = *held;
   return now;
 }
@@ -82,6 +87,8 @@ void cache_core::set_manners(const options& wanted) {
   mode_.store(wanted.mode, std::memory_order_relaxed);
   bypass_bytes_.store(wanted.bypass_bytes, std::memory_order_relaxed);
   prefetch_bytes_.store(wanted.prefetch_bytes, std::memory_order_relaxed);
+  const bool same_delay = destage_delay_ns_.exchange(wanted.destage_delay_ns) == wanted.destage_delay_ns;
+  if (over_.journal && !same_delay) over_.journal->set_destage_delay(wanted.destage_delay_ns);
   const std::lock_guard lock(guard_);
   if (pins_ ? *pins_ == wanted.pins : wanted.pins.empty()) return;
   pins_ = wanted.pins.empty() ? nullptr : std::make_shared<const pin_set>(wanted.pins);

@@ -11,6 +11,10 @@
 #include "tiers/cache/modes.hpp"
 #include "tiers/cache/ram_shard.hpp"
 
+namespace sluice::journal {
+class journal_store;
+}
+
 namespace sluice::cache {
 
 /// What a cache is configured to be.
@@ -27,6 +31,13 @@ struct options {
   std::uint32_t record_blocks = 256;                 // of the journal's records
   journal::aside elsewhere = {};                     // for calls that block; empty: what suits the loops
   bool has_journal() const { return flash.journals || volatile_dirty_bytes != 0; }
+};
+
+/// What tiers lie over.
+struct foundation {
+  std::shared_ptr<store::store> below;              // the journal, or the store that the cache lies over
+  std::shared_ptr<journal::journal_store> journal;  // `below`, or null: nothing is held back from that store
+  bool is_volatile = true;                          // what `below` acknowledged may need a flush to survive the power
 };
 
 /// Blocks on their way to a shard whose home is another core.
@@ -47,16 +58,16 @@ struct batch {
 /// it keeps nothing, and its blocks are read below.
 class cache_core : public std::enable_shared_from_this<cache_core> {
  public:
-  /// `flash` may be null. `volatile_below`: what the store below acknowledged needs a flush to survive the power.
-  cache_core(const options& wanted, std::uint64_t size_bytes, std::shared_ptr<flash_tier> flash = nullptr,
-             bool volatile_below = true);
+  /// `flash` may be null.
+  cache_core(const options& wanted, std::uint64_t size_bytes, foundation over, std::shared_ptr<flash_tier> flash);
   ~cache_core();
   cache_core(const cache_core&) = delete;
   cache_core& operator=(const cache_core&) = delete;
 
   /// As configured now; the control path's.
   options wanted() const;
-  /// Other values of what any request may find changed: mode, bypass, prefetch and pins. Any thread.
+  /// Other values of what any request may find changed: mode, bypass, prefetch, pins and the journal's delay. Any
+  /// thread.
   void set_manners(const options& wanted);
   /// Null when there are none. Any thread.
   std::shared_ptr<const pin_set> pins() const;
@@ -69,7 +80,10 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   }
   /// Null when there is none.
   const std::shared_ptr<flash_tier>& flash() const { return flash_; }
-  bool volatile_below() const { return volatile_below_; }
+  const foundation& over() const { return over_; }
+  bool volatile_below() const { return volatile_below_.load(std::memory_order_relaxed); }
+  /// What lies below promises less from now on. Any thread.
+  void set_volatile_below() noexcept { volatile_below_.store(true); }
   /// Whether blocks are kept, and answered from what is kept.
   bool keeps() const { return keeps_.load(std::memory_order_acquire); }
   /// Any thread. What a core keeps just then it keeps.
@@ -142,8 +156,10 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::atomic<const cache::mode*> mode_;
   std::atomic<std::uint64_t> bypass_bytes_;
   std::atomic<std::uint64_t> prefetch_bytes_;
+  std::atomic<std::uint64_t> destage_delay_ns_;
+  const foundation over_;
+  std::atomic<bool> volatile_below_;
   const std::shared_ptr<flash_tier> flash_;
-  const bool volatile_below_;
   std::atomic<std::uint64_t> size_bytes_;
   std::atomic<bool> keeps_ = true;
   std::array<std::unique_ptr<ram_shard>, shard_count> shards_;

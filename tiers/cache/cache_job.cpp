@@ -31,7 +31,7 @@ void cache_job::start_read(request& r, bool keeps) noexcept {
     core().take_tickets(first_, last_, tickets_);
     widen();
   }
-  owner_.below_->submit(*this);
+  tiers->below->submit(*this);
 }
 
 /// Reads whole blocks where only parts were asked for: a part can't be kept.
@@ -116,15 +116,25 @@ void cache_job::go_on() noexcept {
 
 void cache_job::send_write() noexcept {
   phase_ = phase::writing;
-  owner_.below_->submit(*this);
+  tiers->below->submit(*this);
+}
+
+// -- all else -------------------------------------------------------------------------------------------------------
+
+void cache_job::start_pass(request& r) noexcept {
+  outer_ = &r;
+  phase_ = phase::passing;
+  ask_as(r);
+  flush_ = tiers->flash && r.what == verb::flush ? tiers->flash->flush_begins() : 0;
+  tiers->below->submit(*this);
 }
 
 // -- the end --------------------------------------------------------------------------------------------------------
 
 void cache_job::ended(status outcome) noexcept {
   outcome_ = outcome;
-  if (phase_ == phase::flushing) {
-    if (outcome == status::good) tiers->flash->flush_ended(flush_);
+  if (phase_ == phase::passing) {
+    if (flush_ != 0 && outcome == status::good) tiers->flash->flush_ended(flush_);
     return finish();
   }
   if (phase_ == phase::reading) {
@@ -133,7 +143,7 @@ void cache_job::ended(status outcome) noexcept {
       edges_ = {};
       tickets_.clear();
       ask_as(*outer_);
-      return owner_.below_->submit(*this);
+      return tiers->below->submit(*this);
     }
     if (outcome == status::good && !tickets_.empty())
       owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);

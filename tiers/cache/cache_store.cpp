@@ -47,6 +47,22 @@ result<std::shared_ptr<flash_tier>> prepare_flash(const options& wanted, const o
   return flash->successor(wanted.flash, store_bytes);
 }
 
+/// A medium that lacks data of somebody else's must not be taken from them.
+result<void> check_unmarked(store::store& medium) {
+  const auto mark = medium.read_mark();
+  if (!mark && mark.error().code == errc::unsupported) return {};
+  if (!mark) return fail(mark.error().code, "over: " + mark.error().message);
+  if (!mark->holder.empty()) return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder);
+  return {};
+}
+
+/// Flash comes, in the place of other flash, or of none; either may be null. What cannot be begun is given up.
+void begin_flash(flash_tier* old, flash_tier* comes) {
+  if (old) old->take_away();
+  if (!comes) return;
+  if (auto begun = comes->begin_anew(); !begun) comes->give_up(flash_tier::state::failed, begun.error().message);
+}
+
 result<journal::journal_medium> take_memory(std::uint64_t bytes, reactor::loop& control_loop) {
   const auto taken = control_loop.open_memory(bytes);
   if (!taken) return fail(taken.error().code, "volatile_dirty: " + taken.error().message);
@@ -54,9 +70,14 @@ result<journal::journal_medium> take_memory(std::uint64_t bytes, reactor::loop& 
                                  std::make_shared<const flash_file>(control_loop, *taken, "memory")};
 }
 
-/// The journal between a cache and the store below: at the front of its flash, or in memory.
-result<std::shared_ptr<store::store>> open_journal(std::shared_ptr<store::store> below, const options& wanted,
-                                                   const flash_tier* flash, reactor::loop& control_loop) {
+/// Where the journal between a cache and the store below lies: at the front of its flash, or in memory.
+result<journal::journal_medium> medium_of_journal(const options& wanted, const flash_tier* flash,
+                                                  reactor::loop& control_loop) {
+  if (flash) return journal::journal_medium{control_loop, flash->handle, flash->file};
+  return take_memory(wanted.volatile_dirty_bytes, control_loop);
+}
+
+journal::options options_of_journal(const options& wanted, const flash_tier* flash) {
   journal::options how;
   how.path = flash ? wanted.flash.path : "memory";
   how.medium = wanted.medium;
@@ -65,10 +86,7 @@ result<std::shared_ptr<store::store>> open_journal(std::shared_ptr<store::store>
   how.record_blocks = wanted.record_blocks;
   how.destage_delay_ns = wanted.destage_delay_ns;
   how.elsewhere = wanted.elsewhere;
-  auto lies_in = flash ? journal::journal_medium{control_loop, flash->handle, flash->file}
-                       : take_memory(how.journal_bytes, control_loop);
-  if (!lies_in) return tl::unexpected(lies_in.error());
-  return journal::journal_store::open(std::move(below), std::move(how), std::move(*lies_in));
+  return how;
 }
 
 }  // namespace
@@ -93,51 +111,68 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     if (!opened) return tl::unexpected(opened.error());
     flash = std::move(*opened);
   }
-  std::shared_ptr<store> journal;
+  foundation over{below, nullptr, p.volatile_cache};
   if (wanted.has_journal()) {
-    auto opened = open_journal(below, wanted, flash.get(), *control_loop);
+    auto lies_in = medium_of_journal(wanted, flash.get(), *control_loop);
+    if (!lies_in) return tl::unexpected(lies_in.error());
+    auto opened = journal::journal_store::open(below, options_of_journal(wanted, flash.get()), std::move(*lies_in));
     if (!opened) return tl::unexpected(opened.error());
-    below = journal = std::move(*opened);
+    over = {*opened, *opened, flash == nullptr};
+  } else if (flash && check_unmarked(*below)) {
+    // Else it is for others to say whether the medium may be used; they may yet need what lies there.
+    if (auto gone = flash->forget_journal(); !gone)
+      return fail(gone.error().code, "flash.path: " + wanted.flash.path + ": " + gone.error().message);
   }
   auto known = flash ? flash->confirm() : witness->confirm(0).map([](bool) {});
   if (!known) return fail(known.error().code, "over: " + known.error().message);
-  const bool volatile_below = journal ? wanted.volatile_dirty_bytes != 0 : p.volatile_cache;
-  return std::make_shared<cache_store>(
-      std::move(below), std::make_shared<cache_core>(wanted, p.size_bytes, std::move(flash), volatile_below),
-      control_loop, witness, journal);
+  auto core = std::make_shared<cache_core>(wanted, p.size_bytes, std::move(over), std::move(flash));
+  return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, witness);
 }
 
-cache_store::cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-                         std::shared_ptr<flash_witness> witness, std::shared_ptr<store> journal)
-    : below_(std::move(below)),
-      roster_(std::make_shared<channel_roster>(std::move(core))),
+cache_store::cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
+                         std::shared_ptr<flash_witness> witness)
+    : medium_(std::move(medium)),
+      roster_(std::make_shared<channel_roster>(std::move(core), [listeners = listeners_] { listeners->tell(); })),
       control_loop_(control_loop),
       witness_(std::move(witness)),
-      journal_(std::move(journal)) {
-  *journals_ = roster_->core()->mode().journals;
-  below_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(below_)] {
+      journals_(roster_->core()->mode().journals) {
+  medium_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(medium_), listeners = listeners_] {
     const auto roster = held.lock();
-    const auto medium = under.lock();
-    if (!roster || !medium) return;
-    const std::uint64_t size_bytes = medium->describe().size_bytes;
-    roster->for_cores([size_bytes](cache_core& each) { follow_size(each, size_bytes); });
+    const auto below = under.lock();
+    if (!roster || !below) return;
+    const sluice::store::properties p = below->describe();
+    roster->for_cores([&p](cache_core& each) {
+      follow_size(each, p.size_bytes);
+      if (p.volatile_cache && each.over().journal == nullptr) each.set_volatile_below();
+    });
+    listeners->tell();
   });
+  if (const auto journal = over().journal) journal->on_own_change([listeners = listeners_] { listeners->tell(); });
+}
+
+sluice::store::properties cache_store::describe() const {
+  sluice::store::properties p = over().below->describe();
+  const std::lock_guard lock(guard_);
+  p.volatile_cache |= change_ && change_->is_volatile;
+  p.failures += failures_before_;
+  p.losses += losses_before_;
+  return p;
 }
 
 std::unique_ptr<sluice::store::channel> cache_store::attach(reactor::loop& home) {
-  return std::make_unique<cache_channel>(roster_, below_->attach(home), home);
+  return std::make_unique<cache_channel>(roster_, home);
 }
 
 result<void> cache_store::resize(std::uint64_t size_bytes) {
   if (size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "a cache takes stores of at most 4 PiB");
-  if (roster_->core()->flash() && size_bytes < below_->describe().size_bytes)
+  if (roster_->core()->flash() && size_bytes < medium_->describe().size_bytes)
     return fail(errc::unsupported, "a cache with flash cannot shrink: take the flash away first");
   // What is read below until the new size holds is not kept.
   roster_->for_cores([size_bytes](cache_core& core) {
     core.begin_write_in_sets(0, core.set_count(), size_bytes / block_bytes, largest_store_blocks);
   });
-  auto done = below_->resize(size_bytes);
+  auto done = over().below->resize(size_bytes);
   roster_->for_cores([](cache_core& core) { core.end_write_in_sets(0, core.set_count()); });
   return done;
 }
@@ -148,79 +183,184 @@ result<sluice::store::prepared> cache_store::prepare_settings(const config::sett
   return prepare(*options);
 }
 
-result<void> cache_store::fit_journal(options& wanted, const options& now) const {
-  if (!journal_ && !wanted.has_journal()) return {};
-  if (!journal_)
-    return fail(errc::unsupported,
-                "mode: there is no room for write-back, which flash.dirty or volatile_dirty gives from the start: "
-                "take the cache away with one apply and add it with the next");
-  const bool same_dirty = wanted.flash.dirty_bytes == 0 || wanted.flash.dirty_bytes == now.flash.dirty_bytes;
-  if (wanted.flash.path != now.flash.path || wanted.flash.size_bytes != now.flash.size_bytes || !same_dirty ||
-      wanted.volatile_dirty_bytes != now.volatile_dirty_bytes || wanted.destage_delay_ns != now.destage_delay_ns)
-    return fail(errc::unsupported,
-                "flash.path, flash.size, flash.dirty, volatile_dirty and destage_delay cannot change while there is a "
-                "journal: take the cache away with one apply and add it with the next");
-  wanted.flash = now.flash;
-  return {};
-}
-
-/// What brings the journal to the mode of the cache.
-sluice::store::prepared cache_store::follow(const mode& how) const {
-  return [journal = journal_, journals = journals_, how = how.journals] {
-    if (journals->exchange(how) == how || !journal) return;
-    how ? journal->take_over() : journal->begin_hand_over();
-  };
+/// In another mode, flash that began with a journal keeps the room for it, unless something else of it changes.
+static void keep_room(options& wanted, const options& now) {
+  flash_options with_room = wanted.flash;
+  with_room.journals = now.flash.journals;
+  if (with_room == now.flash) wanted.flash = now.flash;
 }
 
 result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) {
-  const auto core = roster_->core();
+  {
+    const std::lock_guard lock(guard_);
+    if (change_) return fail(errc::busy, "an earlier change is not through yet: try again");
+  }
+  const auto core = roster_->newest();
   const options now = core->wanted();
-  if (auto fits = fit_journal(wanted, now); !fits) return tl::unexpected(fits.error());
-  if (!anew && wanted.ram_bytes == now.ram_bytes && wanted.flash == now.flash)
-    return [roster = roster_, wanted, follow = follow(*wanted.mode)] {
-      roster->for_cores([&](cache_core& each) { each.set_manners(wanted); });
-      roster->pins_changed();
-      follow();
-    };
+  keep_room(wanted, now);
+  const bool has_journal = core->over().journal != nullptr || wanted.has_journal();
+  const bool same_flash = wanted.flash == now.flash;
+  if (has_journal && (!same_flash || wanted.volatile_dirty_bytes != now.volatile_dirty_bytes))
+    return prepare_journal(wanted, *core);
+  if (!anew && wanted.ram_bytes == now.ram_bytes && same_flash)
+    return sluice::store::prepared{[this, wanted] {
+      roster_->for_cores([&](cache_core& each) { each.set_manners(wanted); });
+      roster_->pins_changed();
+      follow(*wanted.mode);
+    }};
   if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
-  const sluice::store::properties p = below_->describe();
-  auto flash = prepare_flash(wanted, now, core->flash(), anew, p.size_bytes, control_loop_, witness_);
+  const std::uint64_t size_bytes = medium_->describe().size_bytes;
+  auto flash = prepare_flash(wanted, now, core->flash(), anew, size_bytes, control_loop_, witness_);
   if (!flash) return tl::unexpected(flash.error());
-  auto next = std::make_shared<cache_core>(wanted, p.size_bytes, *flash, p.volatile_cache);
-  return [roster = roster_, below = below_, old = core->flash(), next, follow = follow(*wanted.mode)] {
+  auto next = std::make_shared<cache_core>(wanted, size_bytes, core->over(), *flash);
+  return sluice::store::prepared{[this, old = core->flash(), next] {
     const std::shared_ptr<flash_tier>& comes = next->flash();
-    if (old && old != comes) old->take_away();
-    if (comes && comes != old)
-      if (auto begun = comes->begin_anew(); !begun) comes->give_up(flash_tier::state::failed, begun.error().message);
-    roster->exchange(next);
-    follow_size(*next, below->describe().size_bytes);
-    follow();
-  };
+    if (old != comes) begin_flash(old.get(), comes.get());
+    roster_->exchange(next);
+    follow_size(*next, medium_->describe().size_bytes);
+    follow(next->mode());
+  }};
+}
+
+// -- another journal -------------------------------------------------------------------------------------------------
+
+/// Whatever may be refused is, before anything is drained.
+result<sluice::store::prepared> cache_store::prepare_journal(const options& wanted, const cache_core& core) {
+  SLUICE_CHECK(control_loop_ != nullptr);
+  if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
+  if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
+  const sluice::store::properties p = medium_->describe();
+  auto flash = prepare_flash(wanted, core.wanted(), core.flash(), true, p.size_bytes, control_loop_, witness_);
+  if (!flash) return tl::unexpected(flash.error());
+  if (*flash && (!core.flash() || (*flash)->file != core.flash()->file))
+    if (auto free = journal::check_use(*control_loop_, (*flash)->handle, (*flash)->path, 0); !free)
+      return tl::unexpected(free.error());
+  auto change = std::make_shared<journal_change>(journal_change{wanted, *flash, std::nullopt, p.volatile_cache});
+  if (wanted.has_journal()) {
+    if (!core.over().journal)
+      if (auto unmarked = check_unmarked(*medium_); !unmarked) return tl::unexpected(unmarked.error());
+    const journal::options how = options_of_journal(wanted, flash->get());
+    if (!journal::is_layout(how.journal_bytes, how.record_blocks))
+      return fail(errc::invalid_argument, "flash.dirty: too small for a journal, or too large");
+    auto medium = medium_of_journal(wanted, flash->get(), *control_loop_);
+    if (!medium) return tl::unexpected(medium.error());
+    change->medium.emplace(std::move(*medium));
+    change->is_volatile = how.is_volatile;
+  }
+  return sluice::store::prepared{[this, change] {
+                                   {
+                                     const std::lock_guard lock(guard_);
+                                     change_ = change;
+                                   }
+                                   listeners_->tell();  // a cache over this one
+                                 },
+                                 true};
+}
+
+void cache_store::go_over(const journal_change& to) {
+  const auto before = roster_->newest();
+  const sluice::store::properties promised = before->over().below->describe();
+  const sluice::store::properties medium = medium_->describe();
+  begin_flash(before->flash().get(), to.flash.get());
+  foundation over{medium_, nullptr, medium.volatile_cache};
+  if (to.medium) {
+    journal::options how = options_of_journal(to.wanted, to.flash.get());
+    how.was_volatile = promised.volatile_cache;
+    if (const auto& old = before->over().journal) how.first_sequence = old->core().figures.last_record + 1;
+    const bool is_volatile = how.is_volatile || how.was_volatile;
+    auto journal = journal::journal_store::begin_anew(medium_, std::move(how), *to.medium);
+    journal->on_own_change([listeners = listeners_] { listeners->tell(); });
+    over = {journal, journal, is_volatile};
+  }
+  {
+    const std::lock_guard lock(guard_);
+    failures_before_ += promised.failures - medium.failures;
+    losses_before_ += promised.losses - medium.losses;
+  }
+  journals_ = to.wanted.mode->journals;
+  auto next = std::make_shared<cache_core>(to.wanted, medium.size_bytes, std::move(over), to.flash);
+  roster_->exchange(next);
+  follow_size(*next, medium_->describe().size_bytes);
+}
+
+/// Brings the journal to the mode of the cache.
+void cache_store::follow(const mode& how) {
+  if (std::exchange(journals_, how.journals) == how.journals) return;
+  how.journals ? take_over_journal() : begin_hand_over();
+}
+
+/// When somebody still passes it by, the next take_over() does.
+void cache_store::take_over_journal() {
+  const auto journal = over().journal;
+  if (journal && journals_ && roster_->is_over_one()) journal->take_over();
 }
 
 result<void> cache_store::drop() {
-  const auto ready = prepare(roster_->core()->wanted(), true);
+  const auto ready = prepare(roster_->newest()->wanted(), true);
   if (!ready) return tl::unexpected(ready.error());
   (*ready)();
   return {};
 }
 
 void cache_store::take_over() {
+  std::shared_ptr<const journal_change> change;
+  {
+    const std::lock_guard lock(guard_);
+    change = change_;
+  }
+  if (change) {
+    go_over(*change);
+    const std::lock_guard lock(guard_);
+    change_.reset();  // describe() tells by itself from now on
+  }
   roster_->take_over();
-  if (journal_ && *journals_) journal_->take_over();
+  take_over_journal();
+}
+
+/// For ever, where flash is concerned.
+void cache_store::forget() {
+  roster_->for_cores([](cache_core& core) {
+    if (core.flash()) core.flash()->take_away();
+    core.forget();
+  });
 }
 
 void cache_store::hand_over() {
   roster_->hand_over();
-  roster_->for_cores([](cache_core& core) {
-    if (core.flash()) core.flash()->take_away();
-  });
+  forget();
+  if (const auto journal = over().journal) journal->hand_over();
+}
+
+void cache_store::begin_hand_over() {
+  if (const auto journal = over().journal) journal->begin_hand_over();
+}
+
+result<void> cache_store::handed_over() {
+  const auto journal = over().journal;
+  return journal ? journal->handed_over() : result<void>();
+}
+
+result<std::uint64_t> cache_store::give_up_lost() {
+  const auto journal = over().journal;
+  if (!journal) return fail(errc::unsupported, "it has no journal");
+  if (!journal->core().any_lost()) return 0;
+  // The tiers may hold what the journal has lost.
+  if (auto dropped = drop(); !dropped) {
+    if (dropped.error().code == errc::busy) return tl::unexpected(dropped.error());
+    forget();
+  }
+  return journal->give_up_lost();
+}
+
+std::string cache_store::holder() const {
+  const auto journal = over().journal;
+  return journal ? journal->holder() : std::string();
 }
 
 std::string cache_store::health() const {
-  const std::string below = below_->health();
-  const auto core = roster_->core();
+  const auto core = roster_->newest();
+  const std::string below = core->over().below->health();
   const std::string flash = core->flash() ? core->flash()->health() : "good";
   if (flash == "good") return below;
   return below == "good" ? flash : below + "; " + flash;
@@ -229,7 +369,7 @@ std::string cache_store::health() const {
 std::vector<sluice::store::figure> cache_store::figures() const {
   counters all;
   roster_->sum(all);
-  const auto core = roster_->core();
+  const auto core = roster_->newest();
   const auto pins = core->pins();
   std::vector<sluice::store::figure> shown{
       {"mode", std::string(core->mode().name)},
@@ -251,8 +391,8 @@ std::vector<sluice::store::figure> cache_store::figures() const {
       {"hit_p99_us", microseconds(all.hit.quantile_ns(0.99))},
       {"miss_p50_us", microseconds(all.miss.quantile_ns(0.5))},
       {"miss_p99_us", microseconds(all.miss.quantile_ns(0.99))}};
-  if (journal_) {
-    const auto of_journal = journal_->figures();
+  if (const auto& journal = core->over().journal) {
+    const auto of_journal = journal->figures();
     shown.insert(shown.end(), of_journal.begin(), of_journal.end());
   }
   if (!core->flash()) return shown;

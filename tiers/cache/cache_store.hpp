@@ -1,10 +1,13 @@
 #pragma once
-#include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tiers/cache/channel_roster.hpp"
+#include "tiers/journal/journal_core.hpp"
+#include "tiers/store/change_listeners.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::cache {
@@ -18,12 +21,12 @@ class cache_store final : public store::store {
   /// With flash, `control_loop` opens it; blocking.
   static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted,
                                                    reactor::loop* control_loop = nullptr);
-  /// `journal` is `below`, or null; `witness` is that of the medium.
-  cache_store(std::shared_ptr<store> below, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-              std::shared_ptr<flash_witness> witness, std::shared_ptr<store> journal);
+  /// `medium` is what the cache lies over, with or without a journal between the two; `witness` is its.
+  cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
+              std::shared_ptr<flash_witness> witness);
 
   const char* type() const noexcept override { return "cache"; }
-  sluice::store::properties describe() const override { return below_->describe(); }
+  sluice::store::properties describe() const override;
   std::string health() const override;
   std::vector<sluice::store::figure> figures() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
@@ -35,28 +38,42 @@ class cache_store final : public store::store {
   result<sluice::store::recorded> record(sluice::store::recording how, std::uint64_t now_ns) override {
     return roster_->recorder.turn(how, now_ns);
   }
-  std::uint64_t destage() override { return below_->destage(); }
-  std::uint64_t undestaged_bytes(std::uint64_t mark) const override { return below_->undestaged_bytes(mark); }
+  std::uint64_t destage() override { return over().below->destage(); }
+  std::uint64_t undestaged_bytes(std::uint64_t mark) const override { return over().below->undestaged_bytes(mark); }
   void take_over() override;
   void hand_over() override;
-  void begin_hand_over() override {
-    if (journal_) journal_->begin_hand_over();
-  }
-  bool handed_over() override { return !journal_ || journal_->handed_over(); }
-  std::string holder() const override { return journal_ ? journal_->holder() : std::string(); }
-  void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
+  void begin_hand_over() override;
+  result<void> handed_over() override;
+  result<std::uint64_t> give_up_lost() override;
+  std::string holder() const override;
+  void on_change(sluice::store::changed callback) override { listeners_->add(std::move(callback)); }
 
  private:
-  /// The journal stays as it is while it is open: whether `wanted` can be had so. Then its flash is that of `now`.
-  result<void> fit_journal(options& wanted, const options& now) const;
-  sluice::store::prepared follow(const mode& how) const;
+  /// Another journal, in place of the one that there is, or of none. The store has handed over before it is put in
+  /// force, and goes over to it in take_over(): until then it says already what less it will promise.
+  struct journal_change {
+    options wanted;
+    std::shared_ptr<flash_tier> flash;              // null: none
+    std::optional<journal::journal_medium> medium;  // of the journal; none: there will be no journal
+    bool is_volatile;                               // what lies below the tiers then
+  };
+  result<sluice::store::prepared> prepare_journal(const options& wanted, const cache_core& core);
+  void go_over(const journal_change& to);
+  void follow(const mode& how);
+  void take_over_journal();
+  void forget();
+  foundation over() const { return roster_->newest()->over(); }
 
-  std::shared_ptr<store> below_;
-  std::shared_ptr<channel_roster> roster_;
+  const std::shared_ptr<store> medium_;
+  const std::shared_ptr<sluice::store::change_listeners> listeners_ =
+      std::make_shared<sluice::store::change_listeners>();
+  const std::shared_ptr<channel_roster> roster_;
   reactor::loop* const control_loop_;  // null: there is no flash, and never will be
   const std::shared_ptr<flash_witness> witness_;
-  std::shared_ptr<store> journal_;  // null: nothing is ever held back from the store below
-  std::shared_ptr<std::atomic<bool>> journals_ = std::make_shared<std::atomic<bool>>();  // the mode, as last applied
+  bool journals_;             // the mode, as last applied
+  mutable std::mutex guard_;  // of what follows
+  std::shared_ptr<const journal_change> change_;
+  std::uint32_t failures_before_ = 0, losses_before_ = 0;  // of journals that are gone
 };
 
 }  // namespace sluice::cache

@@ -37,6 +37,11 @@ std::shared_ptr<cache_core> channel_roster::core() const {
   return current_;
 }
 
+std::shared_ptr<cache_core> channel_roster::newest() const {
+  const std::lock_guard lock(guard_);
+  return next_ ? next_ : current_;
+}
+
 void channel_roster::for_cores(const std::function<void(cache_core&)>& what) const {
   const std::lock_guard lock(guard_);
   what(*current_);
@@ -46,6 +51,14 @@ void channel_roster::for_cores(const std::function<void(cache_core&)>& what) con
 bool channel_roster::is_exchanging() const {
   const std::lock_guard lock(guard_);
   return next_ || loops_left_ != 0;
+}
+
+bool channel_roster::is_over_one() const {
+  const std::lock_guard lock(guard_);
+  const auto& below = (next_ ? next_ : current_)->over().below;
+  return current_->over().below == below &&
+         std::all_of(departing_.begin(), departing_.end(),
+                     [&](const departing& each) { return each.core->over().below == below; });
 }
 
 void channel_roster::take_over() {
@@ -58,7 +71,6 @@ void channel_roster::hand_over() {
   const std::lock_guard lock(guard_);
   taken_over_ = false;
   current_->set_keeps(false);
-  current_->forget();
 }
 
 void channel_roster::sum(counters& into) const {
@@ -133,6 +145,7 @@ void channel_roster::keep_when_alone() {
   // What the store below acknowledged under other tiers may need a flush that this flash has not seen.
   if (current_->flash() && current_->volatile_below()) current_->flash()->all_unflushed();
   current_->set_keeps(true);
+  if (tell_alone_ && !members_.empty()) members_.front().home->post(tell_alone_);
 }
 
 }  // namespace sluice::cache

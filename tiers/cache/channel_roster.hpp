@@ -25,9 +25,13 @@ class cache_channel;
 ///     replaced.
 ///
 /// Meanwhile all reads go below. A flash that stays belongs to both cores, whose writes remove blocks from its index.
+/// When the new core lies over another journal, neither of the two holds anything back before the last step: writes
+/// know nothing of each other either, and what is under way may still change the flash that the journals share.
 class channel_roster : public std::enable_shared_from_this<channel_roster> {
  public:
-  explicit channel_roster(std::shared_ptr<cache_core> first) : current_(std::move(first)) {}
+  /// `is_alone` is called on a loop with a channel soon after the last step has been done.
+  explicit channel_roster(std::shared_ptr<cache_core> first, std::function<void()> is_alone = {})
+      : current_(std::move(first)), tell_alone_(std::move(is_alone)) {}
 
   // -- a channel, on its loop -----------------------------------------------------------------------------------
   /// The core to begin with.
@@ -40,15 +44,19 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
 
   // -- control paths --------------------------------------------------------------------------------------------
   std::shared_ptr<cache_core> core() const;
+  /// Likewise, or the one that is about to take its place.
+  std::shared_ptr<cache_core> newest() const;
   /// Calls `what` for the current core, and for the one that is about to take its place.
   void for_cores(const std::function<void(cache_core&)>& what) const;
   /// Whether channels are about to go over.
   bool is_exchanging() const;
+  /// Whether nothing is under way but over what the newest core lies over.
+  bool is_over_one() const;
   /// Not while is_exchanging(). Returns at once.
   void exchange(std::shared_ptr<cache_core> next);
   /// The pins of the core are others.
   void pins_changed();
-  /// As the store's.
+  /// As the store's; whoever hands over makes void what cores keep.
   void take_over();
   void hand_over();
   /// Adds up what all channels counted, those that are gone included.
@@ -78,6 +86,7 @@ class channel_roster : public std::enable_shared_from_this<channel_roster> {
 
   mutable std::mutex guard_;
   std::shared_ptr<cache_core> current_;
+  const std::function<void()> tell_alone_;
   std::shared_ptr<cache_core> next_;  // in step 1
   std::size_t loops_left_ = 0;        // of step 1 or 2
   std::vector<departing> departing_;

@@ -90,6 +90,7 @@ class concurrent_run {
       if (step % 401 == 400) shrinks_ ? change_size() : grow();
       if (step % 301 == 300) move_in_or_out();
       if (plan_.changes && step % 67 == 66) change_tiers();
+      if (plan_.changes && step % 67 == 33) static_cast<cache_store&>(*store_).take_over();  // what was on its way
       if (plan_.foreign_writer && step % 9 == 0) write_behind_its_back();
     }
     world_.run_until([this] { return in_flight_ == 0; }, world_.now_ns() + 60 * ns_per_s);
@@ -101,6 +102,7 @@ class concurrent_run {
   double used_of_read_ahead() const { return figure_of(*store_, "prefetch_used_blocks"); }
   unsigned changed() const { return changed_; }
   unsigned compared() const { return compared_; }
+  unsigned journals() const { return journals_; }
   double hit_ratio() const { return figure_of(*store_, "ram_hit_ratio"); }
 
  private:
@@ -332,13 +334,28 @@ class concurrent_run {
     if (random_() % 4 != 0) wanted.flash = {path, flashes[random_() % 2], 8, 8};
     if (plan_.how->journals) wanted.flash = journaled_flash_;
     if (plan_.how->journals) wanted.volatile_dirty_bytes = volatile_dirty_;
+    wanted.record_blocks = 16;
+    if (plan_.how->journals && random_() % 3 == 0) {
+      const std::uint64_t dirty = (1 + random_() % 2) * mib;
+      wanted.flash = {path, dirty + flashes[random_() % 2], 8, 8, true, dirty};
+      wanted.volatile_dirty_bytes = 0;
+    }
     const auto change = cache.prepare(wanted, random_() % 8 == 0);
     if (!change) {
       // A flash that is on its way out may still have its file open.
       if (change.error().code != errc::busy) fail_with(change.error().message);
       return;
     }
+    if (change->after_hand_over) {
+      cache.begin_hand_over();
+      const auto is_over = [&] { return cache.handed_over().has_value(); };
+      if (!world_.run_until(is_over, world_.now_ns() + 5 * ns_per_s)) return cache.take_over();
+      journaled_flash_ = wanted.flash;
+      volatile_dirty_ = wanted.volatile_dirty_bytes;
+      ++journals_;
+    }
     (*change)();
+    if (change->after_hand_over) cache.take_over();
     ++changed_;
   }
 
@@ -389,8 +406,9 @@ class concurrent_run {
   unsigned changed_ = 0;
   unsigned compared_ = 0;
   bool shrinks_ = true;
-  flash_options journaled_flash_;  // it stays as it is
-  std::uint64_t volatile_dirty_ = 0;
+  flash_options journaled_flash_;     // as it is now
+  std::uint64_t volatile_dirty_ = 0;  // likewise
+  unsigned journals_ = 0;             // that took the place of others
   history::value next_value_ = 1;
   std::vector<history::value> last_seen_ = std::vector<history::value>(sectors);
   std::string wrong_;
@@ -441,7 +459,7 @@ TEST_P(concurrency, no_read_is_ever_stale_that_was_read_ahead) {
 
 TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {
   double hits = 0, flash_hits = 0;
-  unsigned changed = 0;
+  unsigned changed = 0, journals = 0;
   std::vector<std::uint64_t> seeds{222, 514};  // these once found something
   for (std::uint64_t seed = 1; seed <= sluice::store::contract::seeds_or(100); ++seed) seeds.push_back(seed);
   for (const std::uint64_t seed : seeds) {
@@ -452,10 +470,14 @@ TEST_P(concurrency, no_read_is_ever_stale_while_the_tiers_change) {
     hits += run.hit_ratio();
     flash_hits += run.flash_hits();
     changed += run.changed();
+    journals += run.journals();
   }
   EXPECT_GT(hits / static_cast<double>(seeds.size()), 0.01);
   EXPECT_GT(flash_hits, seeds.size());
   EXPECT_GT(changed, 15 * seeds.size());
+  if (GetParam()->journals) {
+    EXPECT_GT(journals, 3 * seeds.size());
+  }
 }
 
 TEST_P(concurrency, the_checker_sees_what_a_stale_read_is) {

@@ -18,19 +18,6 @@ constexpr unsigned spoil_tries_limit = 32;
 
 }  // namespace
 
-void cache_job::start_flush(request& r) noexcept {
-  outer_ = &r;
-  phase_ = phase::flushing;
-  what = verb::flush;
-  fua = false;
-  offset_bytes = r.offset_bytes;
-  length_bytes = r.length_bytes;
-  parts = nullptr;
-  part_count = 0;
-  flush_ = tiers->flash->flush_begins();
-  owner_.below_->submit(*this);
-}
-
 // -- reads ----------------------------------------------------------------------------------------------------------
 
 bool cache_job::start_flash_read(request& r) noexcept {

@@ -54,6 +54,11 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   return over(std::move(file), wanted, store_bytes, true, std::move(witness));
 }
 
+result<void> flash_tier::forget_journal() {
+  if (base_bytes != 0) return {};
+  return journal::log_reader(file->control_loop, handle).forget_superblock();
+}
+
 result<std::shared_ptr<flash_tier>> flash_tier::successor(const flash_options& wanted,
                                                           std::uint64_t store_bytes) const {
   return over(file, wanted, store_bytes, false, witness);
@@ -136,6 +141,7 @@ result<void> flash_tier::confirm() {
 result<void> flash_tier::begin_anew() {
   if (resize_to_ != 0)
     if (auto sized = file->control_loop.resize_file(handle, resize_to_); !sized) return sized;
+  if (auto gone = forget_journal(); !gone) return gone;
   return file->control_loop.write_now(handle, no_superblock(), base_bytes);
 }
 

@@ -104,6 +104,8 @@ class flash_tier {
     state expected = state::spoilt;
     return state_.compare_exchange_strong(expected, state::spoiling);
   }
+  /// Before tables come to lie where there may have been a journal, which holds nothing any more. Blocking.
+  result<void> forget_journal();
   /// Before anybody uses the tier: the file gets its size, and what lies on it is void. Blocking.
   result<void> begin_anew();
   /// For ever: the store below is written to past the tier from now on, or another one takes its place. What lies on

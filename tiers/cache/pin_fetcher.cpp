@@ -87,7 +87,7 @@ void pin_fetcher::fetch(const pin_set::range& blocks) noexcept {
   length_bytes = octets;
   parts = &part_;
   part_count = 1;
-  owner_.below_->submit(*this);
+  tiers_->below->submit(*this);
 }
 
 void pin_fetcher::done(store::status outcome) noexcept {

@@ -231,7 +231,7 @@ bool read_ahead::read(const stream& s, block_number last) noexcept {
   c.tiers = owner_.tiers_.get();
   ++c.tiers->jobs;
   c.tiers->core->take_tickets(c.first, c.last, c.tickets);
-  owner_.below_->submit(c);
+  c.tiers->below->submit(c);
   return true;
 }
 

@@ -36,6 +36,13 @@ class history {
           break;  // another one of zeroes may have begun at the same moment
         }
   }
+  /// The power is lost while the write is under way, to a medium that reads what it may still lose: who has seen it may
+  /// see it no more.
+  void may_be_undone(std::uint64_t first, std::uint64_t count, value v, std::uint64_t start) {
+    for (std::uint64_t s = first; s < first + count; ++s)
+      for (write& w : writes_[s])
+        if (w.what == v && w.start == start) w.in_effect = never;
+  }
   /// Whether a read of the sector, from `start` to `now`, may have returned this; it has been seen from then on.
   bool may_read(std::uint64_t sector, value v, std::uint64_t start, std::uint64_t now) {
     bool legal = false;

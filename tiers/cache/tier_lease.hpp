@@ -11,9 +11,9 @@ namespace sluice::cache {
 /// keeps the lease of the old ones until all is over that began with them.
 class tier_lease {
  public:
-  /// On `home`. `below` is the channel's, and outlives the lease.
-  tier_lease(std::shared_ptr<cache_core> of, store::channel& below, reactor::loop& home)
-      : core(std::move(of)), flash(core->flash().get()), below_(below), home_(home), flush_(flash) {
+  /// On `home`. `to_below` is a channel of what the tiers lie over; tiers that lie over the same share it.
+  tier_lease(std::shared_ptr<cache_core> of, std::shared_ptr<store::channel> to_below, reactor::loop& home)
+      : core(std::move(of)), flash(core->flash().get()), below(std::move(to_below)), home_(home), flush_(flash) {
     core->attach(home_);
     if (flash) recover();
   }
@@ -26,19 +26,23 @@ class tier_lease {
 
   const std::shared_ptr<cache_core> core;
   flash_tier* const flash;  // null: there is none
-  unsigned jobs = 0;        // of the channel, under way
+  std::shared_ptr<store::channel> below;
+  unsigned jobs = 0;  // of the channel, under way
 
   /// Nothing but jobs.
-  bool idle() { return !flush_.at_work && !(recovery_ && recovery_->at_work()) && core->idle(home_); }
+  bool idle() {
+    return !flush_.at_work && !(recovery_ && recovery_->at_work()) && core->idle(home_) &&
+           (below.use_count() > 1 || below->idle());
+  }
   /// The first core that finds nobody at it finds out what is on flash.
   void recover() {
     if (flash->now() != flash_tier::state::unknown || !flash->claim_recovery()) return;
-    recovery_ = std::make_unique<flash_recovery>(core->flash(), home_, below_, core->whole_blocks());
+    recovery_ = std::make_unique<flash_recovery>(core->flash(), home_, *below, core->whole_blocks());
     recovery_->start();
   }
   /// A flush of the cache's own, when no initiator asks for any and blocks wait for one.
   void flush_when_due() noexcept {
-    if (flash && !flush_.at_work && flash->claim_flush(home_.now_ns())) flush_.start(below_);
+    if (flash && !flush_.at_work && flash->claim_flush(home_.now_ns())) flush_.start(*below);
   }
 
  private:
@@ -61,7 +65,6 @@ class tier_lease {
     std::uint64_t begun_ = 0;
   };
 
-  store::channel& below_;
   reactor::loop& home_;
   own_flush flush_;
   std::unique_ptr<flash_recovery> recovery_;

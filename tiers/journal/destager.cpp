@@ -137,6 +137,7 @@ void destager::flushed(store::status outcome) noexcept {
   if (outcome == store::status::good) {
     failures_ = 0;
     core_.set_below_trouble({});
+    home_.below_flushed();
     phase_ = phase::superblock;
     step_started_ = false;
     const auto after =

@@ -14,6 +14,8 @@ journal_core::journal_core(options how, journal_medium medium, const superblock&
       slots(found_super.slots()),
       index(slots),
       store_bytes(size),
+      destage_delay_ns(wanted.destage_delay_ns),
+      below_is_flushed(!wanted.was_volatile),
       super(found_super),
       head(found.head),
       tail(found_super.tail),
@@ -110,6 +112,13 @@ void journal_core::found_again(block_number first, block_number last) {
   const std::lock_guard lock(guard_);
   lost_.erase(std::lower_bound(lost_.begin(), lost_.end(), first), std::lower_bound(lost_.begin(), lost_.end(), last));
   lost_count_ = lost_.size();
+}
+
+std::uint64_t journal_core::forget_lost() {
+  const std::lock_guard lock(guard_);
+  const std::uint64_t count = std::exchange(lost_, {}).size();
+  lost_count_ = 0;
+  return count;
 }
 
 std::vector<block_range> journal_core::lost_ranges() const {

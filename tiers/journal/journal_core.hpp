@@ -21,8 +21,11 @@ struct options {
   std::uint64_t journal_bytes = 0;
   std::uint32_t record_blocks = record_blocks_limit;
   bool is_volatile = false;                          // the flash is memory: what it holds is durable only below
-  std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // how long written data wait when nobody flushes
-  aside elsewhere = {};                              // for calls that block; empty: what suits the loops
+  std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // how long written data wait when nobody flushes, at first
+  /// Units use the store below already, and it promised them less: what they wrote needs a flush to be durable.
+  bool was_volatile = false;
+  std::uint64_t first_sequence = 1;  // of a journal that begins anew: beyond the numbers of the one before
+  aside elsewhere = {};              // for calls that block; empty: what suits the loops
 };
 
 /// The flash of a journal: it begins at the file's first octet. `keeper` closes it when the last one has let go.
@@ -69,6 +72,9 @@ class journal_core {
   journal_figures figures;
   std::atomic<state> now = state::draining;
   std::atomic<std::uint64_t> store_bytes;
+  std::atomic<std::uint64_t> destage_delay_ns;
+  /// What was written below before this journal held anything back is durable there.
+  std::atomic<bool> below_is_flushed;
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;
@@ -96,6 +102,7 @@ class journal_core {
   bool is_lost(block_number block) const;
   void lose(block_number block);
   void found_again(block_number first, block_number last);  // [first, last) was written anew
+  std::uint64_t forget_lost();                              // they read as what lies below; how many they are
   std::vector<block_range> lost_ranges() const;
 
   // -- the home: the log ---------------------------------------------------------------------------------------------

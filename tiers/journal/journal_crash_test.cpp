@@ -152,7 +152,7 @@ class crash_run {
   }
   void change_hands() {
     store_->begin_hand_over();
-    world_.run_until([this] { return store_->handed_over(); }, world_.now_ns() + 2 * ns_per_s);
+    world_.run_until([this] { return store_->handed_over().has_value(); }, world_.now_ns() + 2 * ns_per_s);
     store_->take_over();
   }
 

@@ -27,7 +27,10 @@ journal_home::journal_home(std::shared_ptr<journal_core> core, std::shared_ptr<s
       marks_(marks),
       appender_(core_, *this),
       destager_(core_, *this),
-      destaged_(core_.super.tail_sequence - 1) {}
+      destaged_(core_.super.tail_sequence - 1) {
+  flush_.what = verb::flush;
+  flush_.home = this;
+}
 
 journal_home::~journal_home() {
   SLUICE_CHECK(members_.empty());
@@ -136,6 +139,24 @@ bool journal_home::may_leave(const reactor::loop& on) noexcept {
 
 void journal_home::want_passing(bool wanted) noexcept {
   wants_passing_.store(wanted, std::memory_order_seq_cst);
+  wishes_.fetch_add(1, std::memory_order_seq_cst);
+  poke();
+}
+
+bool journal_home::is_passing() noexcept {
+  const std::uint64_t heard = wishes_heard_.load(std::memory_order_seq_cst);
+  if (heard == wishes_.load(std::memory_order_seq_cst)) return core_.now == state::passing;
+  // Without channels there is nobody to hear of it, nor to write.
+  return !has_channels() && core_.index.empty();
+}
+
+bool journal_home::has_channels() noexcept {
+  const std::lock_guard lock(guard_);
+  return !members_.empty();
+}
+
+void journal_home::want_destage_delay(std::uint64_t ns) noexcept {
+  core_.destage_delay_ns.store(ns, std::memory_order_seq_cst);
   poke();
 }
 
@@ -185,9 +206,11 @@ void journal_home::enter(journal_job& job) noexcept {
   job.arrived_ns = loop().now_ns();
   if (job.asked().what == verb::flush) {
     if (core_.wanted.is_volatile) return wait_for_all_before(job);
-    // What was acknowledged is durable.
     core_.close_epoch();
-    return finish(job);
+    // What was acknowledged is durable, but for what went below before the journal.
+    if (core_.below_is_flushed) return finish(job);
+    flush_below();
+    return pass(job);
   }
   if (!job.changes() || locks_.lock(job)) route(job);
 }
@@ -244,6 +267,7 @@ void journal_home::read(journal_job& job) noexcept {
 // -- states ----------------------------------------------------------------------------------------------------------
 
 void journal_home::change_state() noexcept {
+  const std::uint64_t wishes = wishes_.load(std::memory_order_seq_cst);
   const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
   appender_.set_emptying(shall_pass);
   // Who takes the store away has time: writers are held only for the last of it.
@@ -251,6 +275,7 @@ void journal_home::change_state() noexcept {
     core_.now = state::draining;
   if (core_.now != state::journaling && !shall_pass) {
     core_.now = state::journaling;
+    flush_below();
     for (journal_job* each : std::exchange(held_, {})) route(*each);
   }
   // Also one that became ready only after the change.
@@ -260,6 +285,24 @@ void journal_home::change_state() noexcept {
     core_.close_epoch();
     if (appender_.empty() && core_.records.empty() && !destager_.at_work() && !disowning_) drained();
   }
+  wishes_heard_.store(wishes, std::memory_order_seq_cst);
+}
+
+/// What was written below before there was a journal, and that needs it.
+void journal_home::flush_below() noexcept {
+  if (core_.below_is_flushed || core_.now != state::journaling || std::exchange(flush_.at_work, true)) return;
+  begins();
+  below().submit(flush_);
+}
+
+void journal_home::own_flush::done(status outcome) noexcept {
+  at_work = false;
+  if (outcome == status::good) home->below_flushed();
+  home->ended();
+}
+
+void journal_home::below_flushed() noexcept {
+  if (!core_.below_is_flushed.exchange(true) && core_.wanted.was_volatile) core_.listeners.tell();
 }
 
 /// Nothing of the log is missing below.
@@ -298,13 +341,16 @@ void journal_home::close_epochs(std::uint64_t now_ns) noexcept {
   if (wants_epoch_.exchange(false, std::memory_order_seq_cst) || empties || pumped_ == appender::outcome::full ||
       core_.open_blocks() >= core_.slots / 8)
     core_.close_epoch();
+  const std::uint64_t latest_ns = now_ns + core_.destage_delay_ns;
   if (!core_.epoch_is_open()) {
     epoch_due_ns_ = 0;
   } else if (epoch_due_ns_ == 0) {
-    epoch_due_ns_ = now_ns + core_.wanted.destage_delay_ns;
+    epoch_due_ns_ = latest_ns;
   } else if (now_ns >= epoch_due_ns_) {
     core_.close_epoch();
     epoch_due_ns_ = 0;
+  } else {
+    epoch_due_ns_ = std::min(epoch_due_ns_, latest_ns);  // the delay may have become shorter
   }
 }
 

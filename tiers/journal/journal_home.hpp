@@ -31,6 +31,10 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   // -- the control thread --------------------------------------------------------------------------------------------
   /// To pass on what is written, after what the log holds is below; or to journal.
   void want_passing(bool wanted) noexcept;
+  /// Whether it has heard what is wanted, and holds nothing back.
+  bool is_passing() noexcept;
+  bool has_channels() noexcept;
+  void want_destage_delay(std::uint64_t ns) noexcept;
   /// To bring below soon what was acknowledged until now: the number of its last record. Any thread.
   std::uint64_t want_destaged() noexcept;
   bool is_destaged(std::uint64_t sequence) const noexcept { return destaged_.load() >= sequence; }
@@ -49,6 +53,8 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   void written(journal_job& job) noexcept;
   void passed(journal_job& job) noexcept;
   void destaged(std::uint64_t sequence) noexcept { destaged_ = sequence; }
+  /// A flush below is over that began while all writes came here.
+  void below_flushed() noexcept;
   void superblock_written(bool good) noexcept;
 
  private:
@@ -69,6 +75,13 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
     std::unique_ptr<overlay_reader> reader;
   };
 
+  class own_flush final : public store::request {
+   public:
+    void done(store::status outcome) noexcept override;
+    journal_home* home = nullptr;
+    bool at_work = false;
+  };
+
   void sit_down(reactor::loop& on);
   void get_up(reactor::loop& on);
   void move_on();
@@ -85,6 +98,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   void pass(journal_job& job) noexcept;
   void pass_what_may() noexcept;
   void change_state() noexcept;
+  void flush_below() noexcept;
   void drained() noexcept;
   void close_epochs(std::uint64_t now_ns) noexcept;
   void arm_timer(std::uint64_t now_ns) noexcept;
@@ -101,6 +115,8 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   std::atomic<reactor::loop*> here_ = nullptr;  // seat_->loop
   std::atomic<journal_job*> inbox_ = nullptr;   // newest first
   std::atomic<bool> wants_passing_ = true;
+  std::atomic<std::uint64_t> wishes_ = 0;  // how often something else was wanted; of them, those it has looked at
+  std::atomic<std::uint64_t> wishes_heard_ = 0;
   job_queue granted_;
   std::deque<journal_job*> held_;            // until all that the log holds is below
   std::deque<journal_job*> barriers_;        // until what was written before them is below
@@ -111,6 +127,7 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   bool voided_ = false;
   std::atomic<bool> disowning_ = false;  // the medium is being told that the log is void
   bool leaves_ = false;                  // the seat: another one looks at what comes now
+  own_flush flush_;
   unsigned under_way_ = 0;
   std::uint64_t rests_until_ns_ = 0;
 

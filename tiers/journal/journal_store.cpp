@@ -43,6 +43,30 @@ const char* name_of(state s) {
   return "unknown";
 }
 
+/// A journal of `wanted` that holds nothing.
+superblock empty_journal(const options& wanted, reactor::loop& control_loop) {
+  superblock super;
+  super.id = control_loop.random() | 1;
+  super.journal_bytes = wanted.journal_bytes;
+  super.record_blocks = wanted.record_blocks;
+  super.tail_sequence = wanted.first_sequence;
+  super.tail_life = control_loop.random() | 1;
+  return super;
+}
+
+found_log empty_log(const superblock& super) {
+  found_log log;
+  log.next_sequence = super.tail_sequence;
+  log.last_life = super.tail_life;
+  return log;
+}
+
+void sign(superblock& super, const options& wanted) {
+  super.medium = wanted.medium;
+  super.owner = host_name() + ":" + wanted.path;
+  super.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
+}
+
 /// Opens one journal, step by step.
 class opening {
  public:
@@ -66,9 +90,7 @@ class opening {
     }
     if (super_.id == 0) format();
     if (auto owned = check_owner(); !owned) return tl::unexpected(owned.error());
-    super_.medium = wanted_.medium;
-    super_.owner = host_name() + ":" + wanted_.path;
-    super_.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
+    sign(super_, wanted_);
     if (auto done = reader_.write_superblock(super_); !done)
       return fail(done.error().code, "flash.path: " + wanted_.path + ": " + done.error().message);
     return std::make_shared<journal_core>(wanted_, flash_, super_, log_, flash_.control_loop.random() | 1,
@@ -83,15 +105,8 @@ class opening {
   }
 
   void format() {
-    super_ = {};
-    super_.id = flash_.control_loop.random() | 1;
-    super_.journal_bytes = wanted_.journal_bytes;
-    super_.record_blocks = wanted_.record_blocks;
-    super_.tail_sequence = 1;
-    super_.tail_life = flash_.control_loop.random() | 1;
-    log_ = {};
-    log_.next_sequence = super_.tail_sequence;
-    log_.last_life = super_.tail_life;
+    super_ = empty_journal(wanted_, flash_.control_loop);
+    log_ = empty_log(super_);
   }
 
   result<void> check_layout() {
@@ -100,6 +115,7 @@ class opening {
       return fail(errc::busy, "flash.dirty: the journal in " + wanted_.path + " has " +
                                   std::to_string(super_.journal_bytes) +
                                   " octets and holds data that are not below yet: its size cannot change");
+    replaced_ = holder_name(super_);
     super_.id = 0;
     return {};
   }
@@ -115,8 +131,9 @@ class opening {
                                       when(super_.changed_unix) + "), not of " + wanted_.medium);
       return {};
     }
-    const std::string ours = holder_name(super_);
-    if (!mark->holder.empty() && !same_holder(mark->holder, ours))
+    // A process that was killed may have left the medium to a journal that held nothing.
+    const bool ours = same_holder(mark->holder, holder_name(super_)) || same_holder(mark->holder, replaced_);
+    if (!mark->holder.empty() && !ours)
       return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
                                   ": open it through that, or give them up with: sluice cache resolve --store " +
                                   wanted_.medium + " --config FILE --discard");
@@ -134,6 +151,7 @@ class opening {
   log_reader reader_;
   superblock super_;
   found_log log_;
+  std::string replaced_;  // the journal of other sizes that lay there, and held nothing
 };
 
 }  // namespace
@@ -170,12 +188,27 @@ result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store
   return std::make_shared<journal_store>(std::move(below), std::move(*core));
 }
 
-journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core)
+std::shared_ptr<journal_store> journal_store::begin_anew(std::shared_ptr<store> below, options wanted,
+                                                         journal_medium flash) {
+  superblock super = empty_journal(wanted, flash.control_loop);
+  sign(super, wanted);
+  const auto mark = below->read_mark();
+  if (mark) super.epoch = mark->epoch + 1;
+  const std::uint64_t life = flash.control_loop.random() | 1;
+  auto core = std::make_shared<journal_core>(std::move(wanted), std::move(flash), super, empty_log(super), life,
+                                             below->describe().size_bytes);
+  if (!mark && mark.error().code != errc::unsupported)
+    core->fail_flash("the medium does not tell whom it lacks data of: " + mark.error().message);
+  return std::make_shared<journal_store>(std::move(below), std::move(core), false);
+}
+
+journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core, bool is_formatted)
     : below_(std::move(below)),
       core_(std::move(core)),
       marks_(below_, core_->super.epoch,
              core_->wanted.elsewhere ? core_->wanted.elsewhere : aside_for(core_->flash.control_loop)),
-      home_(std::make_shared<journal_home>(core_, below_, marks_)) {
+      home_(std::make_shared<journal_home>(core_, below_, marks_)),
+      is_formatted_(is_formatted) {
   below_->on_change([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();
     const auto medium = under.lock();
@@ -190,7 +223,8 @@ journal_store::~journal_store() {
 
 store::properties journal_store::describe() const {
   sluice::store::properties p = below_->describe();
-  p.volatile_cache = core_->wanted.is_volatile;
+  p.volatile_cache =
+      core_->wanted.is_volatile || (p.volatile_cache && core_->wanted.was_volatile && !core_->below_is_flushed);
   p.failures += core_->flash_failed() ? 1 : 0;
   p.losses += core_->losses();
   return p;
@@ -219,6 +253,7 @@ std::string journal_store::holder() const {
 
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
+  if (!is_formatted_ && !core_->flash_failed()) format();
   if (core_->flash_failed()) return;
   // What memory holds is lost with it: then the medium lacks nothing that anybody could bring.
   if (core_->wanted.is_volatile) return home_->want_passing(false);
@@ -229,8 +264,28 @@ void journal_store::take_over() {
              {"path", core_->wanted.path}, {"why", done.error().message});
 }
 
-bool journal_store::handed_over() {
-  return core_->now == state::passing && !core_->any_lost() && clear_mark();
+/// The home does not look at the superblock before it journals.
+void journal_store::format() {
+  is_formatted_ = true;
+  log_reader writer(core_->flash.control_loop, core_->flash.handle);
+  if (auto done = writer.write_superblock(core_->super); !done)
+    core_->fail_flash("the superblock cannot be written: " + done.error().message);
+}
+
+result<void> journal_store::handed_over() {
+  if (core_->any_lost())
+    return fail(errc::io, std::to_string(core_->lost_blocks()) +
+                              " written blocks of 4 KiB are lost, which nobody would be told of any more: write them "
+                              "anew, or give them up with: sluice cache resolve --store NAME --discard");
+  if (home_->is_passing() && clear_mark()) return {};
+  if (!home_->has_channels() && !core_->index.empty())
+    return fail(errc::unsupported,
+                "it holds data that nobody brings below as long as no unit uses it: give it a unit first");
+  return fail(errc::busy, "it holds data that the store below does not take (" + health() + ")");
+}
+
+result<std::uint64_t> journal_store::give_up_lost() {
+  return core_->forget_lost() * block_bytes;
 }
 
 bool journal_store::clear_mark() {

@@ -21,7 +21,11 @@ class journal_store final : public store::store {
   /// missing: the sentence names the command that decides about them. errc::invalid_argument when it is too small.
   static result<std::shared_ptr<journal_store>> open(std::shared_ptr<store> below, options wanted,
                                                      journal_medium flash);
-  journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core);
+  /// An empty one over a store that is in use, in place of whatever lies in `flash`, which is not written to before
+  /// take_over(); until then it passes on what it is asked. What can go wrong makes the flash fail, with all that
+  /// follows from that. `wanted` has a layout, as is_layout() says. Blocking.
+  static std::shared_ptr<journal_store> begin_anew(std::shared_ptr<store> below, options wanted, journal_medium flash);
+  journal_store(std::shared_ptr<store> below, std::shared_ptr<journal_core> core, bool is_formatted = true);
   ~journal_store() override;
 
   const char* type() const noexcept override { return "journal"; }
@@ -35,22 +39,32 @@ class journal_store final : public store::store {
     core_->listeners.add(callback);
     below_->on_change(std::move(callback));
   }
+  /// Not while anybody else writes to the store below, nor to the flash.
   void take_over() override;
+  /// Others wrote to the store below, and may have left it to a flush to make that durable.
+  void hand_over() override { core_->below_is_flushed = false; }
   void begin_hand_over() override { home_->want_passing(true); }
-  bool handed_over() override;
+  /// errc::io: blocks are lost.
+  result<void> handed_over() override;
+  result<std::uint64_t> give_up_lost() override;
   std::uint64_t destage() override { return home_->want_destaged(); }
   std::uint64_t undestaged_bytes(std::uint64_t mark) const override;
   std::string holder() const override;
 
   const journal_core& core() const { return *core_; }
+  /// Who hears of what the journal itself finds out; as on_change(), without the store below.
+  void on_own_change(sluice::store::changed callback) { core_->listeners.add(std::move(callback)); }
+  void set_destage_delay(std::uint64_t ns) { home_->want_destage_delay(ns); }
 
  private:
   bool clear_mark();
+  void format();
 
   std::shared_ptr<store> below_;
   std::shared_ptr<journal_core> core_;
   mark_keeper marks_;
   std::shared_ptr<journal_home> home_;
+  bool is_formatted_;  // the flash has the superblock
 };
 
 /// Whether flash may be used that begins with a journal of `journal_bytes`, 0: with none. errc::busy when it holds data

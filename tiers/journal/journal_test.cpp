@@ -332,7 +332,8 @@ TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
   s.world.sim().run_for(ns_per_s);
   EXPECT_EQ(held.completions, 0);
   s.control->release();
-  EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->handed_over(); }, s.world.sim().now_ns() + 10 * ns_per_s));
+  EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->handed_over().has_value(); },
+                                      s.world.sim().now_ns() + 10 * ns_per_s));
   s.world.sim().run_for(ns_per_s);
   EXPECT_EQ(held.outcome, status::good);
   EXPECT_THAT(s.read(*s.direct, 0, 4096), Each(8));

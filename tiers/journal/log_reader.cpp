@@ -101,6 +101,20 @@ result<void> log_reader::write_superblock(superblock& wanted) {
   return {};
 }
 
+result<void> log_reader::forget_superblock() {
+  constexpr std::uint64_t sector_bytes = 512;  // the least that the power leaves whole
+  const aligned_memory memory = allocate_blocks(1);
+  const bytes block{memory.get(), block_bytes};
+  for (std::uint64_t copy = 0; copy < superblock_copies; ++copy) {
+    const auto read = loop_.read_now(handle_, block, copy * block_bytes);
+    if (!read) return tl::unexpected(read.error());
+    if (*read < block_bytes || !looks_like_superblock(block)) continue;
+    std::memset(block.data(), 0, sector_bytes);
+    if (auto done = loop_.write_now(handle_, block, copy * block_bytes); !done) return done;
+  }
+  return {};
+}
+
 /// One way through a log.
 class log_reader::walker {
  public:

@@ -55,6 +55,8 @@ class log_reader {
   /// Writes both copies, with the next serial number; first the one that was not read as the newest, which stays until
   /// the other is whole.
   result<void> write_superblock(superblock& wanted);
+  /// A journal that holds nothing is none any more. If the power goes meanwhile it is either, and never a damaged one.
+  result<void> forget_superblock();
   /// Follows the log from its tail. errc::io when what would be the next record cannot be read. A record at the end
   /// that is not whole was never acknowledged, and is not there. Looks for damage in the whole log when `thorough`,
   /// else as far as records may have been under way at the same time.

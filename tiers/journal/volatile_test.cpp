@@ -99,7 +99,8 @@ TEST(volatile_journal, passes_writes_on_as_they_are_while_it_holds_nothing_back)
   s.open();
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
   s.tier->begin_hand_over();
-  ASSERT_TRUE(s.world.sim().run_until([&] { return s.tier->handed_over(); }, s.world.sim().now_ns() + ns_per_s));
+  ASSERT_TRUE(
+      s.world.sim().run_until([&] { return s.tier->handed_over().has_value(); }, s.world.sim().now_ns() + ns_per_s));
   EXPECT_THAT(s.read(*s.direct, 0, 8192), Each(5));
   EXPECT_EQ(s.write(0, 8192, 6), status::good);
   EXPECT_THAT(s.read(*s.direct, 0, 8192), Each(6));

@@ -207,9 +207,16 @@ struct recorded {
   std::uint64_t lost = 0;
 };
 
-/// Puts something that has been prepared in force, at once and without fail; called once, or dropped. Empty: nothing
-/// could be prepared.
-using prepared = std::function<void()>;
+/// Other settings of a store that goes on, ready to be put in force; called once, or dropped.
+struct prepared {
+  /// At once and without fail. Empty: nothing could be prepared.
+  std::function<void()> put_in_force;
+  /// Only after the store has handed over what only it holds; it goes over to them in the next take_over().
+  bool after_hand_over = false;
+
+  explicit operator bool() const { return put_in_force != nullptr; }
+  void operator()() const { put_in_force(); }
+};
 
 class store {
  public:
@@ -265,7 +272,12 @@ class store {
   /// Brings below what only this store holds, and holds nothing more until take_over(): before anybody else may use the
   /// store below. Does not wait; handed_over() says when it is done. Control path.
   virtual void begin_hand_over() {}
-  virtual bool handed_over() { return true; }
+  /// errc::busy: not yet. Any other error: it never will be.
+  virtual result<void> handed_over() { return {}; }
+
+  /// Gives up what was acknowledged and is lost: it reads as what lies below from now on. Returns how many octets those
+  /// are. errc::unsupported: the store keeps no account of such. Control path.
+  virtual result<std::uint64_t> give_up_lost() { return fail(errc::unsupported, "it holds nothing back"); }
 
   /// The note of a tier with this medium, which survives the process. errc::unsupported where a medium keeps none.
   /// Control path; may block.
