@@ -377,6 +377,20 @@ TEST_F(cli, finds_the_store_that_a_journal_is_asked_about) {
   EXPECT_EQ(run({"cache", "inspect", "--store", "s1", "--config", write("bad.toml", "[store.s1]\ntype = 7\n")}), 2);
 }
 
+TEST_F(cli, gives_up_what_the_cache_of_a_running_gateway_has_lost) {
+  answer_with([&](const std::string& command, const json& arguments) -> result<json> {
+    EXPECT_EQ(command, "cache.resolve");
+    if (arguments.at("store") != "hot") return fail(errc::not_found, "no store");
+    return json{{"discarded_bytes", 8192}};
+  });
+  EXPECT_EQ(ask({"cache", "resolve", "--store", "hot", "--discard"}), 0) << err_;
+  EXPECT_EQ(out_, "8 KiB given up\n");
+  EXPECT_EQ(ask({"cache", "resolve", "--store", "cold", "--discard"}), 1);
+  EXPECT_EQ(ask({"cache", "resolve", "--store", "hot", "--keep"}), 1);
+  EXPECT_THAT(err_, HasSubstr("--discard"));
+  EXPECT_FALSE(journal_) << "which is for what no gateway has open";
+}
+
 TEST_F(cli, records_what_a_cache_is_asked_for) {
   std::vector<std::string> asked;
   answer_with([&](const std::string& command, const json& arguments) -> result<json> {

@@ -82,12 +82,16 @@ CLI::App* command_tree::add(CLI::App* to, const std::string& name, const std::st
 CLI::App* command_tree::add_asking(CLI::App* to, const std::string& name, const std::string& what,
                                    const std::string& example, std::function<int()> work) {
   CLI::App* command = add(to, name, what, example, std::move(work));
-  command->add_option("--control", options_.control, "the gateway's control socket")
+  add_control(command);
+  command->add_flag("--json", options_.json, "print JSON, as docs/control.md describes it");
+  return command;
+}
+
+void command_tree::add_control(CLI::App* to) {
+  to->add_option("--control", options_.control, "the gateway's control socket")
       ->envname("SLUICE_CONTROL")
       ->type_name("SOCKET")
       ->capture_default_str();
-  command->add_flag("--json", options_.json, "print JSON, as docs/control.md describes it");
-  return command;
 }
 
 void command_tree::add_local_commands() {

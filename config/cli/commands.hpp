@@ -42,6 +42,7 @@ class command_tree {
                 std::function<int()> work);
   CLI::App* add_asking(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
                        std::function<int()> work);
+  void add_control(CLI::App* to);
   void add_local_commands();
   void add_file_commands();
   void add_looking_commands();
@@ -60,6 +61,7 @@ class command_tree {
   int complete();
   int simulate();
   int ask_journal(const std::function<int(const journal_options&)>& work);
+  int give_up_lost();
   int flush_cache();
   int record_cache();
   /// Asks the gateway; prints JSON or what `render` makes of it.

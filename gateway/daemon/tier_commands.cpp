@@ -24,6 +24,15 @@ result<json> drop(const std::string& name, store::store& tier) {
   return json::object();
 }
 
+result<json> give_up_lost(const std::string& name, store::store& tier) {
+  const auto octets = tier.give_up_lost();
+  if (!octets) return fail(octets.error().code, "store '" + name + "': " + octets.error().message);
+  if (*octets == 0) return fail(errc::not_found, "store '" + name + "' has lost nothing");
+  SLUICE_LOG(warning, "control", "lost blocks given up: they read as what lies below", {"store", name},
+             {"bytes", *octets});
+  return json{{"discarded_bytes", *octets}};
+}
+
 /// Without a mark it begins, with one it tells how far that has come.
 json flush(store::store& tier, const json& arguments) {
   const std::uint64_t mark = arguments.contains("mark") ? arguments.at("mark").get<std::uint64_t>() : tier.destage();
@@ -50,6 +59,7 @@ result<json> do_tier_command(const gateway& of, const std::string& command, cons
   if (!tier) return tl::unexpected(tier.error());
   if (command == "cache.drop") return drop(name, **tier);
   if (command == "cache.flush") return flush(**tier, arguments);
+  if (command == "cache.resolve") return give_up_lost(name, **tier);
   if (command == "cache.record") return record(**tier, arguments, of.cores().front()->loop().now_ns());
   return fail(errc::invalid_argument, "no command '" + command + "'");
 }
