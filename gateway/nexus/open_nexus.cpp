@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "actors/observe/log.hpp"
 #include "gateway/scsi/inquiry.hpp"
@@ -19,11 +20,20 @@ std::function<void()> after(std::size_t count, std::function<void()> done) {
   };
 }
 
-/// One function of the initiator, carried out by several units; answers once, with the worst of their responses.
+/// What two units say together: one that does not know the task says nothing, and "complete" is what is left to say
+/// when the other has nothing to add.
+port::task_response of_both(port::task_response one, port::task_response other) {
+  if (one == port::task_response::task_does_not_exist) return other;
+  if (other == port::task_response::task_does_not_exist) return one;
+  return one == port::task_response::function_complete ? other : one;
+}
+
+/// One function of the initiator, carried out by several units; answers once, for all of them.
 class fan_out final : public port::task_endpoint {
  public:
   fan_out(port::task_management& original, std::vector<access::unit_door*> doors)
       : original_(original), left_(doors.size()) {
+    original_.response = port::task_response::task_does_not_exist;
     for (access::unit_door* door : doors) {
       copies_.push_back(std::make_unique<port::task_management>(original));
       copies_.back()->reply_to = this;
@@ -34,7 +44,7 @@ class fan_out final : public port::task_endpoint {
     SLUICE_CHECK(!"a task was sent to a management fan-out");
   }
   void post(port::task_management& answered) noexcept override {
-    if (answered.response != port::task_response::function_complete) original_.response = answered.response;
+    original_.response = of_both(original_.response, answered.response);
     if (--left_ > 0) return;
     original_.reply_to->post(original_);
     delete this;  // it lived for this one answer
@@ -148,22 +158,28 @@ void open_nexus::manage(port::task_management& request) noexcept {
     default:
       break;
   }
-  if (access::unit_door* door = route(request.lun)) {
-    door->post(request);
-    return;
-  }
+  std::vector<access::unit_door*> doors;
+  if (access::unit_door* door = route(request.lun)) doors.push_back(door);
+  for (const departing_unit& each : *departing_)
+    if (std::find(each.numbers.begin(), each.numbers.end(), port::lun_number(request.lun)) != each.numbers.end())
+      doors.push_back(door_of(each.unit));
   request.response = port::task_response::lun_does_not_exist;
-  request.reply_to->post(request);
+  manage_at(request, std::move(doors));
 }
 
 void open_nexus::manage_every_unit(port::task_management& request) {
   std::vector<access::unit_door*> doors;
   for (const handle& unit : distinct_units()) doors.push_back(door_of(unit));
+  for (const departing_unit& each : *departing_) doors.push_back(door_of(each.unit));
   request.response = port::task_response::function_complete;
-  if (doors.empty())
-    request.reply_to->post(request);
-  else
-    new fan_out(request, std::move(doors));
+  manage_at(request, std::move(doors));
+}
+
+/// Nobody there: the response is what it is.
+void open_nexus::manage_at(port::task_management& request, std::vector<access::unit_door*> doors) {
+  if (doors.empty()) return request.reply_to->post(request);
+  if (doors.size() == 1) return doors.front()->post(request);
+  new fan_out(request, std::move(doors));
 }
 
 void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
@@ -187,21 +203,32 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
 void open_nexus::remap(access::lun_map luns) {
   if (closing_ || luns == luns_) return;  // every unit has been told already that it ends
   const std::vector<handle> before = distinct_units();
-  luns_ = std::move(luns);
+  const access::lun_map old = std::exchange(luns_, std::move(luns));
   const std::vector<handle> now = distinct_units();
   const auto holds = [](const std::vector<handle>& units, const handle& unit) {
     return std::find(units.begin(), units.end(), unit) != units.end();
   };
   index();
-  for (const handle& unit : before)
-    // The handle is kept until the unit has let go.
-    if (!holds(now, unit)) door_of(unit)->detach(identity_->id, port::loss_reason::unit_removed, [unit] {});
+  for (const handle& unit : before) {
+    if (holds(now, unit)) continue;
+    std::vector<std::uint16_t> numbers;
+    for (const auto& [number, named] : old)
+      if (named == unit) numbers.push_back(number);
+    depart(unit, std::move(numbers));
+  }
   for (const handle& unit : now) {
     if (!holds(before, unit))
       door_of(unit)->attach(identity_);
     else
       door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed);
   }
+}
+
+/// The handle is kept until the unit has let go.
+void open_nexus::depart(const handle& unit, std::vector<std::uint16_t> numbers) {
+  departing_->push_front({unit, std::move(numbers)});
+  door_of(unit)->detach(identity_->id, port::loss_reason::unit_removed,
+                        [all = departing_, it = departing_->begin()] { all->erase(it); });
 }
 
 }  // namespace sluice::nexus

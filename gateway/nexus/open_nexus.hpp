@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -29,7 +30,15 @@ class open_nexus final : public port::nexus {
   using handle = std::shared_ptr<const access::unit_handle>;
 
   access::unit_door* door_of(const handle& unit) const { return unit->doors[loop_.index()]; }
+  /// A unit that left the LUN map and is not through with this nexus' tasks: task management concerns it still.
+  struct departing_unit {
+    handle unit;
+    std::vector<std::uint16_t> numbers;  // its LUNs
+  };
+
   access::unit_door* route(port::lun address) const noexcept;
+  void depart(const handle& unit, std::vector<std::uint16_t> numbers);
+  void manage_at(port::task_management& request, std::vector<access::unit_door*> doors);
   std::vector<handle> distinct_units() const;
   void index();
   void answer_absent(port::task& t) noexcept;
@@ -40,6 +49,7 @@ class open_nexus final : public port::nexus {
   std::shared_ptr<const port::i_t_nexus> identity_;
   access::lun_map luns_;
   std::vector<access::unit_door*> by_number_;  // LUN -> door, null where there is none
+  std::shared_ptr<std::list<departing_unit>> departing_ = std::make_shared<std::list<departing_unit>>();
   std::function<void()> gone_;
   bool closing_ = false;
 };
