@@ -268,7 +268,12 @@ result<void> gateway::start_units(const config::model& wanted, draft& made) {
                       ".block_size: cannot change while the unit runs; remove the unit from its "
                       "targets first");
     runtime::core& home = *parts_.cores[next_home_++ % parts_.cores.size()];
-    auto started = start_unit(config, medium, parts_.cores, home, parts_.state);
+    std::optional<reservations::state> held;
+    if (running != units_.end()) {
+      made.frozen.push_back(config.name);
+      held = freeze_unit(running->second);
+    }
+    auto started = start_unit(config, medium, parts_.cores, home, parts_.state, std::move(held));
     if (!started) return fail(started.error().code, "unit." + config.name + ": " + started.error().message);
     made.units[config.name] = std::move(*started);
   }
@@ -356,6 +361,7 @@ void gateway::publish(access::directory picture) {
 void gateway::discard(draft& made) {
   for (running_port& port : made.ports) stop_port(port);
   for (auto& [name, unit] : made.units) stop_unit(unit, parts_.cores, parts_.wait);
+  for (const std::string& name : made.frozen) thaw_unit(units_.at(name));
   for (const auto& [name, size] : made.resized)
     if (auto back = stores_.at(name)->resize(size); !back)
       SLUICE_LOG(error, "gateway", "could not undo a resize", {"store", name}, {"why", back.error().message});

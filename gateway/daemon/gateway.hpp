@@ -76,6 +76,7 @@ class gateway {
   struct draft {
     std::map<std::string, std::shared_ptr<store::store>> stores;
     std::map<std::string, running_unit> units;
+    std::vector<std::string> frozen;  // units that run, and that these take the place of
     std::vector<running_port> ports;
     std::vector<store::prepared> settings;                       // of stores that stay
     std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before

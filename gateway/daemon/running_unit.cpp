@@ -52,7 +52,7 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
 
 result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
                                 const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                state::state_store& state) {
+                                state::state_store& state, std::optional<reservations::state> reservations) {
   running_unit made{config, facts_of(config, medium->describe()), {}, medium, &home_core, {}, {}, {}};
   made.failures = medium->describe().failures;
   made.losses = medium->describe().losses;
@@ -73,7 +73,8 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
     link_pointers.push_back(links.back().get());
   }
   auto inside =
-      unit::home::make({config.name, made.facts, medium->describe().maps, {}}, link_pointers, home_core.loop(), state);
+      unit::home::make({config.name, made.facts, medium->describe().maps, {}, std::move(reservations)}, link_pointers,
+                       home_core.loop(), state);
   if (!inside) return tl::unexpected(inside.error());
   const unit::snapshot_ptr first = (*inside)->snapshot();
   made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(*inside), std::move(links));
@@ -93,6 +94,21 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   // The shards' constructors have run when this comes back: nobody meets a door without a shard behind it.
   for (runtime::core* core : cores) core->call([] {});
   return made;
+}
+
+reservations::state freeze_unit(const running_unit& unit) {
+  reservations::state held;
+  unit.home_core->call_async([&](const std::function<void()>& finished) {
+    unit.home->inside().freeze([&held, finished](const unit::snapshot_ptr& now) {
+      held = now->reservations;
+      finished();
+    });
+  });
+  return held;
+}
+
+void thaw_unit(const running_unit& unit) {
+  unit.home_core->call([&] { unit.home->inside().thaw(); });
 }
 
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,15 @@ struct running_unit {
 /// What a unit says about itself, from its configuration and its medium.
 scsi::unit_facts facts_of(const config::unit_config& config, const store::properties& medium);
 
-/// Starts a unit on every core. Blocks; control thread.
+/// Starts a unit on every core. `reservations` are those of the running unit whose place it takes. Blocks; control
+/// thread.
 result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
                                 const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                state::state_store& state);
+                                state::state_store& state, std::optional<reservations::state> reservations);
+
+/// As the home's, for a unit that gives its place to another one: what initiators have reserved goes over to that.
+reservations::state freeze_unit(const running_unit& unit);
+void thaw_unit(const running_unit& unit);
 
 /// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);

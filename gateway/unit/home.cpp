@@ -37,6 +37,7 @@ result<void> home::load() {
     first->reservations = std::move(*parsed);
     keeps_reservations_ = true;
   }
+  if (options_.reservations) first->reservations = *options_.reservations;
   const auto modes = kept_.load(state::mode_key(options_.name));
   if (!modes) return tl::unexpected<error>(modes.error());
   if (modes->has_value()) {
@@ -212,6 +213,14 @@ void home::establish_unit_attention(scsi::additional_sense code, std::uint64_t e
         c.attentions.push_back({{.only = {}, .except_nexus = except_nexus}, code});
       },
       std::move(finished));
+}
+
+void home::freeze(std::function<void(const snapshot_ptr&)> frozen) {
+  enqueue(operator_step([this, frozen = std::move(frozen)] {
+    frozen_ = true;
+    frozen(snapshot_);
+    end_step();
+  }));
 }
 
 void home::set_capacity(std::uint64_t capacity_blocks, done finished) {

@@ -17,6 +17,8 @@ struct home_options {
   scsi::unit_facts facts;
   bool maps = false;  // of the store's properties
   std::vector<scsi::target_port_group> groups;
+  /// Of the unit whose place this one takes while initiators use it; none: what was kept.
+  std::optional<reservations::state> reservations = {};
 };
 
 /// Where the cores agree about one logical unit. One change at a time: it is made durable, then published to every
@@ -45,6 +47,11 @@ class home {
   /// ASYMMETRIC ACCESS STATE CHANGED.
   void set_groups(std::vector<scsi::target_port_group> groups, done finished = {});
   void clear_reservations(done finished = {});
+
+  /// The unit is about to give its place to another one of its name. `frozen` gets its state, on this loop, when
+  /// nothing of it is changing; commands that would change it are answered BUSY from then on, until thaw().
+  void freeze(std::function<void(const snapshot_ptr&)> frozen);
+  void thaw() { frozen_ = false; }
 
   bool idle() const { return !busy_ && queue_.empty(); }
 
@@ -110,6 +117,7 @@ class home {
   reactor::loop& loop_;
   state::state_store& kept_;
   snapshot_ptr snapshot_;
+  bool frozen_ = false;
   bool keeps_reservations_ = false;  // the state store has a reservation blob
 
   std::deque<step> queue_;

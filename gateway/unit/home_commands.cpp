@@ -73,6 +73,7 @@ scsi::outcome outcome_of(const reservations::effects& effects) {
 }  // namespace
 
 void home::run(const control_request& request) {
+  if (frozen_) return answer(request, outcomes::busy());
   const auto row = scsi::check_cdb(cdb_of(request), snapshot_->facts);
   if (!row) return answer(request, row.error());
   switch ((*row)->what) {

@@ -101,6 +101,34 @@ TEST(unit_reservations, survive_power_loss_with_aptpl) {
   EXPECT_FALSE(s.make_home()->snapshot()->reservations.reserved());
 }
 
+TEST(unit_reservations, go_over_to_a_unit_that_takes_the_place_and_change_no_more_from_then_on) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    stand_options how;
+    how.shards = 2;
+    how.delays = true;
+    how.seed = seed;
+    stand s(how);
+    initiator& a = s.add(0);
+    initiator& b = s.add(1);
+    EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
+    EXPECT_TRUE(pr(s, b, do_register, 0, 0xb).good());
+    exchange& early = a.send(pr_out(do_reserve, 5), pr_list(0xa, 0, 0));
+    std::optional<reservations::state> held;
+    s.home->freeze([&](const snapshot_ptr& now) { held = now->reservations; });
+    exchange& late = b.send(pr_out(do_preempt, 5), pr_list(0xb, 0xa, 0));
+    s.run();
+    ASSERT_TRUE(held);
+    EXPECT_TRUE(late.ended_with(status::busy));
+    EXPECT_TRUE(early.good() || early.ended_with(status::busy));
+    const auto next = s.make_home(held);
+    EXPECT_EQ(next->snapshot()->reservations.registrants.size(), 2U) << "though nothing lasts without APTPL";
+    EXPECT_EQ(next->snapshot()->reservations.reserved(), early.good()) << "seed " << seed;
+    EXPECT_TRUE(s.done(b.send(test_unit_ready())).good());
+    s.home->thaw();
+    EXPECT_TRUE(pr(s, b, do_preempt, 0xb, 0xa, 5).good());
+  }
+}
+
 TEST(unit_reservations, the_operator_clears_them) {
   stand s;
   initiator& a = s.add();

@@ -123,7 +123,7 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
   }
 }
 
-std::unique_ptr<unit::home> stand::make_home() {
+std::unique_ptr<unit::home> stand::make_home(std::optional<reservations::state> of_another) {
   home_options how;
   how.name = "disk";
   how.facts.serial = "0123456789abcdef";
@@ -133,6 +133,7 @@ std::unique_ptr<unit::home> stand::make_home() {
   how.facts.volatile_cache = true;
   how.maps = true;
   how.groups = {{.number = 1, .ports = {1, 2}}};
+  how.reservations = std::move(of_another);
   std::vector<shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);
   return std::move(*unit::home::make(how, links, *loop, *kept));

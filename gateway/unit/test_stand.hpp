@@ -196,7 +196,7 @@ class stand {
   std::uint64_t completions = 0;
   std::map<std::string, int> messages;
 
-  std::unique_ptr<unit::home> make_home();
+  std::unique_ptr<unit::home> make_home(std::optional<reservations::state> of_another = {});
 
  private:
   struct to_home_link final : home_link {

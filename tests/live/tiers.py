@@ -12,6 +12,8 @@ import time
 
 from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
 
+from initiator import Initiator, persistent_reserve_out, registration
+
 SECONDS = 24
 
 
@@ -196,6 +198,30 @@ class Stand:
         check("and goes away with it", "journal_state" not in gone and "flash_ready" not in gone)
 
 
+    def reserve(self):
+        """What a cluster has reserved, without APTPL, holds on while the unit goes over to other stores."""
+        port = int(self.gateway.portal.rsplit(":", 1)[1])
+        key = 0xC1057E4
+        with (Initiator(port, NAME, "iqn.2026-11.io.sluice:cluster") as host,
+              Initiator(port, NAME, "iqn.2026-11.io.sluice:stranger") as other):
+            for each in (host, other):
+                while each.execute(bytes(6)).status:  # until its unit attentions are told
+                    pass
+            host.execute(persistent_reserve_out(0), registration(0, key, False)).must_be_good("REGISTER")
+            host.execute(persistent_reserve_out(1, 5), registration(key, 0, False)).must_be_good("RESERVE")
+            for cache in ('ram = "4MiB"', None):
+                self.gateway.write(self.body(cache))
+                self.gateway.ask("apply", str(self.gateway.config))
+                held = self.gateway.ask("pr", "show", "vm")["registrants"]
+                while other.execute(bytes(6)).status == 2:
+                    pass
+                write = other.execute(bytes.fromhex("2a000000000000000100"), bytes(512))
+                self.checks.check(
+                    f"a reservation stays when a cache is {'put over' if cache else 'taken away'}",
+                    [r["holder"] for r in held] == [True] and write.status == 0x18,
+                )
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     load = str(pathlib.Path(program).parent / "sluice-load")
@@ -208,6 +234,7 @@ def main():
             gateway.start()
             threading.Thread(target=gateway.listen, daemon=True).start()
             stand.under_load(load)
+            stand.reserve()
             status = gateway.stop()
             checks.check(f"SIGTERM ends it with status {status}", status == 0)
         finally:
