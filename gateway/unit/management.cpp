@@ -202,18 +202,23 @@ void shard::apply(const attention_order& order) {
 
 void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials) {
   const bool task_aborted = order.manner == abort_manner::by_other && snapshot_->mode.task_aborted_status;
-  for (auto& [id, n] : nexuses_) {
-    if (!concerns(order.whom, *n)) continue;
+  std::vector<std::uint64_t> concerned;
+  for (const auto& [id, n] : nexuses_)
+    if (concerns(order.whom, *n)) concerned.push_back(id);
+  // With its last task a nexus that leaves is gone.
+  for (const std::uint64_t id : concerned) {
     const bool by_other = order.manner == abort_manner::by_other && id != order.asking_nexus;
     bool lost_one = false;
-    const auto matches = [&, id = id, &record = *n](const command& c) {
+    const auto matches = [&](const command& c) {
       const bool asks = id == order.asking_nexus && c.serial == order.asking_request;
-      const bool hit = c.nexus == &record && !asks;
+      const bool hit = c.nexus->identity->id == id && !asks;
       lost_one = lost_one || hit;
       return hit;
     };
     abort_where(matches, by_other && task_aborted ? doom::task_aborted : doom::silent, serials);
-    if (lost_one && by_other && !task_aborted && order.attention != 0) n->attentions.establish(order.attention);
+    const auto still = nexuses_.find(id);
+    if (lost_one && by_other && !task_aborted && order.attention != 0 && still != nexuses_.end())
+      still->second->attentions.establish(order.attention);
   }
 }
 

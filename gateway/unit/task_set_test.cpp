@@ -374,6 +374,33 @@ TEST(task_set, tasks_of_a_unit_that_is_unmapped_are_done_and_answered) {
   s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
 }
 
+TEST(task_set, a_nexus_that_leaves_is_gone_with_the_last_task_that_a_reset_of_another_one_aborts) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    stand s(how);
+    s.late = true;
+    std::vector<initiator*> leave;
+    for (int i = 0; i < 3; ++i) leave.push_back(&s.add());
+    initiator& stays = s.add();
+    exchange& slow = stays.send(write10(0, 1), filled(512, 1));
+    for (initiator* each : leave) each->send(read10(0, 1), {}, 512, task_attribute::ordered);
+    int gone = 0;
+    for (const initiator* each : leave)
+      s.shards[0]->detach(each->identity->id, port::loss_reason::unit_removed, [&] { ++gone; });
+    managed& reset = stays.manage(task_function::logical_unit_reset);
+    s.run();
+    EXPECT_EQ(reset.answers, 1);
+    EXPECT_EQ(slow.completions, 1);
+    EXPECT_EQ(gone, 3);
+    for (const initiator* each : leave) {
+      EXPECT_EQ(each->exchanges.front().completions, 1);
+      s.initiators.remove_if([&](const initiator& one) { return &one == each; });
+    }
+  }
+}
+
 TEST(task_set, counters) {
   stand s;
   initiator& a = s.add();

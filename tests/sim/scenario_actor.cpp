@@ -147,12 +147,21 @@ class history {
       world_.faults(flash_path).gone = true;
       return;
     }
-    if (tiers_ == tier_kind::none) return;
     world_.options().read_error = world_.options().write_error = 0;
     const config::model before = model_;
     const tier_kind kind = tiers_;
-    // RAM and manners, and the mode as far as it changes in place.
-    draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash : kind);
+    if (chance(0.4)) {
+      // Commands that change a mode page begin anew with the unit that takes the place.
+      if (field_.units[0]->selecting) return;
+      draw_tiers(kind == tier_kind::none ? tier_kind::write_back : tier_kind::none);
+      unit_changes();
+    } else if (kind == tier_kind::none) {
+      return;
+    } else {
+      // RAM and manners, and the mode as far as it changes in place.
+      draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash
+                                                                                              : kind);
+    }
     if (!machine_.try_apply(model_)) {
       model_ = before;
       tiers_ = kind;
@@ -298,11 +307,15 @@ class history {
       model_.units.insert(model_.units.begin() + 1, unit);
       model_.targets[0].luns.push_back({2, "extra", {}});
     }
+    unit_changes();
+    machine_.apply(model_);
+  }
+
+  void unit_changes() {
     for (std::uint16_t lun = 0; lun < luns; ++lun)
       for (const std::uint16_t code : {scsi::asc::reported_luns_changed, scsi::asc::reset_occurred,
                                        scsi::asc::power_on_occurred, scsi::asc::i_t_nexus_loss})
         field_.all_may_hear(lun, code);
-    machine_.apply(model_);
   }
 
   report end() {
