@@ -153,6 +153,7 @@ class history {
     if (chance(0.4)) {
       // Commands that change a mode page begin anew with the unit that takes the place.
       if (field_.units[0]->selecting) return;
+      if (kind == tier_kind::none) world_.faults(flash_path).gone = false;
       draw_tiers(kind == tier_kind::none ? tier_kind::write_back : tier_kind::none);
       unit_changes();
     } else if (kind == tier_kind::none) {
