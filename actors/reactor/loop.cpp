@@ -5,23 +5,11 @@
 #include <utility>
 
 #include "actors/reactor/epoll_loop.hpp"
+#include "actors/reactor/posted_function.hpp"
 #include "actors/reactor/uring_loop.hpp"
 
 namespace sluice::reactor {
 namespace {
-
-/// A function on its way to a loop; frees itself when it ran.
-class posted_function final : public runnable {
- public:
-  explicit posted_function(std::function<void()> work) : work_(std::move(work)) {}
-  void run() noexcept override {
-    const std::unique_ptr<posted_function> self(this);
-    work_();
-  }
-
- private:
-  std::function<void()> work_;
-};
 
 result<void> check_core(int core) {
   cpu_set_t allowed;

@@ -18,11 +18,12 @@ class run_list {
   }
   /// Runs what is queued now, not what that queues again; at most `limit`. Returns how many ran.
   unsigned run(unsigned limit) noexcept;
+  /// The first, which is queued no more. Not of an empty list.
+  runnable* pop();
   /// Forgets what is queued.
   void clear() noexcept;
 
  private:
-  runnable* pop();
   runnable* first_ = nullptr;
   runnable** last_ = &first_;
 };

@@ -1,5 +1,9 @@
 #include "actors/reactor/sim_loop.hpp"
 
+#include <memory>
+#include <vector>
+
+#include "actors/reactor/posted_function.hpp"
 #include "actors/reactor/sim_disk.hpp"
 #include "actors/reactor/sim_network.hpp"
 
@@ -62,9 +66,12 @@ void sim_loop::deliver(operation& op, std::int64_t result) {
   wake();
 }
 
+/// What ran nowhere is nobody's any more: functions go when nothing of the loop's can reach them.
 void sim_loop::forget() {
+  std::vector<std::unique_ptr<posted_function>> lost;
+  while (!posted_.empty())
+    if (auto* const function = dynamic_cast<posted_function*>(posted_.pop())) lost.emplace_back(function);
   completed_.clear();
-  posted_.clear();
   deferred_.clear();
   turn_end_.clear();
   timers_.clear();

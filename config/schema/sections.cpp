@@ -52,7 +52,8 @@ const std::vector<key>& root_keys() {
 const std::vector<key>& gateway_keys() {
   static const std::vector<key> keys{
       {.name = "name", .help = "how this gateway calls itself", .otherwise = "the host's name"},
-      path_key("state_dir", "/var/lib/sluice", "embedded state: reservations (APTPL), unit identities"),
+      path_key("state_dir", "/var/lib/sluice", "embedded state: reservations (APTPL), unit identities, which flash is "
+               "believed over devices that cannot say so"),
       {.name = "reactors",
        .type = kind::numbers,
        .help = "how many event loops, or the list of the cores that each gets one",

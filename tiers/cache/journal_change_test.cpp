@@ -205,11 +205,13 @@ TEST(journal_change, what_was_held_is_below_and_what_comes_is_held_again) {
 TEST(journal_change, flash_that_cannot_be_written_any_more_leaves_a_cache_that_passes_on) {
   change_stand s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
-  const auto ready = s.cache->prepare(on_flash("/flash", 98 * block_bytes));
-  ASSERT_TRUE(ready);
-  ASSERT_TRUE(s.hands_over());
-  s.world.sim().fail_writes("/flash", true);
-  (*ready)();
+  {
+    const auto ready = s.cache->prepare(on_flash("/flash", 98 * block_bytes));
+    ASSERT_TRUE(ready);
+    ASSERT_TRUE(s.hands_over());
+    s.world.sim().fail_writes("/flash", true);
+    (*ready)();
+  }
   s.cache->take_over();
   s.settle();
   EXPECT_EQ(s.state(), "passing");
@@ -239,10 +241,12 @@ TEST(journal_change, a_flush_reaches_what_was_written_before_there_was_a_journal
   change_stand s(plain());
   EXPECT_EQ(s.write(7), status::good);
   EXPECT_TRUE(s.cache->describe().volatile_cache);
-  const auto ready = s.cache->prepare(on_flash());
-  ASSERT_TRUE(ready);
-  ASSERT_TRUE(s.hands_over());
-  (*ready)();
+  {
+    const auto ready = s.cache->prepare(on_flash());
+    ASSERT_TRUE(ready);
+    ASSERT_TRUE(s.hands_over());
+    (*ready)();
+  }
   s.control->fail_next(verb::flush, 1000, status::medium_error);
   s.cache->take_over();
   s.settle();
@@ -308,6 +312,7 @@ TEST(journal_change, what_was_to_be_written_below_is_there_when_the_journal_is_a
   EXPECT_EQ(s.cache->undestaged_bytes(mark), 0U);
   EXPECT_EQ(s.write(8), status::good);
   EXPECT_NE(s.cache->undestaged_bytes(s.cache->destage()), 0U);
+  s.settle();
 }
 
 TEST(journal_change, a_shorter_delay_takes_effect_at_once) {
