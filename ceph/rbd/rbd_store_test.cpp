@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <fstream>
 #include <thread>
 
@@ -280,6 +281,11 @@ TEST_F(rbd_store_test, a_fenced_connection_is_replaced_and_nothing_sent_before_i
   ASSERT_EQ(rados_blocklist_add((*fencer)->handle(), only.data(), 600), 0) << only;
   ASSERT_EQ(rados_wait_for_latest_osdmap((*fencer)->handle()), 0);
   fenced->reset();
+  // The monitors know; so do the OSDs once they have answered somebody who was told.
+  beside([](image& i) {
+    std::array<char, 4096> block;
+    ASSERT_EQ(rbd_read(i.handle(), 0, block.size(), block.data()), static_cast<ssize_t>(block.size()));
+  });
   EXPECT_EQ(write(0, 4096, 2), status::aborted);
   EXPECT_EQ(channel_->available(), store::availability::stalled);
   EXPECT_EQ(write(4096, 4096, 3), status::good);  // waited for the new connection
