@@ -363,7 +363,7 @@ class change_run {
 
 TEST(journal_change_crash, every_acknowledged_sector_survives_the_power_and_the_process) {
   change_run::outcome sum;
-  const std::uint64_t all = sluice::store::contract::seeds_or(200);
+  const std::uint64_t all = sluice::store::contract::seeds_or(80);
   for (std::uint64_t seed = 1; seed <= all; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     change_run(seed).run(sum);
