@@ -319,17 +319,9 @@ class change_run {
     r->on_done = [this, &c, one = r.get(), first, start = world_.now_ns()] {
       --c.in_flight;
       ASSERT_EQ(one->outcome, status::good);
-      check(first, one->content(), start);
+      expect_read(history_, first, one->content(), start, world_.now_ns());
     };
     submit(c, std::move(r));
-  }
-  void check(std::uint64_t first, const std::vector<std::uint8_t>& found, std::uint64_t start) {
-    for (std::uint64_t s = 0; s * sector_bytes < found.size() && !failed(); ++s) {
-      const history::value v = history::value_of(found.data() + s * sector_bytes);
-      EXPECT_NE(v, history::never) << "a torn sector " << first + s;
-      EXPECT_TRUE(history_.may_read(first + s, v, start, world_.now_ns()))
-          << "sector " << first + s << " holds " << v << " of" << history_.tell(first + s);
-    }
   }
   void check_all() {
     core& c = cores_[random_() % cores_.size()];

@@ -1,4 +1,6 @@
 #pragma once
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -103,5 +105,16 @@ class history {
 
   std::vector<std::vector<write>> writes_;
 };
+
+/// Of a read that began at `start` and is answered `now`: that each sector from `first` on may hold what was found.
+inline void expect_read(history& of, std::uint64_t first, const std::vector<std::uint8_t>& found, std::uint64_t start,
+                        std::uint64_t now) {
+  for (std::uint64_t s = 0; s * sector_bytes < found.size() && !testing::Test::HasFailure(); ++s) {
+    const history::value v = history::value_of(found.data() + s * sector_bytes);
+    EXPECT_NE(v, history::never) << "a torn sector " << first + s;
+    EXPECT_TRUE(of.may_read(first + s, v, start, now))
+        << "sector " << first + s << " holds " << v << " of" << of.tell(first + s);
+  }
+}
 
 }  // namespace sluice::cache

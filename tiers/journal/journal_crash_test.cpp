@@ -237,7 +237,7 @@ class crash_run {
     r.on_done = [this, &c, &r, first, start = world_.now_ns()] {
       --c.in_flight;
       ASSERT_EQ(r.outcome, status::good);
-      check(first, r.content(), start);
+      expect_read(history_, first, r.content(), start, world_.now_ns());
     };
     submit(c, r);
   }
@@ -267,14 +267,6 @@ class crash_run {
     submit(c, r);
   }
 
-  void check(std::uint64_t first, const std::vector<std::uint8_t>& found, std::uint64_t start) {
-    for (std::uint64_t s = 0; s * sector_bytes < found.size() && !failed(); ++s) {
-      const history::value v = history::value_of(found.data() + s * sector_bytes);
-      EXPECT_NE(v, history::never) << "a torn sector " << first + s;
-      EXPECT_TRUE(history_.may_read(first + s, v, start, world_.now_ns()))
-          << "sector " << first + s << " holds " << v << " of" << history_.tell(first + s);
-    }
-  }
   void check_all() {
     core& c = cores_[random_() % cores_.size()];
     for (std::uint64_t first = 0; first < sectors() && !failed(); first += 64) {
