@@ -1,5 +1,7 @@
 #include "config/toml/parse.hpp"
 
+#include "config/toml/depth.hpp"
+
 // toml++ 3.3 asserts what some malformed documents violate, and takes it for granted under NDEBUG. A document is input
 // from a user: such an assertion is made an exception here, whatever the build.
 #undef NDEBUG
@@ -72,6 +74,9 @@ tl::expected<tree_table, diagnostic> parse_toml(std::string_view text) {
   const auto refuse = [](place at, std::string why) {
     return tl::unexpected<diagnostic>(diagnostic{at, "TOML", std::move(why), "a TOML 1.0 document"});
   };
+  // The parser, the conversion and the destructors of what they make recurse as deep as the document nests.
+  if (const std::optional<place> where = too_deep(text))
+    return refuse(*where, "nests deeper than " + std::to_string(max_depth) + " tables and arrays");
   try {
     return convert(toml::parse(text));
   } catch (const toml::parse_error& error) {

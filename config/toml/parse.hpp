@@ -7,7 +7,8 @@
 
 namespace sluice::config {
 
-/// Parses TOML; what it cannot parse is one diagnostic. Entries come in the order of the file.
+/// Parses TOML; what it cannot parse, or what nests deeper than max_depth (depth.hpp), is one diagnostic. Entries come
+/// in the order of the file.
 tl::expected<tree_table, diagnostic> parse_toml(std::string_view text);
 
 }  // namespace sluice::config
