@@ -1,5 +1,8 @@
 #include "gateway/control/http.hpp"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -51,13 +54,74 @@ std::string format(const page& p, bool with_body) {
          (with_body ? p.body : std::string());
 }
 
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool same_word(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+struct host_header {
+  unsigned count = 0;
+  std::string_view value;
+};
+
+host_header find_host(std::string_view head) {
+  host_header found;
+  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;) {
+    at += 2;
+    const std::size_t end = head.find("\r\n", at);
+    const std::string_view line = head.substr(at, end == std::string_view::npos ? end : end - at);
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos && same_word(line.substr(0, colon), "Host")) {
+      ++found.count;
+      found.value = trimmed(line.substr(colon + 1));
+    }
+    at = end;
+  }
+  return found;
+}
+
+/// The host of "host", "host:80", "[::1]" or "[::1]:80", without brackets; empty when it is none of these.
+std::string_view without_port(std::string_view host) {
+  if (host.empty()) return {};
+  const bool bracketed = host.front() == '[';
+  const std::size_t end = bracketed ? host.find(']') : host.find(':');
+  if (bracketed && end == std::string_view::npos) return {};
+  std::string_view port = end == std::string_view::npos ? std::string_view() : host.substr(bracketed ? end + 1 : end);
+  if (!port.empty() && port.front() != ':') return {};
+  if (!port.empty()) port.remove_prefix(1);
+  if (port.find_first_not_of("0123456789") != std::string_view::npos) return {};
+  return bracketed ? host.substr(1, end - 1) : host.substr(0, end);
+}
+
 }  // namespace
+
+bool is_own_http_host(std::string_view host, std::string_view own) {
+  std::string_view name = without_port(host);
+  if (name.empty()) return false;
+  if (same_word(name, own)) return true;
+  in_addr four{};
+  in6_addr six{};
+  const std::string text(name);
+  if (::inet_pton(AF_INET, text.c_str(), &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+  if (::inet_pton(AF_INET6, text.c_str(), &six) == 1) return IN6_IS_ADDR_LOOPBACK(&six);
+  if (name.ends_with('.')) name.remove_suffix(1);
+  return same_word(name, "localhost");
+}
 
 bool is_whole_http_head(std::string_view received) {
   return received.find("\r\n\r\n") != std::string_view::npos;
 }
 
-std::string http_answer(std::string_view head, const handler& handle) {
+std::string http_answer(std::string_view head, std::string_view own, const handler& handle) {
   if (head.size() > longest_http_request)
     return format({"431 Request Header Fields Too Large", plain, "the request is too long\n"}, true);
   const page bad{"400 Bad Request", plain, "this is no HTTP request\n"};
@@ -71,6 +135,11 @@ std::string http_answer(std::string_view head, const handler& handle) {
   const std::string_view version = line.substr(version_at + 1);
   if ((version != "HTTP/1.1" && version != "HTTP/1.0") || target.empty() || target.front() != '/')
     return format(bad, true);
+  const host_header host = find_host(head);
+  if (host.count > 1 || (host.count == 0 && version == "HTTP/1.1"))
+    return format({"400 Bad Request", plain, "a request names one Host\n"}, true);
+  if (host.count == 1 && !is_own_http_host(host.value, own))
+    return format({"421 Misdirected Request", plain, "this is not that host\n"}, true);
   if (method != "GET" && method != "HEAD")
     return format({"405 Method Not Allowed", plain, "this door only shows\n", "Allow: GET, HEAD\r\n"}, true);
   return format(page_of(target.substr(0, target.find('?')), handle), method == "GET");

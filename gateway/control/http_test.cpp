@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/metrics.hpp"
 
@@ -62,27 +65,62 @@ TEST(metrics, tell_all_that_status_tells) {
 
 TEST(http, shows_metrics_status_and_health) {
   const handler good = telling(some_status());
-  EXPECT_THAT(http_answer("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", good),
+  EXPECT_THAT(http_answer("GET /metrics HTTP/1.1\r\nHost: localhost:9840\r\n\r\n", "127.0.0.1", good),
               AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), HasSubstr("sluice_uptime_seconds 2.5\n")));
-  const std::string status = http_answer("GET /status HTTP/1.1\r\n\r\n", good);
+  const std::string status = http_answer("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good);
   EXPECT_EQ(json::parse(status.substr(status.find("\r\n\r\n") + 4)), some_status());
-  EXPECT_THAT(http_answer("GET /health HTTP/1.0\r\n\r\n", good), EndsWith("\r\n\r\ngood\n"));
-  EXPECT_THAT(http_answer("GET /health?verbose HTTP/1.1\r\n\r\n", telling(some_status("stalled for 12 s"))),
+  EXPECT_THAT(http_answer("GET /health HTTP/1.0\r\n\r\n", "127.0.0.1", good), EndsWith("\r\n\r\ngood\n"));
+  EXPECT_THAT(http_answer("GET /health?verbose HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1",
+                          telling(some_status("stalled for 12 s"))),
               AllOf(StartsWith("HTTP/1.1 503 "), EndsWith("\r\n\r\nstore hot: stalled for 12 s\n")));
-  EXPECT_THAT(http_answer("HEAD /health HTTP/1.1\r\n\r\n", good),
+  EXPECT_THAT(http_answer("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good),
               AllOf(HasSubstr("Content-Length: 5\r\n"), EndsWith("\r\n\r\n")));
 }
 
 TEST(http, refuses_everything_else) {
   const handler good = telling(some_status());
-  EXPECT_THAT(http_answer("POST /status HTTP/1.1\r\n\r\n", good), StartsWith("HTTP/1.1 405 "));
-  EXPECT_THAT(http_answer("GET /etc/passwd HTTP/1.1\r\n\r\n", good), StartsWith("HTTP/1.1 404 "));
-  for (const char* bad : {"", "GET", "GET /\r\n\r\n", "GET metrics HTTP/1.1\r\n\r\n", "GET /metrics HTTP/2\r\n\r\n",
-                          "GET /metrics HTTP/1.1\r\n", " \r\n\r\n"})
-    EXPECT_THAT(http_answer(bad, good), StartsWith("HTTP/1.1 400 ")) << bad;
-  EXPECT_THAT(http_answer(std::string(longest_http_request + 1, 'x'), good), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(http_answer("POST /status HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good),
+              StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(http_answer("GET /etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good),
+              StartsWith("HTTP/1.1 404 "));
+  for (const char* bad : {"", "GET", "GET /\r\n\r\n", "GET metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                          "GET /metrics HTTP/2\r\n\r\n", "GET /metrics HTTP/1.1\r\n", " \r\n\r\n"})
+    EXPECT_THAT(http_answer(bad, "127.0.0.1", good), StartsWith("HTTP/1.1 400 ")) << bad;
+  EXPECT_THAT(http_answer(std::string(longest_http_request + 1, 'x'), "127.0.0.1", good), StartsWith("HTTP/1.1 431 "));
   const handler failing = [](const std::string&, const json&) -> result<json> { return fail(errc::busy, "not now"); };
-  EXPECT_THAT(http_answer("GET /status HTTP/1.1\r\n\r\n", failing), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(http_answer("GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", failing),
+              StartsWith("HTTP/1.1 503 "));
+}
+
+/// Host headers: [RFC9112 3.2], [RFC9110 15.5.20].
+TEST(http, answers_only_who_asks_this_host) {
+  for (const char* own :
+       {"localhost", "LocalHost:9840", "localhost.", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:9840", "127.0.0.9:1"})
+    EXPECT_TRUE(is_own_http_host(own, "127.0.0.9")) << own;
+  EXPECT_TRUE(is_own_http_host("[fd00::1]:9840", "fd00::1"));
+  for (const char* other : {"", "evil.example", "evil.example:9840", "localhost.evil.example", "127.0.0.1.evil.example",
+                            "10.0.0.1", "[::2]", "[::1", "[::1]x", "localhost:evil", "127.0.0.1@evil.example", ":9840"})
+    EXPECT_FALSE(is_own_http_host(other, "127.0.0.9")) << other;
+  const handler good = telling(some_status());
+  const auto head = [](const std::string& headers) { return "GET /status HTTP/1.1\r\n" + headers + "\r\n"; };
+  EXPECT_THAT(http_answer(head("host:\t127.0.0.1:9840 \r\n"), "127.0.0.1", good), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(http_answer(head("Accept: */*\r\nHost: rebound.example:9840\r\n"), "127.0.0.1", good),
+              AllOf(StartsWith("HTTP/1.1 421 "), Not(HasSubstr("uptime"))));
+  EXPECT_THAT(http_answer(head(""), "127.0.0.1", good), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(http_answer(head("Host: localhost\r\nHost: localhost\r\n"), "127.0.0.1", good),
+              StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(http_answer("GET /health HTTP/1.0\r\nHost: rebound.example\r\n\r\n", "127.0.0.1", good),
+              StartsWith("HTTP/1.1 421 "));
+}
+
+int connected(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  return fd;
 }
 
 std::string ask(std::uint16_t port, const std::string& request) {
@@ -107,16 +145,41 @@ std::string ask(std::uint16_t port, const std::string& request) {
 TEST(http_server, serves_one_client_after_the_other_and_lets_none_hold_it_up) {
   http_server server({"127.0.0.1", 0}, telling(some_status()));
   ASSERT_TRUE(server.start());
-  EXPECT_THAT(ask(server.port(), "GET /health HTTP/1.1\r\n\r\n"), EndsWith("good\n"));
+  EXPECT_THAT(ask(server.port(), "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), EndsWith("good\n"));
   EXPECT_THAT(ask(server.port(), std::string(longest_http_request + 4000, 'x')), StartsWith("HTTP/1.1 431 "));
   EXPECT_THAT(ask(server.port(), "GET /health"), StartsWith("HTTP/1.1 400 ")) << "it never sends the rest";
-  EXPECT_THAT(ask(server.port(), "GET /metrics HTTP/1.1\r\n\r\n"), HasSubstr("sluice_target_sessions"));
+  EXPECT_THAT(ask(server.port(), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+              HasSubstr("sluice_target_sessions"));
+  EXPECT_THAT(ask(server.port(), "GET /status HTTP/1.1\r\nHost: rebound.example\r\n\r\n"), StartsWith("HTTP/1.1 421 "));
   http_server other({"127.0.0.1", server.port()}, telling({}));
   const auto taken = other.start();
   ASSERT_FALSE(taken);
   EXPECT_THAT(taken.error().message, HasSubstr("gateway.http"));
   server.stop();
-  EXPECT_EQ(ask(server.port(), "GET / HTTP/1.1\r\n\r\n"), "");
+  EXPECT_EQ(ask(server.port(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "");
+}
+
+TEST(http_server, answers_at_once_behind_any_number_of_silent_clients) {
+  http_server server({"127.0.0.1", 0}, telling(some_status()));
+  ASSERT_TRUE(server.start());
+  std::vector<int> silent;
+  for (std::size_t i = 0; i < http_server::max_clients + 72; ++i) {
+    silent.push_back(connected(server.port()));
+    if (i % 3 == 0) {
+      EXPECT_EQ(::send(silent.back(), "GET /hea", 8, MSG_NOSIGNAL), 8);
+    }
+    if (i != 63 && i + 1 != http_server::max_clients + 72) continue;
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_THAT(ask(server.port(), "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), EndsWith("good\n"));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(100)) << i + 1 << " silent clients";
+  }
+  // The first ones had to make room, though their time is not up; the last one has its place.
+  char octet;
+  const ssize_t of_first = ::recv(silent.front(), &octet, 1, MSG_DONTWAIT);
+  EXPECT_TRUE(of_first == 0 || (of_first < 0 && errno != EAGAIN)) << of_first;
+  EXPECT_EQ(::recv(silent.back(), &octet, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  for (const int fd : silent) ::close(fd);
 }
 
 }  // namespace
