@@ -8,7 +8,9 @@ namespace sluice::iscsi {
 void command::reset() {
   task.reset();
   initiator_task_tag = cmd_sn = 0;
-  immediate = submitted = fetching = sending = failed = aborted = status_sent = slot_freed = false;
+  stage_ = stage::gathering;
+  end = fate::served;
+  immediate = status_sent = slot_freed = false;
   verdict = {};
   data_in_offset = 0;
   data_in_sn = r2t_sn = 0;
@@ -20,7 +22,25 @@ void command::reset() {
   unsolicited_sn = 0;
   fetch_end = next_r2t = 0;
   bursts.clear();
+  first_transfer_tag = 0;
   starved_rounds = 0;
+}
+
+void command::move_to(stage next) {
+  switch (next) {
+    case stage::gathering:
+      SLUICE_CHECK(!"a command begins there, and comes back only by reset()");
+      break;
+    case stage::at_unit:
+      SLUICE_CHECK(stage_ == stage::gathering || stage_ == stage::fetching || stage_ == stage::sending);
+      break;
+    case stage::fetching:
+    case stage::sending:
+    case stage::ended:
+      SLUICE_CHECK(stage_ == stage::at_unit);
+      break;
+  }
+  stage_ = next;
 }
 
 commands::commands(std::uint32_t expected) : table_(std::bit_ceil(4ull * std::max(expected, 4u))) {}

@@ -18,16 +18,32 @@ struct burst {
 /// A SCSI command of a connection: the task that the core sees, and how far its data has come.
 struct command {
   port::task task;
+  /// Who has the task.
+  enum class stage : std::uint8_t {
+    gathering,  // we: immediate data, or its turn in the order of CmdSN, are still to come
+    at_unit,
+    fetching,  // we, for the time of a get_data
+    sending,   // we, for the time of a put_data
+    ended,     // we, for good; its response waits for the end of the data that the initiator owes
+  };
+  /// What the initiator hears in the end.
+  enum class fate : std::uint8_t {
+    served,      // what the unit says
+    taken_back,  // what the unit says, which wants no data any more
+    failed,      // `verdict`: its data went wrong
+    silent,      // nothing
+  };
+
   std::uint32_t initiator_task_tag = 0, cmd_sn = 0;
+  fate end = fate::served;
   bool immediate = false;
-  bool submitted = false;    // the core knows it
-  bool fetching = false;     // ours for the time of a get_data
-  bool sending = false;      // ours for the time of a put_data
-  bool failed = false;       // its data went wrong; `verdict` is what the initiator shall hear
-  bool aborted = false;      // by task management: nothing is sent
   bool status_sent = false;  // with the last Data-In
   bool slot_freed = false;   // the command window has opened for it
   scsi::outcome verdict;
+
+  stage where() const { return stage_; }
+  /// Checks that the step is one that a command takes.
+  void move_to(stage next);
 
   // To the initiator
   std::uint64_t data_in_offset = 0;
@@ -41,12 +57,19 @@ struct command {
   bool unsolicited_open = false;     // unsolicited Data-Out PDUs are still to come
   std::uint32_t unsolicited_sn = 0;
   std::uint64_t fetch_end = 0, next_r2t = 0;
-  std::vector<burst> bursts;  // outstanding, in order
+  std::vector<burst> bursts;             // outstanding, in order
+  std::uint32_t first_transfer_tag = 0;  // of the command; older ones are of others under its task tag
+
+  /// Whether Data-Out PDUs of sequences that were begun or asked for are still to come.
+  bool is_owed_data() const { return unsolicited_open || !bursts.empty(); }
 
   unsigned starved_rounds = 0;
   std::uint32_t slot = 0;  // in commands::live()
 
   void reset();
+
+ private:
+  stage stage_ = stage::gathering;
 };
 
 /// The commands of a connection by initiator task tag: a pool that allocates only while it grows, an open hash table

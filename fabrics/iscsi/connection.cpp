@@ -87,8 +87,8 @@ void connection::arm_receive() {
     starved_ = true;
     return loop_.arm(starved_timer_, starved_retry_ns);
   }
-  const std::uint32_t most =
-      solicited_ >= bulk_octets && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
+  const bool bulk_follows = solicited_ >= bulk_octets && state_ != receive_state::skip;
+  const std::uint32_t most = bulk_follows && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
   loop_.receive(receive_, handle_, in_.room(most));
 }
 
@@ -145,7 +145,8 @@ void connection::flush() noexcept {
   if (out_.octets() <= options_.send_high_water / 2) {
     std::vector<command*> answered;
     answered.swap(put_waiting_);
-    for (command* c : answered) answer_put(*c);
+    for (command* c : answered)
+      answer_put(*c, c->end == command::fate::served ? port::transfer_end::done : port::transfer_end::failed);
     answered.clear();
     if (put_waiting_.empty()) put_waiting_.swap(answered);  // keeps the capacity
     arm_receive();
@@ -372,13 +373,21 @@ void connection::give_back_tasks() {
   sink_.target = nullptr;
   std::vector<command*> all = commands_.live();
   for (command* c : all) {
-    c->failed = c->aborted = true;
-    if (!c->submitted)
-      release(*c);
-    else if (c->fetching)
-      answer_fetch(*c);
-    else if (c->sending)
-      answer_put(*c);
+    c->end = command::fate::silent;
+    switch (c->where()) {
+      case command::stage::gathering:
+      case command::stage::ended:
+        release(*c);
+        break;
+      case command::stage::at_unit:
+        break;
+      case command::stage::fetching:
+        answer_fetch(*c, port::transfer_end::failed);
+        break;
+      case command::stage::sending:
+        answer_put(*c, port::transfer_end::failed);
+        break;
+    }
   }
   put_waiting_.clear();
 }

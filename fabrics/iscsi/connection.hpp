@@ -102,7 +102,7 @@ class connection {
   /// Payload on its way into its own place rather than through the slab.
   struct sink {
     command* target = nullptr;
-    memory::slice buffer;  // keeps the memory while a receive is under way
+    memory::slice buffer;  // keeps the memory while a receive is under way; empty: the payload is dropped
     std::uint32_t at = 0, begin = 0, end = 0;
     bool immediate_data = false;
     bool final = false;
@@ -143,7 +143,7 @@ class connection {
   bool take_trailer();
   bool take_skip();
   void sink_done();
-  void skip(std::uint64_t octets);
+  void skip(std::uint32_t data_octets);
   std::uint32_t trailer_octets(std::uint32_t data_octets) const;
 
   // connection_commands.cpp: what the PDUs ask
@@ -160,7 +160,7 @@ class connection {
   void take_logout(const logout_request& request);
   void take_management(const task_management_request& request);
   void manage(const task_management_request& request, port::task_function function);
-  void stop_transfers(const port::task_management& request);
+  void drop_unserved(command& c);
   void answer_management(std::uint32_t tag, management_response response);
   void send_reject(reject_reason reason, bhs_view header_at);
 
@@ -170,13 +170,15 @@ class connection {
   void keep_landed(command& c);
   void advance_fetch(command& c);
   void send_r2ts(command& c);
-  void answer_fetch(command& c);
+  void answer_fetch(command& c, port::transfer_end how);
+  void on_take_back(command& c);
+  void data_dropped(command& c);
   void forget_bursts(command& c);
   void fail_transfer(command& c, scsi::additional_sense why);
   void on_get_data(command& c);
   void on_put_data(command& c);
   void on_complete(command& c);
-  void answer_put(command& c);
+  void answer_put(command& c, port::transfer_end how);
   void send_data_in(command& c, bool completes);
   void send_status(command& c);
   void send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from);
@@ -216,7 +218,8 @@ class connection {
   send_queue out_;
   std::uint32_t wanted_ = bhs_octets;  // octets in one piece that the parser waits for
   sink sink_;
-  std::uint64_t skip_octets_ = 0;
+  std::uint32_t skip_octets_ = 0;  // data and padding
+  std::uint32_t skip_crc_ = 0;
   std::uint64_t solicited_ = 0;  // octets asked for by R2T and not here yet
 
   std::optional<login_machine> login_;

@@ -114,8 +114,8 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
       const auto pdu = decode<data_out>(at);
       command* c = nullptr;
       const auto place = place_data_out(pdu, data.size(), c);
-      if (!place) return;
-      if (!data.empty()) std::memcpy(c->landing.data() + *place, data.data(), data.size());
+      if (!c) return;
+      if (place && !data.empty()) std::memcpy(c->landing.data() + *place, data.data(), data.size());
       return data_out_landed(*c, data.size(), pdu.final);
     }
     case opcode::nop_out:
@@ -206,6 +206,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   c.immediate = request.immediate;
   if (c.immediate) ++immediate_live_;
   port::task& t = c.task;
+  c.first_transfer_tag = next_transfer_tag_;
   t.nexus = nexus_->identity();
   t.fabric = &self_;
   t.fabric_private = &c;
@@ -241,7 +242,7 @@ void connection::check_unsolicited(command& c, bool final, std::uint32_t immedia
 }
 
 void connection::attach_immediate(command& c, memory::slice data) {
-  if (c.failed || data.empty()) return;
+  if (c.end == command::fate::failed || data.empty()) return;
   c.task.data_out_end = data.size();
   c.task.data_out.push_back(std::move(data));
 }
@@ -259,13 +260,13 @@ void connection::command_ready(command& c) {
 }
 
 void connection::submit(command& c) {
-  if (c.aborted) return release(c);
-  if (c.failed) {
+  if (c.end == command::fate::silent) return release(c);
+  if (c.end == command::fate::failed) {
     free_slot(c);
     send_status(c);
     return release(c);
   }
-  c.submitted = true;
+  c.move_to(command::stage::at_unit);
   nexus_->submit(c.task);
 }
 
@@ -337,9 +338,10 @@ void connection::take_management(const task_management_request& request) {
   if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
     command* c = commands_.find(request.referenced_task_tag);
     if (!c || c->task.lun != request.lun) return answer_management(tag, management_response::task_does_not_exist);
-    if (!c->submitted) {  // it waits for its turn, or for its data: the core never saw it
+    const bool waits_here = c->where() == command::stage::gathering || c->where() == command::stage::ended;
+    if (waits_here) {  // for its turn, or for data: the core has not seen it yet, or is done with it
       const bool query = *function == port::task_function::query_task;
-      c->aborted |= !query;
+      if (!query) drop_unserved(*c);
       return answer_management(
           tag, query ? management_response::function_succeeded : management_response::function_complete);
     }
@@ -364,20 +366,16 @@ void connection::manage(const task_management_request& request, port::task_funct
   m.request.lun = request.lun;
   m.request.referenced_tag = request.referenced_task_tag;
   m.request.fabric_private = &m;
-  // The unit hears of the function first, or a task that gets its last data here would end before it could be aborted.
   nexus_->manage(m.request);
-  stop_transfers(m.request);
+  const std::vector<command*> all = commands_.live();
+  for (command* c : all)
+    if (covers(m.request, c->task)) drop_unserved(*c);
 }
 
-/// Hands back every covered task that waits here for data: the initiator will not send it any more.
-void connection::stop_transfers(const port::task_management& request) {
-  for (command* c : commands_.live()) {
-    if (!covers(request, c->task)) continue;
-    if (!c->submitted) c->aborted = true;
-    if (!c->fetching) continue;
-    c->aborted = true;
-    answer_fetch(*c);
-  }
+/// Ends a task that was aborted as far as the unit does not: that takes back what it knows of.
+void connection::drop_unserved(command& c) {
+  if (c.where() == command::stage::gathering) c.end = command::fate::silent;
+  if (c.where() == command::stage::ended) release(c);
 }
 
 void connection::on_manage(port::task_management& request) noexcept {

@@ -11,6 +11,11 @@ namespace {
 
 constexpr unsigned max_starved_rounds = 400;  // of 5 ms: a command waits at most two seconds for buffers
 
+/// Among target transfer tags, which count up and wrap at 31 bits.
+bool is_older(std::uint32_t tag, std::uint32_t than) {
+  return ((tag - than) & 0x7fffffff) >= 0x40000000;
+}
+
 }  // namespace
 
 void connection::on_task(port::task& t, port::task_event event) noexcept {
@@ -21,6 +26,9 @@ void connection::on_task(port::task& t, port::task_event event) noexcept {
       break;
     case port::task_event::put_data:
       on_put_data(c);
+      break;
+    case port::task_event::take_back:
+      on_take_back(c);
       break;
     case port::task_event::complete:
       on_complete(c);
@@ -33,13 +41,24 @@ void connection::on_task(port::task& t, port::task_event event) noexcept {
 
 // -- from the initiator ------------------------------------------------------------------------------------------
 
-/// Where in the landing buffer a Data-Out belongs; nullopt: nowhere, because nobody waits for it or it breaks the
-/// sequence.
+/// Where in the landing buffer a Data-Out belongs. nullopt: nowhere, because nobody waits for it or it breaks the
+/// sequence; with a target, it is data that were asked for and are not wanted any more, which data_out_landed() counts.
 std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std::uint32_t octets, command*& target) {
   command* c = commands_.find(pdu.initiator_task_tag);
-  if (!c || c->failed || c->aborted) return std::nullopt;  // late data of a command that has ended
+  target = nullptr;
+  // Late data are dropped without a word, as of a command that has ended, so of one under whose task tag another one
+  // goes on: its transfer tags are older.
+  if (!c || c->end == command::fate::failed || c->end == command::fate::silent) return std::nullopt;
+  const bool solicited = pdu.target_transfer_tag != reserved_tag;
+  if (solicited && is_older(pdu.target_transfer_tag, c->first_transfer_tag)) return std::nullopt;
+  if (c->end == command::fate::taken_back) {
+    const bool is_owed = solicited ? !c->bursts.empty() && pdu.target_transfer_tag == c->bursts[0].target_transfer_tag
+                                   : c->unsolicited_open;
+    if (is_owed) target = c;
+    return std::nullopt;
+  }
   bool fits = false;
-  if (pdu.target_transfer_tag == reserved_tag) {
+  if (!solicited) {
     if (!c->unsolicited_open) {
       fail_transfer(*c, scsi::asc::unexpected_unsolicited_data);
       return std::nullopt;
@@ -61,21 +80,27 @@ std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std
 }
 
 void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {
-  c.arrived += octets;
+  const bool wanted = c.end == command::fate::served;
+  if (wanted) c.arrived += octets;
   if (c.unsolicited_open) {
     ++c.unsolicited_sn;
     if (!final) return;
     c.unsolicited_open = false;
+    if (!wanted) return data_dropped(c);
     keep_landed(c);
-    if (c.fetching) advance_fetch(c);
+    if (c.where() == command::stage::fetching) advance_fetch(c);
     return;
   }
+  if (c.bursts.empty()) return;  // forgotten while they were on their way in
   burst& b = c.bursts.front();
-  b.received += octets;
+  const std::uint32_t left = b.length - b.received;
+  const std::uint32_t counted = final ? left : std::min(octets, left);
+  b.received += counted;
   ++b.data_sn;
-  solicited_ -= octets;
+  solicited_ -= counted;
   if (!final) return;
   c.bursts.erase(c.bursts.begin());
+  if (!wanted) return data_dropped(c);
   if (c.arrived < c.fetch_end) return send_r2ts(c);
   keep_landed(c);
   advance_fetch(c);
@@ -89,20 +114,20 @@ void connection::keep_landed(command& c) {
 }
 
 void connection::on_get_data(command& c) {
-  c.fetching = true;
+  c.move_to(command::stage::fetching);
   c.fetch_end = c.task.wanted_offset + c.task.wanted_length;
   c.starved_rounds = 0;
-  if (phase_ != phase_of::full_feature) c.failed = c.aborted = true;
-  if (!c.failed && c.fetch_end > c.task.expected_data_out)  // the initiator has no more than that
+  if (phase_ != phase_of::full_feature) c.end = command::fate::silent;
+  if (c.end == command::fate::served && c.fetch_end > c.task.expected_data_out)  // the initiator has no more than that
     return fail_transfer(c, scsi::asc::not_enough_unsolicited_data);
   advance_fetch(c);
 }
 
 /// Takes the next step towards [.., fetch_end): answers the unit, asks the initiator, or waits.
 void connection::advance_fetch(command& c) {
-  if (c.failed || c.aborted) return answer_fetch(c);
+  if (c.end != command::fate::served) return answer_fetch(c, port::transfer_end::failed);
   if (c.unsolicited_open) return;
-  if (c.arrived >= c.fetch_end) return answer_fetch(c);
+  if (c.arrived >= c.fetch_end) return answer_fetch(c, port::transfer_end::done);
   if (c.landing.empty()) {
     const std::uint64_t octets = c.fetch_end - c.arrived;
     SLUICE_CHECK(octets <= memory::pool::largest);
@@ -135,16 +160,44 @@ void connection::send_r2ts(command& c) {
   }
 }
 
-void connection::answer_fetch(command& c) {
+void connection::answer_fetch(command& c, port::transfer_end how) {
   port::task& t = c.task;
-  c.fetching = false;
-  forget_bursts(c);
+  c.move_to(command::stage::at_unit);
   std::erase(starving_, &c);
-  for (memory::slice& s : c.early) t.data_out.push_back(std::move(s));
+  t.ended = how;
+  if (how == port::transfer_end::done) {
+    for (memory::slice& s : c.early) t.data_out.push_back(std::move(s));
+    t.data_out_end = c.arrived;
+  } else {
+    c.landing = {};  // a receive into it that is under way holds a slice of its own
+  }
+  if (how == port::transfer_end::failed) forget_bursts(c);
   c.early.clear();
-  t.transfer_failed = c.failed || c.aborted;
-  if (!t.transfer_failed) t.data_out_end = c.arrived;
   t.unit->post(t, port::task_event::data_arrived);
+}
+
+/// The unit does not wait for the initiator any more. The initiator cannot be told to stop: what it was asked for, or
+/// has announced, is still dropped as it comes. While such data are due, the command's response has to wait for the
+/// last of them [RFC7143 11.4.2: no response before the PDU with the F bit of the last sequence that was asked for];
+/// only the response, which is this initiator's own affair. Without a response (an abort, a reset, TAS = 0) nothing
+/// waits: a target may answer a task management function without waiting for the transfer tags of other initiators
+/// [RFC7143 4.2.3.3].
+void connection::on_take_back(command& c) {
+  if (c.where() == command::stage::sending) {
+    std::erase(put_waiting_, &c);
+    return answer_put(c, port::transfer_end::taken_back);
+  }
+  if (c.where() != command::stage::fetching) return;  // it is on its way back already
+  c.end = command::fate::taken_back;
+  answer_fetch(c, port::transfer_end::taken_back);
+}
+
+/// A sequence of data that nobody wants any more is over.
+void connection::data_dropped(command& c) {
+  if (c.where() != command::stage::ended || c.is_owed_data()) return;
+  free_slot(c);
+  send_status(c);
+  release(c);
 }
 
 void connection::forget_bursts(command& c) {
@@ -154,10 +207,10 @@ void connection::forget_bursts(command& c) {
 
 /// The data of a command went wrong: the unit lets go of it silently, and the initiator hears ABORTED COMMAND.
 void connection::fail_transfer(command& c, scsi::additional_sense why) {
-  c.failed = true;
+  c.end = command::fate::failed;
   c.verdict = scsi::outcomes::aborted(why);
   c.unsolicited_open = false;
-  if (c.fetching) answer_fetch(c);
+  if (c.where() == command::stage::fetching) answer_fetch(c, port::transfer_end::failed);
 }
 
 void connection::starve(command& c) {
@@ -173,31 +226,41 @@ void connection::starve(command& c) {
 // -- to the initiator --------------------------------------------------------------------------------------------
 
 void connection::on_put_data(command& c) {
-  if (phase_ != phase_of::full_feature) c.failed = c.aborted = true;
-  if (!c.failed && !c.aborted) send_data_in(c, false);
+  c.move_to(command::stage::sending);
+  if (phase_ != phase_of::full_feature) c.end = command::fate::silent;
+  if (c.end == command::fate::served) send_data_in(c, false);
   c.task.data_in.clear();
-  if (c.aborted) return answer_put(c);
-  c.sending = true;
+  if (c.end != command::fate::served) return answer_put(c, port::transfer_end::failed);
   put_waiting_.push_back(&c);
   loop_.at_turn_end(flush_);
 }
 
-void connection::answer_put(command& c) {
-  c.sending = false;
-  c.task.transfer_failed = c.failed || c.aborted;
+void connection::answer_put(command& c, port::transfer_end how) {
+  c.move_to(command::stage::at_unit);
+  c.task.ended = how;
   c.task.unit->post(c.task, port::task_event::data_sent);
 }
 
 void connection::on_complete(command& c) {
+  const bool listening = phase_ == phase_of::full_feature && c.end != command::fate::silent;
+  const bool failed = c.end == command::fate::failed;
+  if (!listening || (!failed && c.task.silent())) return release(c);
+  if (!failed) c.verdict = c.task.outcome;
+  if (!failed && c.is_owed_data()) {
+    c.end = command::fate::taken_back;
+    c.move_to(command::stage::ended);
+    c.landing = {};
+    c.early.clear();
+    c.task.data_in.clear();
+    c.task.data_out.clear();
+    return;
+  }
   free_slot(c);
-  const bool listening = phase_ == phase_of::full_feature && !c.aborted;
-  if (!listening) return release(c);
-  if (c.failed) {  // whatever the unit made of it
+  if (failed) {  // whatever the unit made of it
     c.task.data_in.clear();
     c.task.transfer_length = 0;
     send_status(c);
-  } else if (!c.task.silent) {
-    c.verdict = c.task.outcome;
+  } else {
     send_data_in(c, true);
     if (!c.status_sent) send_status(c);
   }

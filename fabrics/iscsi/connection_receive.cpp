@@ -92,6 +92,7 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
     const auto pdu = decode<data_out>(at);
     const auto place = place_data_out(pdu, shape.data_octets, target);
     if (place) s.buffer = target->landing;
+    s.target = target;
     s.begin = place.value_or(0);
     s.final = pdu.final;
   } else {
@@ -106,14 +107,15 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
   }
   if (phase_ == phase_of::leaving) return false;
   in_.consume(header_octets);
-  if (!target || s.buffer.empty()) {
-    skip(std::uint64_t{shape.data_octets} + trailer_octets(shape.data_octets));
-    return true;
-  }
   s.target = target;
   s.at = s.begin;
   s.end = s.begin + shape.data_octets;
+  if (!target) s.buffer = {};
   sink_ = std::move(s);
+  if (sink_.buffer.empty()) {
+    skip(shape.data_octets);
+    return true;
+  }
   state_ = receive_state::payload;
   const auto here = static_cast<std::uint32_t>(std::min<std::size_t>(in_.unread().size(), shape.data_octets));
   std::memcpy(sink_.buffer.data() + sink_.at, in_.unread().data(), here);
@@ -159,19 +161,32 @@ void connection::sink_done() {
   command_ready(*done.target);
 }
 
-void connection::skip(std::uint64_t octets) {
-  skip_octets_ = octets;
+/// Takes a data segment that goes nowhere; its digest counts as ever.
+void connection::skip(std::uint32_t data_octets) {
+  skip_octets_ = padded(data_octets);
+  skip_crc_ = 0;
   state_ = receive_state::skip;
 }
 
 bool connection::take_skip() {
-  const auto here = static_cast<std::uint32_t>(std::min<std::uint64_t>(in_.unread().size(), skip_octets_));
-  in_.consume(here);
-  skip_octets_ -= here;
+  const bool digest = digests_on_ && parameters().data_digest;
+  const const_bytes here = in_.unread().first(std::min<std::size_t>(in_.unread().size(), skip_octets_));
+  if (digest) skip_crc_ = wire::crc32c(here, skip_crc_);
+  skip_octets_ -= static_cast<std::uint32_t>(here.size());
+  in_.consume(static_cast<std::uint32_t>(here.size()));
   wanted_ = bhs_octets;
   if (skip_octets_ > 0) return false;
+  if (digest) {
+    if (in_.unread().size() < digest_octets) return false;
+    if (load_digest(in_.unread()) != skip_crc_) {
+      drop(port::loss_reason::connection_lost);  // as take_trailer()
+      return false;
+    }
+    in_.consume(digest_octets);
+  }
   state_ = receive_state::header;
-  return true;
+  sink_done();
+  return phase_ != phase_of::leaving;
 }
 
 }  // namespace sluice::iscsi

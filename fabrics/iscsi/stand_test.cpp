@@ -20,6 +20,7 @@ memory_nexus::memory_nexus(core& owner, const port::login& who) : core_(owner) {
   identity.caps = who.caps;
   identity_ = std::make_shared<const port::i_t_nexus>(std::move(identity));
   ++core_.live_nexuses;
+  core_.nexus = this;
 }
 
 void memory_nexus::submit(port::task& t) noexcept {
@@ -99,7 +100,11 @@ void memory_nexus::post(port::task& t, task_event event) noexcept {
   core_.loop.post([this, &t, event] {
     ASSERT_TRUE(tasks_.contains(&t) && tasks_[&t].with_fabric);
     tasks_[&t].with_fabric = false;
-    if (t.transfer_failed) return complete(t, true);
+    if (t.ended != port::transfer_end::done || tasks_[&t].aborted) {
+      const std::optional<scsi::outcome> outcome = tasks_[&t].ends_with;
+      if (outcome) t.outcome = *outcome;
+      return complete(t, !outcome);
+    }
     if (event == task_event::data_arrived) {
       EXPECT_GE(t.data_out_end, t.wanted_offset + t.wanted_length);
       write_more(t);
@@ -111,7 +116,7 @@ void memory_nexus::post(port::task& t, task_event event) noexcept {
 }
 
 void memory_nexus::complete(port::task& t, bool silent) {
-  t.silent = silent;
+  t.silenced = silent ? port::silence::aborted : port::silence::none;
   if (silent) t.data_in.clear();
   tasks_.erase(&t);
   t.fabric->post(t, task_event::complete);
@@ -119,7 +124,22 @@ void memory_nexus::complete(port::task& t, bool silent) {
 }
 
 void memory_nexus::abort(port::task& t) {
-  if (!tasks_[&t].with_fabric) complete(t, true);
+  if (!tasks_[&t].with_fabric) return complete(t, true);
+  if (std::exchange(tasks_[&t].aborted, true)) return;
+  t.fabric->post(t, task_event::take_back);
+}
+
+void memory_nexus::end_all(std::optional<scsi::outcome> outcome) {
+  std::vector<port::task*> all;
+  for (auto& [t, p] : tasks_) all.push_back(t);
+  for (port::task* t : all) {
+    tasks_[t].ends_with = outcome;
+    if (outcome) t->outcome = *outcome;
+    if (tasks_[t].with_fabric)
+      abort(*t);
+    else
+      complete(*t, !outcome);
+  }
 }
 
 void memory_nexus::manage(port::task_management& request) noexcept {

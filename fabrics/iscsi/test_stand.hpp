@@ -36,11 +36,15 @@ class memory_nexus final : public port::nexus, public port::task_endpoint {
   void close(port::loss_reason reason, std::function<void()> closed) noexcept override;
   void post(port::task& t, port::task_event event) noexcept override;
   void post(port::task_management&) noexcept override {}
+  /// Ends every task as somebody else's doing: with `outcome`, or silently. What the fabric has is taken back.
+  void end_all(std::optional<scsi::outcome> outcome);
 
  private:
   struct progress {
     std::uint64_t offset = 0, length = 0, done = 0;
     bool with_fabric = false;
+    bool aborted = false;  // taken back
+    std::optional<scsi::outcome> ends_with;
   };
   void start(port::task& t);
   void read_more(port::task& t);
@@ -75,6 +79,7 @@ class core final : public port::gateway {
   std::vector<port::task_function> managed;
   std::vector<port::loss_reason> closed;
   unsigned live_nexuses = 0;
+  memory_nexus* nexus = nullptr;  // the latest
 };
 
 struct pdu {

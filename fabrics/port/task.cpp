@@ -46,6 +46,28 @@ const char* to_string(task_function function) {
   return "unknown";
 }
 
+const char* to_string(silence reason) {
+  switch (reason) {
+    case silence::none:
+      return "answered";
+    case silence::aborted:
+      return "aborted";
+    case silence::cleared:
+      return "cleared";
+    case silence::reset:
+      return "reset";
+    case silence::preempted:
+      return "preempted";
+    case silence::nexus_lost:
+      return "nexus lost";
+    case silence::transfer_failed:
+      return "transfer failed";
+    case silence::transport_abort:
+      return "aborted by the transport";
+  }
+  return "unknown";
+}
+
 void task::reset() {
   nexus.reset();
   fabric = unit = nullptr;
@@ -61,7 +83,9 @@ void task::reset() {
   data_in.clear();
   outcome = {};
   transfer_length = 0;
-  descriptor_sense = silent = transfer_failed = false;
+  descriptor_sense = false;
+  silenced = silence::none;
+  ended = transfer_end::done;
   next = previous = nullptr;
   holder = nullptr;
 }

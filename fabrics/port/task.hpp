@@ -27,19 +27,52 @@ lun lun_address(std::uint16_t number);
 /// [SAM-5 8.9]
 enum class task_attribute : std::uint8_t { simple, ordered, head_of_queue, aca };
 
-/// Messages about a task. Each travels to the actor that holds the task next; a task is never with both sides.
+/// Messages about a task. A task is never with both sides: `submit`, `data_arrived` and `data_sent` give it to the
+/// unit, `get_data`, `put_data` and `complete` to the fabric, and only who holds it touches it. The other side may ask
+/// for it: `take_back` and `transport_abort` are the two messages about a task that the sender does not hold. Each may
+/// cross the very message that it asks for, and is then ignored.
 enum class task_event : std::uint8_t {
   // fabric -> logical unit
   submit,        // a new task: from here on the unit holds it
-  data_arrived,  // answers get_data: data_out holds [wanted_offset, wanted_offset + wanted_length); or transfer_failed
-                 // is set
-  data_sent,     // answers put_data: data_in was taken, the unit may fill it anew; or transfer_failed is set
+  data_arrived,  // answers get_data, once: data_out holds [wanted_offset, wanted_offset + wanted_length), unless
+                 // `ended` says that the transfer did not come to that
+  data_sent,     // answers put_data, once: data_in was taken, the unit may fill it anew; `ended` as above
+  /// The fabric has lost the task (ABTS, UNLINK, the death of a queue pair) while the unit holds it: the unit ends it,
+  /// and says so with a silent `complete`, which waits for the medium no longer than an abort does. Posted between
+  /// submit and complete, never while the fabric holds the task: then it answers that the transfer failed. May cross
+  /// get_data or put_data, which the fabric answers as ever.
+  transport_abort,
   // logical unit -> fabric
   get_data,  // bring wanted_length octets from wanted_offset (offsets strictly increase over a task's life)
   put_data,  // send data_in now; more follows
-  complete,  // send data_in (if any) and the outcome, fused; the task is the fabric's again. When `silent`, send
+  /// The unit wants a task back that it gave away with get_data or put_data. The fabric answers that message at once,
+  /// waiting for no initiator: data_arrived or data_sent with transfer_end::taken_back. From that answer on it touches
+  /// the task's buffers no more, and what comes later for the transfer is dropped. Ignored when the answer is on its
+  /// way already; the unit posts nothing else about the task before it has that answer.
+  take_back,
+  complete,  // send data_in (if any) and the outcome, fused; the task is the fabric's again. When `silent()`, send
              // nothing.
 };
+
+/// How a get_data or put_data ended.
+enum class transfer_end : std::uint8_t {
+  done,
+  failed,      // the fabric lost the transfer, and answers the initiator itself: the unit completes silently
+  taken_back,  // by the unit
+};
+
+/// Why a task ends without a response.
+enum class silence : std::uint8_t {
+  none,             // it has one: `outcome`
+  aborted,          // ABORT TASK, ABORT TASK SET
+  cleared,          // CLEAR TASK SET
+  reset,            // LOGICAL UNIT RESET, a target reset, I_T NEXUS RESET
+  preempted,        // PERSISTENT RESERVE OUT, PREEMPT AND ABORT
+  nexus_lost,       // its nexus ends
+  transfer_failed,  // as the fabric said
+  transport_abort,  // as the fabric said
+};
+const char* to_string(silence reason);  // in an operator's words
 
 /// Where a task message can be sent; implemented by the doors of the actors on both sides. Deliveries from one sender
 /// arrive in order, in a later step of the receiver's loop, never from within post(). Home core only.
@@ -59,17 +92,17 @@ struct capabilities {
   bool residual_over = true;
   bool residual_under = true;
   bool task_attributes = true;
-  bool random_offsets = false;        // get/put at any offset (RDMA), else in order
-  bool may_borrow = true;             // data_in may borrow a store's memory (false when a digest is computed over it)
+  bool random_offsets = false;  // get/put at any offset (RDMA), else in order
+  bool may_borrow = true;       // data_in may borrow a store's memory (false when a digest is computed over it)
   std::uint32_t max_get_octets = 1 << 20;  // the most that one get_data may ask for
 };
 
 /// An I_T nexus as the SCSI core knows it: an initiator port, a target port, apart from connections. Immutable.
 struct i_t_nexus {
-  std::uint64_t id = 0;                     // unique in the life of the gateway, never used again
+  std::uint64_t id = 0;  // unique in the life of the gateway, never used again
   scsi::transport_id initiator;
-  std::string target_name;                  // of the SCSI target device, e.g. "main" in [target.main]
-  std::string target_port_name;             // "iqn…,t,0x0001" for iSCSI
+  std::string target_name;       // of the SCSI target device, e.g. "main" in [target.main]
+  std::string target_port_name;  // "iqn…,t,0x0001" for iSCSI
   std::uint16_t relative_target_port = 1;
   std::uint16_t target_port_group = 1;
   capabilities caps;
@@ -80,15 +113,15 @@ struct i_t_nexus {
 struct task {
   // Set by the fabric before submit -------------------------------------------------------------------------
   std::shared_ptr<const i_t_nexus> nexus;
-  task_endpoint* fabric = nullptr;          // where get_data, put_data, complete go
+  task_endpoint* fabric = nullptr;  // where get_data, put_data, complete go
   port::lun lun = 0;
-  std::uint64_t tag = 0;                    // unique within the nexus while the task lives
+  std::uint64_t tag = 0;  // unique within the nexus while the task lives
   task_attribute attribute = task_attribute::simple;
   std::uint8_t cdb_octets = 0;
-  std::array<std::uint8_t, 32> cdb{};       // zero padded
-  std::uint64_t expected_data_out = 0;      // octets that the initiator is ready to send
-  std::uint64_t expected_data_in = 0;       // octets that it has room for
-  std::uint64_t arrived_ns = 0;             // loop clock
+  std::array<std::uint8_t, 32> cdb{};   // zero padded
+  std::uint64_t expected_data_out = 0;  // octets that the initiator is ready to send
+  std::uint64_t expected_data_in = 0;   // octets that it has room for
+  std::uint64_t arrived_ns = 0;         // loop clock
   void* fabric_private = nullptr;
 
   // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The
@@ -96,28 +129,31 @@ struct task {
   // it dropped).
   std::vector<memory::slice> data_out;
   std::uint64_t data_out_base = 0;
-  std::uint64_t data_out_end = 0;           // octets that have arrived since the task's start
+  std::uint64_t data_out_end = 0;  // octets that have arrived since the task's start
 
   // Set by the nexus in submit() ---------------------------------------------------------------------------------
-  task_endpoint* unit = nullptr;            // where data_arrived and data_sent go
+  task_endpoint* unit = nullptr;  // where data_arrived and data_sent go
 
   // Set by the logical unit ---------------------------------------------------------------------------------
-  std::uint64_t wanted_offset = 0;          // get_data
+  std::uint64_t wanted_offset = 0;  // get_data
   std::uint32_t wanted_length = 0;
-  std::vector<memory::slice> data_in;       // put_data, complete: octets for the initiator, in order
-  scsi::outcome outcome;                    // complete
-  std::uint64_t transfer_length = 0;  // complete: octets that the command wanted to move, for the residual [SPC-4]
-  bool descriptor_sense = false;            // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]
-  bool silent = false;                      // complete: the task was aborted, no response may be sent
-  bool transfer_failed = false;  // data_arrived, data_sent: the fabric lost the transfer; complete it silently
+  std::vector<memory::slice> data_in;  // put_data, complete: octets for the initiator, in order
+  scsi::outcome outcome;               // complete
+  std::uint64_t transfer_length = 0;   // complete: octets that the command wanted to move, for the residual [SPC-4]
+  bool descriptor_sense = false;       // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]
+  silence silenced = silence::none;    // complete: why no response may be sent
+
+  // Set by the fabric with each answer to get_data and put_data --------------------------------------------------
+  transfer_end ended = transfer_end::done;
 
   // Belongs to whoever holds the task -------------------------------------------------------------------------
   task* next = nullptr;
   task* previous = nullptr;
-  void* holder = nullptr;                   // the unit's own record of the task
+  void* holder = nullptr;  // the unit's own record of the task
 
+  bool silent() const { return silenced != silence::none; }
   std::uint64_t residual_room() const { return expected_data_in ? expected_data_in : expected_data_out; }
-  void reset();                             // back to a fresh task, keeping vectors' capacity
+  void reset();  // back to a fresh task, keeping vectors' capacity
 };
 
 /// [SAM-5 7]
@@ -136,7 +172,7 @@ enum class task_function : std::uint8_t {
 const char* to_string(task_function function);  // "LOGICAL UNIT RESET", …
 enum class task_response : std::uint8_t {
   function_complete,
-  function_succeeded,      // query: the task or set is there
+  function_succeeded,  // query: the task or set is there
   task_does_not_exist,
   lun_does_not_exist,
   not_supported,
@@ -147,10 +183,10 @@ enum class task_response : std::uint8_t {
 /// it covers can affect the medium any more, and the silent `complete` of each has been posted before.
 struct task_management {
   std::shared_ptr<const i_t_nexus> nexus;
-  task_endpoint* reply_to = nullptr;        // post(task_management&) carries the answer
+  task_endpoint* reply_to = nullptr;  // post(task_management&) carries the answer
   task_function function = task_function::abort_task;
   port::lun lun = 0;
-  std::uint64_t referenced_tag = 0;         // abort_task, query_task
+  std::uint64_t referenced_tag = 0;  // abort_task, query_task
   task_response response = task_response::function_complete;
   void* fabric_private = nullptr;
 };

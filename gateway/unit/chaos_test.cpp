@@ -28,10 +28,14 @@ class chaos {
       const auto roll = chance_() % 20;
       if (roll == 0)
         manage();
+      else if (roll == 1)
+        misbehave();
       else
         send();
       for (auto steps = chance_() % 12; steps > 0 && !s_.later.empty(); --steps) s_.later.step();
     }
+    s_.run();
+    for (initiator* host : hosts_) host->release();
     s_.run();
     for (initiator* host : hosts_) {
       for (const exchange& e : host->exchanges) ASSERT_EQ(e.completions, 1);
@@ -106,6 +110,14 @@ class chaos {
         host.send(octets{static_cast<std::uint8_t>(0x16 + chance_() % 2), 0, 0, 0, 0, 0}, {}, 0, attribute());
     }
     host.exchanges.back().loses_data = chance_() % 50 == 0;
+  }
+
+  /// A host stops bringing and taking data, or goes on; its fabric loses a task.
+  void misbehave() {
+    initiator& host = *hosts_[chance_() % hosts_.size()];
+    if (chance_() % 2 != 0 && !host.exchanges.empty()) host.lose(host.exchanges.back());
+    if (chance_() % 2 != 0) return host.release();
+    host.stalled = true;
   }
 
   void manage() {

@@ -29,7 +29,12 @@ struct nexus_record {
 };
 
 /// How a task that was aborted ends.
-enum class doom : std::uint8_t { none, silent, task_aborted };
+enum class doom : std::uint8_t {
+  none,
+  silent,
+  task_aborted,
+  busy,  // it lost its data, not its life: the initiator may send it again
+};
 
 /// The unit's record of one task, from submit to complete; pooled.
 struct command {
@@ -49,14 +54,20 @@ struct command {
   bool touches_blocks = false;
   std::uint64_t serial = 0;  // never used again
 
-  enum class stage : std::uint8_t { waiting, active, at_home } where = stage::waiting;
+  enum class stage : std::uint8_t { waiting, active } where = stage::waiting;
+  /// Who must do something before the command goes on.
+  enum class place : std::uint8_t {
+    here,    // nobody: it runs, or waits for its turn
+    fabric,  // get_data or put_data; when doomed, it was asked to give the task back
+    medium,  // a request of it is under way
+    fence,   // its next request waits for a fence to be lowered
+    home,
+  } with = place::here;
   unit::doom doom = unit::doom::none;
+  port::silence why = port::silence::none;  // doomed
   bool needs_fence = false;
   std::uint64_t fence = 0;  // asked for; 0: not yet
   bool fence_granted = false;
-  bool fetching = false;   // waits for its turn, and the fabric fetches its data meanwhile
-  bool on_medium = false;  // a request of it is under way
-  bool parked = false;     // its next request waits for a fence to be lowered
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
   // its buffers, and a fence around its blocks, until the medium is done with them.
   bool abandoned = false;

@@ -52,15 +52,14 @@ void shard::tick() noexcept {
 
 bool shard::overdue(const command& c) const noexcept {
   const std::uint64_t age = tick_ - c.since;
-  if (c.fetching) return false;  // the fabric's, for as long as it takes
+  if (c.with == command::place::fabric) return false;  // the fabric sees to that
   if (c.where == command::stage::waiting) {
-    if (c.fetching) return false;  // the fabric has the task
     // Tasks may wait for each other as long as they like, but not for a medium that does not answer.
     return (is_late() || medium_->available() != store::availability::ready) &&
            age > ticks(options_.deadline_ns, options_);
   }
-  if (c.parked) return age > ticks(options_.deadline_ns, options_);
-  if (!c.on_medium || c.abandoned || c.guard != 0) return false;
+  if (c.with == command::place::fence) return age > ticks(options_.deadline_ns, options_);
+  if (c.with != command::place::medium || c.abandoned || c.guard != 0) return false;
   const std::uint64_t patience =
       c.doomed() ? std::min(options_.abort_patience_ns, options_.deadline_ns) : options_.deadline_ns;
   return age > ticks(patience, options_);
@@ -68,8 +67,8 @@ bool shard::overdue(const command& c) const noexcept {
 
 void shard::give_up(command& c) noexcept {
   if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
-  if (c.parked) {
-    c.parked = false;
+  if (c.with == command::place::fence) {
+    c.with = command::place::here;
     c.medium_status = store::status::aborted;
     return c.resume();
   }

@@ -122,6 +122,7 @@ void home::persistent_reserve_out(const control_request& request) {
     abort_order order;
     order.whom.only = who;
     order.manner = abort_manner::by_other;
+    order.reason = port::silence::preempted;
     order.asking_nexus = request.nexus;
     order.asking_request = request.id;
     c.aborts.push_back(order);
@@ -200,6 +201,7 @@ void home::run(const manage_request& request) {
   abort_order order;
   if (request.function == port::task_function::clear_task_set) {
     order.manner = abort_manner::by_other;
+    order.reason = port::silence::cleared;
     order.asking_nexus = request.nexus;
     order.attention = scsi::asc::commands_cleared;
   } else {

@@ -127,11 +127,20 @@ void shard::ask_data(command& c) noexcept {
   t.wanted_offset = t.data_out_end;
   const std::uint64_t most = std::max<std::uint32_t>(1, c.nexus->identity->caps.max_get_octets);
   t.wanted_length = static_cast<std::uint32_t>(std::min(c.data_goal - t.data_out_end, most));
-  t.fabric->post(t, port::task_event::get_data);
+  hand_over(c, port::task_event::get_data);
+}
+
+void shard::hand_over(command& c, port::task_event what) noexcept {
+  c.with = command::place::fabric;
+  c.task->fabric->post(*c.task, what);
+  if (c.nexus->leaving) [[unlikely]]  // the unit is taken away: nobody waits for an initiator any more
+    take_back(c, {doom::busy});
+  if (gate_) [[unlikely]]
+    check_quiet();
 }
 
 void shard::ask_home(command& c, std::vector<std::uint8_t> parameters) {
-  c.where = command::stage::at_home;
+  c.with = command::place::home;
   control_request request;
   request.shard = options_.index;
   request.id = c.serial;

@@ -44,7 +44,7 @@ struct data_in_sent {
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> self) noexcept {
     c.resume_point = self;
-    c.task->fabric->post(*c.task, port::task_event::put_data);
+    s.hand_over(c, port::task_event::put_data);
   }
   bool await_resume() const noexcept {
     if (c.doomed()) return false;

@@ -33,18 +33,22 @@ enum class abort_manner : std::uint8_t {
 struct abort_order {
   addressees whom;
   abort_manner manner = abort_manner::silent;
-  std::uint64_t asking_nexus = 0;        // whose tasks end silently also under by_other
-  std::uint64_t asking_request = 0;      // a control_request that is not aborted by itself
-  scsi::additional_sense attention = 0;  // by_other without TAS, to nexuses that lost a task; 0: none
+  port::silence reason = port::silence::reset;  // of those that end silently
+  std::uint64_t asking_nexus = 0;               // whose tasks end silently also under by_other
+  std::uint64_t asking_request = 0;             // a control_request that is not aborted by itself
+  scsi::additional_sense attention = 0;         // by_other without TAS, to nexuses that lost a task; 0: none
 };
 
 /// A range of blocks [begin, end) that only one task may touch; `ordered`: also a barrier for tasks that touch no
-/// blocks.
+/// blocks. An ordered one waits for the end of what `nexus` had sent before, while tasks of other nexuses step aside
+/// between their requests, those that wait for their initiator's data among them: nobody but that initiator can tell
+/// which of the two came first, and it has sent neither status nor data that would show it.
 struct fence_range {
   std::uint64_t begin = 0;
   std::uint64_t end = UINT64_MAX;
-  bool exclusive = true;  // keeps HEAD OF QUEUE tasks on the range out, too
-  bool ordered = false;   // keeps every task that is not HEAD OF QUEUE out
+  bool exclusive = true;    // keeps HEAD OF QUEUE tasks on the range out, too
+  bool ordered = false;     // keeps every task that is not HEAD OF QUEUE out
+  std::uint64_t nexus = 0;  // ordered: whose task asks for it
   /// Around the blocks of a request that was given up: keeps new work out, and waits neither for work that runs nor for
   /// other fences.
   bool guard = false;

@@ -2,8 +2,9 @@
 
 #include "gateway/unit/shard.hpp"
 
-// Task management, nexuses that come and go, and what the home orders. A task that is with the medium cannot be called
-// back: whoever waits for its end waits until the medium is done with it, or until it is given up (deadlines.cpp).
+// Task management, nexuses that come and go, and what the home orders. A task that is with its fabric is taken back, so
+// that nobody waits for an initiator that somebody else shuts out. One that is with the medium cannot be called back:
+// whoever waits for its end waits until the medium is done with it, or until it is given up (deadlines.cpp).
 namespace sluice::unit {
 
 using port::task_function;
@@ -12,7 +13,7 @@ using port::task_response;
 // -- aborting ------------------------------------------------------------------------------------------------
 
 template <class Match>
-void shard::abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
+void shard::abort_where(Match matches, ending how, std::vector<std::uint64_t>& serials) noexcept {
   // Nothing may start before all are doomed: neither one of them, nor a task that one of them kept waiting.
   const bool was_advancing = std::exchange(advancing_, true);
   for (command_list* list : {&waiting_, &active_}) {
@@ -36,30 +37,41 @@ std::vector<std::uint64_t> shard::serials_where(Match matches) const {
 }
 
 /// Dooms a task. Its serial is added to `serials` when it does not end at once.
-void shard::abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept {
-  if (!c.doomed()) {
-    c.doom = how;
-    c.since = tick_;  // from here on it is whoever aborts that waits
-  }
-  switch (c.where) {
-    case command::stage::waiting:
-      if (!c.fetching) return finish(c, {});
-      serials.push_back(c.serial);  // ends when the fabric gives it back
-      return;
-    case command::stage::at_home:
-      // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
-      home_.send(control_cancel{options_.index, c.serial});
-      serials.push_back(c.serial);
-      return;
-    case command::stage::active:
-      break;
-  }
-  if (!c.parked) {
+void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) noexcept {
+  if (c.with == command::place::fabric) {
+    take_back(c, how);
     serials.push_back(c.serial);
     return;
   }
-  c.parked = false;
-  c.resume();  // finds that it is doomed, and ends
+  if (!c.doomed()) {
+    c.doom = how.how;
+    c.why = how.why;
+    c.since = tick_;  // from here on it is whoever aborts that waits
+  }
+  if (c.with == command::place::fence) {
+    c.with = command::place::here;
+    return c.resume();  // finds that it is doomed, and ends
+  }
+  if (c.where == command::stage::waiting) return finish(c, {});
+  // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
+  if (c.with == command::place::home) home_.send(control_cancel{options_.index, c.serial});
+  serials.push_back(c.serial);
+}
+
+/// Dooms a task that is with its fabric, and asks for it; once, whoever else aborts it meanwhile.
+void shard::take_back(command& c, ending how) noexcept {
+  if (c.doomed()) return;
+  c.doom = how.how;
+  c.why = how.why;
+  c.task->fabric->post(*c.task, port::task_event::take_back);
+}
+
+void shard::transport_abort(port::task& subject) noexcept {
+  auto* c = static_cast<command*>(subject.holder);
+  // Whose `complete` is on its way may already be another unit's; all on this core, so that it may be looked at.
+  if (c == nullptr || c->io.server != this || c->task != &subject) return;
+  std::vector<std::uint64_t> nobody_waits;
+  abort(*c, {doom::silent, port::silence::transport_abort}, nobody_waits);
 }
 
 /// Runs `done` when none of the tasks is left; at once when there is none.
@@ -99,7 +111,7 @@ void shard::on_manage(port::task_management& request) noexcept {
   };
   const auto abort_and_reply = [&](const auto& matches) {
     std::vector<std::uint64_t> serials;
-    abort_where(matches, doom::silent, serials);
+    abort_where(matches, {doom::silent, port::silence::aborted}, serials);
     when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
   };
   switch (request.function) {
@@ -131,7 +143,8 @@ void shard::on_manage(port::task_management& request) noexcept {
 void shard::reset_nexus(port::task_management& request) noexcept {
   const std::uint64_t nexus = request.nexus->id;
   std::vector<std::uint64_t> serials;
-  abort_where([&](const command& c) { return c.nexus->identity->id == nexus; }, doom::silent, serials);
+  abort_where([&](const command& c) { return c.nexus->identity->id == nexus; }, {doom::silent, port::silence::reset},
+              serials);
   establish_attention(nexus, scsi::asc::i_t_nexus_loss);
   home_.send(nexus_lost{nexus});
   when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
@@ -164,11 +177,16 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   n->leaving = true;
   std::vector<std::uint64_t> serials;
   const auto of_nexus = [n](const command& c) { return c.nexus == n; };
-  if (reason == port::loss_reason::unit_removed)
-    // The session goes on, and waits for the answers to what it has sent.
+  if (reason == port::loss_reason::unit_removed) {
+    // The session goes on, and waits for the answers to what it has sent. Not so the other way round: what waits for
+    // the initiator is taken back, and the initiator may ask again, of whatever has taken the unit's place.
     serials = serials_where(of_nexus);
-  else
-    abort_where(of_nexus, doom::silent, serials);
+    for (command_list* list : {&waiting_, &active_})
+      for (command* c = list->head(); c != nullptr; c = c->next)
+        if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {doom::busy});
+  } else {
+    abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
+  }
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;
     nexuses_.erase(nexus_id);
@@ -215,7 +233,7 @@ void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials)
       lost_one = lost_one || hit;
       return hit;
     };
-    abort_where(matches, by_other && task_aborted ? doom::task_aborted : doom::silent, serials);
+    abort_where(matches, {by_other && task_aborted ? doom::task_aborted : doom::silent, order.reason}, serials);
     const auto still = nexuses_.find(id);
     if (lost_one && by_other && !task_aborted && order.attention != 0 && still != nexuses_.end())
       still->second->attentions.establish(order.attention);
@@ -235,8 +253,8 @@ void shard::on(publication& message) {
 
 void shard::on(control_answer& message) {
   for (command* c = active_.head(); c != nullptr; c = c->next) {
-    if (c->serial != message.id || c->where != command::stage::at_home) continue;
-    c->where = command::stage::active;
+    if (c->serial != message.id || c->with != command::place::home) continue;
+    c->with = command::place::here;
     c->home_outcome = message.outcome;
     return c->resume();
   }

@@ -21,11 +21,12 @@ void command::reset() {
   touches_blocks = false;
   serial = 0;
   where = stage::waiting;
+  with = place::here;
   doom = unit::doom::none;
+  why = port::silence::none;
   needs_fence = false;
   fence = 0;
-  fence_granted = fetching = false;
-  on_medium = parked = abandoned = false;
+  fence_granted = abandoned = false;
   guard = since = 0;
   kept.clear();
   resume_point = {};
@@ -44,19 +45,25 @@ shard::~shard() {
 
 void shard::on_task(port::task& subject, task_event event) noexcept {
   if (event == task_event::submit) return submit(subject);
+  if (event == task_event::transport_abort) return transport_abort(subject);
   SLUICE_CHECK(event == task_event::data_arrived || event == task_event::data_sent);
   command& c = *static_cast<command*>(subject.holder);
-  if (subject.transfer_failed && !c.doomed()) c.doom = doom::silent;
+  SLUICE_CHECK(c.with == command::place::fabric);
+  c.with = command::place::here;
+  if (subject.ended != port::transfer_end::done && !c.doomed()) {
+    c.doom = doom::silent;
+    c.why = port::silence::transfer_failed;
+  }
   const bool more = event == task_event::data_arrived && !c.doomed() && subject.data_out_end < c.data_goal;
   if (more) return ask_data(c);
-  if (c.fetching) return fetched(c);
+  if (c.where == command::stage::waiting) return fetched(c);
   c.resume();
 }
 
 void shard::submit(port::task& t) noexcept {
   nexus_record* n = find_nexus(t.nexus->id);
   if (!n || n->leaving) {  // sent before the fabric knew that the nexus ends
-    t.silent = true;
+    t.silenced = port::silence::nexus_lost;
     return t.fabric->post(t, task_event::complete);
   }
   command* c = n->tasks < options_.max_tasks_per_nexus ? take_command() : nullptr;
@@ -80,7 +87,7 @@ void shard::submit(port::task& t) noexcept {
   c->since = tick_;
   if (options_.deadline_ns != 0) watch_clock();
   gate_ = true;
-  if (c->range.exclusive) fetch_first(*c);
+  if (c->needs_fence) fetch_first(*c);
   advance();
 }
 
@@ -89,14 +96,10 @@ void shard::submit(port::task& t) noexcept {
 void shard::fetch_first(command& c) noexcept {
   if (c.refused || c.row->direction != scsi::data_direction::out) return;
   c.data_goal = std::min<std::uint64_t>(c.task->expected_data_out, memory::pool::largest);
-  if (c.task->data_out_end >= c.data_goal) return;
-  c.fetching = true;
-  ask_data(c);
+  if (c.task->data_out_end < c.data_goal) ask_data(c);
 }
 
 void shard::fetched(command& c) noexcept {
-  c.fetching = false;
-  c.since = tick_;
   c.since = tick_;
   if (c.doomed()) return finish(c, {});
   advance();
@@ -150,7 +153,7 @@ void shard::decode(command& c) noexcept {
   const port::task& t = *c.task;
   if (t.attribute == port::task_attribute::ordered) {
     c.needs_fence = true;
-    c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = true};
+    c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = true, .nexus = c.nexus->identity->id};
   } else {
     c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = false};
   }
@@ -244,8 +247,11 @@ void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
     case doom::task_aborted:
       t.outcome = outcomes::task_aborted();
       break;
+    case doom::busy:
+      t.outcome = outcomes::busy();
+      break;
     case doom::silent:
-      t.silent = true;
+      t.silenced = c.why;
       break;
   }
   if (c.doomed() || outcome.status == scsi::status::check_condition) t.data_in.clear();

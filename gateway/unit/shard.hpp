@@ -75,6 +75,8 @@ class shard {
   void medium_done(command& c, store::status outcome) noexcept;
   memory::slice take_buffer(std::uint64_t octets) { return loop_.buffers().take(static_cast<std::uint32_t>(octets)); }
   void ask_data(command& c) noexcept;
+  /// Gives the task to its fabric for a get_data or put_data.
+  void hand_over(command& c, port::task_event what) noexcept;
   void ask_home(command& c, std::vector<std::uint8_t> parameters);
   void flush_in_background();
   /// Why TEST UNIT READY fails as far as the medium goes; nullopt when it does not.
@@ -90,6 +92,11 @@ class shard {
     std::uint64_t id;
     fence_range range;
     bool quiet;  // told the home
+  };
+  /// How tasks are aborted, and why.
+  struct ending {
+    unit::doom how = unit::doom::silent;
+    port::silence why = port::silence::none;  // those that end silently
   };
   /// Something that waits for aborted tasks to end.
   struct drain {
@@ -131,6 +138,7 @@ class shard {
   void advance() noexcept;
   void pass() noexcept;
   bool kept_out(const command& c) const noexcept;
+  bool steps_aside(const command& c, const fence_range& range) const noexcept;
   bool is_quiet(const raised_fence& f) const noexcept;
   bool fenced_off(const command& c) const noexcept;
   void unpark() noexcept;
@@ -148,10 +156,12 @@ class shard {
 
   // management.cpp: aborts and resets
   template <class Match>
-  void abort_where(Match matches, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
+  void abort_where(Match matches, ending how, std::vector<std::uint64_t>& serials) noexcept;
   template <class Match>
   std::vector<std::uint64_t> serials_where(Match matches) const;
-  void abort(command& c, unit::doom how, std::vector<std::uint64_t>& serials) noexcept;
+  void abort(command& c, ending how, std::vector<std::uint64_t>& serials) noexcept;
+  void take_back(command& c, ending how) noexcept;
+  void transport_abort(port::task& subject) noexcept;
   void when_gone(std::vector<std::uint64_t> serials, std::function<void()> done);
   void task_gone(std::uint64_t serial) noexcept;
   void reply(port::task_management& request, port::task_response response) noexcept;
@@ -185,6 +195,7 @@ class shard {
   command_list waiting_;
   bool gate_ = false;  // something may have to wait: fences or earlier waiting tasks
   bool advancing_ = false, again_ = false;
+  std::vector<const command*> owing_;   // pass(): those further ahead that wait for their initiator's data
   std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
   std::vector<raised_fence> fences_;
 

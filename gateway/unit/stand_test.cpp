@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "gateway/unit/test_stand.hpp"
 
 namespace sluice::unit {
@@ -59,11 +61,20 @@ void initiator::post(port::task& subject, task_event event) noexcept {
   on_.later.add(400 + identity->id, [this, &subject, event] {
     exchange& e = *static_cast<exchange*>(subject.fabric_private);
     EXPECT_EQ(e.completions, 0) << "the task was the fabric's already";
+    if (event == task_event::take_back) {
+      const auto debt = std::find_if(owed_.begin(), owed_.end(), [&](const auto& d) { return d.first == &e; });
+      if (debt == owed_.end()) return;  // crossed the answer
+      const task_event due = debt->second;
+      owed_.erase(debt);
+      ++e.taken_back;
+      return answer(e, due, port::transfer_end::taken_back);
+    }
     if (event != task_event::get_data)
       for (const memory::slice& s : subject.data_in) e.in.insert(e.in.end(), s.data(), s.data() + s.size());
     if (event == task_event::complete) {
       ++e.completions;
-      e.silent = subject.silent;
+      e.silent = subject.silent();
+      e.silenced = subject.silenced;
       e.outcome = subject.outcome;
       e.completed_at = ++on_.completions;
       subject.data_in.clear();
@@ -71,26 +82,35 @@ void initiator::post(port::task& subject, task_event event) noexcept {
       return;
     }
     ++e.events;
-    subject.transfer_failed = e.loses_data;
     if (event == task_event::get_data) {
       EXPECT_EQ(subject.wanted_offset, subject.data_out_end);
       EXPECT_LE(subject.wanted_offset + subject.wanted_length, e.out.size());
       EXPECT_LE(subject.wanted_length, subject.nexus->caps.max_get_octets);
-      if (!e.loses_data) bring(e, subject.wanted_offset + subject.wanted_length);
     }
-    const auto answer = event == task_event::get_data ? task_event::data_arrived : task_event::data_sent;
-    const auto answers = [this, &subject, answer] { on_.shards[shard]->on_task(subject, answer); };
+    const auto due = event == task_event::get_data ? task_event::data_arrived : task_event::data_sent;
     if (stalled)
-      owed_.push_back(answers);
+      owed_.emplace_back(&e, due);
     else
-      on_.later.add(200 + identity->id, answers);
+      answer(e, due, e.loses_data ? port::transfer_end::failed : port::transfer_end::done);
   });
+}
+
+void initiator::answer(exchange& e, task_event event, port::transfer_end how) {
+  port::task& t = e.task;
+  t.ended = how;
+  if (event == task_event::data_arrived && how == port::transfer_end::done) bring(e, t.wanted_offset + t.wanted_length);
+  on_.later.add(200 + identity->id, [this, &t, event] { on_.shards[shard]->on_task(t, event); });
 }
 
 void initiator::release() {
   stalled = false;
-  for (const auto& answers : owed_) on_.later.add(200 + identity->id, answers);
-  owed_.clear();
+  for (const auto& [e, event] : std::exchange(owed_, {})) answer(*e, event, port::transfer_end::done);
+}
+
+void initiator::lose(exchange& e) {
+  const bool here = std::any_of(owed_.begin(), owed_.end(), [&](const auto& d) { return d.first == &e; });
+  if (here || e.completions > 0) return;
+  on_.later.add(200 + identity->id, [this, &e] { on_.shards[shard]->on_task(e.task, task_event::transport_abort); });
 }
 
 void initiator::post(port::task_management& request) noexcept {

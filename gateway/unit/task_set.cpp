@@ -23,14 +23,23 @@ void shard::advance() noexcept {
 void shard::pass() noexcept {
   bool older_waits = false;  // a task further ahead still waits
   bool barrier = false;      // an ORDERED task further ahead still waits
+  owing_.clear();
   for (command* c = waiting_.head(); c != nullptr;) {
     command* following = c->next;
     const bool ordered = c->range.ordered;
-    const bool may_pass = !barrier || c->is_head_of_queue();
+    // What waits for its initiator's data is in the way of that initiator only, see fence_range.
+    bool own_waits = false, own_barrier = false;
+    for (const command* o : owing_) {
+      if (o->nexus != c->nexus) continue;
+      own_waits = true;
+      own_barrier = own_barrier || o->range.ordered;
+    }
+    const bool may_pass = !(barrier || own_barrier) || c->is_head_of_queue();
+    const bool owes = c->with == command::place::fabric;
     bool starts = false;
     if (c->needs_fence) {
       starts = c->fence_granted;
-      if (c->fence == 0 && !c->fetching && may_pass && !(ordered && older_waits)) ask_fence(*c);
+      if (c->fence == 0 && !owes && may_pass && !(ordered && (older_waits || own_waits))) ask_fence(*c);
     } else {
       starts = may_pass && !kept_out(*c);
     }
@@ -43,6 +52,8 @@ void shard::pass() noexcept {
         again_ = true;
         return;
       }
+    } else if (owes) {
+      owing_.push_back(c);
     } else {
       older_waits = true;
       barrier = barrier || ordered;
@@ -60,20 +71,33 @@ bool shard::kept_out(const command& c) const noexcept {
   return false;
 }
 
+/// Whether an ORDERED task does not wait for one that runs, because that does not come near the medium meanwhile.
+bool shard::steps_aside(const command& c, const fence_range& range) const noexcept {
+  if (c.abandoned) return true;
+  const bool waits = c.with == command::place::fabric || c.with == command::place::fence;
+  return waits && c.nexus->identity->id != range.nexus;
+}
+
 bool shard::is_quiet(const raised_fence& f) const noexcept {
   if (f.range.guard) return true;
   for (const command* c = active_.head(); c != nullptr; c = c->next) {
-    if (f.range.ordered && !c->abandoned) return false;
-    if (c->on_medium && c->touches_blocks && f.range.shares_blocks(c->range)) return false;
+    if (f.range.ordered && !steps_aside(*c, f.range)) return false;
+    if (c->with == command::place::medium && c->touches_blocks && f.range.shares_blocks(c->range)) return false;
   }
   return true;
 }
 
 /// A task that runs is kept from the blocks of a fence between its requests only: one that waits for an initiator's
-/// data must not hold up COMPARE AND WRITE of others. An ORDERED task, in contrast, waits for all that run.
+/// data must not hold up COMPARE AND WRITE of others, or their ORDERED tasks.
 bool shard::fenced_off(const command& c) const noexcept {
-  for (const raised_fence& f : fences_)
-    if (f.id != c.fence && !f.range.ordered && c.touches_blocks && f.range.shares_blocks(c.range)) return true;
+  for (const raised_fence& f : fences_) {
+    if (f.id == c.fence) continue;
+    if (f.range.ordered) {
+      if (c.nexus->identity->id != f.range.nexus && !c.is_head_of_queue()) return true;
+    } else if (c.touches_blocks && f.range.shares_blocks(c.range)) {
+      return true;
+    }
+  }
   return false;
 }
 
@@ -83,16 +107,16 @@ void shard::start_medium(command& c) noexcept {
     watch_clock();
   }
   if (fenced_off(c)) {
-    c.parked = true;
-    return;
+    c.with = command::place::fence;
+    return check_quiet();
   }
-  c.on_medium = true;
+  c.with = command::place::medium;
   medium_->submit(c.io);
 }
 
 void shard::medium_done(command& c, store::status outcome) noexcept {
   c.medium_status = outcome;
-  c.on_medium = false;
+  c.with = command::place::here;
   if (c.abandoned) [[unlikely]]
     --abandoned_;
   else if (c.guard) [[unlikely]]  // it came after all
@@ -103,9 +127,7 @@ void shard::medium_done(command& c, store::status outcome) noexcept {
 
 void shard::unpark() noexcept {
   for (command* c = active_.head(); c != nullptr; c = c->next) {
-    if (!c->parked || fenced_off(*c)) continue;
-    c->parked = false;
-    start_medium(*c);
+    if (c->with == command::place::fence && !fenced_off(*c)) start_medium(*c);
   }
 }
 

@@ -160,9 +160,6 @@ TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
   s.run();
   managed& m = a.manage(task_function::abort_task, dropped.task.tag);
   s.run();
-  EXPECT_EQ(m.answers, 0) << "the fabric has the task";
-  a.release();
-  s.run();
   EXPECT_EQ(m.answers, 1);
   EXPECT_EQ(dropped.completions, 1);
   EXPECT_TRUE(dropped.silent);
@@ -172,9 +169,10 @@ TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
 /// A command that waits at the home is not done any more once its abort has been answered.
 TEST(task_set, an_aborted_command_at_the_home_does_nothing) {
   stand s;
+  s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
-  b.stalled = true;
+  s.stalled.on = true;
   b.send(write10(0, 1), filled(512, 1));
   s.run();
   managed& clear = a.manage(task_function::clear_task_set);  // the home waits for the task of b
@@ -188,7 +186,7 @@ TEST(task_set, an_aborted_command_at_the_home_does_nothing) {
   s.run();
   EXPECT_EQ(abort.answers, 1);
   EXPECT_TRUE(registers.silent);
-  b.release();
+  s.end_stall();
   s.run();
   EXPECT_EQ(clear.answers, 1);
   const octets keys = s.done(a.send({0x5e, 0, 0, 0, 0, 0, 0, 0, 64, 0}, {}, 64)).in;
@@ -211,9 +209,6 @@ TEST(task_set, task_aborted_status_when_asked_for) {
   exchange& theirs = b.send(write10(0, 1), filled(512, 1));
   s.run();
   managed& m = a.manage(task_function::clear_task_set);
-  s.run();
-  EXPECT_EQ(m.answers, 0);  // the fabric has the task
-  b.release();
   s.run();
   EXPECT_EQ(m.answers, 1);
   EXPECT_TRUE(theirs.ended_with(status::task_aborted));
@@ -358,7 +353,7 @@ TEST(task_set, tasks_of_a_unit_that_is_unmapped_are_done_and_answered) {
   initiator& a = s.add();
   initiator& b = s.add();
   std::vector<exchange*> sent;
-  for (int i = 0; i < 4; ++i) sent.push_back(&a.send(write10(0, 1), filled(512, 1), 0, task_attribute::ordered));
+  for (int i = 0; i < 4; ++i) sent.push_back(&a.send(write10(0, 1), filled(512, 1), 0, task_attribute::ordered, 512));
   for (int i = 0; i < 9; ++i) s.later.step();
   bool gone = false;
   s.shards[0]->detach(a.identity->id, port::loss_reason::unit_removed, [&] { gone = true; });

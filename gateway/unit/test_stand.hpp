@@ -63,12 +63,7 @@ class late_channel final : public store::channel {
   using fault = std::function<store::status(const store::request&)>;
   late_channel(std::unique_ptr<store::channel> below, happenings& later, const bool& late, const fault& fails,
                stall& stalled, std::vector<std::uint64_t>& announced)
-      : below_(std::move(below)),
-        later_(later),
-        late_(late),
-        fails_(fails),
-        stall_(stalled),
-        announced_(announced) {}
+      : below_(std::move(below)), later_(later), late_(late), fails_(fails), stall_(stalled), announced_(announced) {}
 
   void submit(store::request& r) noexcept override {
     const auto work = [this, &r] {
@@ -108,6 +103,8 @@ struct exchange {
   int events = 0;  // get_data and put_data
   bool silent = false;
   bool loses_data = false;  // the fabric fails every transfer
+  int taken_back = 0;       // transfers that the unit asked for
+  port::silence silenced = port::silence::none;
   scsi::outcome outcome;
   std::uint64_t completed_at = 0;  // order of completion
   bool good() const { return completions == 1 && !silent && outcome.status == scsi::status::good; }
@@ -142,9 +139,13 @@ class initiator final : public port::task_endpoint {
   bool stalled = false;  // brings no data and takes none
   /// Goes on with what it owes.
   void release();
+  bool owes() const { return !owed_.empty(); }
+  /// Its fabric loses a task that the unit holds.
+  void lose(exchange& e);
 
  private:
-  std::vector<std::function<void()>> owed_;
+  void answer(exchange& e, port::task_event event, port::transfer_end how);
+  std::vector<std::pair<exchange*, port::task_event>> owed_;  // what is to be answered, and by what
   void bring(exchange& e, std::uint64_t end);
   stand& on_;
   std::uint64_t next_tag_ = 1;

@@ -6,7 +6,8 @@ import struct
 from dataclasses import dataclass
 
 GOOD, CHECK_CONDITION, BUSY, RESERVATION_CONFLICT = 0x00, 0x02, 0x08, 0x18
-ABORT_TASK, LOGICAL_UNIT_RESET = 1, 5  # task management functions
+SIMPLE, ORDERED = 1, 2  # task attributes
+ABORT_TASK, CLEAR_TASK_SET, LOGICAL_UNIT_RESET, TARGET_WARM_RESET, TARGET_COLD_RESET = 1, 4, 5, 6, 7  # task management
 NO_TAG = 0xFFFFFFFF
 ANSWER_S = 30
 
@@ -79,20 +80,50 @@ class Initiator:
             pass
         self.socket.close()
 
-    def submit(self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0) -> int:
-        """Sends a command with a simple task attribute; its tag."""
+    def submit(self, cdb: bytes, data_out: bytes = b"", data_in_length: int = 0, attribute: int = SIMPLE,
+               at_once: bool = True) -> int:
+        """Sends a command, with data at once where the target takes them; its tag."""
         tag, self.next_tag = self.next_tag, self.next_tag + 1
         header = bytearray(48)
         header[0] = 0x01
-        header[1] = 0x80 | (0x40 if data_in_length else 0) | (0x20 if data_out else 0) | 1
+        header[1] = 0x80 | (0x40 if data_in_length else 0) | (0x20 if data_out else 0) | attribute
         struct.pack_into(">Q", header, 8, self.lun << 48)
         struct.pack_into(">IIII", header, 16, tag, len(data_out) or data_in_length, self.cmd_sn, self.exp_stat_sn)
         header[32:32 + len(cdb)] = cdb
         self.cmd_sn += 1
         self.outstanding[tag] = Outstanding(data_out, bytearray(), self.cmd_sn - 1)
-        at_once = min(len(data_out), self.segment, self.first_burst) if self.immediate else 0
-        self._send(header, data_out[:at_once])
+        immediate = min(len(data_out), self.segment, self.first_burst) if self.immediate and at_once else 0
+        self._send(header, data_out[:immediate])
         return tag
+
+    def owe(self, cdb: bytes, data_out: bytes, attribute: int = SIMPLE) -> tuple[int, tuple]:
+        """Sends a command without its data, and takes the R2T for them; its tag, and what pay() wants."""
+        tag = self.submit(cdb, data_out, attribute=attribute, at_once=False)
+        header, _ = self._receive()
+        if header[0] & 0x3F != 0x31:
+            raise ConnectionLost(f"not asked for data: opcode {header[0] & 0x3F:#04x}")
+        return tag, (tag, *struct.unpack_from(">I", header, 20), *struct.unpack_from(">II", header, 40))
+
+    def pay(self, debt: tuple) -> None:
+        """Sends the data after all, also of a command that has ended."""
+        tag, transfer_tag, offset, length = debt
+        self.outstanding.setdefault(tag, Outstanding(bytes(offset + length), bytearray()))
+        self._send_data(tag, transfer_tag, offset, length)
+
+    def forget(self, tag: int) -> None:
+        """No answer comes to it."""
+        self.outstanding.pop(tag, None)
+
+    def ping(self) -> None:
+        """Waits until the target has taken all that was sent."""
+        header = bytearray(48)
+        header[0:2] = 0x40, 0x80
+        struct.pack_into(">IIII", header, 16, 0x70000000, NO_TAG, self.cmd_sn, self.exp_stat_sn)
+        self._send(header, b"")
+        header, _ = self._receive()
+        if header[0] & 0x3F != 0x20:
+            raise ConnectionLost(f"no NOP-In, opcode {header[0] & 0x3F:#04x}")
+        self.exp_stat_sn = struct.unpack_from(">I", header, 24)[0] + 1
 
     def answer(self) -> Answer:
         """The next command that ends."""

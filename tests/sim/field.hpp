@@ -41,6 +41,7 @@ struct unit_view {
   write_cache cache = write_cache::on;
   std::uint64_t cache_since = 0;
   bool selecting = false;  // a MODE SELECT is in flight, or lost and perhaps alive
+  bool changing = false;   // another unit takes its place: what the caching page may say is not known
   bool journaled = false;  // what is written is durable when it is acknowledged, whatever the page says
   bool makes_durable(bool fua, std::uint64_t begun) const {
     return fua || journaled || (cache == write_cache::off && cache_since < begun);

@@ -51,7 +51,7 @@ void host::next() {
     return plain(kind::read);
   }
   if (dice < 985) {
-    if (!field_.units[0]->selecting && !field_.units[0]->journaled)
+    if (!field_.units[0]->selecting && !field_.units[0]->changing && !field_.units[0]->journaled)
       return send(make(kind::mode_select, *field_.units[0]));
     return plain(kind::write);
   }

@@ -163,10 +163,13 @@ class history {
       draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash
                                                                                               : kind);
     }
+    field_.units[0]->changing = true;
     if (!machine_.try_apply(model_)) {
       model_ = before;
       tiers_ = kind;
+      field_.units[0]->journaled = kind == tier_kind::write_back;
     }
+    field_.units[0]->changing = false;
   }
 
   void happen() {
