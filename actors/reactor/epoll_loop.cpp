@@ -17,6 +17,7 @@ namespace sluice::reactor {
 namespace {
 
 constexpr std::uint32_t wake_key = ~0u;
+constexpr std::uint64_t foreign_key = std::uint64_t{1} << 32;  // with the descriptor that is polled
 
 /// Sockets are registered once, edge triggered, for both directions: one system call in a connection's life. A
 /// request first tries; only what would block waits for an edge.
@@ -30,7 +31,9 @@ class epoll_loop final : public loop_base {
   void accept(operation& op, handle listener) noexcept override;
   void connect(operation& op, const endpoint& to) noexcept override;
   void receive(operation& op, handle h, bytes into) noexcept override;
+  void wait_readable(operation& op, handle h) noexcept override;
   void wait_writable(operation& op, handle h) noexcept override;
+  void poll(operation& op, handle foreign, unsigned events) noexcept override;
   void close(handle h) noexcept override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
@@ -55,6 +58,7 @@ class epoll_loop final : public loop_base {
     bool hung_up = false;  // the end of the stream is in sight, so a short receive does not mean "drained"
     operation* reader = nullptr;
     operation* writer = nullptr;
+    operation* poller = nullptr;  // of a foreign descriptor, which is none of the sockets
   };
   /// Requests to be tried, doubly linked through their scratch so that they can be cancelled.
   struct attempt_list {
@@ -69,7 +73,10 @@ class epoll_loop final : public loop_base {
   int register_socket(handle h) noexcept;
   socket_state& state_of(handle h);
   operation*& waiter(socket_state& of, verb what) { return is_reading(what) ? of.reader : of.writer; }
-  static bool is_reading(verb what) { return what == verb::accept || what == verb::receive; }
+  static bool is_reading(verb what) {
+    return what == verb::accept || what == verb::receive || what == verb::wait_readable;
+  }
+  operation* end_poll(handle foreign) noexcept;
   void try_again(operation*& waiting) noexcept;
   void on_event(const epoll_event& event) noexcept;
   unsigned attempt_all() noexcept;
@@ -165,6 +172,30 @@ void epoll_loop::wait_writable(operation& op, handle h) noexcept {
   start(op, {verb::wait_writable, h});
 }
 
+void epoll_loop::wait_readable(operation& op, handle h) noexcept {
+  start(op, {verb::wait_readable, h});
+}
+
+/// Watched for one event and then no more, so that nothing is left of a descriptor that its owner closes.
+void epoll_loop::poll(operation& op, handle foreign, unsigned events) noexcept {
+  begin(op);
+  epoll_event event{};
+  event.events = to_system_events(events) | EPOLLONESHOT;
+  event.data.u64 = foreign_key | static_cast<std::uint32_t>(foreign);
+  if (foreign < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, foreign, &event) != 0) {
+    const int problem = foreign < 0 ? EBADF : errno;
+    SLUICE_CHECK(problem != EEXIST);  // one poll of a descriptor at a time, and none of the loop's own sockets
+    return complete_later(op, problem == EPERM ? static_cast<std::int64_t>(events) : -problem);  // a file: ready
+  }
+  request{verb::poll, foreign}.store(op);
+  state_of(foreign).poller = &op;
+}
+
+operation* epoll_loop::end_poll(handle foreign) noexcept {
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, foreign, nullptr);
+  return std::exchange(state_of(foreign).poller, nullptr);
+}
+
 void epoll_loop::close(handle h) noexcept {
   if (h >= 0 && static_cast<std::size_t>(h) < sockets_.size()) sockets_[static_cast<std::size_t>(h)] = {};
   loop_base::close(h);
@@ -208,6 +239,10 @@ void epoll_loop::cancel(operation& op) noexcept {
     return;
   }
   const request asked = request::load(op);
+  if (what == verb::poll) {
+    end_poll(asked.on);
+    return complete_later(op, -ECANCELED);
+  }
   operation*& waiting = waiter(state_of(asked.on), asked.what);
   if (waiting == &op)
     waiting = nullptr;
@@ -223,6 +258,12 @@ void epoll_loop::try_again(operation*& waiting) noexcept {
 
 void epoll_loop::on_event(const epoll_event& event) noexcept {
   if (event.data.u32 == wake_key) return;
+  if (event.data.u64 & foreign_key) {
+    // Completed later: a handler that polls again must not meet what was found of an earlier poll in this batch.
+    if (operation* const op = end_poll(static_cast<handle>(event.data.u32)))
+      complete_later(*op, from_system_events(event.events));
+    return;
+  }
   socket_state& state = sockets_[event.data.u32];
   constexpr std::uint32_t ending = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   if (event.events & ending) state.hung_up = true;
@@ -258,7 +299,7 @@ bool epoll_loop::attempt(operation& op) noexcept {
       if (socket_ready(asked.on, POLLOUT)) result = socket_end_connect(asked.on);
       break;
     default:
-      if (socket_ready(asked.on, POLLOUT)) result = 0;
+      if (socket_ready(asked.on, asked.what == verb::wait_readable ? POLLIN : POLLOUT)) result = 0;
       break;
   }
   if (result != -EAGAIN) {
@@ -267,7 +308,7 @@ bool epoll_loop::attempt(operation& op) noexcept {
     return true;
   }
   socket_state& state = state_of(asked.on);
-  if (asked.what == verb::accept) state.readable = false;
+  if (asked.what == verb::accept || asked.what == verb::wait_readable) state.readable = false;
   operation*& waiting = waiter(state, asked.what);
   SLUICE_CHECK(!waiting);  // one request per handle and direction
   waiting = &op;

@@ -104,10 +104,19 @@ enum class allocate_mode : std::uint8_t { punch_hole, zero_range };
 
 enum class backend : std::uint8_t { automatic, uring, epoll };
 
+/// What a descriptor is polled for, and what a poll found; several are or-ed.
+struct poll_event {
+  static constexpr unsigned readable = 1;
+  static constexpr unsigned writable = 4;
+  static constexpr unsigned broken = 8;  // found only, asked for or not: an error, or hung up
+};
+
+class message_sockets;
+
 class loop {
  public:
   /// After run() has returned. Nothing may be in flight but what waits for a peer (accept, connect, receive,
-  /// wait_writable); that is forgotten, as is work still queued.
+  /// wait_readable, wait_writable, poll); that is forgotten, as is work still queued.
   virtual ~loop() = default;
 
   // -- identity, time, chance ------------------------------------------------------------------------------
@@ -141,7 +150,8 @@ class loop {
   virtual void disarm(timer& t) noexcept = 0;                       // a no-op when not armed; home only
 
   // -- sockets (all non-blocking, close-on-exec, TCP_NODELAY) ------------------------------------------------
-  // At most one accept or receive and one wait_writable of a handle in flight; closed by the loop that used it.
+  // At most one accept, receive or wait_readable and one wait_writable of a handle in flight; closed by the loop that
+  // used it.
   virtual result<handle> listen(const endpoint& where, int backlog) = 0;
   /// The endpoint that a handle is bound to; the peer's endpoint of a connection.
   virtual result<endpoint> local_endpoint(handle h) = 0;
@@ -154,12 +164,23 @@ class loop {
   virtual void receive(operation& op, handle h, bytes into) noexcept = 0;
   /// Sends what fits without waiting. Returns octets sent, or -errno; -EAGAIN when nothing fits.
   virtual std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept = 0;
+  /// Completes with 0 when something can be received (or the end of the stream, an error) without waiting.
+  virtual void wait_readable(operation& op, handle h) noexcept = 0;
   /// Completes with 0 when send_now() can make progress (or the connection broke).
   virtual void wait_writable(operation& op, handle h) noexcept = 0;
   /// Ends both directions: pending operations of the handle complete (end of stream or an error).
   virtual void shutdown(handle h) noexcept = 0;
   /// Closes a socket or file. No operation of it may be in flight.
   virtual void close(handle h) noexcept = 0;
+  /// Sockets that carry more than a stream: local ones that pass descriptors, frames, netlink; events.
+  virtual message_sockets& messages() noexcept = 0;
+
+  // -- descriptors of others ---------------------------------------------------------------------------------
+  /// Completes with the poll_events that a descriptor has, as soon as it has one of `events`, or is broken. For a
+  /// descriptor that a library owns (a completion channel, a device, an event), not for sockets of this loop, and one
+  /// poll of a descriptor in flight on a loop. Between polls the loop knows nothing of it, so that its owner may
+  /// close it at any time but during a poll: it cancels that first, and closes when it has completed.
+  virtual void poll(operation& op, handle foreign, unsigned events) noexcept = 0;
 
   // -- files and block devices -------------------------------------------------------------------------------
   /// Blocking, for control paths at start and apply.

@@ -6,6 +6,7 @@
 
 #include "actors/reactor/loop.hpp"
 #include "actors/reactor/run_queues.hpp"
+#include "actors/reactor/system_message_sockets.hpp"
 #include "actors/reactor/timer_wheel.hpp"
 
 namespace sluice::reactor {
@@ -37,6 +38,7 @@ class loop_base : public loop {
   std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept override;
   void shutdown(handle h) noexcept override;
   void close(handle h) noexcept override;
+  message_sockets& messages() noexcept override { return messages_; }
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<handle> open_memory(std::uint64_t size_bytes) override;
   result<file_info> info(handle h) override;
@@ -81,6 +83,7 @@ class loop_base : public loop {
   run_list deferred_;
   run_list turn_end_;
   completion_list completed_;
+  system_message_sockets messages_{*this};
   std::thread::id home_thread_;
   std::uint64_t last_work_ns_ = 0;
   unsigned spins_failed_ = 0;

@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "actors/reactor/loop.hpp"
+#include "actors/reactor/private_network.hpp"
 
 /// What the tests of this room share: a loop of any kind, and a way to let it run until something is true.
 namespace sluice::reactor {
@@ -18,6 +21,11 @@ class loop_driver {
   /// Lets the loop run until `done`, bounded; false when the time is up.
   virtual bool until(const std::function<bool()>& done) = 0;
   virtual std::string file_path(const std::string& name) = 0;
+  /// Makes the interfaces "wire0" and "wire1" on one wire. Returns why that cannot be, empty when it is done.
+  virtual std::string make_links() = 0;
+  virtual void set_link(const std::string& name, bool up) = 0;
+  /// How many handles are open.
+  virtual std::size_t open_handles() = 0;
 };
 
 /// Remembers what its requests came to.
@@ -71,6 +79,18 @@ class real_driver final : public loop_driver {
 
   std::string file_path(const std::string& name) override { return folder_ + "/" + name; }
 
+  std::string make_links() override {
+    network_.emplace();
+    return network_->problem();
+  }
+  void set_link(const std::string& name, bool up) override {
+    EXPECT_TRUE(network_->run("ip link set " + name + (up ? " up" : " down")));
+  }
+  std::size_t open_handles() override {
+    const auto open = std::filesystem::directory_iterator("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(open), end(open)));
+  }
+
   ~real_driver() override { [[maybe_unused]] const int done = std::system(("rm -rf '" + folder_ + "'").c_str()); }
 
  private:
@@ -80,6 +100,7 @@ class real_driver final : public loop_driver {
   }
   std::string folder_ = make_folder();
   std::unique_ptr<loop> loop_;
+  std::optional<private_network> network_;
 };
 
 }  // namespace sluice::reactor

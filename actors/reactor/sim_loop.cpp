@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "actors/reactor/posted_function.hpp"
+#include "actors/reactor/sim_datagrams.hpp"
 #include "actors/reactor/sim_disk.hpp"
+#include "actors/reactor/sim_events.hpp"
 #include "actors/reactor/sim_network.hpp"
 
 namespace sluice::reactor {
@@ -19,6 +21,7 @@ sim_loop::sim_loop(sim_world& world, unsigned index, std::uint64_t buffer_bytes)
       number_(world.next_loop_++),
       epoch_ns_(world.now_ns()),
       buffers_(buffer_bytes),
+      messages_(world, *this),
       next_turn_ns_(never) {
   world_.loops_.emplace(number_, this);
 }
@@ -127,10 +130,21 @@ void sim_loop::receive(operation& op, handle h, bytes into) noexcept {
   world_.network().receive(*this, world_.begin_request(*this, op), h, into);
 }
 std::int64_t sim_loop::send_now(handle h, const iovec* parts, unsigned count) noexcept {
+  if (world_.datagrams().has(h)) return world_.datagrams().send(h, parts, count);
   return world_.network().send(*this, h, parts, count);
 }
+void sim_loop::wait_readable(operation& op, handle h) noexcept {
+  const std::uint64_t request = world_.begin_request(*this, op);
+  if (world_.datagrams().has(h)) return world_.datagrams().wait_readable(request, h);
+  world_.network().wait_readable(*this, request, h);
+}
 void sim_loop::wait_writable(operation& op, handle h) noexcept {
-  world_.network().wait_writable(world_.begin_request(*this, op), h);
+  const std::uint64_t request = world_.begin_request(*this, op);
+  if (world_.datagrams().has(h)) return world_.datagrams().wait_writable(request);
+  world_.network().wait_writable(request, h);
+}
+void sim_loop::poll(operation& op, handle foreign, unsigned events) noexcept {
+  world_.events().poll(world_.begin_request(*this, op), foreign, events);
 }
 void sim_loop::shutdown(handle h) noexcept {
   world_.network().shutdown(h);
@@ -138,6 +152,8 @@ void sim_loop::shutdown(handle h) noexcept {
 void sim_loop::close(handle h) noexcept {
   world_.network().close(h);
   world_.disk().close(h);
+  world_.events().close(h);
+  world_.datagrams().close(h);
 }
 
 result<handle> sim_loop::open_file(const std::string& path, open_flags flags) {

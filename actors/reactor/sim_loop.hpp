@@ -1,5 +1,6 @@
 #pragma once
 #include "actors/reactor/run_queues.hpp"
+#include "actors/reactor/sim_messages.hpp"
 #include "actors/reactor/simulated.hpp"
 #include "actors/reactor/timer_wheel.hpp"
 
@@ -42,9 +43,12 @@ class sim_loop final : public loop {
   void connect(operation& op, const endpoint& to) noexcept override;
   void receive(operation& op, handle h, bytes into) noexcept override;
   std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept override;
+  void wait_readable(operation& op, handle h) noexcept override;
   void wait_writable(operation& op, handle h) noexcept override;
   void shutdown(handle h) noexcept override;
   void close(handle h) noexcept override;
+  message_sockets& messages() noexcept override { return messages_; }
+  void poll(operation& op, handle foreign, unsigned events) noexcept override;
 
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<handle> open_memory(std::uint64_t size_bytes) override;
@@ -80,6 +84,7 @@ class sim_loop final : public loop {
   run_list deferred_;
   run_list turn_end_;
   completion_list completed_;
+  sim_messages messages_;
   std::uint64_t next_turn_ns_;  // the earliest turn that is an event already
   bool stopping_ = false;
 };

@@ -95,26 +95,29 @@ void sim_network::attempt_connect(unsigned from_loop, std::uint64_t loop, std::u
 
 void sim_network::establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with,
                             const endpoint& to) {
-  const handle client = world_.new_handle();
-  const handle server = world_.new_handle();
   const endpoint from{to.host, next_port_++};
   end near, far;
   near.loop = loop;
   near.loop_index = from_loop;
-  near.other = server;
   far.loop = with.loop;
   far.loop_index = with.loop_index;
-  far.other = client;
   near.local = far.remote = from;
   near.remote = far.local = to;
-  ends_.emplace(client, std::move(near));
-  ends_.emplace(server, std::move(far));
+  const auto [client, server] = make_ends(near, far);
   with.ready.push_back(server);
   match_accepts(find_listener(to)->first);
-  world_.after(world_.draw(world_.options().network_latency_ns), [this, client, request] {
+  world_.after(world_.draw(world_.options().network_latency_ns), [this, client = client, request] {
     if (world_.pending(request)) return world_.finish_request(request, client);
     drop(client, true);  // cancelled meanwhile
   });
+}
+
+std::pair<handle, handle> sim_network::make_ends(const end& near, const end& far) {
+  const handle client = world_.new_handle();
+  const handle server = world_.new_handle();
+  ends_.emplace(client, near).first->second.other = server;
+  ends_.emplace(server, far).first->second.other = client;
+  return {client, server};
 }
 
 void sim_network::receive(const sim_loop& on, std::uint64_t request, handle h, bytes into) {
@@ -122,7 +125,7 @@ void sim_network::receive(const sim_loop& on, std::uint64_t request, handle h, b
   if (!at) return world_.finish_request(request, -EBADF);
   SLUICE_CHECK(!world_.pending(at->reader.request));
   used_by(*at, on);
-  at->reader = {request, into};
+  at->reader = {request, into, false};
   poke(h);
 }
 
@@ -133,7 +136,12 @@ void sim_network::poke(handle h) {
 void sim_network::try_receive(handle h) {
   end* at = find(h);
   if (!at || !world_.pending(at->reader.request)) return;
-  const auto [request, into] = at->reader;
+  const auto [request, into, only_waits] = at->reader;
+  if (only_waits) {
+    const bool over = at->broken || at->fin_received || at->fin_sent;
+    if (over || !at->inbound.empty()) world_.finish_request(request, 0);
+    return;
+  }
   std::uint64_t size = std::min<std::uint64_t>(at->inbound.size(), into.size());
   if (size == 0) {
     if (at->broken) return world_.finish_request(request, -ECONNRESET);
@@ -141,11 +149,35 @@ void sim_network::try_receive(handle h) {
     return;
   }
   if (world_.chance(world_.options().short_receive)) size = 1 + world_.below(size);
-  const auto last = at->inbound.begin() + static_cast<std::ptrdiff_t>(size);
-  std::copy(at->inbound.begin(), last, into.begin());
-  at->inbound.erase(at->inbound.begin(), last);
+  size = take_inbound(*at, into.first(size), nullptr);
   world_.finish_request(request, static_cast<std::int64_t>(size));
   credit(at->other, size);
+}
+
+/// Takes octets that have come, and what was passed with them; without `passed` that is thrown away. As the system
+/// does, earlier octets may come along with those that something was passed with, but no later ones.
+std::uint64_t sim_network::take_inbound(end& of, bytes into, sim_events::several* passed) {
+  std::uint64_t size = std::min<std::uint64_t>(of.inbound.size(), into.size());
+  const bool passes = !of.passed.empty() && of.passed.front().begin < of.received + size;
+  if (passes) size = std::min(size, of.passed.front().end - of.received);
+  const auto last = of.inbound.begin() + static_cast<std::ptrdiff_t>(size);
+  std::copy(of.inbound.begin(), last, into.begin());
+  of.inbound.erase(of.inbound.begin(), last);
+  of.received += size;
+  if (passes) {
+    if (passed) *passed = std::move(of.passed.front().what);
+    of.passed.pop_front();
+  }
+  return size;
+}
+
+void sim_network::wait_readable(const sim_loop& on, std::uint64_t request, handle h) {
+  end* at = find(h);
+  if (!at) return world_.finish_request(request, -EBADF);
+  SLUICE_CHECK(!world_.pending(at->reader.request));
+  used_by(*at, on);
+  at->reader = {request, {}, true};
+  poke(h);
 }
 
 void sim_network::credit(handle sender, std::uint64_t octets) {
@@ -156,7 +188,8 @@ void sim_network::credit(handle sender, std::uint64_t octets) {
     world_.finish_request_after(world_.draw(world_.options().turn_latency_ns), std::exchange(at->writer, 0), 0);
 }
 
-std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts, unsigned count) {
+std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts, unsigned count,
+                               sim_events::several passed) {
   end* at = find(h);
   if (!at) return -EBADF;
   used_by(*at, on);
@@ -172,17 +205,17 @@ std::int64_t sim_network::send(const sim_loop& on, handle h, const iovec* parts,
   std::uint64_t size = octets.size();
   if (world_.chance(world_.options().short_send)) size = 1 + world_.below(size);
   octets.resize(size);
-  if (world_.chance(world_.options().reset)) {
+  if (!at->is_local && world_.chance(world_.options().reset)) {
     reset(h);
     return static_cast<std::int64_t>(size);
   }
   at->unreceived += size;
   while (octets.size() > 1 && world_.chance(world_.options().split)) {
     const auto cut_at = octets.begin() + static_cast<std::ptrdiff_t>(1 + world_.below(octets.size() - 1));
-    transmit(*at, {packet::kind::data, {octets.begin(), cut_at}});
+    transmit(*at, {packet::kind::data, {octets.begin(), cut_at}, std::exchange(passed, {})});
     octets.erase(octets.begin(), cut_at);
   }
-  transmit(*at, {packet::kind::data, std::move(octets)});
+  transmit(*at, {packet::kind::data, std::move(octets), std::move(passed)});
   return static_cast<std::int64_t>(size);
 }
 
@@ -197,6 +230,7 @@ void sim_network::transmit(end& from, packet carried) {
 }
 
 bool sim_network::cut(const end& of) const {
+  if (of.is_local) return false;
   if (of.stalled_until_ns > world_.now_ns()) return true;
   const auto other = ends_.find(of.other);
   return other != ends_.end() && cuts_.contains(unordered(of.loop_index, other->second.loop_index));
@@ -221,8 +255,12 @@ void sim_network::apply(handle h, packet carried) {
     at->fin_received = true;
   else if (at->fin_sent)
     credit(at->other, carried.octets.size());  // shut down: taken and thrown away
-  else
+  else {
+    if (!carried.passed.empty())
+      at->passed.push_back({at->received + at->inbound.size(),
+                            at->received + at->inbound.size() + carried.octets.size(), std::move(carried.passed)});
     at->inbound.insert(at->inbound.end(), carried.octets.begin(), carried.octets.end());
+  }
   poke(h);
 }
 
@@ -239,6 +277,7 @@ void sim_network::break_end(handle h) {
   if (!at || at->broken) return;
   at->broken = true;
   at->inbound.clear();
+  at->passed.clear();
   poke(h);
   world_.finish_request(std::exchange(at->writer, 0), 0);
 }

@@ -3,11 +3,13 @@
 #include <set>
 #include <vector>
 
+#include "actors/reactor/sim_events.hpp"
 #include "actors/reactor/simulated.hpp"
 
 namespace sluice::reactor {
 
-/// TCP as a simulated world has it: ordered streams cut anywhere, that take their time, fill up, stall and break.
+/// TCP as a simulated world has it: ordered streams cut anywhere, that take their time, fill up, stall and break. Local
+/// streams are the same without stalls, partitions and resets out of the blue, and pass events.
 class sim_network {
  public:
   explicit sim_network(sim_world& world) : world_(world) {}
@@ -18,10 +20,16 @@ class sim_network {
   void accept(std::uint64_t request, handle listener);
   void connect(const sim_loop& on, std::uint64_t request, const endpoint& to);
   void receive(const sim_loop& on, std::uint64_t request, handle h, bytes into);
-  std::int64_t send(const sim_loop& on, handle h, const iovec* parts, unsigned count);
+  std::int64_t send(const sim_loop& on, handle h, const iovec* parts, unsigned count, sim_events::several passed = {});
+  void wait_readable(const sim_loop& on, std::uint64_t request, handle h);
   void wait_writable(std::uint64_t request, handle h);
   void shutdown(handle h);
   void close(handle h);
+
+  result<handle> listen_local(const sim_loop& on, const std::string& path, int backlog);
+  result<handle> connect_local(const sim_loop& on, const std::string& path);
+  result<peer_credentials> credentials(handle h);
+  std::int64_t receive_now(const sim_loop& on, handle h, bytes into, sim_events::several& passed);
 
   void reset(handle h);
   void stall(handle h, std::uint64_t duration_ns);
@@ -34,10 +42,17 @@ class sim_network {
     enum class kind { data, fin, reset };
     kind what;
     std::vector<std::uint8_t> octets;
+    sim_events::several passed{};  // with the first octet
   };
   struct reading {
     std::uint64_t request = 0;
     bytes into;
+    bool only_waits = false;
+  };
+  /// What was passed, with the octets from `begin` to `end`, counted as end::received.
+  struct passed_events {
+    std::uint64_t begin, end;
+    sim_events::several what;
   };
   /// One end of a connection.
   struct end {
@@ -45,7 +60,10 @@ class sim_network {
     unsigned loop_index = 0;
     handle other = no_handle;
     endpoint local, remote;
+    bool is_local = false;
     std::deque<std::uint8_t> inbound;
+    std::uint64_t received = 0;  // octets, ever: the first of inbound is this one
+    std::deque<passed_events> passed;
     std::deque<packet> held;       // arrived while the network was cut
     std::uint64_t unreceived = 0;  // octets sent from here that the other end has not received
     std::uint64_t last_arrival_ns = 0;
@@ -68,6 +86,7 @@ class sim_network {
 
   void attempt_connect(unsigned from_loop, std::uint64_t loop, std::uint64_t request, const endpoint& to,
                        unsigned attempt);
+  std::pair<handle, handle> make_ends(const end& near, const end& far);
   void establish(unsigned from_loop, std::uint64_t loop, std::uint64_t request, listener& with, const endpoint& to);
   std::map<handle, listener>::iterator find_listener(const endpoint& where);
   void match_accepts(handle h);
@@ -78,6 +97,7 @@ class sim_network {
   bool cut(const end& of) const;
   void poke(handle h);
   void try_receive(handle h);
+  std::uint64_t take_inbound(end& of, bytes into, sim_events::several* passed);
   void credit(handle sender, std::uint64_t octets);
   void break_end(handle h);
   void drop(handle h, bool with_reset);
@@ -88,6 +108,7 @@ class sim_network {
   std::map<handle, end> ends_;
   std::map<handle, listener> listeners_;
   std::set<std::pair<unsigned, unsigned>> cuts_;
+  std::set<std::string> paths_;  // of local sockets, whether anybody listens or not
   std::uint16_t next_port_ = 49152;
 };
 

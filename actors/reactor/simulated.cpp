@@ -1,6 +1,8 @@
 #include "actors/reactor/simulated.hpp"
 
+#include "actors/reactor/sim_datagrams.hpp"
 #include "actors/reactor/sim_disk.hpp"
+#include "actors/reactor/sim_events.hpp"
 #include "actors/reactor/sim_loop.hpp"
 #include "actors/reactor/sim_network.hpp"
 
@@ -10,7 +12,9 @@ sim_world::sim_world(std::uint64_t seed, sim_options options)
     : options_(options),
       random_state_(seed),
       network_(std::make_unique<sim_network>(*this)),
-      disk_(std::make_unique<sim_disk>(*this)) {}
+      disk_(std::make_unique<sim_disk>(*this)),
+      sim_events_(std::make_unique<sim_events>(*this)),
+      datagrams_(std::make_unique<sim_datagrams>(*this)) {}
 
 sim_world::~sim_world() {
   SLUICE_CHECK(loops_.empty());
@@ -96,6 +100,7 @@ void sim_world::cancel_request(sim_loop& on, operation& op) {
   const auto found = requests_.find(op.scratch.words[0]);
   if (found == requests_.end() || found->second.op != &op) return;  // complete, about to be told
   disk_->cancelled(found->first);
+  sim_events_->cancelled(found->first);
   requests_.erase(found);
   on.deliver(op, -ECANCELED);
 }
@@ -119,7 +124,7 @@ void sim_world::crash_loop(std::uint64_t number) {
 
 void sim_world::end_loop(std::uint64_t number) {
   SLUICE_CHECK(running_ == nullptr);
-  network_->crash(number);
+  vanish(number);
   forget_requests(number);
   loops_.at(number)->forget();
 }
@@ -136,7 +141,7 @@ void sim_world::kill(unsigned loop_index) {
 /// The end of a loop is the orderly end of a process: its connections break, the page cache stays.
 void sim_world::retire(std::uint64_t number) {
   disk_->release(number);
-  network_->crash(number);
+  vanish(number);
   std::erase_if(requests_, [number](const auto& entry) { return entry.second.loop == number; });
   loops_.erase(number);
 }
@@ -159,11 +164,17 @@ void sim_world::unplug(unsigned loop_index) {
     if (each->index() == loop_index) unplugged.push_back(number);
   for (const std::uint64_t number : unplugged) {
     disk_->crash(number);
-    network_->crash(number);
+    vanish(number);
     for (const auto& [request, of] : requests_)
       if (of.loop == number) under_way.push_back(request);
   }
   for (const std::uint64_t request : under_way) finish_request(request, -EIO);
+}
+
+void sim_world::vanish(std::uint64_t loop) {
+  network_->crash(loop);
+  sim_events_->crash(loop);
+  datagrams_->crash(loop);
 }
 
 void sim_world::reset_connection(handle end) {
@@ -177,6 +188,22 @@ void sim_world::partition(unsigned loop_a, unsigned loop_b, bool cut) {
 }
 sim_file_faults& sim_world::faults(const std::string& path) {
   return disk_->faults(path);
+}
+void sim_world::add_link(const std::string& name, const mac_address& address, const std::string& segment,
+                         std::uint32_t mtu) {
+  datagrams_->add_link(name, address, segment, mtu);
+}
+void sim_world::set_link(const std::string& name, bool up) {
+  datagrams_->set_link(name, up);
+}
+void sim_world::remove_link(const std::string& name) {
+  datagrams_->remove_link(name);
+}
+void sim_world::netlink_notice(netlink_family family, unsigned group, const_bytes octets) {
+  datagrams_->notice(family, group, octets);
+}
+void sim_world::answer_netlink(netlink_answerer with) {
+  datagrams_->answer_with(std::move(with));
 }
 void sim_world::remove_file(const std::string& path) {
   disk_->remove(path);

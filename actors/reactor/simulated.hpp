@@ -3,8 +3,9 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "actors/reactor/loop.hpp"
+#include "actors/reactor/message_sockets.hpp"
 
 /// A world in one thread: virtual time, a network and disks in memory, faults, all drawn from one seed. The same seed
 /// and the same calls give the same history, which digest() sums up.
@@ -13,6 +14,8 @@ namespace sluice::reactor {
 class sim_loop;
 class sim_network;
 class sim_disk;
+class sim_events;
+class sim_datagrams;
 
 /// What the world is like; may be changed at any time. Latencies are drawn evenly from their range.
 struct sim_options {
@@ -31,6 +34,7 @@ struct sim_options {
   double read_error = 0;       // a read fails with -EIO
   double write_error = 0;      // a write fails with -EIO, some of its sectors written
   double early_read = 0;       // a read gets what was there a while before it is answered
+  double frame_loss = 0;       // an Ethernet frame reaches one receiver less
 };
 
 /// What is wrong with one file. Probabilities of each request, 0 to 1.
@@ -95,6 +99,18 @@ class sim_world {
   /// down in order: what it has under way fails with -EIO, its handles are gone. Not from within a turn.
   void unplug(unsigned loop_index);
 
+  // -- interfaces and the kernel's notices ---------------------------------------------------------------------
+  /// An Ethernet interface, up, on a segment that carries each frame to all other interfaces on it, in order.
+  void add_link(const std::string& name, const mac_address& address, const std::string& segment,
+                std::uint32_t mtu = 1500);
+  void set_link(const std::string& name, bool up);
+  void remove_link(const std::string& name);
+  /// Gives a netlink message to every socket of this family that has joined the group.
+  void netlink_notice(netlink_family family, unsigned group, const_bytes octets);
+  /// Who answers netlink requests, each with any number of messages; nobody unless set.
+  using netlink_answerer = std::function<std::vector<std::vector<std::uint8_t>>(netlink_family, const_bytes request)>;
+  void answer_netlink(netlink_answerer with);
+
   // -- for the parts of the world ----------------------------------------------------------------------------
   std::uint64_t random();
   std::uint64_t below(std::uint64_t bound);  // 0 … bound-1
@@ -115,6 +131,8 @@ class sim_world {
 
   sim_network& network() { return *network_; }
   sim_disk& disk() { return *disk_; }
+  sim_events& events() { return *sim_events_; }
+  sim_datagrams& datagrams() { return *datagrams_; }
 
  private:
   friend class sim_loop;
@@ -123,6 +141,8 @@ class sim_world {
     operation* op;
   };
   void crash_loop(std::uint64_t number);
+  /// Its sockets and events are gone.
+  void vanish(std::uint64_t loop);
   void end_loop(std::uint64_t number);
   void retire(std::uint64_t number);
   void forget_requests(std::uint64_t loop);
@@ -141,6 +161,8 @@ class sim_world {
   const sim_loop* running_ = nullptr;
   std::unique_ptr<sim_network> network_;
   std::unique_ptr<sim_disk> disk_;
+  std::unique_ptr<sim_events> sim_events_;
+  std::unique_ptr<sim_datagrams> datagrams_;
 };
 
 }  // namespace sluice::reactor

@@ -141,4 +141,14 @@ bool socket_ready(handle h, short events) noexcept {
   return ::poll(&asked, 1, 0) != 0;
 }
 
+unsigned to_system_events(unsigned events) noexcept {
+  return ((events & poll_event::readable) ? POLLIN : 0u) | ((events & poll_event::writable) ? POLLOUT : 0u);
+}
+
+unsigned from_system_events(unsigned found) noexcept {
+  constexpr unsigned in = POLLIN | POLLPRI | POLLRDHUP, bad = POLLERR | POLLHUP | POLLNVAL;
+  return ((found & in) ? poll_event::readable : 0u) | ((found & POLLOUT) ? poll_event::writable : 0u) |
+         ((found & bad) ? poll_event::broken : 0u);
+}
+
 }  // namespace sluice::reactor

@@ -21,4 +21,8 @@ void socket_shutdown(handle h) noexcept;
 /// Whether a poll for `events` would return at once. Asking also makes the kernel report the next change.
 bool socket_ready(handle h, short events) noexcept;
 
+/// poll_events as poll(2) and epoll have them, and what those found.
+unsigned to_system_events(unsigned events) noexcept;
+unsigned from_system_events(unsigned found) noexcept;
+
 }  // namespace sluice::reactor

@@ -34,7 +34,9 @@ class uring_loop final : public loop_base {
   void accept(operation& op, handle listener) noexcept override;
   void connect(operation& op, const endpoint& to) noexcept override;
   void receive(operation& op, handle h, bytes into) noexcept override;
+  void wait_readable(operation& op, handle h) noexcept override;
   void wait_writable(operation& op, handle h) noexcept override;
+  void poll(operation& op, handle foreign, unsigned events) noexcept override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
              bool durable) noexcept override;
@@ -61,7 +63,7 @@ class uring_loop final : public loop_base {
   void start_transfer(operation& op, const request& asked) noexcept;
   void prepare_transfer(io_uring_sqe* entry, const request& asked) noexcept;
   unsigned registered_buffer(const request& asked) noexcept;
-  void poll(operation& op, const request& asked, unsigned events) noexcept;
+  void wait_for(operation& op, const request& asked, unsigned events) noexcept;
   void help(operation& op, const request& asked) noexcept;
   void watch_wake() noexcept;
   void feed_backlog() noexcept;
@@ -164,24 +166,32 @@ void uring_loop::start(operation& op, const request& asked, Prepare prepare) noe
   submit(reinterpret_cast<std::uint64_t>(&op), prepare);
 }
 
-void uring_loop::poll(operation& op, const request& asked, unsigned events) noexcept {
+void uring_loop::wait_for(operation& op, const request& asked, unsigned events) noexcept {
   start(op, asked, [&](io_uring_sqe* entry) { ::io_uring_prep_poll_add(entry, asked.on, events); });
 }
 
 void uring_loop::accept(operation& op, handle listener) noexcept {
   // Polling, then accepting: before Linux 6 a ring's own accept of a non-blocking listener does not wait.
-  poll(op, {verb::accept, listener}, POLLIN);
+  wait_for(op, {verb::accept, listener}, POLLIN);
 }
 
 void uring_loop::connect(operation& op, const endpoint& to) noexcept {
   const int started = socket_begin_connect(to);
-  if (started >= 0) return poll(op, {verb::connect, started}, POLLOUT);
+  if (started >= 0) return wait_for(op, {verb::connect, started}, POLLOUT);
   begin(op);
   complete_later(op, started);
 }
 
+void uring_loop::wait_readable(operation& op, handle h) noexcept {
+  wait_for(op, {verb::wait_readable, h}, POLLIN);
+}
+
 void uring_loop::wait_writable(operation& op, handle h) noexcept {
-  poll(op, {verb::wait_writable, h}, POLLOUT);
+  wait_for(op, {verb::wait_writable, h}, POLLOUT);
+}
+
+void uring_loop::poll(operation& op, handle foreign, unsigned events) noexcept {
+  wait_for(op, {verb::poll, foreign}, to_system_events(events));
 }
 
 void uring_loop::receive(operation& op, handle h, bytes into) noexcept {
@@ -325,14 +335,18 @@ void uring_loop::complete(operation& op, int result) noexcept {
       const std::int64_t accepted = result < 0 ? result : socket_accept(asked.on);
       if (accepted != -EAGAIN) return finish(op, accepted);
       op.in_flight_ = false;  // another loop was faster: wait again
-      return poll(op, asked, POLLIN);
+      return wait_for(op, asked, POLLIN);
     }
     case verb::connect:
       if (result >= 0) return finish(op, socket_end_connect(asked.on));
       close(asked.on);
       break;
+    case verb::wait_readable:
     case verb::wait_writable:
       return finish(op, std::min(result, 0));
+    case verb::poll:
+      if (result < 0) break;
+      return finish(op, from_system_events(static_cast<unsigned>(result)));
     case verb::read:
     case verb::write:
     case verb::write_durable:
