@@ -54,8 +54,9 @@ bool ledger::admit_beyond(account& a, std::uint64_t octets, claim as) {
     const std::uint64_t kept = (limit_ - strangers_limit_) / 8;
     room -= std::min(room, kept);
     const std::uint64_t has = a.used_ + octets - a.floor_;
-    const std::uint64_t leaves = as == claim::spare ? std::max(has, (shared_ - std::min(shared_, kept)) / 2) : has;
-    if (grows > room || leaves > room - grows) return false;
+    const std::uint64_t wanted_left = as == claim::spare ? (shared_ - std::min(shared_, kept)) / 2 : 0;
+    const std::uint64_t left = room - std::min(room, grows);
+    if (grows > room || has > 2 * left || left < wanted_left) return false;
   }
   if (grows > room) return false;
   beyond_ += grows;

@@ -55,16 +55,17 @@ class waiter {
 ///     receive slab, but no more than its part of half the rest, (L - S) / 2 / sessions. When F would sink below 16 KiB
 ///     there is no room for another session.
 ///   - What is beyond the floors, L - S - sessions * F, is for all shares and for the gateway's own use (caches,
-///     journals). A share gets no more of it than it leaves free: with k that want all they can get each has 1/(k+1) of
-///     it, and as much is left for whoever comes next. An eighth of L - S is the gateway's own only, so that floors of
-///     sessions that come find memory while others give up what was granted to them as long as they were fewer.
+///     journals). A share gets no more of it than twice what it leaves free: with k that want all they can get each has
+///     2/(2k+1) of it, and half as much is left for whoever comes next. An eighth of L - S is the gateway's own only,
+///     so that floors of sessions that come find memory while others give up what was granted to them as long as they
+///     were fewer.
 ///
 /// What is on the heap on behalf of a party (text that has not ended, say) is paid for too, by charge.
 class ledger {
  public:
   enum class claim : std::uint8_t {
     ordinary,
-    spare,    // only while at least half of what is beyond the floors is free: for speed alone
+    spare,    // only while half of what is beyond the floors is free, of strangers half of theirs: for speed alone
     pressing  // as much as there is: the alternative is the end of the session
   };
 
@@ -83,6 +84,7 @@ class ledger {
   void close_share(account& share);
 
   bool admit(account& a, std::uint64_t octets, claim as = claim::ordinary) {
+    if (as == claim::spare && &a == &strangers_ && a.used_ + octets > strangers_limit_ / 2) return false;
     if (a.used_ + octets > a.floor_ && !admit_beyond(a, octets, as)) return false;
     a.used_ += octets;
     return true;
@@ -162,10 +164,13 @@ class charge {
     return *this;
   }
   ~charge() { set(0); }
+  std::uint64_t octets() const { return octets_; }
+  /// The payment goes on as that of a block (pool::take_paid).
+  std::uint64_t spend() { return std::exchange(octets_, 0); }
   /// False, and nothing has changed, when the account has not so much.
-  bool set(std::uint64_t octets) {
+  bool set(std::uint64_t octets, ledger::claim as = ledger::claim::ordinary) {
     if (!payer_) return true;
-    if (octets > octets_ && !of_->admit(*payer_, octets - octets_)) return false;
+    if (octets > octets_ && !of_->admit(*payer_, octets - octets_, as)) return false;
     if (octets < octets_) of_->give(*payer_, octets_ - octets);
     octets_ = octets;
     return true;

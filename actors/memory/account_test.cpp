@@ -37,7 +37,7 @@ TEST(ledger, a_floor_is_granted_whatever_the_others_hold) {
   l.give(l.own(), l.own().used());
 }
 
-TEST(ledger, whoever_wants_all_leaves_as_much_for_who_comes_next) {
+TEST(ledger, whoever_wants_all_leaves_some_for_who_comes_next) {
   ledger l(256 * mib);
   std::deque<share> greedy;
   for (unsigned k = 1; k <= 8; ++k) {

@@ -104,13 +104,16 @@ bool pool::merge() {
 
 slice pool::take(std::uint32_t size, account& payer, ledger::claim as) {
   SLUICE_CHECK(size <= largest);
-  int size_class = 0;
-  while (class_size[size_class] < size) ++size_class;
-  if (!ledger_.admit(payer, class_size[size_class], as)) return {};
-  if (!free_[size_class] && !provide(size_class)) {
-    ledger_.take_back(payer, class_size[size_class]);
-    return {};
-  }
+  const std::uint32_t octets = rounded(size);
+  if (!ledger_.admit(payer, octets, as)) return {};
+  slice taken = take_paid(size, payer);
+  if (taken.data() == nullptr) ledger_.take_back(payer, octets);
+  return taken;
+}
+
+slice pool::take_paid(std::uint32_t size, account& payer) {
+  const int size_class = class_of(size);
+  if (!free_[size_class] && !provide(size_class)) return {};
   block* taken = free_[size_class];
   free_[size_class] = taken->next_free;
   taken->is = block::state::taken;

@@ -95,6 +95,11 @@ class pool {
   /// A block of at least `size` octets (at most `largest`), uninitialised; empty when `payer` has no more, or the pool:
   /// the caller turns that into a wait, BUSY or TASK SET FULL, or into reading no further from its connection.
   slice take(std::uint32_t size, account& payer, ledger::claim as = ledger::claim::ordinary);
+  /// A block for which `payer` has been charged (ledger::admit) what rounded(size) says; empty, and the charge stays,
+  /// when there is none: free memory may lie in pieces.
+  slice take_paid(std::uint32_t size, account& payer);
+  /// What a block of at least `size` octets costs.
+  static constexpr std::uint32_t rounded(std::uint32_t size) { return class_size[class_of(size)]; }
   /// For the gateway's own use: caches, journals.
   slice take(std::uint32_t size) { return take(size, ledger_.own()); }
 
@@ -125,6 +130,11 @@ class pool {
   static constexpr std::uint32_t first_header[class_count] = {340, 84, 20, 4, 0};
   static constexpr std::uint32_t headers_of_region = 340 + 1024;
 
+  static constexpr int class_of(std::uint32_t size) {
+    int found = 0;
+    while (class_size[found] < size) ++found;
+    return found;
+  }
   bool provide(int size_class);
   bool grow();
   bool merge();

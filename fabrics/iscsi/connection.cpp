@@ -32,10 +32,11 @@ connection::connection(reactor::loop& loop, reactor::handle handle, port::gatewa
       self_(self),
       options_(options),
       ended_(std::move(ended)),
-      in_(loop.buffers()),
-      out_(loop.buffers()),
+      payer_(&loop.buffers().accounts().strangers()),
+      in_(loop.buffers(), *payer_),
+      out_(loop.buffers(), *payer_),
       negotiator_(options.ours),
-      commands_(options.bounds.max_tasks_per_nexus + max_immediate) {
+      commands_(0) {
   SLUICE_CHECK(options_.sessions != nullptr);
 }
 
@@ -59,6 +60,7 @@ void connection::start() {
     for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
   };
   login_.emplace(login, world);
+  login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
   arm_receive();
 }
@@ -77,15 +79,16 @@ connection_status connection::status() const {
 
 void connection::arm_receive() {
   const bool listening = phase_ == phase_of::login || phase_ == phase_of::full_feature;
-  if (!listening || receive_.in_flight() || processing_) return;
-  if (out_.octets() > options_.send_high_water) return;  // resume() comes when the peer has taken some
+  if (!listening || receive_.in_flight() || processing_ || again_.queued_ || turn_.waiting()) return;
+  const std::uint32_t high_water = is_stranger() ? stranger_high_water : options_.send_high_water;
+  if (out_.octets() > high_water) return;  // resume() comes when the peer has taken some
   if (state_ == receive_state::payload) {
     const std::uint32_t left = sink_.end - sink_.at;
     return loop_.receive(receive_, handle_, {sink_.buffer.data() + sink_.at, left});
   }
   if (starved_ || !in_.prepare(wanted_)) {
     starved_ = true;
-    return loop_.arm(starved_timer_, starved_retry_ns);
+    return wait_for_memory();
   }
   const bool bulk_follows = solicited_ >= bulk_octets && state_ != receive_state::skip;
   const std::uint32_t most = bulk_follows && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
@@ -108,14 +111,46 @@ void connection::on_received(std::int64_t result) noexcept {
   resume();
 }
 
-/// Goes on with what has been received, then asks for more.
-void connection::resume() {
+/// Goes on with what has been received, then asks for more. A session has so much of a turn of the loop, a stranger one
+/// PDU when it is its turn.
+void connection::resume() noexcept {
   if (processing_) return;
+  if (is_stranger() && options_.turns) {
+    if (phase_ == phase_of::login || phase_ == phase_of::full_feature) return options_.turns->enter(turn_);
+    return after_processing();
+  }
   processing_ = true;
-  while ((phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_ && process()) continue;
+  turn_cost_ = 0;
+  const auto goes_on = [&] { return (phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_; };
+  bool more = true;
+  while (goes_on() && turn_cost_ < work_per_turn && (more = process())) continue;
   processing_ = false;
+  if (more && goes_on()) loop_.defer(again_);
+  after_processing();
+}
+
+void connection::take_turn() {
+  processing_ = true;
+  const bool more = (phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_ && process();
+  processing_ = false;
+  if (more) return resume();
+  after_processing();
+}
+
+void connection::after_processing() {
   if (!out_.empty()) loop_.at_turn_end(flush_);
   arm_receive();
+  if (phase_ == phase_of::leaving) maybe_finish();
+}
+
+/// Memory comes free by turns (memory::waiter), or the time is up that a command waits for it.
+void connection::wait_for_memory() {
+  ledger().wait(memory_waiter_);
+  if (!starved_timer_.armed()) loop_.arm(starved_timer_, starved_retry_ns);
+}
+
+void connection::on_memory() noexcept {
+  on_starved();
   if (phase_ == phase_of::leaving) maybe_finish();
 }
 
@@ -142,7 +177,7 @@ void connection::flush() noexcept {
         break;
     }
   }
-  if (out_.octets() <= options_.send_high_water / 2) {
+  if (out_.octets() <= (is_stranger() ? stranger_high_water : options_.send_high_water) / 2) {
     std::vector<command*> answered;
     answered.swap(put_waiting_);
     for (command* c : answered)
@@ -193,7 +228,9 @@ void connection::take_login(const login_request& request, const_bytes data) {
 }
 
 void connection::send_login(login_step& step) {
-  step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + options_.bounds.max_tasks_per_nexus - 1;
+  // A discovery session asks one thing after the other.
+  const std::uint32_t depth = login_->parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus;
+  step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + depth - 1;
   send(step.response, as_octets(step.data));
   if (step.verdict == login_verdict::failed) {
     SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", parameters().initiator_name}, {"peer", peer_},
@@ -203,6 +240,8 @@ void connection::send_login(login_step& step) {
 }
 
 void connection::open_nexus() {
+  share_ = memory::share::open(ledger());
+  if (!share_) return refuse_login(login_status::out_of_resources);
   phase_ = phase_of::opening;
   opening_ = true;
   port::login who;
@@ -247,8 +286,16 @@ void connection::finish_login() {
   phase_ = phase_of::full_feature;
   send_login(last_step_);
   stat_sn_ = login_->next_stat_sn();
-  window_.start(login_->cmd_sn(), options_.bounds.max_tasks_per_nexus);
+  window_.start(login_->cmd_sn(), parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus);
+  if (!parameters().discovery) {
+    in_session_ = true;
+    payer_ = &*share_;
+    in_.pay_from(*payer_);
+    out_.pay_from(*payer_);
+    commands_ = commands(options_.bounds.max_tasks_per_nexus + max_immediate);
+  }
   text_.emplace(negotiator_, [this](const std::string& name) { return list_targets(name); });
+  text_->pay_by(memory::charge(ledger(), *payer_));
   login_.reset();
   digests_on_ = true;  // from the first PDU after the login on
   last_step_ = {};
@@ -294,6 +341,7 @@ void connection::keepalive() {
     probe.sn = numbers();  // a probe does not consume a StatSN [RFC7143 11.19.1]
     send(probe);
     probe_sent_ = true;
+    in_.rest();
     heard_ns_ = now_ns_;  // the answer's time starts now
   }
   loop_.arm(timer_, options_.nop_timeout_ns);
@@ -398,7 +446,9 @@ void connection::maybe_finish() {
   if (!output_abandoned_ && !out_.empty()) return;
   if (!shut_) loop_.shutdown(handle_);
   shut_ = true;
-  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_) return;
+  if (turn_.waiting()) options_.turns->leave(turn_);
+  ledger().forget(memory_waiter_);
+  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ || on_memory_.queued_) return;
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);

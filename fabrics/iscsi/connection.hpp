@@ -17,6 +17,7 @@
 #include "fabrics/iscsi/send_queue.hpp"
 #include "fabrics/iscsi/session_handles.hpp"
 #include "fabrics/iscsi/text_exchange.hpp"
+#include "fabrics/iscsi/turn_queue.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
 namespace sluice::iscsi {
@@ -30,6 +31,7 @@ struct connection_options {
   std::uint64_t nop_interval_ns = 30 * ns_per_s;  // silence after which the initiator is asked; 0: never
   std::uint64_t nop_timeout_ns = 30 * ns_per_s;   // silence after that ends the connection
   std::uint32_t send_high_water = 8 * mib;        // queued octets that stop the receiving
+  std::shared_ptr<turn_queue> turns;              // of the connection's core; empty: strangers have no limit
   /// Shared by all connections of the port.
   session_handles* sessions = nullptr;
   /// TARGET COLD RESET: the port ends all its sessions. May be empty.
@@ -60,9 +62,11 @@ struct slice_cursor {
 /// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class;
 /// the actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
 ///
-/// Memory: one receive slab (and what tasks hold of older ones), at most limits::max_tasks_per_nexus commands and
-/// max_immediate immediate ones with at most capabilities::max_get_octets each, and what the core hands over to be
-/// sent.
+/// Memory: until it has a session, a receive slab of 4 KiB (16 KiB for a PDU that needs it), what it says in 16 KiB
+/// that go when they have been sent, and text that comes in pieces, all from what strangers have (memory::ledger). A
+/// session has a share: a receive slab (and what tasks hold of older ones), what the core hands over to be sent, and
+/// data of at most limits::max_tasks_per_nexus commands and max_immediate immediate ones. Solicited data are paid for
+/// when they are asked for, at most solicited_limit octets at a time, and take memory when the first of them come.
 class connection {
  public:
   /// Takes the connected handle over. `self` reaches on_task and on_manage. `ended` runs once, last, when no operation,
@@ -83,6 +87,8 @@ class connection {
   connection_status status() const;
 
   static constexpr std::uint32_t max_immediate = 32;
+  static constexpr std::uint32_t stranger_high_water = 64 * kib;  // as send_high_water, without a session
+  static constexpr unsigned work_per_turn = 256;                  // in what cost_of() says
   static constexpr std::uint64_t starved_retry_ns = 5 * ns_per_ms;
 
  private:
@@ -116,7 +122,14 @@ class connection {
   void flush() noexcept;
   void finish() noexcept;
   void arm_receive();
-  void resume();
+  void resume() noexcept;
+  void take_turn();
+  void after_processing();
+  void on_memory() noexcept;
+  void wait_for_memory();
+  memory::ledger& ledger() { return loop_.buffers().accounts(); }
+  /// Nobody has vouched for the peer: it has no session, or one for discovery.
+  bool is_stranger() const { return !in_session_; }
   void drop(port::loss_reason reason);
   void leave(port::loss_reason reason);
   void abandon_output();
@@ -211,9 +224,13 @@ class connection {
   bool shut_ = false;
   bool processing_ = false;
   bool starved_ = false;  // the receive side waits for buffers
+  bool in_session_ = false;
+  unsigned turn_cost_ = 0;
   bool nexus_closing_ = false, opening_ = false;
   std::optional<logout_request> logout_;
 
+  memory::share share_;
+  memory::account* payer_;  // the strangers', then the share's
   receive_buffer in_;
   send_queue out_;
   std::uint32_t wanted_ = bhs_octets;  // octets in one piece that the parser waits for
@@ -247,8 +264,20 @@ class connection {
   reactor::member_operation<connection, &connection::on_writable> writable_{*this};
   reactor::member_runnable<connection, &connection::flush> flush_{*this};
   reactor::member_runnable<connection, &connection::finish> finish_{*this};
+  reactor::member_runnable<connection, &connection::resume> again_{*this};
+  reactor::member_runnable<connection, &connection::on_memory> on_memory_{*this};
   reactor::member_timer<connection, &connection::on_timer> timer_{*this};
   reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
+  struct memory_waiter final : memory::waiter {
+    explicit memory_waiter(connection& of) : owner(of) {}
+    void on_memory() noexcept override { owner.loop_.defer(owner.on_memory_); }
+    connection& owner;
+  } memory_waiter_{*this};
+  struct turn_entry final : turn_queue::entry {
+    explicit turn_entry(connection& of) : owner(of) {}
+    void take_turn() noexcept override { owner.take_turn(); }
+    connection& owner;
+  } turn_{*this};
 };
 
 /// Queues a PDU with a small data segment (it and its frame fit the send arena).

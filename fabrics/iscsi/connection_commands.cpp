@@ -93,10 +93,31 @@ bool covers(const port::task_management& request, const port::task& t) {
   }
 }
 
+/// SendTargets and the logout [RFC7143 4.3]; and what answers our own probe, or only brings ExpStatSN.
+bool belongs_to_discovery(bhs_view at) {
+  const opcode code = decode_header(at).code;
+  const bool ping = code == opcode::nop_out && decode<nop_out>(at).initiator_task_tag != reserved_tag;
+  return !ping && code != opcode::task_management_request;
+}
+
+/// What a PDU takes of a turn of the loop, in units of a SCSI command.
+unsigned cost_of(const header& shape) {
+  switch (shape.code) {
+    case opcode::text_request:
+    case opcode::login_request:
+      return 32;
+    case opcode::task_management_request:
+      return 8;
+    default:
+      return 1 + shape.data_octets / 65536;
+  }
+}
+
 }  // namespace
 
 void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& data) {
   const header shape = decode_header(at);
+  turn_cost_ += cost_of(shape);
   if (phase_ == phase_of::login) {
     if (shape.code == opcode::login_request) return take_login(decode<login_request>(at), data.span());
     if (!login_->started()) return drop(port::loss_reason::connection_lost);
@@ -148,6 +169,7 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
 }
 
 void connection::execute(bhs_view at, const memory::slice& data) {
+  if (parameters().discovery && !belongs_to_discovery(at)) return send_reject(reject_reason::protocol_error, at);
   switch (decode_header(at).code) {
     case opcode::nop_out:
       return take_nop(decode<nop_out>(at), data);
@@ -210,6 +232,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   t.nexus = nexus_->identity();
   t.fabric = &self_;
   t.fabric_private = &c;
+  t.payer = payer_;
   t.lun = request.lun;
   t.tag = request.initiator_task_tag;
   t.attribute = attribute_of(request.attribute);

@@ -47,8 +47,7 @@ bool connection::take_header() {
   wanted_ = header_octets;
   if (unread.size() < header_octets) return false;
   const bool damaged = digest && wire::crc32c(unread.first(covered)) != load_digest(unread.subspan(covered));
-  const std::uint32_t most =
-      phase_ == phase_of::login ? default_max_recv_data_segment_length : parameters().max_recv_target;
+  const std::uint32_t most = is_stranger() ? default_max_recv_data_segment_length : parameters().max_recv_target;
   // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
   if (damaged || shape.data_octets > most) {
     drop(port::loss_reason::connection_lost);
@@ -96,10 +95,10 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
     s.begin = place.value_or(0);
     s.final = pdu.final;
   } else {
-    s.buffer = loop_.buffers().take(shape.data_octets);
+    s.buffer = loop_.buffers().take(shape.data_octets, *payer_);
     if (s.buffer.empty()) {  // the header stays unread; on_starved() comes back to it
       starved_ = true;
-      loop_.arm(starved_timer_, starved_retry_ns);
+      wait_for_memory();
       return false;
     }
     s.immediate_data = true;

@@ -90,11 +90,16 @@ login_step login_machine::take(const login_request& request, const_bytes data) {
     if (!data.empty() || request.continues) return fail(login_status::initiator_error);
     return piece();
   }
-  if (!incoming_.add(data)) return fail(login_status::initiator_error);
-  if (request.continues) return answer({});
+  const bool whole = incoming_.empty() && !request.continues;  // as nearly every text is: it is read where it lies
+  if (!whole) {
+    const auto room = incoming_.add(data);
+    if (room == text_accumulator::room::no_memory) return fail(login_status::out_of_resources);
+    if (room != text_accumulator::room::enough) return fail(login_status::initiator_error);
+    if (request.continues) return answer({});
+  }
 
   std::string text;
-  status = take_text(incoming_.data(), text);
+  status = take_text(whole ? data : incoming_.data(), text);
   incoming_.clear();
   if (status != login_status::success) return fail(status);
   return answer(std::move(text));

@@ -56,6 +56,8 @@ class login_machine {
   std::uint32_t next_stat_sn() const { return stat_sn_; }
   std::uint32_t cmd_sn() const { return request_.cmd_sn; }
   bool started() const { return rounds_ > 0; }
+  /// What text that comes in several requests is charged to.
+  void pay_by(memory::charge payment) { incoming_.pay_by(std::move(payment)); }
 
  private:
   enum class stage : std::uint8_t { security = 0, operational = 1, full_feature = 3 };

@@ -200,7 +200,10 @@ void negotiator::declare(std::string& answer) {
   if (declared_) return;
   declared_ = true;
   parameters.max_recv_target = ours_.max_recv_data_segment_length;
-  append_text(answer, "MaxRecvDataSegmentLength", std::to_string(ours_.max_recv_data_segment_length));
+  // Nothing long is asked in discovery, and whoever asks has no share of the memory.
+  if (parameters.discovery)
+    parameters.max_recv_target = std::min(parameters.max_recv_target, default_max_recv_data_segment_length);
+  append_text(answer, "MaxRecvDataSegmentLength", std::to_string(parameters.max_recv_target));
 }
 
 std::string session_parameters::describe() const {

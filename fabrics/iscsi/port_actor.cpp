@@ -13,6 +13,7 @@ port_actor::port_actor(caf::actor_config& config, std::vector<reactor::handle> l
       sessions_(std::make_unique<session_handles>()) {
   for (const reactor::handle socket : listeners) listeners_.push_back(std::make_unique<listener>(*this, socket));
   options_.sessions = sessions_.get();
+  for (const port::core_door& core : cores_) turns_.push_back(std::make_shared<turn_queue>(core.core->loop()));
 }
 
 caf::behavior port_actor::make_behavior() {
@@ -60,7 +61,9 @@ void port_actor::listener::on_complete(std::int64_t result) noexcept {
   });
 }
 
-void port_actor::in_turn(std::function<void()> work) { send_note(new std::function<void()>(std::move(work)), 0); }
+void port_actor::in_turn(std::function<void()> work) {
+  send_note(new std::function<void()>(std::move(work)), 0);
+}
 
 void port_actor::on_note(void* subject, std::uint32_t) {
   const std::unique_ptr<std::function<void()>> work(static_cast<std::function<void()>*>(subject));
@@ -74,7 +77,9 @@ void port_actor::accepted(reactor::handle socket) {
     home().loop().close(socket);
     return;
   }
-  const port::core_door& core = cores_[next_core_++ % cores_.size()];
+  const std::size_t number = next_core_++ % cores_.size();
+  const port::core_door& core = cores_[number];
+  options_.turns = turns_[number];
   const auto spawned = runtime::spawn_on<connection_actor>(*core.core, socket, *core.gateway, options_);
   monitor(spawned.handle);
   connections_.insert(caf::actor_cast<caf::actor_addr>(spawned.handle));

@@ -61,6 +61,7 @@ class port_actor final : public runtime::pinned<caf::event_based_actor> {
   std::unique_ptr<session_handles> sessions_;
   retry_timer retry_{*this};
   std::set<caf::actor_addr> connections_;
+  std::vector<std::shared_ptr<turn_queue>> turns_;  // by core
   std::size_t next_core_ = 0;
   std::function<void()> stopped_;
   bool stopping_ = false;

@@ -13,8 +13,8 @@ constexpr std::uint32_t least_room = 2048;  // less would cost a system call for
 bool receive_buffer::prepare(std::uint32_t octets) {
   const std::uint32_t unread_octets = end_ - begin_;
   const std::uint32_t needed = std::max(octets, unread_octets + least_room);
-  const bool grow = slab_.size() < wanted_size_ && unread_octets == 0;
-  if (grow && move_to(wanted_size_)) return true;
+  const bool other = slab_.size() != wanted_size_ || slab_.payer() != payer_;
+  if (other && unread_octets == 0 && octets <= wanted_size_ && move_to(wanted_size_, octets)) return true;
   if (!slab_.shared() && unread_octets == 0) begin_ = end_ = 0;
   if (slab_.size() - begin_ >= needed) return true;
   if (!slab_.shared() && slab_.size() >= needed) {
@@ -23,11 +23,15 @@ bool receive_buffer::prepare(std::uint32_t octets) {
     end_ = unread_octets;
     return true;
   }
-  return move_to(std::max(needed, wanted_size_)) || move_to(std::max(needed, small_octets));
+  return move_to(std::max(needed, wanted_size_), needed) || move_to(std::max(needed, least_size_), needed);
 }
 
-bool receive_buffer::move_to(std::uint32_t size) {
-  memory::slice fresh = buffers_.take(size);
+bool receive_buffer::move_to(std::uint32_t size, std::uint32_t needed) {
+  // More than the next PDU needs is for speed alone. Without the least nothing moves, not even what would give memory
+  // back: data that other commands wait for come behind it.
+  auto claim = size > needed ? memory::ledger::claim::spare : memory::ledger::claim::ordinary;
+  if (size <= small_octets) claim = memory::ledger::claim::pressing;
+  memory::slice fresh = buffers_.take(size, *payer_, claim);
   if (fresh.empty()) return false;
   const std::uint32_t unread_octets = end_ - begin_;
   if (unread_octets > 0) std::memcpy(fresh.data(), slab_.data() + begin_, unread_octets);
@@ -40,7 +44,7 @@ bool receive_buffer::move_to(std::uint32_t size) {
 void receive_buffer::filled(std::uint32_t octets) {
   end_ += octets;
   SLUICE_CHECK(end_ <= slab_.size());
-  if (end_ == slab_.size()) wanted_size_ = large_octets;
+  if (end_ == slab_.size()) wanted_size_ = most_size_;
 }
 
 }  // namespace sluice::iscsi

@@ -10,7 +10,16 @@ namespace sluice::iscsi {
 /// the connection moves on to another slab, and the old one goes back to the pool with its last slice.
 class receive_buffer {
  public:
-  explicit receive_buffer(memory::pool& buffers) : buffers_(buffers) {}
+  /// Slabs of at most small_octets, the first one of first_octets, until pay_from().
+  receive_buffer(memory::pool& buffers, memory::account& strangers) : buffers_(buffers), payer_(&strangers) {}
+  /// The connection has a session: its share pays from the next slab on, and it has slabs of a session's size.
+  void pay_from(memory::account& share) {
+    payer_ = &share;
+    wanted_size_ = least_size_ = small_octets;
+    most_size_ = large_octets;
+  }
+  /// The peer has been silent: the next slab is a small one.
+  void rest() { wanted_size_ = least_size_; }
 
   const_bytes unread() const { return {slab_.data() + begin_, end_ - begin_}; }
   /// A counted slice of unread().
@@ -27,14 +36,15 @@ class receive_buffer {
   /// `octets` of room() were filled. When all of the room was, the next slab is a large one.
   void filled(std::uint32_t octets);
 
-  static constexpr std::uint32_t small_octets = 16 * 1024, large_octets = 256 * 1024;
+  static constexpr std::uint32_t first_octets = 4 * 1024, small_octets = 16 * 1024, large_octets = 256 * 1024;
 
  private:
-  bool move_to(std::uint32_t size);
+  bool move_to(std::uint32_t size, std::uint32_t needed);
   memory::pool& buffers_;
+  memory::account* payer_;
   memory::slice slab_;
   std::uint32_t begin_ = 0, end_ = 0;
-  std::uint32_t wanted_size_ = small_octets;
+  std::uint32_t wanted_size_ = first_octets, least_size_ = first_octets, most_size_ = small_octets;
 };
 
 }  // namespace sluice::iscsi

@@ -9,7 +9,7 @@ namespace sluice::iscsi {
 std::uint8_t* send_queue::append(std::uint32_t octets) {
   SLUICE_CHECK(octets <= arena_octets);
   if (arena_.size() - arena_used_ < octets) {
-    arena_ = buffers_.take(arena_octets);
+    arena_ = buffers_.take(arena_octets, *payer_, memory::ledger::claim::pressing);
     arena_used_ = 0;
     tail_in_arena_ = false;
   }
@@ -61,6 +61,7 @@ void send_queue::drop(std::uint64_t sent) {
     parts_.clear();
     head_ = 0;
     tail_in_arena_ = false;
+    if (!keeps_arena_) arena_ = {};
     if (!arena_.shared()) arena_used_ = 0;
   } else if (head_ >= max_parts) {
     parts_.erase(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(head_));
@@ -76,7 +77,7 @@ bool send_queue::own_borrowed() {
     std::vector<memory::slice> copies;
     for (std::uint32_t done = 0; done < whole.size();) {
       const std::uint32_t length = std::min(whole.size() - done, memory::pool::largest);
-      memory::slice copy = buffers_.take(length);
+      memory::slice copy = buffers_.take(length, *payer_, memory::ledger::claim::pressing);
       if (copy.empty()) return false;
       std::memcpy(copy.data(), whole.data() + done, length);
       copies.push_back(std::move(copy));

@@ -12,7 +12,12 @@ namespace sluice::iscsi {
 /// system calls as the iovec limit allows.
 class send_queue {
  public:
-  explicit send_queue(memory::pool& buffers) : buffers_(buffers) {}
+  send_queue(memory::pool& buffers, memory::account& strangers) : buffers_(buffers), payer_(&strangers) {}
+  /// The connection has a session: its share pays from now on, and the arena stays when all has been sent.
+  void pay_from(memory::account& share) {
+    payer_ = &share;
+    keeps_arena_ = true;
+  }
 
   /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that
   /// will never be sent, and flush() answers broken.
@@ -37,6 +42,8 @@ class send_queue {
   bool own_borrowed();
 
   memory::pool& buffers_;
+  memory::account* payer_;
+  bool keeps_arena_ = false;
   memory::slice arena_;
   std::uint32_t arena_used_ = 0;
   std::vector<memory::slice> parts_;

@@ -298,6 +298,7 @@ stand::stand(std::uint64_t seed, std::function<void(connection_options&)> adjust
   options.port_name = target_name;
   options.sessions = &sessions;
   options.bounds.max_tasks_per_nexus = 32;
+  options.turns = std::make_shared<turn_queue>(*target_loop);
   if (adjust) adjust(options);
   connect();
 }

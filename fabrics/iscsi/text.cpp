@@ -97,10 +97,12 @@ void append_text(std::string& to, std::string_view key, std::string_view value) 
   to.append(key).append(1, '=').append(value).append(1, '\0');
 }
 
-bool text_accumulator::add(const_bytes part) {
-  if (part.size() > max_text_octets - text_.size()) return false;
+text_accumulator::room text_accumulator::add(const_bytes part) {
+  if (part.size() > max_text_octets - text_.size()) return room::too_long;
+  // A string that grows takes up to twice what it holds.
+  if (!payment_.set(2 * (text_.size() + part.size()), memory::ledger::claim::spare)) return room::no_memory;
   text_.append(as_text(part));
-  return true;
+  return room::enough;
 }
 
 std::optional<std::uint64_t> parse_number(std::string_view text) {

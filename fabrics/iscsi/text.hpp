@@ -7,6 +7,7 @@
 
 #include "actors/base/bytes.hpp"
 #include "actors/base/result.hpp"
+#include "actors/memory/account.hpp"
 
 /// key=value text of Login and Text PDUs [RFC7143 6.1].
 namespace sluice::iscsi {
@@ -28,17 +29,29 @@ result<std::vector<text_pair>> parse_text(const_bytes data);
 /// Appends "key=value" and its NUL.
 void append_text(std::string& to, std::string_view key, std::string_view value);
 
-/// Gathers the text of a sequence of PDUs with the C bit.
+/// Gathers the text of a sequence of PDUs with the C bit, on the heap.
 class text_accumulator {
  public:
-  /// False when the total passes max_text_octets; the negotiation must then end.
-  bool add(const_bytes part);
+  /// `payment` is what the text is charged to; without one it is free.
+  void pay_by(memory::charge payment) {
+    payment_ = std::move(payment);
+    clear();
+  }
+  enum class room : std::uint8_t { enough, too_long, no_memory };
+  /// too_long: the total would pass max_text_octets; no_memory: whoever pays has no more. The negotiation must then
+  /// end.
+  room add(const_bytes part);
   const_bytes data() const { return as_octets(text_); }
   bool empty() const { return text_.empty(); }
-  void clear() { text_.clear(); }
+  /// Gives the memory back too.
+  void clear() {
+    std::string().swap(text_);
+    payment_.set(0);
+  }
 
  private:
   std::string text_;
+  memory::charge payment_;
 };
 
 /// A long text on its way out, in pieces that fit the receiver.

@@ -30,10 +30,13 @@ text_exchange::step text_exchange::take(const text_request& request, const_bytes
   if (!outgoing_.empty()) {
     if (!data.empty()) return refuse(reject_reason::protocol_error);
   } else {
-    if (!incoming_.add(data)) return refuse(reject_reason::protocol_error);
+    const bool whole = incoming_.empty() && !request.continues;
+    const auto room = whole ? text_accumulator::room::enough : incoming_.add(data);
+    if (room == text_accumulator::room::no_memory) return refuse(reject_reason::out_of_resources);
+    if (room != text_accumulator::room::enough) return refuse(reject_reason::protocol_error);
     if (!request.continues) {
       std::string answer;
-      const bool understood = take_text(answer);
+      const bool understood = take_text(whole ? data : incoming_.data(), answer);
       incoming_.clear();
       if (!understood) return refuse(reject_reason::protocol_error);
       outgoing_.load(std::move(answer));
@@ -54,8 +57,8 @@ text_exchange::step text_exchange::take(const text_request& request, const_bytes
   return s;
 }
 
-bool text_exchange::take_text(std::string& answer) {
-  const auto pairs = parse_text(incoming_.data());
+bool text_exchange::take_text(const_bytes text, std::string& answer) {
+  const auto pairs = parse_text(text);
   if (!pairs) return false;
   bool targets_sent = false;
   for (const text_pair& pair : *pairs) {

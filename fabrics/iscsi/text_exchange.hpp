@@ -25,11 +25,14 @@ class text_exchange {
 
   text_exchange(negotiator& keys, list_targets list) : keys_(keys), list_(std::move(list)) {}
 
+  /// What text that comes in several requests is charged to.
+  void pay_by(memory::charge payment) { incoming_.pay_by(std::move(payment)); }
+
   /// `most`: octets that fit one PDU to the initiator.
   step take(const text_request& request, const_bytes data, std::size_t most);
 
  private:
-  bool take_text(std::string& answer);
+  bool take_text(const_bytes text, std::string& answer);
   void send_targets(std::string_view which, std::string& answer) const;
   step refuse(reject_reason reason);
   void reset();

@@ -30,9 +30,9 @@ TEST(text, refuses_malformed_text) {
 TEST(text, accumulates_up_to_its_limit) {
   text_accumulator a;
   const std::string part(max_text_octets / 2, 'a');
-  EXPECT_TRUE(a.add(as_octets(part)));
-  EXPECT_TRUE(a.add(as_octets(part)));
-  EXPECT_FALSE(a.add(as_octets("x")));
+  EXPECT_EQ(a.add(as_octets(part)), text_accumulator::room::enough);
+  EXPECT_EQ(a.add(as_octets(part)), text_accumulator::room::enough);
+  EXPECT_EQ(a.add(as_octets("x")), text_accumulator::room::too_long);
 }
 
 TEST(text, leaves_in_pieces) {

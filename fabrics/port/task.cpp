@@ -77,6 +77,7 @@ void task::reset() {
   cdb.fill(0);
   expected_data_out = expected_data_in = arrived_ns = 0;
   fabric_private = nullptr;
+  payer = nullptr;
   data_out.clear();
   data_out_base = data_out_end = wanted_offset = 0;
   wanted_length = 0;

@@ -123,6 +123,7 @@ struct task {
   std::uint64_t expected_data_in = 0;   // octets that it has room for
   std::uint64_t arrived_ns = 0;         // loop clock
   void* fabric_private = nullptr;
+  memory::account* payer = nullptr;         // of buffers that the unit takes for it; null: the gateway itself
 
   // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The
   // fabric appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets

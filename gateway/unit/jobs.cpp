@@ -76,7 +76,7 @@ scsi::outcome answer(shard& s, command& c, std::span<const std::uint8_t> data) {
   const std::uint8_t* from = data.data();
   while (left > 0) {
     const std::size_t octets = std::min<std::size_t>(left, window_octets);
-    memory::slice buffer = s.take_buffer(octets);
+    memory::slice buffer = s.take_buffer(c, octets);
     if (buffer.empty()) {
       t.data_in.clear();
       return outcomes::task_set_full();

@@ -50,7 +50,7 @@ job write_same(shard& s, command& c) {
   // A pattern that arrived in pieces is put together: stores take it as one part.
   memory::slice pattern;
   if (c.parts.size() != 1) {
-    pattern = s.take_buffer(size);
+    pattern = s.take_buffer(c, size);
     if (pattern.empty()) co_return outcomes::task_set_full();
     copy_data_out(c, 0, bytes(pattern.data(), size));
     set_buffer(c, pattern, size);

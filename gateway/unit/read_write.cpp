@@ -20,7 +20,7 @@ job read_windows(shard& s, command& c) {
     }
     const std::uint64_t octets = std::min(wanted - at, window_octets);
     const std::uint64_t whole = (octets + size - 1) / size * size;
-    memory::slice buffer = s.take_buffer(whole);
+    memory::slice buffer = s.take_buffer(c, whole);
     if (buffer.empty()) co_return outcomes::task_set_full();
     set_buffer(c, buffer, whole);
     prepare(c, store::verb::read, offset + at, whole);
@@ -55,7 +55,7 @@ job pre_fetch(shard& s, command& c) {
   const std::uint64_t size = s.block_size();
   const std::uint64_t all = c.block.blocks * size;
   if (c.block.immed) co_return outcomes::condition_met();
-  memory::slice buffer = s.take_buffer(std::min(std::max(all, size), window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(std::max(all, size), window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
   const std::uint64_t fetched = std::min(all, most);
   for (std::uint64_t at = 0; at < fetched; at += window_octets) {

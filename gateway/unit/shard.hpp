@@ -73,7 +73,12 @@ class shard {
   /// Starts c.io, or parks the task while somebody else's fence is around its blocks.
   void start_medium(command& c) noexcept;
   void medium_done(command& c, store::status outcome) noexcept;
-  memory::slice take_buffer(std::uint64_t octets) { return loop_.buffers().take(static_cast<std::uint32_t>(octets)); }
+  /// A buffer that the initiator of a command pays for.
+  memory::slice take_buffer(const command& c, std::uint64_t octets) {
+    memory::pool& buffers = loop_.buffers();
+    memory::account* const payer = c.task ? c.task->payer : nullptr;
+    return buffers.take(static_cast<std::uint32_t>(octets), payer ? *payer : buffers.accounts().own());
+  }
   void ask_data(command& c) noexcept;
   /// Gives the task to its fabric for a get_data or put_data.
   void hand_over(command& c, port::task_event what) noexcept;

@@ -57,7 +57,7 @@ job verify(shard& s, command& c) {
     const bool arrived = co_await data_until{s, c, size};
     if (!arrived) co_return outcomes::good();
   }
-  memory::slice buffer = s.take_buffer(std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
@@ -87,7 +87,7 @@ job write_and_verify(shard& s, command& c) {
   t.transfer_length = c.block.blocks * size;
   const std::uint64_t all = whole_blocks(s, t.transfer_length, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
-  memory::slice buffer = s.take_buffer(std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
@@ -117,7 +117,7 @@ job or_write(shard& s, command& c) {
   t.transfer_length = c.block.blocks * size;
   const std::uint64_t all = whole_blocks(s, t.transfer_length, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
-  memory::slice buffer = s.take_buffer(std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
