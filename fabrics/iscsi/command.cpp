@@ -17,13 +17,16 @@ void command::reset() {
   arrived = 0;
   early.clear();
   landing = {};
+  landing_octets = 0;
   landing_base = 0;
+  reserved = {};
+  promised = false;
   unsolicited_open = false;
   unsolicited_sn = 0;
   fetch_end = next_r2t = 0;
   bursts.clear();
   first_transfer_tag = 0;
-  starved_rounds = 0;
+  hungry_since_ns = 0;
 }
 
 void command::move_to(stage next) {

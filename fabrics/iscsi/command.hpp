@@ -52,8 +52,11 @@ struct command {
   // From the initiator, strictly in order: [0, arrived) is here, in task.data_out, `early` and the front of `landing`.
   std::uint64_t arrived = 0;
   std::vector<memory::slice> early;  // arrived while the core held the task
-  memory::slice landing;             // where Data-Out PDUs land
-  std::uint64_t landing_base = 0;    // offset of landing's first octet
+  std::uint32_t landing_octets = 0;  // that Data-Out PDUs may fill next; 0: none
+  std::uint64_t landing_base = 0;    // offset of the first of them
+  memory::slice landing;             // where they land, from the first that comes on
+  memory::charge reserved;           // what `landing` will cost, paid when the data are asked for
+  bool promised = false;             // by R2T: counted in the connection's promised octets
   bool unsolicited_open = false;     // unsolicited Data-Out PDUs are still to come
   std::uint32_t unsolicited_sn = 0;
   std::uint64_t fetch_end = 0, next_r2t = 0;
@@ -63,8 +66,8 @@ struct command {
   /// Whether Data-Out PDUs of sequences that were begun or asked for are still to come.
   bool is_owed_data() const { return unsolicited_open || !bursts.empty(); }
 
-  unsigned starved_rounds = 0;
-  std::uint32_t slot = 0;  // in commands::live()
+  std::uint64_t hungry_since_ns = 0;  // waits for memory, or for others' data to come
+  std::uint32_t slot = 0;             // in commands::live()
 
   void reset();
 

@@ -156,9 +156,9 @@ void connection::on_memory() noexcept {
 
 void connection::on_starved() noexcept {
   starved_ = false;
-  std::vector<command*> again;
-  again.swap(starving_);
-  for (command* c : again) advance_fetch(*c);
+  now_ns_ = loop_.now_ns();
+  feed_starving();
+  give_up_starving();
   if (receive_.in_flight()) return;
   resume();
 }

@@ -256,12 +256,9 @@ void connection::check_unsolicited(command& c, bool final, std::uint32_t immedia
   c.arrived = immediate_octets;
   if (!more_comes) return;
   const std::uint64_t room = std::min<std::uint64_t>(most - immediate_octets, memory::pool::largest);
-  c.landing = loop_.buffers().take(static_cast<std::uint32_t>(room));
+  c.landing_octets = static_cast<std::uint32_t>(room);  // memory is taken when the first of them come
   c.landing_base = immediate_octets;
   c.unsolicited_open = true;
-  if (!c.landing.empty()) return;
-  fail_transfer(c, 0);
-  c.verdict = scsi::outcomes::task_set_full();
 }
 
 void connection::attach_immediate(command& c, memory::slice data) {

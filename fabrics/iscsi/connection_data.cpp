@@ -9,8 +9,6 @@
 namespace sluice::iscsi {
 namespace {
 
-constexpr unsigned max_starved_rounds = 400;  // of 5 ms: a command waits at most two seconds for buffers
-
 /// Among target transfer tags, which count up and wrap at 31 bits.
 bool is_older(std::uint32_t tag, std::uint32_t than) {
   return ((tag - than) & 0x7fffffff) >= 0x40000000;
@@ -64,7 +62,7 @@ std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std
       return std::nullopt;
     }
     fits = pdu.data_sn == c->unsolicited_sn && pdu.buffer_offset == c->arrived &&
-           pdu.buffer_offset + std::uint64_t{octets} <= c->landing_base + c->landing.size();
+           pdu.buffer_offset + std::uint64_t{octets} <= c->landing_base + c->landing_octets;
   } else if (!c->bursts.empty()) {
     const burst& b = c->bursts.front();
     fits = pdu.target_transfer_tag == b.target_transfer_tag && pdu.data_sn == b.data_sn &&
@@ -75,8 +73,38 @@ std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std
     fail_transfer(*c, scsi::asc::protocol_service_crc_error);  // a sequence error at level 0 [RFC7143 7.8]
     return std::nullopt;
   }
+  if (octets > 0 && !provide_landing(*c)) return std::nullopt;
   target = c;
   return static_cast<std::uint32_t>(pdu.buffer_offset - c->landing_base);
+}
+
+/// The first data of a landing are here: it takes memory now. What was asked for has been paid; there may still be no
+/// block, when free memory lies in pieces.
+bool connection::provide_landing(command& c) {
+  if (!c.landing.empty()) return true;
+  memory::pool& buffers = loop_.buffers();
+  if (c.reserved.octets() > 0) {
+    c.landing = buffers.take_paid(c.landing_octets, *payer_);
+    if (!c.landing.empty()) c.reserved.spend();
+  } else {
+    c.landing = buffers.take(c.landing_octets, *payer_);
+  }
+  if (c.landing.empty()) run_out_of_memory(c);
+  return !c.landing.empty();
+}
+
+void connection::end_landing(command& c) {
+  if (c.promised) promised_ -= c.landing_octets;
+  c.promised = false;
+  c.landing_octets = 0;
+  c.landing = {};
+  c.reserved = {};
+  if (!starving_.empty()) loop_.defer(on_memory_);
+}
+
+void connection::run_out_of_memory(command& c) {
+  fail_transfer(c, 0);
+  c.verdict = scsi::outcomes::task_set_full();
 }
 
 void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {
@@ -110,13 +138,12 @@ void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {
 void connection::keep_landed(command& c) {
   const auto octets = static_cast<std::uint32_t>(c.arrived - c.landing_base);
   if (octets > 0) c.early.push_back(c.landing.sub(0, octets));
-  c.landing = {};
+  end_landing(c);
 }
 
 void connection::on_get_data(command& c) {
   c.move_to(command::stage::fetching);
   c.fetch_end = c.task.wanted_offset + c.task.wanted_length;
-  c.starved_rounds = 0;
   if (phase_ != phase_of::full_feature) c.end = command::fate::silent;
   if (c.end == command::fate::served && c.fetch_end > c.task.expected_data_out)  // the initiator has no more than that
     return fail_transfer(c, scsi::asc::not_enough_unsolicited_data);
@@ -128,14 +155,43 @@ void connection::advance_fetch(command& c) {
   if (c.end != command::fate::served) return answer_fetch(c, port::transfer_end::failed);
   if (c.unsolicited_open) return;
   if (c.arrived >= c.fetch_end) return answer_fetch(c, port::transfer_end::done);
-  if (c.landing.empty()) {
+  if (c.landing_octets > 0) return send_r2ts(c);
+  c.hungry_since_ns = now_ns_;
+  starving_.push_back(&c);
+  feed_starving();
+}
+
+/// Asks for the data of commands that could not yet, in order, as far as memory and the limit of the session go.
+void connection::feed_starving() {
+  while (!starving_.empty()) {
+    command& c = *starving_.front();
     const std::uint64_t octets = c.fetch_end - c.arrived;
     SLUICE_CHECK(octets <= memory::pool::largest);
-    c.landing = loop_.buffers().take(static_cast<std::uint32_t>(octets));
-    if (c.landing.empty()) return starve(c);
-    c.landing_base = c.next_r2t = c.arrived;
+    if (promised_ > 0 && promised_ + octets > solicited_limit) return;  // until data that were asked for are here
+    if (!reserve_landing(c, static_cast<std::uint32_t>(octets))) return wait_for_memory();
+    starving_.erase(starving_.begin());
+    fed_ns_ = now_ns_;
+    send_r2ts(c);
   }
-  send_r2ts(c);
+}
+
+bool connection::reserve_landing(command& c, std::uint32_t octets) {
+  c.reserved = memory::charge(ledger(), *payer_);
+  if (!c.reserved.set(memory::pool::rounded(octets))) return false;
+  c.landing_octets = octets;
+  c.landing_base = c.next_r2t = c.arrived;
+  c.promised = true;
+  promised_ += octets;
+  return true;
+}
+
+/// Commands wait for memory as long as their session gets any now and then.
+void connection::give_up_starving() {
+  if (!memory_waiter_.waiting()) return;  // they wait for the initiator
+  std::vector<command*> over;
+  for (command* c : starving_)
+    if (now_ns_ - std::max(c->hungry_since_ns, fed_ns_) > hungry_limit_ns) over.push_back(c);
+  for (command* c : over) run_out_of_memory(*c);
 }
 
 void connection::send_r2ts(command& c) {
@@ -169,7 +225,7 @@ void connection::answer_fetch(command& c, port::transfer_end how) {
     for (memory::slice& s : c.early) t.data_out.push_back(std::move(s));
     t.data_out_end = c.arrived;
   } else {
-    c.landing = {};  // a receive into it that is under way holds a slice of its own
+    end_landing(c);  // a receive into it that is under way holds a slice of its own
   }
   if (how == port::transfer_end::failed) forget_bursts(c);
   c.early.clear();
@@ -213,16 +269,6 @@ void connection::fail_transfer(command& c, scsi::additional_sense why) {
   if (c.where() == command::stage::fetching) answer_fetch(c, port::transfer_end::failed);
 }
 
-void connection::starve(command& c) {
-  if (++c.starved_rounds > max_starved_rounds) {
-    fail_transfer(c, 0);
-    c.verdict = scsi::outcomes::task_set_full();
-    return;
-  }
-  starving_.push_back(&c);
-  if (!starved_timer_.armed()) loop_.arm(starved_timer_, starved_retry_ns);
-}
-
 // -- to the initiator --------------------------------------------------------------------------------------------
 
 void connection::on_put_data(command& c) {
@@ -249,7 +295,7 @@ void connection::on_complete(command& c) {
   if (!failed && c.is_owed_data()) {
     c.end = command::fate::taken_back;
     c.move_to(command::stage::ended);
-    c.landing = {};
+    end_landing(c);
     c.early.clear();
     c.task.data_in.clear();
     c.task.data_out.clear();
@@ -386,8 +432,9 @@ void connection::free_slot(command& c) {
 void connection::release(command& c) {
   free_slot(c);
   forget_bursts(c);
-  if (sink_.target == &c) sink_.target = nullptr;
   std::erase(starving_, &c);
+  end_landing(c);
+  if (sink_.target == &c) sink_.target = nullptr;
   commands_.remove(c);
 }
 

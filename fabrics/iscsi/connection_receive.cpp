@@ -96,13 +96,15 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
     s.final = pdu.final;
   } else {
     s.buffer = loop_.buffers().take(shape.data_octets, *payer_);
-    if (s.buffer.empty()) {  // the header stays unread; on_starved() comes back to it
+    if (!s.buffer.empty()) sink_hungry_since_ns_ = 0;
+    if (s.buffer.empty() && !has_waited_enough()) {  // the header stays unread; on_starved() comes back to it
       starved_ = true;
       wait_for_memory();
       return false;
     }
     s.immediate_data = true;
     target = accept_command(at, in_.unread().subspan(bhs_octets, shape.ahs_octets), shape.data_octets);
+    if (target && s.buffer.empty()) run_out_of_memory(*target);
   }
   if (phase_ == phase_of::leaving) return false;
   in_.consume(header_octets);
@@ -120,6 +122,15 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
   std::memcpy(sink_.buffer.data() + sink_.at, in_.unread().data(), here);
   in_.consume(here);
   sink_.at += here;
+  return true;
+}
+
+/// Whether the immediate data at hand have found no memory for so long that their command is not to be had: what other
+/// commands wait for may come behind them.
+bool connection::has_waited_enough() {
+  if (sink_hungry_since_ns_ == 0) sink_hungry_since_ns_ = now_ns_;
+  if (now_ns_ - sink_hungry_since_ns_ <= hungry_limit_ns) return false;
+  sink_hungry_since_ns_ = 0;
   return true;
 }
 
@@ -156,7 +167,7 @@ void connection::sink_done() {
   if (!done.target) return;  // the command ended meanwhile
   const std::uint32_t octets = done.end - done.begin;
   if (!done.immediate_data) return data_out_landed(*done.target, octets, done.final);
-  attach_immediate(*done.target, done.buffer.sub(0, octets));
+  if (!done.buffer.empty()) attach_immediate(*done.target, done.buffer.sub(0, octets));
   command_ready(*done.target);
 }
 

@@ -453,25 +453,39 @@ std::vector<memory::slice> every_large_buffer(stand& s) {
   }
 }
 
+/// Two commands of 1 MiB have the session's floor; the third finds nothing.
+struct three_writes {
+  explicit three_writes(stand& on) : s(on), hog(every_large_buffer(on)) {
+    for (scsi_command& c : commands) s.initiator.send(c = s.write_10(0, 2048));
+  }
+  stand& s;
+  std::vector<memory::slice> hog;
+  std::array<scsi_command, 3> commands;
+};
+
 TEST(connection, answers_task_set_full_when_no_buffer_comes_free) {
   stand s(1, {}, 8 * mib);
   s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
-  const auto hog = every_large_buffer(s);
-  const auto c = s.write_10(0, 2048);
-  s.initiator.send(c);
-  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0x28);
+  three_writes w(s);
+  for (int i = 0; i < 2; ++i) {
+    const auto ask = s.initiator.next();
+    ASSERT_TRUE(ask && ask->code() == opcode::r2t);
+    EXPECT_EQ(ask->as<ready_to_transfer>().initiator_task_tag, w.commands[i].initiator_task_tag);
+  }
+  EXPECT_FALSE(s.initiator.next(connection::hungry_limit_ns - 100 * ns_per_ms));
+  EXPECT_EQ(s.finish(w.commands[2].initiator_task_tag).status, 0x28);
 }
 
 TEST(connection, waits_for_buffers) {
   stand s(1, {}, 8 * mib);
   s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
-  auto hog = every_large_buffer(s);
-  const auto c = s.write_10(0, 2048);
-  s.initiator.send(c);
+  three_writes w(s);
   s.world.run_for(100 * ns_per_ms);
-  hog.clear();
+  w.hog.clear();
+  const auto first = s.initiator.next(), second = s.initiator.next();
+  ASSERT_TRUE(first && second);
   const octets data = noise(2048 * 512);
-  EXPECT_EQ(feed(s, c.initiator_task_tag, data, 65536).status, 0);
+  EXPECT_EQ(feed(s, w.commands[2].initiator_task_tag, data, 65536).status, 0);
   EXPECT_EQ(medium_at(s, 0, data.size()), data);
 }
 
