@@ -62,6 +62,7 @@ void connection::start() {
   login_.emplace(login, world);
   login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
+  if (options_.turns) options_.turns->arrive(turn_);
   arm_receive();
 }
 
@@ -88,6 +89,7 @@ void connection::arm_receive() {
   }
   if (starved_ || !in_.prepare(wanted_)) {
     starved_ = true;
+    if (is_stranger() && options_.turns) options_.turns->make_room(turn_);
     return wait_for_memory();
   }
   const bool bulk_follows = solicited_ >= bulk_octets && state_ != receive_state::skip;
@@ -135,6 +137,20 @@ void connection::take_turn() {
   processing_ = false;
   if (more) return resume();
   after_processing();
+}
+
+/// Another stranger needs the memory more: this one has been about to log in for longer. Called in the midst of its
+/// work.
+void connection::make_way() noexcept {
+  loop_.defer(give_way_);
+}
+
+void connection::give_way() noexcept {
+  if (is_stranger() && phase_ != phase_of::opening) {
+    SLUICE_LOG(info, "iscsi", "connection dropped for those that come after it", {"peer", peer_});
+    close(port::loss_reason::connection_lost);
+  }
+  maybe_finish();
 }
 
 void connection::after_processing() {
@@ -289,6 +305,7 @@ void connection::finish_login() {
   window_.start(login_->cmd_sn(), parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus);
   if (!parameters().discovery) {
     in_session_ = true;
+    if (options_.turns) options_.turns->depart(turn_);
     payer_ = &*share_;
     in_.pay_from(*payer_);
     out_.pay_from(*payer_);
@@ -446,9 +463,11 @@ void connection::maybe_finish() {
   if (!output_abandoned_ && !out_.empty()) return;
   if (!shut_) loop_.shutdown(handle_);
   shut_ = true;
-  if (turn_.waiting()) options_.turns->leave(turn_);
+  if (options_.turns) options_.turns->depart(turn_);
   ledger().forget(memory_waiter_);
-  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ || on_memory_.queued_) return;
+  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ || on_memory_.queued_ ||
+      give_way_.queued_)
+    return;
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);

@@ -128,6 +128,8 @@ class connection {
   void arm_receive();
   void resume() noexcept;
   void take_turn();
+  void make_way() noexcept;
+  void give_way() noexcept;
   void after_processing();
   void on_memory() noexcept;
   void wait_for_memory();
@@ -280,6 +282,7 @@ class connection {
   reactor::member_runnable<connection, &connection::finish> finish_{*this};
   reactor::member_runnable<connection, &connection::resume> again_{*this};
   reactor::member_runnable<connection, &connection::on_memory> on_memory_{*this};
+  reactor::member_runnable<connection, &connection::give_way> give_way_{*this};
   reactor::member_timer<connection, &connection::on_timer> timer_{*this};
   reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
   struct memory_waiter final : memory::waiter {
@@ -290,6 +293,7 @@ class connection {
   struct turn_entry final : turn_queue::entry {
     explicit turn_entry(connection& of) : owner(of) {}
     void take_turn() noexcept override { owner.take_turn(); }
+    void make_way() noexcept override { owner.make_way(); }
     connection& owner;
   } turn_{*this};
 };

@@ -281,9 +281,11 @@ struct busy_entry final : turn_queue::entry {
     log.push_back(who);
     if (--left > 0) queue.enter(*this);
   }
+  void make_way() noexcept override { made_way = true; }
   turn_queue& queue;
   std::vector<int>& log;
   int who, left;
+  bool made_way = false;
 };
 
 TEST(work, strangers_take_turns_of_one_pdu_and_few_a_turn_of_the_loop) {
@@ -304,6 +306,25 @@ TEST(work, strangers_take_turns_of_one_pdu_and_few_a_turn_of_the_loop) {
   EXPECT_GE(counter->turns, 50 / turn_queue::turns_at_once - 2);
   counter->over = true;
   queue.reset();
+  world.run_for(ns_per_ms);
+}
+
+TEST(work, the_first_that_came_makes_way) {
+  reactor::sim_world world(1);
+  const auto loop = world.make_loop(0);
+  std::vector<int> log;
+  auto queue = std::make_shared<turn_queue>(*loop);
+  std::deque<busy_entry> entries;
+  for (int i = 0; i < 4; ++i) queue->arrive(entries.emplace_back(*queue, log, i, 1));
+  queue->depart(entries[0]);  // it has a session
+  queue->make_room(entries[3]);
+  EXPECT_TRUE(entries[1].made_way);
+  queue->make_room(entries[2]);
+  EXPECT_FALSE(entries[2].made_way) << "not for its own sake";
+  queue->make_room(entries[3]);
+  EXPECT_TRUE(entries[2].made_way);
+  EXPECT_FALSE(entries[0].made_way || entries[3].made_way);
+  for (busy_entry& each : entries) queue->depart(each);
   world.run_for(ns_per_ms);
 }
 

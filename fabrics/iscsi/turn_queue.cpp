@@ -2,21 +2,38 @@
 
 namespace sluice::iscsi {
 
+template <turn_queue::entry::link turn_queue::entry::*Link>
+void turn_queue::list<Link>::push(entry& who) {
+  if ((who.*Link).linked) return;
+  who.*Link = {last, nullptr, true};
+  (last ? (last->*Link).next : first) = &who;
+  last = &who;
+}
+
+template <turn_queue::entry::link turn_queue::entry::*Link>
+void turn_queue::list<Link>::remove(entry& who) {
+  const entry::link at = who.*Link;
+  if (!at.linked) return;
+  who.*Link = {};
+  (at.previous ? (at.previous->*Link).next : first) = at.next;
+  (at.next ? (at.next->*Link).previous : last) = at.previous;
+}
+
+void turn_queue::depart(entry& who) {
+  turns_.remove(who);
+  arrivals_.remove(who);
+}
+
 void turn_queue::enter(entry& who) {
-  if (who.waiting_) return;
-  who.waiting_ = true;
-  who.previous_ = last_;
-  who.next_ = nullptr;
-  (last_ ? last_->next_ : first_) = &who;
-  last_ = &who;
+  turns_.push(who);
   run_again();
 }
 
-void turn_queue::leave(entry& who) {
-  if (!who.waiting_) return;
-  who.waiting_ = false;
-  (who.previous_ ? who.previous_->next_ : first_) = who.next_;
-  (who.next_ ? who.next_->previous_ : last_) = who.previous_;
+void turn_queue::make_room(entry& asking) {
+  entry* const oldest = arrivals_.first;
+  if (!oldest || oldest == &asking) return;
+  arrivals_.remove(*oldest);
+  oldest->make_way();
 }
 
 void turn_queue::run_again() {
@@ -27,12 +44,15 @@ void turn_queue::run_again() {
 
 void turn_queue::run() noexcept {
   const std::shared_ptr<turn_queue> alive = std::move(itself_);
-  for (unsigned i = 0; i < turns_at_once && first_; ++i) {
-    entry& next = *first_;
-    leave(next);
+  for (unsigned i = 0; i < turns_at_once && turns_.first; ++i) {
+    entry& next = *turns_.first;
+    turns_.remove(next);
     next.take_turn();
   }
-  if (first_) run_again();
+  if (turns_.first) run_again();
 }
+
+template struct turn_queue::list<&turn_queue::entry::turn_>;
+template struct turn_queue::list<&turn_queue::entry::arrival_>;
 
 }  // namespace sluice::iscsi

@@ -5,10 +5,11 @@
 
 namespace sluice::iscsi {
 
-/// Connections that nobody has vouched for yet (logins under way, discovery) share one core's time: so many of their
-/// PDUs a turn of the loop, one connection after the other, whatever their number. So a flood of logins or of
-/// SendTargets costs sessions a bounded time a turn, and a login in the midst of it waits for one PDU of each other
-/// connection. On the loop's thread.
+/// The strangers of one core: connections that nobody has vouched for yet (logins under way, discovery). They share
+/// the core's time: so many of their PDUs a turn of the loop, one connection after the other, whatever their number.
+/// So a flood of logins or of SendTargets costs sessions a bounded time a turn, and a login in the midst of it waits
+/// for one PDU of each other connection. And they share memory: when one finds none, the one that has been here for
+/// longest makes way, which a login that is alive is not. On the loop's thread.
 class turn_queue final : public reactor::runnable, public std::enable_shared_from_this<turn_queue> {
  public:
   static constexpr unsigned turns_at_once = 4;
@@ -17,29 +18,46 @@ class turn_queue final : public reactor::runnable, public std::enable_shared_fro
    public:
     /// Deals with one PDU; may enter again.
     virtual void take_turn() noexcept = 0;
+    /// The connection ends, for another one's sake.
+    virtual void make_way() noexcept = 0;
     virtual ~entry() = default;
-    bool waiting() const { return waiting_; }
+    bool waiting() const { return turn_.linked; }
 
    private:
     friend class turn_queue;
-    entry* previous_ = nullptr;
-    entry* next_ = nullptr;
-    bool waiting_ = false;
+    struct link {
+      entry* previous = nullptr;
+      entry* next = nullptr;
+      bool linked = false;
+    };
+    link turn_, arrival_;
   };
 
   explicit turn_queue(reactor::loop& on) : loop_(on) {}
 
-  /// Behind the others; a no-op when it waits already.
+  void arrive(entry& who) { arrivals_.push(who); }
+  /// The connection has a session, or has ended. A no-op for who has not arrived.
+  void depart(entry& who);
+  /// Waits for a turn behind the others; a no-op when it waits already.
   void enter(entry& who);
-  void leave(entry& who);
+  /// For memory: the first that arrived makes way, unless it is `asking` itself.
+  void make_room(entry& asking);
 
  private:
+  template <entry::link entry::*Link>
+  struct list {
+    void push(entry& who);
+    void remove(entry& who);
+    entry* first = nullptr;
+    entry* last = nullptr;
+  };
+
   void run() noexcept override;
   void run_again();
 
   reactor::loop& loop_;
-  entry* first_ = nullptr;
-  entry* last_ = nullptr;
+  list<&entry::turn_> turns_;
+  list<&entry::arrival_> arrivals_;
   std::shared_ptr<turn_queue> itself_;  // while the loop has it queued: the last connection may end meanwhile
 };
 
