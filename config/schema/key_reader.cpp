@@ -102,6 +102,8 @@ class table_reader {
         return read_endpoints(k, node);
       case kind::endpoint:
         return read_endpoint(k.name, allowed_by(k), node);
+      case kind::hosts:
+        return read_hosts(k, node);
       case kind::numbers:
         return read_numbers(k, node);
       case kind::ranges:
@@ -186,16 +188,30 @@ class table_reader {
     return address->to_string();
   }
 
-  std::optional<std::vector<std::string>> read_endpoints(const key& k, const tree_node& node) {
+  std::optional<std::string> read_host(const std::string& name, const tree_node& node) {
+    const auto* text = std::get_if<std::string>(&node.value);
+    if (text && is_host_and_port(*text)) return *text;
+    return complain(node.at, name, text ? "\"" + *text + "\" names no host with a port" : "is " + describe(node),
+                    "HOST:PORT, as in \"gw.example.com:3260\"");
+  }
+
+  template <class ReadOne>
+  std::optional<std::vector<std::string>> read_list(const key& k, const tree_node& node, ReadOne read_one) {
     const auto* list = std::get_if<std::vector<tree_node>>(&node.value);
     if (list == nullptr) return wrong_type(k, node);
     if (list->empty()) return complain(node.at, k.name, "is empty", allowed_by(k));
     std::vector<std::string> out;
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      const std::string name = k.name + "[" + std::to_string(i) + "]";
-      if (auto one = read_endpoint(name, listen_spelling, (*list)[i])) out.push_back(std::move(*one));
-    }
+    for (std::size_t i = 0; i < list->size(); ++i)
+      if (auto one = read_one(k.name + "[" + std::to_string(i) + "]", (*list)[i])) out.push_back(std::move(*one));
     return out;
+  }
+  std::optional<std::vector<std::string>> read_endpoints(const key& k, const tree_node& node) {
+    return read_list(k, node, [this](const std::string& name, const tree_node& one) {
+      return read_endpoint(name, listen_spelling, one);
+    });
+  }
+  std::optional<std::vector<std::string>> read_hosts(const key& k, const tree_node& node) {
+    return read_list(k, node, [this](const std::string& name, const tree_node& one) { return read_host(name, one); });
   }
 
   std::optional<values::value> read_numbers(const key& k, const tree_node& node) {

@@ -18,6 +18,7 @@ enum class kind : std::uint8_t {
   choice,      // one of `choices`
   endpoints,   // a list of "host:port"
   endpoint,    // one of them
+  hosts,       // a list of "host:port", where host may be a name
   numbers,     // a number, or a list of distinct ones: a list of texts in `settings`
   ranges,      // a list of "OFFSET+LENGTH": of texts in `settings`
   luns,        // a table LUN -> unit

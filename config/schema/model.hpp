@@ -26,7 +26,7 @@ struct gateway_config {
   log_form log = log_form::text;
   log_threshold log_level = log_threshold::info;
   std::uint64_t buffers_bytes = 256ull << 20;  // of each reactor
-  std::uint32_t max_connections = 4096;        // of a port
+  std::uint32_t max_connections = 4096;        // of a portal
   std::uint64_t login_timeout_ns = 15'000'000'000;
   std::uint32_t max_tasks = 128;  // of a session
   place at;
@@ -63,25 +63,20 @@ using lun_map = std::vector<lun_config>;
 
 struct port_config {
   std::string fabric;
-  std::string name;
-  std::vector<listen_address> listen;
+  std::string name;  // canonical; with fabric and group the port's identity
   std::uint16_t group = 1;
-  values settings;  // of its fabric
-  place at, name_at, listen_at;
+  values settings;  // of its fabric, the name apart
+  place at, name_at;
+  bool same_identity(const port_config& other) const {
+    return fabric == other.fabric && name == other.name && group == other.group;
+  }
   bool operator==(const port_config&) const = default;
 };
 
-struct chap_config {
-  std::string user, secret_file;                // always both
-  std::string mutual_user, mutual_secret_file;  // both or neither
-  place at, secret_file_at, mutual_secret_file_at;
-  bool operator==(const chap_config&) const = default;
-};
-
 struct access_config {
-  std::string initiator;
+  std::string initiator;        // canonical
   std::optional<lun_map> luns;  // nullopt: the target's
-  std::optional<chap_config> chap;
+  values settings;              // of the target's fabrics
   place at;
   bool operator==(const access_config&) const = default;
 };
@@ -119,5 +114,13 @@ std::optional<std::uint64_t> configured_size(const model& m, const store_config&
 /// Key paths as diagnostics print them; an initiator's name goes in quotes.
 std::string access_path(const std::string& target, const std::string& initiator);
 std::string port_path(const std::string& target, std::size_t index);
+
+/// Calls `each(target, port, path of the port)` for the ports of one fabric.
+template <class F>
+void for_each_port(const model& m, const std::string& fabric, F each) {
+  for (const target_config& target : m.targets)
+    for (std::size_t i = 0; i < target.ports.size(); ++i)
+      if (target.ports[i].fabric == fabric) each(target, target.ports[i], port_path(target.name, i));
+}
 
 }  // namespace sluice::config

@@ -10,25 +10,6 @@ namespace sluice::config {
 
 namespace {
 
-TEST(iscsi_name, follows_the_rfc) {
-  for (const char* good :
-       {"iqn.2001-04.com.example:storage.disk2.sys1.xyz", "iqn.2001-04.com.example", "eui.02004567A425678D",
-        "naa.52004567BA64678D", "naa.62004567BA64678D0123456789ABCDEF", "iqn.1994-05.com.redhat:a-b.c:d"})
-    EXPECT_EQ(iscsi_name_problem(good), "") << good;
-  for (const char* bad : {"", "iqn", "iqn.", "iqn.2001-04", "iqn.2001-04.", "iqn.2001-13.com", "iqn.2001-00.com",
-                          "iqn.01-04.com", "iqn.2001-04.com.", "iqn.2001-04..com", "iqn.2001-04.:x",
-                          "iqn.2001-04.com.Example", "IQN.2001-04.com", "iqn.2001-04.com:a b", "iqn.2001-04.com:a_b",
-                          "eui.02004567A425678", "eui.02004567A425678X", "naa.52004567BA64678D0", "wwn.1"})
-    EXPECT_NE(iscsi_name_problem(bad), "") << bad;
-  const std::string stem = "iqn.2001-04.com.example:";
-  EXPECT_EQ(iscsi_name_problem(stem + std::string(223 - stem.size(), 'x')), "");
-  EXPECT_NE(iscsi_name_problem(stem + std::string(224 - stem.size(), 'x')), "");
-}
-
-RC_GTEST_PROP(iscsi_name, takes_any_text, (const std::string& text)) {
-  for (const char* stem : {"", "iqn.", "iqn.2001-04.", "eui.", "naa."}) (void)iscsi_name_problem(stem + text);
-}
-
 TEST(plain_name, holds_no_surprise) {
   for (const char* good : {"a", "vm1-hot", "A.b_c", "0"}) EXPECT_TRUE(is_plain_name(good)) << good;
   for (const char* bad : {"", ".", "-a", "a b", "a/b", "ä", "_a"}) EXPECT_FALSE(is_plain_name(bad)) << bad;
@@ -38,9 +19,10 @@ TEST(plain_name, holds_no_surprise) {
 TEST(listen_address, takes_literals_only) {
   EXPECT_EQ(parse_listen_address("127.0.0.1:3260")->to_string(), "127.0.0.1:3260");
   EXPECT_EQ(parse_listen_address("[0:0::1]:0")->to_string(), "[::1]:0");
-  for (const char* bad :
-       {"", ":", "127.0.0.1", "127.0.0.1:", "localhost:3260", "127.0.0.1:65536", "127.0.0.1:-1", "127.1:3260",
-        "::1:3260", "[::1]", "[127.0.0.1]:1", "127.0.0.1:3260 ", "[::1]:3260x", "[fe80::1%eth0]:3260"})
+  EXPECT_EQ(parse_listen_address("[fe80:0::1%eth0.5]:3260")->to_string(), "[fe80::1%eth0.5]:3260");
+  for (const char* bad : {"", ":", "127.0.0.1", "127.0.0.1:", "localhost:3260", "127.0.0.1:65536", "127.0.0.1:-1",
+                          "127.1:3260", "::1:3260", "[::1]", "[127.0.0.1]:1", "127.0.0.1:3260 ", "[::1]:3260x",
+                          "[fe80::1%]:3260", "[fe80::1%a b]:3260", "127.0.0.1%lo:3260"})
     EXPECT_FALSE(parse_listen_address(bad)) << bad;
 }
 

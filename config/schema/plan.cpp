@@ -26,7 +26,7 @@ const access_config* find_access(const target_config& target, const std::string&
 }
 
 bool same_but_luns(const access_config& a, const access_config& b) {
-  return a.chap == b.chap && a.luns.has_value() == b.luns.has_value();
+  return a.settings == b.settings && a.luns.has_value() == b.luns.has_value();
 }
 
 const lun_map no_luns;
@@ -36,7 +36,7 @@ const lun_map& luns_of(const access_config* access) {
 
 std::string listen_text(const port_config& port) {
   std::string out;
-  for (const listen_address& address : port.listen) out += (out.empty() ? "" : ", ") + address.to_string();
+  for (const std::string& address : port.settings.list("listen")) out += (out.empty() ? "" : ", ") + address;
   return out;
 }
 

@@ -47,7 +47,7 @@ target_config some_target(const std::string& name, const std::vector<unit_config
     access_config access;
     access.initiator = initiator;
     if (*inRange(0, 2)) access.luns = some_luns(units);
-    if (*inRange(0, 2)) access.chap = chap_config{"u" + std::to_string(*inRange(0, 2)), "/s", "", "", {}, {}, {}};
+    if (*inRange(0, 2)) access.settings.set("chap.user", "u" + std::to_string(*inRange(0, 2)));
     out.access.push_back(access);
   }
   for (std::uint16_t group = 1; group < 3; ++group) {
@@ -56,7 +56,7 @@ target_config some_target(const std::string& name, const std::vector<unit_config
     port.fabric = "iscsi";
     port.name = "iqn.2000-01.t:" + name;
     port.group = group;
-    port.listen = {{"127.0.0.1", static_cast<std::uint16_t>(*inRange(3000, 3002))}};
+    port.settings.set("listen", std::vector<std::string>{"127.0.0.1:" + std::to_string(*inRange(3000, 3002))});
     out.ports.push_back(port);
   }
   return out;

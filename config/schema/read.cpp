@@ -56,19 +56,17 @@ struct typed_keys {
 };
 
 typed_keys keys_of_type(read_context& context, const tree_table& table, const std::vector<key>& common,
-                        const std::string& selector, const std::string& path,
-                        const std::vector<std::pair<std::string, std::vector<key>>>& types) {
+                        const std::string& selector, const std::string& path, const std::vector<std::string>& names,
+                        const std::function<const std::vector<key>*(const std::string&)>& keys_named) {
   typed_keys out{common, false};
   const tree_node* node = find_entry(table, selector);
   const auto* name = node ? std::get_if<std::string>(&node->value) : nullptr;
   if (name == nullptr) return out;
-  if (const std::vector<key>* more = find_keys(types, *name)) {
+  if (const std::vector<key>* more = keys_named(*name)) {
     out.keys.insert(out.keys.end(), more->begin(), more->end());
     out.known = true;
     return out;
   }
-  std::vector<std::string> names;
-  for (const auto& [type, keys] : types) names.push_back(type);
   const std::string meant = closest(*name, names);
   context.wrong.push_back(
       {node->at, path + "." + selector,
@@ -93,7 +91,10 @@ store_config read_store(read_context& context, const tree_entry& entry, const kn
   const std::string path = "store." + quoted_if_needed(entry.name);
   const tree_table* table = expect_table(context, entry.value, path, "a table: [store.NAME]");
   if (table == nullptr) return out;
-  const typed_keys typed = keys_of_type(context, *table, store_keys(), "type", path, known.stores);
+  std::vector<std::string> types;
+  for (const auto& [type, keys] : known.stores) types.push_back(type);
+  const typed_keys typed = keys_of_type(context, *table, store_keys(), "type", path, types,
+                                        [&](const std::string& type) { return find_keys(known.stores, type); });
   out.settings = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, entry.at);
   out.type = out.settings.text_or("type", "");
   for (const key& k : typed.keys)
@@ -145,59 +146,69 @@ lun_map read_luns(read_context& context, const tree_node& node, const std::strin
   return out;
 }
 
+std::string canonical(const fabric_rules& rules, const std::string& name) {
+  return rules.canonical_name ? rules.canonical_name(name) : name;
+}
+
 port_config read_port(read_context& context, const tree_node& node, const std::string& path, const known_types& known) {
   port_config out;
   out.at = node.at;
   const tree_table* table = expect_table(context, node, path, "a table: [[target.NAME.port]]");
   if (table == nullptr) return out;
-  const typed_keys typed = keys_of_type(context, *table, port_keys(), "fabric", path, known.fabrics);
+  std::vector<std::string> fabrics;
+  for (const fabric_rules& each : known.fabrics) fabrics.push_back(each.name);
+  const auto keys_named = [&](const std::string& name) {
+    const fabric_rules* found = find_fabric(known, name);
+    return found ? &found->port_keys : nullptr;
+  };
+  const typed_keys typed = keys_of_type(context, *table, port_keys(), "fabric", path, fabrics, keys_named);
   values v = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, node.at);
   out.fabric = v.text_or("fabric", "");
-  out.name = v.text_or("name", "");
-  for (const std::string& text : v.list("listen"))
-    if (auto address = parse_listen_address(text)) out.listen.push_back(std::move(*address));
   out.group = static_cast<std::uint16_t>(v.number("group", out.group));
-  out.name_at = v.where("name", node.at);
-  out.listen_at = v.where("listen", node.at);
   for (const key& k : port_keys()) v.erase(k.name);
+  if (const fabric_rules* rules = find_fabric(known, out.fabric)) {
+    out.name = canonical(*rules, v.text_or(rules->name_key, ""));
+    out.name_at = v.where(rules->name_key, node.at);
+    v.erase(rules->name_key);
+  }
   out.settings = std::move(v);
   return out;
 }
 
-std::optional<chap_config> read_chap(read_context& context, const values& v, const std::string& path, place at) {
-  static const std::pair<const char*, const char*> pairs[] = {{"chap.user", "chap.secret_file"},
-                                                              {"chap.mutual_user", "chap.mutual_secret_file"}};
-  for (const auto& [user, secret] : pairs) {
-    if (v.has(user) == v.has(secret)) continue;
-    const std::string present = v.has(user) ? user : secret, absent = v.has(user) ? secret : user;
-    context.wrong.push_back({v.where(present, at), path + "." + absent, "is missing", "both, or neither of them"});
-  }
-  if (!v.has("chap.user") && !v.has("chap.secret_file")) {
-    if (v.has("chap.mutual_user"))
-      context.wrong.push_back({v.where("chap.mutual_user", at), path + ".chap.user", "is missing",
-                               "mutual CHAP only together with chap.user and chap.secret_file"});
-    return std::nullopt;
-  }
-  chap_config out;
-  out.at = v.where("chap.user", at);
-  out.user = v.text_or("chap.user", "");
-  out.secret_file = v.text_or("chap.secret_file", "");
-  out.mutual_user = v.text_or("chap.mutual_user", "");
-  out.mutual_secret_file = v.text_or("chap.mutual_secret_file", "");
-  out.secret_file_at = v.where("chap.secret_file", at);
-  out.mutual_secret_file_at = v.where("chap.mutual_secret_file", at);
+/// The fabrics that a target's access tables speak of: those of its ports, or all when it has none.
+std::vector<const fabric_rules*> fabrics_of(const target_config& target, const known_types& known) {
+  std::vector<const fabric_rules*> out;
+  for (const fabric_rules& each : known.fabrics)
+    if (target.ports.empty() || std::any_of(target.ports.begin(), target.ports.end(),
+                                            [&](const port_config& port) { return port.fabric == each.name; }))
+      out.push_back(&each);
   return out;
 }
 
-access_config read_access(read_context& context, const tree_entry& entry, const std::string& target) {
+access_config read_access(read_context& context, const tree_entry& entry, const target_config& target,
+                          const std::vector<const fabric_rules*>& fabrics) {
   access_config out;
   out.initiator = entry.name;
   out.at = entry.at;
-  const std::string path = access_path(target, entry.name);
+  const std::string path = access_path(target.name, entry.name);
   const tree_table* table = expect_table(context, entry.value, path, "a table: [target.NAME.access.\"INITIATOR\"]");
   if (table == nullptr) return out;
-  const values v = read_keys(context, *table, access_keys(), path, entry.at);
-  out.chap = read_chap(context, v, path, entry.at);
+  std::vector<key> keys = access_keys();
+  std::string problem;
+  bool named = fabrics.empty();
+  for (const fabric_rules* each : fabrics) {
+    for (const key& k : each->access_keys)
+      if (std::none_of(keys.begin(), keys.end(), [&](const key& known) { return known.name == k.name; }))
+        keys.push_back(k);
+    const std::string why = each->initiator_problem ? each->initiator_problem(entry.name) : std::string();
+    if (why.empty() && !named) {
+      named = true;
+      out.initiator = canonical(*each, entry.name);
+    }
+    if (problem.empty()) problem = why;
+  }
+  if (!named) context.wrong.push_back({entry.at, path, "the initiator's name " + problem, {}});
+  out.settings = read_keys(context, *table, keys, path, entry.at);
   if (const tree_node* luns = find_entry(*table, "luns")) out.luns = read_luns(context, *luns, path + ".luns");
   return out;
 }
@@ -226,8 +237,9 @@ target_config read_target(read_context& context, const tree_entry& entry, const 
   const tree_node* access = find_entry(*table, "access");
   const tree_table* initiators =
       access ? expect_table(context, *access, path + ".access", "tables: [target.NAME.access.\"INITIATOR\"]") : nullptr;
+  const std::vector<const fabric_rules*> fabrics = fabrics_of(out, known);
   if (initiators != nullptr)
-    for (const tree_entry& each : initiators->entries) out.access.push_back(read_access(context, each, entry.name));
+    for (const tree_entry& each : initiators->entries) out.access.push_back(read_access(context, each, out, fabrics));
   std::sort(out.access.begin(), out.access.end(),
             [](const auto& a, const auto& b) { return a.initiator < b.initiator; });
   return out;

@@ -52,7 +52,8 @@ const std::vector<key>& root_keys() {
 const std::vector<key>& gateway_keys() {
   static const std::vector<key> keys{
       {.name = "name", .help = "how this gateway calls itself", .otherwise = "the host's name"},
-      path_key("state_dir", "/var/lib/sluice", "embedded state: reservations (APTPL), unit identities, which flash is "
+      path_key("state_dir", "/var/lib/sluice",
+               "embedded state: reservations (APTPL), unit identities, which flash is "
                "believed over devices that cannot say so"),
       {.name = "reactors",
        .type = kind::numbers,
@@ -72,7 +73,7 @@ const std::vector<key>& gateway_keys() {
        .minimum = 16ull << 20,
        .maximum = 1ull << 40,
        .otherwise = "256MiB"},
-      number_key("max_connections", 1, 65536, "4096", "connections that one port takes"),
+      number_key("max_connections", 1, 65536, "4096", "connections that one portal takes"),
       {.name = "login_timeout",
        .type = kind::duration,
        .help = "after which a connection that has not logged in is dropped",
@@ -116,8 +117,6 @@ const std::vector<key>& target_keys() {
 const std::vector<key>& port_keys() {
   static const std::vector<key> keys{
       required({.name = "fabric", .help = "the transport: its own keys are below"}),
-      required({.name = "name", .help = "the target port's name: an iSCSI name for iscsi"}),
-      required({.name = "listen", .type = kind::endpoints, .help = "where it listens; port 0 lets the system choose"}),
       number_key("group", 1, 65535, "1", "target port group"),
   };
   return keys;
@@ -126,11 +125,6 @@ const std::vector<key>& port_keys() {
 const std::vector<key>& access_keys() {
   static const std::vector<key> keys{
       {.name = "luns", .type = kind::luns, .help = "what this initiator sees", .otherwise = "the target's"},
-      {.name = "chap.user", .help = "the name that the initiator proves by CHAP"},
-      path_key("chap.secret_file", "",
-               "a file with the initiator's secret: 12 to 255 octets, readable by its owner only"),
-      {.name = "chap.mutual_user", .help = "the name that the gateway proves to the initiator"},
-      path_key("chap.mutual_secret_file", "", "a file with the gateway's secret, another one"),
   };
   return keys;
 }
@@ -139,6 +133,12 @@ const std::vector<key>* find_keys(const std::vector<std::pair<std::string, std::
                                   const std::string& name) {
   for (const auto& [type, keys] : types)
     if (type == name) return &keys;
+  return nullptr;
+}
+
+const fabric_rules* find_fabric(const known_types& known, const std::string& name) {
+  for (const fabric_rules& each : known.fabrics)
+    if (each.name == name) return &each;
   return nullptr;
 }
 
@@ -180,6 +180,8 @@ std::string allowed_by(const key& k) {
       return "a list of IP addresses with ports, as in [\"127.0.0.1:3260\", \"[::1]:3260\"]";
     case kind::endpoint:
       return listen_spelling;
+    case kind::hosts:
+      return "a list of hosts with ports, as in [\"gw.example.com:3260\"]";
     case kind::numbers:
       return "a whole number or a list of distinct ones, up to " + std::to_string(k.maximum);
     case kind::ranges:
@@ -193,15 +195,25 @@ std::string allowed_by(const key& k) {
   return {};
 }
 
-std::string describe_keys() {
+std::string describe_keys(const std::vector<fabric_rules>& fabrics) {
   std::string out;
   describe(out, "`[gateway]`", "The gateway itself. A change of any of these keys needs a restart.", gateway_keys());
   describe(out, "`[store.NAME]`", "Where bytes live. Each type has more keys.", store_keys());
   describe(out, "`[unit.NAME]`", "A logical unit: the SCSI device over a store.", unit_keys());
   describe(out, "`[target.NAME]`", "A SCSI target device.", target_keys());
   describe(out, "`[[target.NAME.port]]`", "A target port. Each fabric has more keys.", port_keys());
-  describe(out, "`[target.NAME.access.\"INITIATOR\"]`",
-           "An initiator that may log in. With any access table, all others are refused.", access_keys());
+  describe(
+      out, "`[target.NAME.access.\"INITIATOR\"]`",
+      "An initiator that may log in. With any access table, all others are refused. The fabrics of the target's ports "
+      "have more keys.",
+      access_keys());
+  for (const fabric_rules& fabric : fabrics) {
+    describe(out, ("A port with `fabric = \"" + fabric.name + "\"`").c_str(), "Beside the keys of every port.",
+             fabric.port_keys);
+    if (!fabric.access_keys.empty())
+      describe(out, ("An access table of a target with ports of fabric \"" + fabric.name + "\"").c_str(),
+               "Beside the keys of every access table.", fabric.access_keys);
+  }
   return out;
 }
 

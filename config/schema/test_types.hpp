@@ -33,8 +33,17 @@ inline known_types types_for_tests() {
         {.name = "flush_after", .type = kind::duration, .help = "the age of a dirty block"},
         {.name = "mode", .type = kind::choice, .help = "writes", .choices = "write-through|write-back|write-around"}}},
   };
-  out.fabrics = {{"iscsi", {{.name = "immediate_data", .type = kind::flag, .help = "data with the command"}}},
-                 {"srp", {}}};
+  const auto fabric = [](const char* name, std::vector<key> keys) {
+    fabric_rules rules;
+    rules.name = name;
+    rules.port_keys = std::move(keys);
+    return rules;
+  };
+  const key name{.name = "name", .required = true, .help = "the port"};
+  const key listen{.name = "listen", .type = kind::endpoints, .required = true, .help = "where it listens"};
+  out.fabrics = {
+      fabric("iscsi", {name, listen, {.name = "immediate_data", .type = kind::flag, .help = "data with the command"}}),
+      fabric("srp", {name, listen})};
   return out;
 }
 

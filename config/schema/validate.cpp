@@ -21,9 +21,11 @@ class validator {
     for (const unit_config& unit : model_.units) check_unit(unit);
     check_claims();
     check_media();
-    check_addresses();
+    check_http();
     check_port_names();
     for (const target_config& target : model_.targets) check_target(target);
+    for (const fabric_rules& fabric : known_.fabrics)
+      if (fabric.check) fabric.check(model_, wrong_);
     if (wrong_.empty()) check_keys_together();  // else what is missing may be what was wrong
   }
 
@@ -191,29 +193,12 @@ class validator {
     }
   }
 
-  void check_addresses() {
-    std::vector<std::pair<listen_address, std::string>> taken;
-    if (const auto& http = model_.gateway.http) {
-      taken.emplace_back(*http, "gateway.http");
-      if (!http->is_loopback())
-        complain(model_.gateway.at, "gateway.http",
-                 http->to_string() + " is beyond loopback and asks nobody who they are",
-                 "a loopback address; put a proxy that does in front of it");
-    }
-    for (const target_config& target : model_.targets) {
-      for (std::size_t i = 0; i < target.ports.size(); ++i) {
-        const port_config& port = target.ports[i];
-        const std::string path = port_path(target.name, i) + ".listen";
-        for (const listen_address& address : port.listen) {
-          for (const auto& [other, by] : taken)
-            if (address.collides(other))
-              complain(port.listen_at, path,
-                       address.to_string() + " is taken by " + by + " (" + other.to_string() + ")",
-                       "an address and port of its own");
-          taken.emplace_back(address, path);
-        }
-      }
-    }
+  void check_http() {
+    const auto& http = model_.gateway.http;
+    if (http && !http->is_loopback())
+      complain(model_.gateway.at, "gateway.http",
+               http->to_string() + " is beyond loopback and asks nobody who they are",
+               "a loopback address; put a proxy that does in front of it");
   }
 
   void check_port_names() {
@@ -238,13 +223,15 @@ class validator {
     }
   }
 
-  static bool speaks_iscsi(const port_config& port) { return port.fabric == "iscsi" || port.fabric == "iser"; }
-
   void check_target(const target_config& target) {
     check_luns(target.luns, "target." + quoted_if_needed(target.name) + ".luns");
-    for (std::size_t i = 0; i < target.ports.size(); ++i)
-      check_port(target, target.ports[i], port_path(target.name, i));
-    for (const access_config& each : target.access) check_access(target, each);
+    for (std::size_t i = 0; i < target.access.size(); ++i) {
+      const access_config& access = target.access[i];
+      const std::string path = access_path(target.name, access.initiator);
+      if (i > 0 && target.access[i - 1].initiator == access.initiator)
+        complain(access.at, path, "stands there twice", "each initiator once; names differ by more than case");
+      if (access.luns) check_luns(*access.luns, path + ".luns");
+    }
   }
 
   void check_luns(const lun_map& luns, const std::string& path) {
@@ -260,33 +247,6 @@ class validator {
       std::sort(names.begin(), names.end());
       dangling(lun.at, key, lun.unit, "unit or store", names);
     }
-  }
-
-  void check_port(const target_config& target, const port_config& port, const std::string& path) {
-    if (speaks_iscsi(port) && !port.name.empty()) {
-      const std::string problem = iscsi_name_problem(port.name);
-      if (!problem.empty())
-        complain(port.name_at, path + ".name", "\"" + port.name + "\" " + problem, iscsi_name_spelling);
-    }
-    if (target.open || !target.access.empty()) return;
-    for (const listen_address& address : port.listen)
-      if (!address.is_loopback())
-        complain(
-            port.listen_at, path + ".listen", address.to_string() + " is beyond loopback and everybody may log in",
-            "an access table, open = true in [target." + quoted_if_needed(target.name) + "], or a loopback address");
-  }
-
-  void check_access(const target_config& target, const access_config& access) {
-    const std::string path = access_path(target.name, access.initiator);
-    const bool iscsi = std::all_of(target.ports.begin(), target.ports.end(), speaks_iscsi);
-    const std::string problem = iscsi ? iscsi_name_problem(access.initiator) : std::string();
-    if (!problem.empty()) complain(access.at, path, "the initiator's name " + problem, iscsi_name_spelling);
-    if (access.luns) check_luns(*access.luns, path + ".luns");
-    if (!access.chap) return;
-    const chap_config& chap = *access.chap;
-    if (!chap.secret_file.empty() && chap.secret_file == chap.mutual_secret_file)
-      complain(chap.mutual_secret_file_at, path + ".chap.mutual_secret_file", "is chap.secret_file too",
-               "another file with another secret [RFC7143 9.2.1]");
   }
 
   const model& model_;

@@ -57,33 +57,10 @@ result<std::string> read_regular(const std::string& path, std::size_t limit, mod
   return read_all(fd.get(), limit, path);
 }
 
-constexpr const char* good_secret = "a file of 12 to 255 octets that only its owner can read";
-
-/// The secret, or empty with a diagnostic.
-std::string check_secret(const std::string& path, place at, const std::string& key, diagnostics& wrong) {
-  result<std::string> secret = read_secret(path);
-  if (secret) return std::move(*secret);
-  wrong.push_back({at, key, secret.error().message, good_secret});
-  return {};
-}
-
-void check_chap(const chap_config& chap, const std::string& path, diagnostics& wrong) {
-  const std::string mutual_key = path + ".chap.mutual_secret_file";
-  std::string secret, mutual;
-  if (!chap.secret_file.empty())
-    secret = check_secret(chap.secret_file, chap.secret_file_at, path + ".chap.secret_file", wrong);
-  if (!chap.mutual_secret_file.empty())
-    mutual = check_secret(chap.mutual_secret_file, chap.mutual_secret_file_at, mutual_key, wrong);
-  if (!secret.empty() && secret == mutual && chap.secret_file != chap.mutual_secret_file)
-    wrong.push_back({chap.mutual_secret_file_at, mutual_key, "holds the secret of chap.secret_file",
-                     "another secret [RFC7143 9.2.1]"});
-}
-
-diagnostics check_secrets(const model& m) {
+diagnostics check_files(const model& m, const known_types& known) {
   diagnostics wrong;
-  for (const target_config& target : m.targets)
-    for (const access_config& access : target.access)
-      if (access.chap) check_chap(*access.chap, access_path(target.name, access.initiator), wrong);
+  for (const fabric_rules& fabric : known.fabrics)
+    if (fabric.check_files) fabric.check_files(m, wrong);
   return wrong;
 }
 
@@ -119,8 +96,8 @@ loaded load_file(const std::string& path, const known_types& known) {
   std::error_code ignored;
   const std::filesystem::path full = std::filesystem::absolute(path, ignored);
   reading r = read_text(*text, full.parent_path().string(), known);
-  diagnostics secrets = check_secrets(r.what);
-  r.wrong.insert(r.wrong.end(), secrets.begin(), secrets.end());
+  const diagnostics files = check_files(r.what, known);
+  r.wrong.insert(r.wrong.end(), files.begin(), files.end());
   sort_by_place(r.wrong);
   if (!r.wrong.empty()) return tl::unexpected<refused>(refused{path, std::move(r.wrong)});
   if (r.what.gateway.name.empty()) r.what.gateway.name = host_name();

@@ -51,6 +51,11 @@ std::size_t chap_digest_octets(chap_algorithm algorithm) {
   return digest ? static_cast<std::size_t>(EVP_MD_get_size(digest)) : 0;
 }
 
+chap_credentials chap_of(const std::shared_ptr<const port::credentials>& kept) {
+  // What read_access() of this fabric made: nobody else hands credentials to it.
+  return kept ? static_cast<const chap_credentials&>(*kept) : chap_credentials();
+}
+
 std::vector<std::uint8_t> chap_response(chap_algorithm algorithm, std::uint8_t identifier, std::string_view secret,
                                         const_bytes challenge) {
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);

@@ -11,6 +11,20 @@
 /// Challenge-Handshake Authentication [RFC7143 12.1.3, RFC1994], one-way and mutual.
 namespace sluice::iscsi {
 
+/// What an initiator proves itself by, and the gateway to it [RFC7143 12.1.3]; `user` empty: no authentication asked.
+struct chap_credentials : port::credentials {
+  chap_credentials() = default;
+  chap_credentials(std::string of_user, std::string with_secret, std::string of_us = {}, std::string with_ours = {})
+      : user(std::move(of_user)),
+        secret(std::move(with_secret)),
+        mutual_user(std::move(of_us)),
+        mutual_secret(std::move(with_ours)) {}
+  std::string user, secret;
+  std::string mutual_user, mutual_secret;
+};
+/// What iSCSI keeps with an access table; none asks for none.
+chap_credentials chap_of(const std::shared_ptr<const port::credentials>& kept);
+
 /// [RFC7143 12.1.3] and the IANA registry of PPP authentication algorithms.
 enum class chap_algorithm : std::uint8_t { none = 0, md5 = 5, sha1 = 6, sha256 = 7, sha3_256 = 8 };
 
@@ -28,7 +42,7 @@ enum class chap_verdict : std::uint8_t { more, authenticated, failed, malformed 
 class chap_authenticator {
  public:
   chap_authenticator() = default;
-  explicit chap_authenticator(port::chap_credentials credentials) : credentials_(std::move(credentials)) {}
+  explicit chap_authenticator(chap_credentials credentials) : credentials_(std::move(credentials)) {}
 
   /// CHAP_A: picks the initiator's first algorithm that we have and answers CHAP_A, CHAP_I, CHAP_C. `random` gives at
   /// least 33 unpredictable octets: the identifier and the challenge.
@@ -43,7 +57,7 @@ class chap_authenticator {
 
  private:
   chap_verdict prove_ourselves(const reply& from_initiator, std::string& answer) const;
-  port::chap_credentials credentials_;
+  chap_credentials credentials_;
   chap_algorithm algorithm_ = chap_algorithm::none;
   std::uint8_t identifier_ = 0;
   std::vector<std::uint8_t> challenge_;

@@ -18,26 +18,24 @@ std::string isid_text(std::uint64_t isid) {
   return text;
 }
 
-bool wildcard(const std::string& host) {
-  return host == "0.0.0.0" || host == "::";
-}
-
 }  // namespace
 
 connection::connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
-                       const connection_options& options, std::function<void()> ended)
+                       const connection_options& options, port_sessions::closer close_later,
+                       std::function<void()> ended)
     : loop_(loop),
       handle_(handle),
       gateway_(gateway),
       self_(self),
       options_(options),
+      close_later_(std::move(close_later)),
       ended_(std::move(ended)),
       payer_(&loop.buffers().accounts().strangers()),
       in_(loop.buffers(), *payer_),
       out_(loop.buffers(), *payer_),
-      negotiator_(options.ours),
+      negotiator_(offer{}),
       commands_(0) {
-  SLUICE_CHECK(options_.sessions != nullptr);
+  SLUICE_CHECK(options_.shared != nullptr);
 }
 
 connection::~connection() {
@@ -47,23 +45,32 @@ connection::~connection() {
 void connection::start() {
   now_ns_ = heard_ns_ = loop_.now_ns();
   if (auto peer = loop_.peer_endpoint(handle_)) peer_ = peer->to_string();
-  login_options login;
-  login.ours = options_.ours;
-  login.port_name = options_.port_name;
-  login.portal_group_tag = options_.portal_group_tag;
-  login_world world;
-  world.check = [this](const std::string& port_name, const std::string& initiator) {
-    return gateway_.check(port_name, initiator);
-  };
-  world.session_exists = [this](std::uint16_t tsih) { return options_.sessions->exists(tsih); };
-  world.random = [this](bytes into) {
-    for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
-  };
-  login_.emplace(login, world);
+  login_.emplace(login_options{}, world());
   login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
   if (options_.turns) options_.turns->arrive(turn_);
   arm_receive();
+}
+
+login_world connection::world() {
+  login_world world;
+  world.find = [this](const std::string& target_name) {
+    return options_.shared->board.now()->find(options_.portal, target_name);
+  };
+  world.check = [this](const port::port_id& port, const std::string& initiator) {
+    return gateway_.check(port, initiator);
+  };
+  world.discovery = [this](const std::string& initiator) -> std::shared_ptr<const port::credentials> {
+    for (const served_port_ptr& port : options_.shared->board.now()->at(options_.portal))
+      if (const auto access = gateway_.check(port->id, initiator); access && access->credentials)
+        return access->credentials;
+    return nullptr;
+  };
+  world.session_exists = [this](std::uint16_t tsih) { return options_.shared->sessions.exists(tsih); };
+  world.random = [this](bytes into) {
+    for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
+  };
+  return world;
 }
 
 connection_status connection::status() const {
@@ -238,7 +245,8 @@ void connection::send_trailer(std::uint32_t data_octets, std::uint32_t crc) {
 void connection::take_login(const login_request& request, const_bytes data) {
   last_step_ = login_->take(request, data);
   if (last_step_.verdict != login_verdict::done) return send_login(last_step_);
-  negotiator_.parameters = login_->parameters();
+  negotiator_ = login_->keys();
+  port_ = login_->port();
   if (parameters().discovery) return finish_login();
   open_nexus();
 }
@@ -258,10 +266,12 @@ void connection::send_login(login_step& step) {
 void connection::open_nexus() {
   share_ = memory::share::open(ledger());
   if (!share_) return refuse_login(login_status::out_of_resources);
+  member_ = port_->sessions->join(options_.portal, close_later_);
+  if (member_ == 0) return refuse_login(login_status::service_unavailable);
   phase_ = phase_of::opening;
   opening_ = true;
   port::login who;
-  who.port_name = parameters().target_name;
+  who.port = port_->id;
   who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
   who.caps.max_cdb_octets = 32;
   who.caps.may_borrow = !parameters().data_digest;
@@ -295,7 +305,7 @@ void connection::refuse_login(login_status why) {
 }
 
 void connection::finish_login() {
-  tsih_ = options_.sessions->allocate();
+  tsih_ = options_.shared->sessions.allocate();
   if (tsih_ == 0) return refuse_login(login_status::out_of_resources);
   cid_ = login_->cid();
   last_step_.response.tsih = tsih_;
@@ -317,22 +327,18 @@ void connection::finish_login() {
   digests_on_ = true;  // from the first PDU after the login on
   last_step_ = {};
   loop_.disarm(timer_);
-  if (options_.nop_interval_ns) loop_.arm(timer_, options_.nop_interval_ns);
+  if (served().nop_interval_ns) loop_.arm(timer_, served().nop_interval_ns);
   if (!processing_) resume();
 }
 
 std::string connection::list_targets(const std::string& name) {
-  std::string out;
-  const result<reactor::endpoint> local = loop_.local_endpoint(handle_);
-  for (const port::visible_target& target : gateway_.visible("iscsi", parameters().initiator_name)) {
-    if (!name.empty() && target.port_name != name) continue;
-    append_text(out, "TargetName", target.port_name);
-    for (reactor::endpoint portal : target.portals) {
-      if (wildcard(portal.host) && local) portal.host = local->host;  // nobody can connect to 0.0.0.0
-      append_text(out, "TargetAddress", portal.to_string() + "," + std::to_string(target.group));
-    }
-  }
-  return out;
+  vantage from{options_.portal, {}, {}};
+  if (auto local = loop_.local_endpoint(handle_)) from.local = std::move(*local);
+  if (auto peer = loop_.peer_endpoint(handle_)) from.peer = std::move(*peer);
+  return options_.shared->board.now()->send_targets(from, name, [this](const port::port_id& port) {
+    const auto access = gateway_.check(port, parameters().initiator_name);
+    return access && access->allowed;
+  });
 }
 
 // -- the end -----------------------------------------------------------------------------------------------------
@@ -346,12 +352,13 @@ void connection::on_timer() noexcept {
 
 void connection::keepalive() {
   now_ns_ = loop_.now_ns();
+  const served_port& port = served();
   const std::uint64_t silence = now_ns_ - heard_ns_;
-  if (probe_sent_ && silence >= options_.nop_timeout_ns) {
+  if (probe_sent_ && silence >= port.nop_timeout_ns) {
     drop(port::loss_reason::connection_lost);
     return maybe_finish();
   }
-  if (!probe_sent_ && silence < options_.nop_interval_ns) return loop_.arm(timer_, options_.nop_interval_ns - silence);
+  if (!probe_sent_ && silence < port.nop_interval_ns) return loop_.arm(timer_, port.nop_interval_ns - silence);
   if (!probe_sent_) {
     nop_in probe;
     probe.target_transfer_tag = next_transfer_tag_++ & 0x7fffffff;
@@ -361,7 +368,7 @@ void connection::keepalive() {
     in_.rest();
     heard_ns_ = now_ns_;  // the answer's time starts now
   }
-  loop_.arm(timer_, options_.nop_timeout_ns);
+  loop_.arm(timer_, port.nop_timeout_ns);
 }
 
 void connection::close(port::loss_reason reason) noexcept {
@@ -472,7 +479,8 @@ void connection::maybe_finish() {
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);
   loop_.close(handle_);
-  if (tsih_ != 0) options_.sessions->release(tsih_);
+  if (member_ != 0) port_->sessions->leave(member_);
+  if (tsih_ != 0) options_.shared->sessions.release(tsih_);
   loop_.defer(finish_);
 }
 

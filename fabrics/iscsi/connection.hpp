@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "actors/wire/crc.hpp"
-#include "config/schema/keys.hpp"
 #include "fabrics/iscsi/answers.hpp"
 #include "fabrics/iscsi/command.hpp"
 #include "fabrics/iscsi/command_window.hpp"
 #include "fabrics/iscsi/login.hpp"
+#include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/receive_buffer.hpp"
 #include "fabrics/iscsi/requests.hpp"
 #include "fabrics/iscsi/send_queue.hpp"
@@ -22,26 +22,21 @@
 
 namespace sluice::iscsi {
 
-/// What a port's connections keep to.
-struct connection_options {
-  offer ours;
-  port::limits bounds;
-  std::string port_name;
-  std::uint16_t portal_group_tag = 1;
-  std::uint64_t nop_interval_ns = 30 * ns_per_s;  // silence after which the initiator is asked; 0: never
-  std::uint64_t nop_timeout_ns = 30 * ns_per_s;   // silence after that ends the connection
-  std::uint32_t send_high_water = 8 * mib;        // queued octets that stop the receiving
-  std::shared_ptr<turn_queue> turns;              // of the connection's core; empty: strangers have no limit
-  /// Shared by all connections of the port.
-  session_handles* sessions = nullptr;
-  /// TARGET COLD RESET: the port ends all its sessions. May be empty.
-  std::function<void()> cold_reset;
+/// What all connections of a gateway share.
+struct shared_state {
+  portal_board board;
+  session_handles sessions;
+  std::vector<std::shared_ptr<turn_queue>> turns;  // by core
 };
 
-/// The keys of an iSCSI port beyond those of every port, for the registry.
-std::vector<config::key> connection_keys();
-/// Fills the negotiable part of the options from a port's checked table.
-void read_settings(const config::settings& from, connection_options& into);
+/// What a portal's connections keep to.
+struct connection_options {
+  port::limits bounds;
+  portal_id portal = 0;
+  std::shared_ptr<shared_state> shared;
+  std::uint32_t send_high_water = 8 * mib;  // queued octets that stop the receiving
+  std::shared_ptr<turn_queue> turns;        // of the connection's core; empty: strangers have no limit
+};
 
 /// For status.
 struct connection_status {
@@ -69,10 +64,11 @@ struct slice_cursor {
 /// when they are asked for, at most solicited_limit octets at a time, and take memory when the first of them come.
 class connection {
  public:
-  /// Takes the connected handle over. `self` reaches on_task and on_manage. `ended` runs once, last, when no operation,
-  /// timer, task or nexus is left: the connection may be destroyed within it.
+  /// Takes the connected handle over. `self` reaches on_task and on_manage. `close_later` brings close() from any
+  /// thread, also when the connection has ended meanwhile. `ended` runs once, last, when no operation, timer, task or
+  /// nexus is left: the connection may be destroyed within it.
   connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
-             const connection_options& options, std::function<void()> ended);
+             const connection_options& options, port_sessions::closer close_later, std::function<void()> ended);
   ~connection();
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
@@ -150,6 +146,7 @@ class connection {
   void finish_login();
   void refuse_login(login_status why);
   void send_login(login_step& step);
+  login_world world();
   std::string list_targets(const std::string& name);
   void keepalive();
 
@@ -220,12 +217,18 @@ class connection {
   sequence_numbers numbers() { return {stat_sn_, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
   sequence_numbers next_numbers() { return {stat_sn_++, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
   const session_parameters& parameters() const { return negotiator_.parameters; }
+  /// What the session keeps to; a discovery session keeps to the defaults.
+  const served_port& served() const {
+    static const served_port defaults;
+    return port_ ? *port_ : defaults;
+  }
 
   reactor::loop& loop_;
   reactor::handle handle_;
   port::gateway& gateway_;
   port::task_endpoint& self_;
   connection_options options_;
+  port_sessions::closer close_later_;
   std::function<void()> ended_;
 
   phase_of phase_ = phase_of::login;
@@ -259,6 +262,8 @@ class connection {
   std::string peer_;
   negotiator negotiator_;
   std::optional<text_exchange> text_;
+  served_port_ptr port_;      // that it logged in to; null for a discovery session
+  std::uint64_t member_ = 0;  // of the port's sessions
   std::unique_ptr<port::nexus> nexus_;
   std::uint16_t tsih_ = 0, cid_ = 0;
 
@@ -298,7 +303,7 @@ class connection {
   } turn_{*this};
 };
 
-/// Queues a PDU with a small data segment (it and its frame fit the send arena).
+/// Queues a PDU with a data segment that is copied: text, sense.
 template <class Pdu>
 void connection::send(Pdu& pdu, const_bytes data) {
   const auto octets = static_cast<std::uint32_t>(data.size());
@@ -306,7 +311,11 @@ void connection::send(Pdu& pdu, const_bytes data) {
   encode(pdu, std::span<std::uint8_t, bhs_octets>(at, bhs_octets), octets);
   seal_header(at);
   if (octets == 0) return;
-  std::memcpy(out_.append(octets), data.data(), octets);
+  for (const_bytes rest = data; !rest.empty();) {  // a long text passes what the arena holds in one piece
+    const auto piece = static_cast<std::uint32_t>(std::min<std::size_t>(rest.size(), send_queue::arena_octets));
+    std::memcpy(out_.append(piece), rest.data(), piece);
+    rest = rest.subspan(piece);
+  }
   const bool digest = digests_on_ && parameters().data_digest;
   send_trailer(octets, digest ? wire::crc32c(data) : 0);
 }

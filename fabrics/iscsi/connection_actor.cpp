@@ -15,7 +15,10 @@ connection_actor::connection_actor(caf::actor_config& config, reactor::handle so
 
 caf::behavior connection_actor::make_behavior() {
   // The end comes from the loop, outside this actor's turn, where quit() would go unheard: it sends itself a note.
-  connection_.emplace(home().loop(), socket_, gateway_, static_cast<port::task_endpoint&>(*this), options_,
+  const auto close_later = [self = caf::actor_cast<caf::actor_addr>(this)](port::loss_reason reason) {
+    if (const auto alive = caf::actor_cast<caf::actor>(self)) caf::anon_send(alive, close_order{reason});
+  };
+  connection_.emplace(home().loop(), socket_, gateway_, static_cast<port::task_endpoint&>(*this), options_, close_later,
                       [this] { send_note(nullptr, ended_note); });
   alive_ = ctrl();
   connection_->start();
@@ -33,7 +36,9 @@ void connection_actor::post(port::task& subject, port::task_event event) noexcep
   send_note(&subject, static_cast<std::uint32_t>(event));
 }
 
-void connection_actor::post(port::task_management& request) noexcept { send_note(&request, manage_note); }
+void connection_actor::post(port::task_management& request) noexcept {
+  send_note(&request, manage_note);
+}
 
 void connection_actor::on_note(void* subject, std::uint32_t kind) {
   switch (kind) {

@@ -7,7 +7,7 @@
 
 namespace sluice::iscsi {
 
-/// port -> connection: end, telling the initiator first where the protocol can.
+/// Ends the connection, telling the initiator first where the protocol can.
 struct close_order {
   port::loss_reason reason;
 };

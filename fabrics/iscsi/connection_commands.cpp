@@ -406,7 +406,7 @@ void connection::on_manage(port::task_management& request) noexcept {
   management_free_.push_back(&m);
   if (phase_ == phase_of::leaving) return maybe_finish();
   if (!cold || phase_ != phase_of::full_feature) return;
-  if (options_.cold_reset) options_.cold_reset();
+  if (port_) port_->sessions->close_all(port::loss_reason::kicked);
   close(port::loss_reason::kicked);  // [RFC7143 11.5.1]: all sessions end
 }
 

@@ -313,7 +313,7 @@ TEST(connection, lists_targets_over_several_text_responses) {
   }
   EXPECT_NE(list.find("TargetName=iqn.2026-11.io.sluice:main"), std::string::npos);
   EXPECT_NE(list.find("TargetAddress=10.0.0.1:3260,1"), std::string::npos);
-  EXPECT_NE(list.find("TargetAddress=[::1]:3261,1"), std::string::npos);
+  EXPECT_NE(list.find("TargetAddress=[2001:db8::1]:3261,1"), std::string::npos);
   EXPECT_NE(list.find("-199"), std::string::npos);
   s.initiator.send(s.bare(0x00));
   const auto no = s.initiator.next();

@@ -102,6 +102,8 @@ login_step login_machine::take(const login_request& request, const_bytes data) {
   status = take_text(whole ? data : incoming_.data(), text);
   incoming_.clear();
   if (status != login_status::success) return fail(status);
+  must_hear_ = stage_ == stage::operational && request.transit && !negotiator_.parameters.discovery &&
+               negotiator_.offer_rest(text);
   return answer(std::move(text));
 }
 
@@ -163,7 +165,7 @@ login_status login_machine::after_leading(std::string& answer) {
   if (!p.discovery && p.target_name.empty()) return login_status::missing_parameter;
   const login_status status = resolve_access();
   if (status != login_status::success) return status;
-  if (!p.discovery) append_text(answer, "TargetPortalGroupTag", std::to_string(options_.portal_group_tag));
+  if (!p.discovery) append_text(answer, "TargetPortalGroupTag", std::to_string(port_->id.group));
   // A login that begins past the security stage has waived its chance to authenticate.
   const bool must_authenticate = !p.discovery && !credentials_.user.empty();
   return stage_ == stage::operational && must_authenticate ? login_status::authentication_failure
@@ -172,11 +174,16 @@ login_status login_machine::after_leading(std::string& answer) {
 
 login_status login_machine::resolve_access() {
   const session_parameters& p = negotiator_.parameters;
-  const std::optional<port::access> access =
-      world_.check(p.discovery ? options_.port_name : p.target_name, p.initiator_name);
-  if (access) credentials_ = access->chap;
-  if (p.discovery) return login_status::success;  // it shows only what this initiator may see anyway
-  if (!access) return login_status::not_found;
+  if (p.discovery) {  // it shows only what this initiator may see anyway
+    credentials_ = chap_of(world_.discovery(p.initiator_name));
+    return login_status::success;
+  }
+  port_ = world_.find(p.target_name);
+  if (!port_) return login_status::not_found;
+  negotiator_.use(port_->ours);
+  const std::optional<port::access> access = world_.check(port_->id, p.initiator_name);
+  if (!access) return login_status::service_unavailable;  // it comes, or goes
+  credentials_ = chap_of(access->credentials);
   return access->allowed ? login_status::success : login_status::authorization_failure;
 }
 
@@ -266,7 +273,7 @@ login_step login_machine::piece() {
   login_step step{login_verdict::more, base_response(), {}};
   step.data = outgoing_.next(default_max_recv_data_segment_length);
   step.response.continues = !outgoing_.empty();
-  const bool ready = request_.transit && outgoing_.empty();
+  const bool ready = request_.transit && outgoing_.empty() && !must_hear_;
   if (ready && stage_ == stage::security && !authentication_settled()) {
     // Asking to leave without ever naming a method means None, which these credentials do not allow.
     if (method_ == method::undecided) return fail(login_status::authentication_failure);

@@ -7,6 +7,7 @@
 #include "fabrics/iscsi/answers.hpp"
 #include "fabrics/iscsi/chap.hpp"
 #include "fabrics/iscsi/negotiation.hpp"
+#include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/requests.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
@@ -15,15 +16,17 @@
 namespace sluice::iscsi {
 
 struct login_options {
-  offer ours;
-  std::string port_name;  // the port that took the connection: whose credentials guard discovery
-  std::uint16_t portal_group_tag = 1;
   unsigned max_rounds = 64;  // login requests before we lose patience
 };
 
 /// What the login needs to know of the world; all answered at once.
 struct login_world {
-  std::function<std::optional<port::access>(const std::string& port_name, const std::string& initiator)> check;
+  /// The port that a canonical TargetName means at this portal; null when none is served here.
+  std::function<served_port_ptr(const std::string& target_name)> find;
+  /// Access of an initiator; nullopt when the port takes no logins now.
+  std::function<std::optional<port::access>(const port::port_id& port, const std::string& initiator)> check;
+  /// By what a discovery session of an initiator may prove itself here; null: by nothing.
+  std::function<std::shared_ptr<const port::credentials>(const std::string& initiator)> discovery;
   std::function<void(bytes)> random;  // fills with unpredictable octets
   std::function<bool(std::uint16_t tsih)> session_exists;
 };
@@ -42,8 +45,7 @@ struct login_step {
 
 class login_machine {
  public:
-  login_machine(const login_options& options, const login_world& world)
-      : options_(options), world_(world), negotiator_(options.ours) {}
+  login_machine(const login_options& options, const login_world& world) : options_(options), world_(world) {}
 
   /// Takes one Login Request and its data segment (at most 8192 octets; the caller checked).
   login_step take(const login_request& request, const_bytes data);
@@ -51,6 +53,10 @@ class login_machine {
   login_step fail(login_status status);
 
   const session_parameters& parameters() const { return negotiator_.parameters; }
+  /// The keys negotiated so far, for the full feature phase.
+  const negotiator& keys() const { return negotiator_; }
+  /// The port asked for; null for a discovery session and before TargetName was taken.
+  const served_port_ptr& port() const { return port_; }
   std::uint64_t isid() const { return first_.isid; }
   std::uint16_t cid() const { return first_.cid; }
   std::uint32_t next_stat_sn() const { return stat_sn_; }
@@ -78,9 +84,10 @@ class login_machine {
 
   login_options options_;
   login_world world_;
-  negotiator negotiator_;
+  negotiator negotiator_{offer{}};
+  served_port_ptr port_;
   chap_authenticator chap_;
-  port::chap_credentials credentials_;
+  chap_credentials credentials_;
   login_request first_, request_;
   text_accumulator incoming_;
   text_pieces outgoing_;
@@ -90,6 +97,7 @@ class login_machine {
   method method_ = method::undecided;
   bool leading_done_ = false;  // the first complete text has been taken
   bool authenticated_ = false;
+  bool must_hear_ = false;  // our own keys went out: the initiator's answer comes before the stage ends
   std::uint64_t security_keys_seen_ = 0;
   struct {
     std::optional<std::string> algorithms, name, response, identifier, challenge;

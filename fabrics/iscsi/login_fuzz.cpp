@@ -6,17 +6,20 @@ namespace sluice::iscsi {
 
 // A sequence of login requests: a flags octet, a length octet, the text.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  login_options options;
-  options.port_name = "iqn.2026-11.io.sluice:main";
   const bool chap = size % 2 == 1;
-  const login_world world{[chap](const std::string&, const std::string&) {
-                            port::access access{true, {}};
-                            if (chap) access.chap = {"user", "secret of theirs", "gw", "secret of ours"};
-                            return std::optional(access);
+  const auto port = std::make_shared<served_port>();
+  port->id = {"iscsi", "iqn.2026-11.io.sluice:main", 1};
+  port->ours.immediate_data = size % 4 < 2;
+  const std::shared_ptr<const port::credentials> kept =
+      chap ? std::make_shared<const chap_credentials>("user", "secret of theirs", "gw", "secret of ours") : nullptr;
+  const login_world world{[port](const std::string&) { return port; },
+                          [kept](const port::port_id&, const std::string&) {
+                            return std::optional(port::access{true, kept});
                           },
+                          [kept](const std::string&) { return kept; },
                           [](bytes into) { std::fill(into.begin(), into.end(), 7); },
                           [](std::uint16_t) { return false; }};
-  login_machine machine(options, world);
+  login_machine machine({}, world);
   const_bytes rest(data, size);
   while (rest.size() >= 2) {
     login_request request;

@@ -12,18 +12,20 @@ constexpr const char* port_name = "iqn.2026-11.io.sluice:main";
 constexpr const char* host = "iqn.1994-05.com.example:host";
 
 struct dialogue {
-  explicit dialogue(port::access access = {true, {}}) : machine(options(), world(access)) {}
+  explicit dialogue(std::optional<port::access> access = port::access{true, nullptr}, const offer& ours = {})
+      : machine({}, world(std::move(access), ours)) {}
 
-  static login_options options() {
-    login_options o;
-    o.port_name = port_name;
-    return o;
-  }
-  static login_world world(port::access access) {
-    return {[access](const std::string& name, const std::string&) {
-              return name == port_name ? std::optional(access) : std::nullopt;
+  static login_world world(std::optional<port::access> access, const offer& ours = {}) {
+    const auto port = std::make_shared<served_port>();
+    port->id = {"iscsi", port_name, 1};
+    port->ours = ours;
+    return {[port](const std::string& name) { return name == port_name ? port : nullptr; },
+            [access](const port::port_id& asked, const std::string&) {
+              EXPECT_EQ(asked.name, port_name);
+              return access;
             },
-            [](bytes out) { std::fill(out.begin(), out.end(), 0x5a); }, [](std::uint16_t tsih) { return tsih == 7; }};
+            [](const std::string&) { return nullptr; }, [](bytes out) { std::fill(out.begin(), out.end(), 0x5a); },
+            [](std::uint16_t tsih) { return tsih == 7; }};
   }
 
   login_step say(const std::vector<std::string>& keys, int current, int next = -1, bool more = false) {
@@ -162,6 +164,8 @@ TEST(login, refuses_versions_and_session_handles) {
   dialogue both;
   both.request.version_max = 3;
   EXPECT_EQ(both.say(names(), 1, 3, true).response.status, login_status::initiator_error);
+  dialogue coming(std::nullopt);
+  EXPECT_EQ(coming.say(names(), 1, 3).response.status, login_status::service_unavailable);
   dialogue forbidden(port::access{false, {}});
   EXPECT_EQ(forbidden.say(names(), 1, 3).response.status, login_status::authorization_failure);
 }
@@ -204,8 +208,56 @@ TEST(login, opens_a_discovery_session_without_a_target) {
   EXPECT_TRUE(d.machine.parameters().discovery);
 }
 
+TEST(login, compares_names_apart_from_their_case) {
+  dialogue d;
+  const login_step s =
+      d.say({"InitiatorName=IQN.1994-05.com.Example:Host_1", "TargetName=iqn.2026-11.io.sluice:MAIN"}, 1, 3);
+  EXPECT_EQ(s.verdict, login_verdict::done);
+  EXPECT_EQ(d.machine.parameters().initiator_name, "iqn.1994-05.com.example:host_1");
+}
+
+TEST(login, refuses_names_that_cannot_be_shown) {
+  for (const char* name : {"iqn.a:\xc2\x9b", "iqn.a:\xe2\x80\xae", "iqn.a:\xff", "iqn.a:\x1b[1m", "iqn.a b"}) {
+    dialogue d;
+    EXPECT_EQ(d.say({std::string("InitiatorName=") + name, "TargetName="s + port_name}, 1, 3).response.status,
+              login_status::initiator_error)
+        << name;
+  }
+}
+
+TEST(login, tells_a_silent_initiator_what_its_defaults_do_not_say) {
+  offer ours;
+  ours.immediate_data = false;
+  ours.max_burst_length = ours.first_burst_length = 16384;
+  dialogue d(port::access{true, nullptr}, ours);
+  login_step s = d.say(names({"HeaderDigest=None"}), 1, 3);
+  ASSERT_EQ(s.verdict, login_verdict::more);
+  EXPECT_FALSE(s.response.transit) << "its answer comes first";
+  for (const char* pair : {"ImmediateData=No", "MaxBurstLength=16384", "FirstBurstLength=16384"})
+    EXPECT_TRUE(has(s, pair)) << pair;
+  s = d.say({"ImmediateData=No", "MaxBurstLength=16384", "FirstBurstLength=8192"}, 1, 3);
+  ASSERT_EQ(s.verdict, login_verdict::done);
+  EXPECT_TRUE(s.data.empty()) << "an answer is not answered: " << s.data;
+  const session_parameters& p = d.machine.parameters();
+  EXPECT_FALSE(p.immediate_data);
+  EXPECT_EQ(p.max_burst_length, 16384u);
+  EXPECT_EQ(p.first_burst_length, 8192u);
+}
+
+TEST(login, tells_nothing_more_to_an_initiator_that_asked) {
+  offer ours;
+  ours.immediate_data = false;
+  ours.first_burst_length = ours.max_burst_length = 65536;
+  dialogue d(port::access{true, nullptr}, ours);
+  const login_step s = d.say(names({"ImmediateData=Yes", "MaxBurstLength=262144", "FirstBurstLength=262144"}), 1, 3);
+  ASSERT_EQ(s.verdict, login_verdict::done);
+  for (const char* pair : {"ImmediateData=No", "MaxBurstLength=65536", "FirstBurstLength=65536"})
+    EXPECT_TRUE(has(s, pair)) << pair;
+}
+
 struct chap_case : ::testing::TestWithParam<int> {
-  port::access access{true, {"host1", "a secret of theirs", "gw", "a secret of ours"}};
+  port::access access{
+      true, std::make_shared<const chap_credentials>("host1", "a secret of theirs", "gw", "a secret of ours")};
   dialogue d{access};
   const_bytes challenge_of(const login_step& s) {
     const std::size_t at = s.data.find("CHAP_C=") + 7;
@@ -238,7 +290,7 @@ TEST_P(chap_case, keeps_the_wrong_secret_and_name_out) {
   const login_step c = challenged();
   EXPECT_EQ(d.say({"CHAP_N=host1", "CHAP_R=" + respond(c, "wrong")}, 0, 1).response.status,
             login_status::authentication_failure);
-  d.machine = login_machine(dialogue::options(), dialogue::world(access));
+  d.machine = login_machine({}, dialogue::world(access));
   const login_step again = challenged();
   EXPECT_EQ(d.say({"CHAP_N=host2", "CHAP_R=" + respond(again, "a secret of theirs")}, 0, 1).response.status,
             login_status::authentication_failure);

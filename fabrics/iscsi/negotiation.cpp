@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "fabrics/iscsi/name.hpp"
+
 namespace sluice::iscsi {
 namespace {
 
@@ -131,9 +133,9 @@ void take_number(const row& r, const offer& ours, std::string_view value, P& int
 
 key_verdict take_name(const row& r, std::string_view value, P& into) {
   const bool is_name = r.text != &P::initiator_alias;
-  if (is_name && !valid_iscsi_name(value)) return key_verdict::bad_value;
+  if (is_name && !name_problem(value).empty()) return key_verdict::bad_value;
   if (value.size() > 255) return key_verdict::bad_value;
-  into.*r.text = value;
+  into.*r.text = is_name ? canonical_name(value) : std::string(value);
   return key_verdict::ok;
 }
 
@@ -145,26 +147,18 @@ key_verdict take_session_type(std::string_view value, P& into) {
 
 }  // namespace
 
-bool valid_iscsi_name(std::string_view name) {
-  if (name.size() > 223 || name.size() < 5) return false;
-  if (!name.starts_with("iqn.") && !name.starts_with("eui.") && !name.starts_with("naa.")) return false;
-  return std::all_of(name.begin(), name.end(), [](char c) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet >= 0x80) return true;  // UTF-8 of the initiator's own; stringprep is its business
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == ':' || c == '_';
-  });
-}
-
-key_verdict negotiator::take(phase when, text_pair pair, std::string& answer) {
+key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_offers) {
   const auto* found = std::find_if(std::begin(table), std::end(table), [&](const row& r) { return r.key == pair.key; });
   if (found == std::end(table)) {
-    append_text(answer, pair.key, "NotUnderstood");
+    append_text(answer_to_offers, pair.key, "NotUnderstood");
     return key_verdict::ok;
   }
   const auto index = static_cast<std::size_t>(found - std::begin(table));
   if (seen_.test(index)) return key_verdict::duplicate;
   seen_.set(index);
+  // An answer to what we offered is not answered again.
+  std::string unsaid;
+  std::string& answer = offered_.test(index) ? unsaid : answer_to_offers;
   if (!allowed(found->when, when)) return key_verdict::wrong_phase;
   switch (found->how) {
     case rule::list:
@@ -194,6 +188,26 @@ key_verdict negotiator::take(phase when, text_pair pair, std::string& answer) {
   // FirstBurstLength may not pass MaxBurstLength [RFC7143 13.14], in whatever order they came.
   parameters.first_burst_length = std::min(parameters.first_burst_length, parameters.max_burst_length);
   return key_verdict::ok;
+}
+
+bool negotiator::offer_rest(std::string& answer) {
+  if (rest_offered_) return false;
+  rest_offered_ = true;
+  const session_parameters defaults;
+  for (std::size_t i = 0; i < std::size(table); ++i) {
+    const row& r = table[i];
+    if (seen_.test(i)) continue;
+    std::string value;
+    if (r.yes_no == &P::immediate_data && defaults.immediate_data && !ours_.immediate_data)
+      value = "No";
+    else if ((r.number == &P::max_burst_length || r.number == &P::first_burst_length) &&
+             our_number(r, ours_) < defaults.*r.number)
+      value = std::to_string(our_number(r, ours_));
+    if (value.empty()) continue;
+    offered_.set(i);
+    append_text(answer, r.key, value);
+  }
+  return offered_.any();
 }
 
 void negotiator::declare(std::string& answer) {

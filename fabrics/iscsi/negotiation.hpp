@@ -57,11 +57,16 @@ enum class key_verdict : std::uint8_t {
 class negotiator {
  public:
   explicit negotiator(const offer& ours) : ours_(ours) {}
+  /// Another offer, before any operational key has been taken: the port is known.
+  void use(const offer& ours) { ours_ = ours; }
 
   /// Takes one key of the initiator; appends our answer, if it needs one, to `answer`.
   key_verdict take(phase when, text_pair key, std::string& answer);
   /// Declares MaxRecvDataSegmentLength, once, in the operational stage.
   void declare(std::string& answer);
+  /// Appends the keys of which the initiator has said nothing and whose defaults we can't keep [RFC7143 6.2, 13]; false
+  /// when there are none. Its answers come to take(). Once.
+  bool offer_rest(std::string& answer);
   /// Forgets which keys have been seen: at the start of each full feature negotiation.
   void begin_sequence() { seen_.reset(); }
 
@@ -70,10 +75,8 @@ class negotiator {
  private:
   offer ours_;
   bool declared_ = false;
-  std::bitset<64> seen_;
+  bool rest_offered_ = false;
+  std::bitset<64> seen_, offered_;
 };
-
-/// An iSCSI name: iqn., eui. or naa., at most 223 octets of the permitted alphabet [RFC7143 4.2.7.2].
-bool valid_iscsi_name(std::string_view name);
 
 }  // namespace sluice::iscsi

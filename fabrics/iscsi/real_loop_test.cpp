@@ -26,8 +26,8 @@ class live_target final : public port::task_endpoint, public reactor::operation 
     const auto listener = loop_->listen({"127.0.0.1", 0}, 4);
     listener_ = listener.value();
     portal = loop_->local_endpoint(listener_).value();
-    options_.port_name = target_name;
-    options_.sessions = &sessions_;
+    options_.portal = test_portal;
+    options_.shared = make_shared_state();
     loop_->post([this] { loop_->accept(*this, listener_); });
     thread_ = std::thread([this] { loop_->run(); });
   }
@@ -41,8 +41,8 @@ class live_target final : public port::task_endpoint, public reactor::operation 
       connection_.reset();
       loop_->stop();
     };
-    connection_ =
-        std::make_unique<connection>(*loop_, static_cast<reactor::handle>(result), *gateway, *this, options_, ended);
+    connection_ = std::make_unique<connection>(
+        *loop_, static_cast<reactor::handle>(result), *gateway, *this, options_, [](port::loss_reason) {}, ended);
     connection_->start();
   }
   void post(port::task& t, port::task_event event) noexcept override {
@@ -57,7 +57,6 @@ class live_target final : public port::task_endpoint, public reactor::operation 
  private:
   std::unique_ptr<reactor::loop> loop_;
   reactor::handle listener_ = reactor::no_handle;
-  session_handles sessions_;
   connection_options options_;
   std::unique_ptr<connection> connection_;
   std::thread thread_;

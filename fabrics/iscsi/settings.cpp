@@ -1,10 +1,26 @@
-#include "fabrics/iscsi/connection.hpp"
+#include <algorithm>
+
+#include "fabrics/iscsi/config_check.hpp"
+#include "fabrics/iscsi/iscsi_fabric.hpp"
+#include "fabrics/iscsi/name.hpp"
 
 namespace sluice::iscsi {
 
-std::vector<config::key> connection_keys() {
+namespace {
+
+std::vector<config::key> port_keys() {
   using config::kind;
   return {
+      {.name = "name",
+       .required = true,
+       .help = "the target's iSCSI name; ports of one name are portal groups of one target"},
+      {.name = "listen",
+       .type = kind::endpoints,
+       .required = true,
+       .help = "where it listens, alone or with other ports; port 0 lets the system choose"},
+      {.name = "advertise",
+       .type = kind::hosts,
+       .help = "what discovery tells initiators in place of the addresses in listen"},
       {.name = "header_digest", .type = kind::flag, .help = "accept CRC32C header digests (default true)"},
       {.name = "data_digest", .type = kind::flag, .help = "accept CRC32C data digests (default true)"},
       {.name = "immediate_data", .type = kind::flag, .help = "take data with the command (default true)"},
@@ -41,8 +57,26 @@ std::vector<config::key> connection_keys() {
   };
 }
 
-void read_settings(const config::settings& from, connection_options& into) {
-  offer& o = into.ours;
+std::vector<config::key> access_keys() {
+  using config::kind;
+  return {
+      {.name = "chap.user", .help = "the name that the initiator proves by CHAP"},
+      {.name = "chap.secret_file",
+       .type = kind::path,
+       .help = "a file with the initiator's secret: 12 to 255 octets, readable by its owner only"},
+      {.name = "chap.mutual_user", .help = "the name that the gateway proves to the initiator"},
+      {.name = "chap.mutual_secret_file", .type = kind::path, .help = "a file with the gateway's secret, another one"},
+  };
+}
+
+}  // namespace
+
+served_port read_port(const config::port_config& wanted) {
+  const config::settings& from = wanted.settings;
+  served_port made;
+  made.id = {wanted.fabric, wanted.name, wanted.group};
+  made.advertise = from.list("advertise");
+  offer& o = made.ours;
   o.header_digest = from.flag("header_digest", o.header_digest);
   o.data_digest = from.flag("data_digest", o.data_digest);
   o.immediate_data = from.flag("immediate_data", o.immediate_data);
@@ -54,8 +88,22 @@ void read_settings(const config::settings& from, connection_options& into) {
   number("max_burst_length", o.max_burst_length);
   number("first_burst_length", o.first_burst_length);
   number("max_outstanding_r2t", o.max_outstanding_r2t);
-  into.nop_interval_ns = from.number("nop_interval", into.nop_interval_ns);
-  into.nop_timeout_ns = from.number("nop_timeout", into.nop_timeout_ns);
+  o.first_burst_length = std::min(o.first_burst_length, o.max_burst_length);  // [RFC7143 13.14]
+  made.nop_interval_ns = from.number("nop_interval", made.nop_interval_ns);
+  made.nop_timeout_ns = from.number("nop_timeout", made.nop_timeout_ns);
+  return made;
+}
+
+config::fabric_rules rules() {
+  config::fabric_rules made;
+  made.name = "iscsi";
+  made.port_keys = port_keys();
+  made.access_keys = access_keys();
+  made.canonical_name = [](const std::string& name) { return canonical_name(name); };
+  made.initiator_problem = [](const std::string& name) { return name_problem(name); };
+  made.check = check_ports;
+  made.check_files = check_secrets;
+  return made;
 }
 
 }  // namespace sluice::iscsi

@@ -174,17 +174,28 @@ void memory_nexus::maybe_closed() {
   closed_ = nullptr;
 }
 
-std::vector<port::visible_target> core::visible(const std::string& fabric, const std::string&) {
-  EXPECT_EQ(fabric, "iscsi");
-  std::vector<port::visible_target> all{{target_name, {{"0.0.0.0", 3260}, {"::1", 3261}}, 1}};
-  for (int i = 0; i < 200; ++i)
-    all.push_back(
-        {"iqn.2026-11.io.sluice:another-target-with-a-long-name-" + std::to_string(i), {{"10.0.0.9", 3260}}, 2});
-  return all;
+std::optional<port::access> core::check(const port::port_id& port, const std::string&) {
+  EXPECT_EQ(port.fabric, "iscsi");
+  return access;
 }
 
-std::optional<port::access> core::check(const std::string& port_name, const std::string&) {
-  return port_name == target_name ? std::optional(access) : std::nullopt;
+std::shared_ptr<shared_state> make_shared_state(const offer& ours) {
+  const auto port = [&](const std::string& name, std::uint16_t group, std::vector<portal_id> portals) {
+    served_port made;
+    made.id = {"iscsi", name, group};
+    made.ours = ours;
+    made.portals = std::move(portals);
+    return std::make_shared<const served_port>(std::move(made));
+  };
+  std::vector<served_port_ptr> ports{port(target_name, 1, {test_portal, 2})};
+  for (int i = 0; i < 200; ++i)
+    ports.push_back(
+        port("iqn.2026-11.io.sluice:another-target-with-a-long-name-" + std::to_string(i), 2, {test_portal}));
+  auto made = std::make_shared<shared_state>();
+  made->board.publish(std::make_shared<const portal_table>(
+      std::map<portal_id, reactor::endpoint>{{test_portal, {"0.0.0.0", 3260}}, {2, {"2001:db8::1", 3261}}},
+      std::move(ports)));
+  return made;
 }
 
 void core::open(const port::login& who, std::function<void(port::loss_reason)> on_evict,
@@ -295,8 +306,8 @@ stand::stand(std::uint64_t seed, std::function<void(connection_options&)> adjust
       initiator_loop(world.make_loop(1)),
       gateway(*target_loop),
       initiator(world, *initiator_loop) {
-  options.port_name = target_name;
-  options.sessions = &sessions;
+  options.portal = test_portal;
+  options.shared = make_shared_state();
   options.bounds.max_tasks_per_nexus = 32;
   options.turns = std::make_shared<turn_queue>(*target_loop);
   if (adjust) adjust(options);
@@ -326,7 +337,13 @@ void stand::connect() {
   target_loop->close(listener);
   initiator.handle = connected.handle;
   target_loop->post([this, handle = accepted.handle] {
-    target = std::make_unique<connection>(*target_loop, handle, gateway, *this, options, [this] { target.reset(); });
+    const auto close_later = [this](port::loss_reason reason) {
+      target_loop->post([this, reason] {
+        if (target) target->close(reason);
+      });
+    };
+    target = std::make_unique<connection>(*target_loop, handle, gateway, *this, options, close_later,
+                                          [this] { target.reset(); });
     target->start();
   });
   initiator_loop->post([this] { initiator.receive(); });

@@ -63,8 +63,7 @@ class core final : public port::gateway {
   explicit core(reactor::loop& on) : loop(on), medium(16 * mib) {
     for (std::size_t i = 0; i < medium.size(); ++i) medium[i] = pattern(i);
   }
-  std::vector<port::visible_target> visible(const std::string& fabric, const std::string& initiator) override;
-  std::optional<port::access> check(const std::string& port_name, const std::string& initiator) override;
+  std::optional<port::access> check(const port::port_id& port, const std::string& initiator) override;
   void open(const port::login& who, std::function<void(port::loss_reason)> evict,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
 
@@ -164,7 +163,6 @@ class stand final : public port::task_endpoint {
   reactor::sim_world world;
   std::unique_ptr<reactor::loop> target_loop, initiator_loop;
   core gateway;
-  session_handles sessions;
   connection_options options;
   std::unique_ptr<connection> target;
   raw_initiator initiator;
@@ -173,6 +171,10 @@ class stand final : public port::task_endpoint {
  private:
   void connect();
 };
+
+inline constexpr portal_id test_portal = 1;
+/// What connections of a stand share: the target, at test_portal and beside it at [::1]:3261; 200 more targets there.
+std::shared_ptr<shared_state> make_shared_state(const offer& ours = {});
 
 /// Octets [offset, offset + size) of a medium that was never written.
 octets untouched(std::uint64_t offset, std::size_t size);

@@ -44,7 +44,7 @@ text_exchange::step text_exchange::take(const text_request& request, const_bytes
   }
 
   step s;
-  s.data = outgoing_.next(std::min<std::size_t>(most, default_max_recv_data_segment_length));
+  s.data = outgoing_.next(most);
   s.response.initiator_task_tag = request.initiator_task_tag;
   s.response.lun = request.lun;
   s.response.continues = !outgoing_.empty();

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "config/schema/keys.hpp"
+#include "config/schema/model.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
 namespace sluice::runtime {
@@ -19,32 +19,49 @@ struct core_door {
   port::gateway* gateway = nullptr;
 };
 
-/// One live connection or session, for `sluice session ls`.
-struct session_info {
-  std::uint64_t nexus_id = 0;
-  std::string initiator, peer, parameters;
+/// A change of a running port that has been prepared: all that may fail is done, and no initiator could notice. Put in
+/// force by commit(); destroyed before that, it leaves the port as it was. Control thread.
+class port_change {
+ public:
+  virtual ~port_change() = default;
+  virtual void commit() = 0;
 };
 
-/// A running port: a SCSI target port with its listeners.
+/// A running port: a SCSI target port. Control thread, unless it says otherwise.
 class target_port {
  public:
   virtual ~target_port() = default;
-  /// Takes no new logins, evicts the nexuses that it has, closes its listeners; then calls `stopped` on some loop's
-  /// thread. Called once, from any thread.
+  virtual const port_descriptor& descriptor() const = 0;
+  /// Where initiators find it, for people: "127.0.0.1:3260" with the numbers that the system chose; empty for a port
+  /// without addresses.
+  virtual std::vector<std::string> addresses() const = 0;
+  /// Prepares other settings; `wanted` has the port's identity. What it may cost sessions: see disturbs().
+  virtual result<std::unique_ptr<port_change>> prepare(const config::port_config& wanted) = 0;
+  /// How many connections a change to `wanted` would end; the others go on.
+  virtual std::size_t disturbs(const config::port_config& wanted) const = 0;
+  /// Takes no new logins, evicts the nexuses that it has, gives up its addresses; then calls `stopped` on some loop's
+  /// thread. Called once.
   virtual void stop(std::function<void()> stopped) = 0;
-  /// Where it listens, with the port numbers that the system chose.
-  virtual std::vector<reactor::endpoint> portals() const = 0;
 };
 
-/// How a fabric makes ports. One per folder under fabrics/, handed to the registry by register_fabric().
+/// A fabric at work in one gateway: it makes the ports, and owns what several of them share (listening sockets, a
+/// device). It outlives its ports. Control thread.
+class running_fabric {
+ public:
+  virtual ~running_fabric() = default;
+  /// Opens a port: everything that may fail. It admits nobody before gateway::check knows it, and a failure leaves
+  /// nothing behind.
+  virtual result<std::unique_ptr<target_port>> open(const config::port_config& wanted) = 0;
+};
+
+/// How a fabric is described and started. One per folder under fabrics/, handed to the registry by register_fabric().
 struct fabric {
-  std::string name;                 // fabric = "iscsi"
-  std::vector<config::key> keys;    // beyond fabric, name, listen, group, which every port has
-  /// Starts a port: every listener is bound when this returns, so a failure leaves nothing behind. Control thread.
-  std::function<result<std::unique_ptr<target_port>>(
-      const std::string& port_name, const std::vector<reactor::endpoint>& listen, std::uint16_t group,
-      const config::settings& more, const limits& bounds, const std::vector<core_door>& cores)>
-      open;
+  /// Its name, the keys of its ports and access tables, and its checks of a configuration.
+  config::fabric_rules rules;
+  /// Reads what an access table holds for this fabric (secrets, from their files); null when it holds nothing. Blocks
+  /// on the file system.
+  std::function<result<std::shared_ptr<const credentials>>(const config::settings& access)> read_access;
+  std::function<std::unique_ptr<running_fabric>(const limits& bounds, const std::vector<core_door>& cores)> start;
 };
 
 class registry {
@@ -52,7 +69,7 @@ class registry {
   void add(fabric f) { fabrics_.push_back(std::move(f)); }
   const fabric* find(const std::string& name) const {
     for (const fabric& f : fabrics_)
-      if (name == f.name) return &f;
+      if (name == f.rules.name) return &f;
     return nullptr;
   }
   const std::vector<fabric>& all() const { return fabrics_; }

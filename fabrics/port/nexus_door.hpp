@@ -8,32 +8,27 @@
 
 #include "actors/base/result.hpp"
 #include "actors/reactor/loop.hpp"
+#include "fabrics/port/port_id.hpp"
 #include "fabrics/port/task.hpp"
 
 /// How a fabric asks the core about targets and opens I_T nexuses.
 namespace sluice::port {
 
-/// CHAP credentials of one initiator [RFC7143 12.1.3]; `user` empty: no authentication asked.
-struct chap_credentials {
-  std::string user, secret;
-  std::string mutual_user, mutual_secret;
-};
-
-/// What a target port says of itself to initiators that may see it.
-struct visible_target {
-  std::string port_name;  // the iSCSI name of [[target.X.port]]
-  std::vector<reactor::endpoint> portals;
-  std::uint16_t group = 1;  // target portal group tag
+/// What a fabric keeps with an initiator's access table, e.g. its CHAP secrets; made by fabric::read_access, read by
+/// the same fabric only. Immutable.
+struct credentials {
+  virtual ~credentials() = default;
 };
 
 /// What access control says of an initiator at one port.
 struct access {
   bool allowed = false;
-  chap_credentials chap;
+  std::shared_ptr<const port::credentials> credentials;  // null: none are configured
 };
 
 struct login {
-  std::string port_name;  // the target port asked for
+  port_id port;  // the target port asked for
+  /// Who asks. A port whose initiators have no names (port_descriptor) gives its own name here.
   scsi::transport_id initiator;
   capabilities caps;
   std::string peer;         // "127.0.0.1:50000", for status
@@ -69,10 +64,8 @@ class nexus {
 class gateway {
  public:
   virtual ~gateway() = default;
-  /// Target ports that `initiator_name` may see, of one fabric. At once.
-  virtual std::vector<visible_target> visible(const std::string& fabric, const std::string& initiator_name) = 0;
   /// Access control for one initiator at one port; nullopt when there is no such port. At once.
-  virtual std::optional<access> check(const std::string& port_name, const std::string& initiator_name) = 0;
+  virtual std::optional<access> check(const port_id& port, const std::string& initiator_name) = 0;
   /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: its `evict`
   /// has been called and its close() has finished before `opened` runs [RFC7143 6.3.5]. `evict` tells the fabric to
   /// drop its connections and close() the nexus; it may come any time until then.
@@ -80,9 +73,9 @@ class gateway {
                     std::function<void(result<std::unique_ptr<nexus>>)> opened) = 0;
 };
 
-/// Limits that every port keeps; from the config.
+/// Limits that every fabric keeps; from the config.
 struct limits {
-  std::uint32_t max_connections = 4096;  // of a port
+  std::uint32_t max_connections = 4096;  // of one portal
   std::uint64_t login_timeout_ns = 15ull * 1000 * 1000 * 1000;
   std::uint32_t max_tasks_per_nexus = 128;  // the iSCSI command window
 };

@@ -7,6 +7,7 @@
 #include "actors/base/bytes.hpp"
 #include "actors/base/check.hpp"
 #include "actors/memory/slab.hpp"
+#include "fabrics/port/port_id.hpp"
 #include "gateway/scsi/outcome.hpp"
 #include "gateway/scsi/transport_id.hpp"
 
@@ -101,10 +102,9 @@ struct capabilities {
 struct i_t_nexus {
   std::uint64_t id = 0;  // unique in the life of the gateway, never used again
   scsi::transport_id initiator;
-  std::string target_name;       // of the SCSI target device, e.g. "main" in [target.main]
-  std::string target_port_name;  // "iqn…,t,0x0001" for iSCSI
+  std::string target_name;  // of the SCSI target device, e.g. "main" in [target.main]
+  port_descriptor port;     // its identity names the target port group
   std::uint16_t relative_target_port = 1;
-  std::uint16_t target_port_group = 1;
   capabilities caps;
 };
 

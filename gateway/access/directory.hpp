@@ -16,15 +16,12 @@ namespace sluice::access {
 using lun_map = std::map<std::uint16_t, std::shared_ptr<const unit_handle>>;
 
 struct initiator_entry {
-  port::chap_credentials chap;
-  std::optional<lun_map> luns;  // absent: the target's
+  std::map<std::string, std::shared_ptr<const port::credentials>> credentials;  // by fabric
+  std::optional<lun_map> luns;                                                  // absent: the target's
 };
 
 struct port_entry {
-  std::string fabric;
-  std::string name;
-  std::vector<reactor::endpoint> portals;
-  std::uint16_t group = 1;
+  port::port_descriptor descriptor;
   std::uint16_t relative_id = 1;  // relative target port identifier, unique in the gateway
 };
 
@@ -36,23 +33,24 @@ struct target_entry {
   std::map<std::string, initiator_entry> initiators;
 };
 
+/// Made whole, by make_directory(); shared and never changed then.
 struct directory {
   std::vector<target_entry> targets;
+  std::map<port::port_id, std::pair<std::size_t, std::size_t>> ports;  // target and port, by place above
 };
+directory make_directory(std::vector<target_entry> targets);
 
 struct found_port {
   const target_entry* target;
   const port_entry* port;
 };
 
-/// The target and port of a target port name, or nullopt.
-std::optional<found_port> find_port(const directory& where, const std::string& port_name);
-/// Access of an initiator: with any initiator listed, only those; `open` or an empty list admits everyone.
-port::access check(const target_entry& target, const std::string& initiator_name);
-/// The LUN map that an initiator sees.
-const lun_map& luns_of(const target_entry& target, const std::string& initiator_name);
-/// The ports of one fabric at which an initiator is admitted.
-std::vector<port::visible_target> visible(const directory& where, const std::string& fabric,
-                                          const std::string& initiator_name);
+/// The target and port of a port's identity, or nullopt.
+std::optional<found_port> find_port(const directory& where, const port::port_id& id);
+/// Access of an initiator: with any initiator listed, only those; `open` or an empty list admits everyone. A port whose
+/// initiators have no names admits whoever it is wired to.
+port::access check(const found_port& at, const std::string& initiator_name);
+/// The LUN map that an initiator sees there.
+const lun_map& luns_of(const found_port& at, const std::string& initiator_name);
 
 }  // namespace sluice::access

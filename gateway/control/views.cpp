@@ -38,8 +38,8 @@ void to_json(json& out, const port& v) {
 }
 
 void to_json(json& out, const session& v) {
-  out = {{"id", v.id},     {"initiator", v.initiator},   {"peer", v.peer},  {"target", v.target},
-         {"port", v.port}, {"parameters", v.parameters}, {"age_s", v.age_s}};
+  out = {{"id", v.id},       {"initiator", v.initiator},   {"peer", v.peer},  {"target", v.target}, {"port", v.port},
+         {"group", v.group}, {"parameters", v.parameters}, {"age_s", v.age_s}};
 }
 
 void to_json(json& out, const target& v) {

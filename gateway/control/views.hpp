@@ -31,7 +31,7 @@ struct gateway {
 struct store {
   std::string name, type, over;
   std::uint64_t size_bytes = 0;
-  std::string health = "good";  // or a sentence
+  std::string health = "good";                        // or a sentence
   nlohmann::json figures = nlohmann::json::object();  // name -> number, text or truth
 };
 
@@ -58,7 +58,9 @@ struct port {
 
 struct session {
   std::uint64_t id = 0;
-  std::string initiator, peer, target, port, parameters;
+  std::string initiator, peer, target, port;
+  unsigned group = 1;
+  std::string parameters;
   double age_s = 0;
 };
 

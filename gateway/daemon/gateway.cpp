@@ -22,22 +22,6 @@ bool same_but_for_size(const config::store_config& a, const config::store_config
   return std::all_of(differing.begin(), differing.end(), [](const std::string& key) { return key == "size"; });
 }
 
-result<port::chap_credentials> read_chap(const config::chap_config& config) {
-  port::chap_credentials chap{config.user, {}, config.mutual_user, {}};
-  auto secret = config::read_secret(config.secret_file);
-  if (!secret) return tl::unexpected(secret.error());
-  chap.secret = std::move(*secret);
-  if (config.mutual_user.empty()) return chap;
-  auto mutual = config::read_secret(config.mutual_secret_file);
-  if (!mutual) return tl::unexpected(mutual.error());
-  chap.mutual_secret = std::move(*mutual);
-  return chap;
-}
-
-reactor::endpoint endpoint_of(const config::listen_address& address) {
-  return {address.host, address.port};
-}
-
 }  // namespace
 
 result<std::unique_ptr<gateway>> gateway::make(const parts& made_of) {
@@ -280,36 +264,49 @@ result<void> gateway::start_units(const config::model& wanted, draft& made) {
   return {};
 }
 
-result<std::unique_ptr<port::target_port>> gateway::open_port(const config::model& wanted,
-                                                              const config::port_config& config) {
-  const port::fabric* fabric = parts_.fabrics.find(config.fabric);
-  if (!fabric) return fail(errc::unsupported, config.name + ": no fabric '" + config.fabric + "' in this build");
-  std::vector<reactor::endpoint> listen;
-  for (const config::listen_address& address : config.listen) listen.push_back(endpoint_of(address));
-  const port::limits bounds{wanted.gateway.max_connections, wanted.gateway.login_timeout_ns, wanted.gateway.max_tasks};
-  auto opened = fabric->open(config.name, listen, config.group, config.settings, bounds, doors_);
-  if (!opened) return fail(opened.error().code, config.name + ": " + opened.error().message);
-  return opened;
+result<port::running_fabric*> gateway::fabric_named(const std::string& name, const config::gateway_config& bounds) {
+  std::unique_ptr<port::running_fabric>& running = fabrics_[name];
+  const port::fabric* fabric = parts_.fabrics.find(name);
+  if (!fabric) return fail(errc::unsupported, "no fabric '" + name + "' in this build");
+  if (!running) running = fabric->start({bounds.max_connections, bounds.login_timeout_ns, bounds.max_tasks}, doors_);
+  return running.get();
+}
+
+gateway::running_port* gateway::find_port(const config::port_config& identity) {
+  const auto found = std::find_if(ports_.begin(), ports_.end(),
+                                  [&](const running_port& port) { return port.config.same_identity(identity); });
+  return found == ports_.end() ? nullptr : &*found;
 }
 
 result<void> gateway::start_ports(const config::model& wanted, draft& made) {
   for (const config::target_config& target : wanted.targets)
-    for (const config::port_config& config : target.ports) {
-      const auto running = std::find_if(ports_.begin(), ports_.end(),
-                                        [&](const running_port& port) { return port.config.name == config.name; });
-      if (running != ports_.end() && running->target == target.name && running->config.fabric == config.fabric &&
-          running->config.listen == config.listen && running->config.group == config.group &&
-          running->config.settings == config.settings)
-        continue;
-      if (running != ports_.end())
-        return fail(errc::busy, config::port_path(target.name, 0) + ": port " + config.name +
-                                    " is in use with other settings; remove it in one step and add it in the next");
-      const auto number = numbers_.of(config.name);
-      if (!number) return tl::unexpected(number.error());
-      auto opened = open_port(wanted, config);
-      if (!opened) return tl::unexpected(opened.error());
-      made.ports.push_back({config, target.name, *number, std::move(*opened)});
-    }
+    for (const config::port_config& config : target.ports)
+      if (auto done = start_port(wanted, target, config, made); !done)
+        return fail(done.error().code, config.name + ": " + done.error().message);
+  return {};
+}
+
+result<void> gateway::start_port(const config::model& wanted, const config::target_config& target,
+                                 const config::port_config& config, draft& made) {
+  running_port* running = find_port(config);
+  if (!running) {
+    const port::port_id id{config.fabric, config.name, config.group};
+    const auto fabric = fabric_named(config.fabric, wanted.gateway);
+    if (!fabric) return tl::unexpected(fabric.error());
+    const auto number = numbers_.of(id);
+    if (!number) return tl::unexpected(number.error());
+    auto opened = (*fabric)->open(config);
+    if (!opened) return tl::unexpected(opened.error());
+    made.ports.push_back({config, target.name, *number, std::move(*opened)});
+    return {};
+  }
+  if (running->target != target.name)
+    return fail(errc::busy,
+                "is a port of target " + running->target + "; remove it there in one step and add it here in the next");
+  if (running->config == config) return {};
+  auto change = running->port->prepare(config);
+  if (!change) return tl::unexpected(change.error());
+  made.changed_ports.push_back({config, std::move(*change)});
   return {};
 }
 
@@ -323,31 +320,32 @@ result<access::directory> gateway::picture_of(const config::model& wanted, const
     for (const config::lun_config& entry : luns) map.emplace(entry.lun, handle_of(entry.unit));
     return map;
   };
-  const auto port_of = [&](const std::string& name) -> const running_port& {
-    const auto named = [&](const running_port& port) { return port.config.name == name; };
-    const auto fresh = std::find_if(made.ports.begin(), made.ports.end(), named);
-    return fresh != made.ports.end() ? *fresh : *std::find_if(ports_.begin(), ports_.end(), named);
+  const auto port_of = [&](const config::port_config& config) -> const running_port& {
+    const auto same = [&](const running_port& port) { return port.config.same_identity(config); };
+    const auto fresh = std::find_if(made.ports.begin(), made.ports.end(), same);
+    return fresh != made.ports.end() ? *fresh : *std::find_if(ports_.begin(), ports_.end(), same);
   };
-  access::directory picture;
+  std::vector<access::target_entry> targets;
   for (const config::target_config& target : wanted.targets) {
     access::target_entry entry{target.name, target.open, map_of(target.luns), {}, {}};
     for (const config::port_config& config : target.ports) {
-      const running_port& port = port_of(config.name);
-      entry.ports.push_back({config.fabric, config.name, port.port->portals(), config.group, port.relative_id});
+      const running_port& port = port_of(config);
+      entry.ports.push_back({port.port->descriptor(), port.relative_id});
     }
     for (const config::access_config& who : target.access) {
       access::initiator_entry initiator;
       if (who.luns) initiator.luns = map_of(*who.luns);
-      if (who.chap) {
-        auto chap = read_chap(*who.chap);
-        if (!chap) return tl::unexpected(chap.error());
-        initiator.chap = std::move(*chap);
+      for (const port::fabric& fabric : parts_.fabrics.all()) {
+        if (!fabric.read_access) continue;
+        auto kept = fabric.read_access(who.settings);
+        if (!kept) return tl::unexpected(kept.error());
+        if (*kept) initiator.credentials.emplace(fabric.rules.name, std::move(*kept));
       }
       entry.initiators.emplace(who.initiator, std::move(initiator));
     }
-    picture.targets.push_back(std::move(entry));
+    targets.push_back(std::move(entry));
   }
-  return picture;
+  return access::make_directory(std::move(targets));
 }
 
 void gateway::publish(access::directory picture) {
@@ -383,8 +381,9 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
   std::vector<running_port> closing;
   const auto unwanted = [&](const running_port& port) {
     const config::target_config* target = config::find_named(wanted.targets, port.target);
-    return !target || std::none_of(target->ports.begin(), target->ports.end(),
-                                   [&](const config::port_config& config) { return config.name == port.config.name; });
+    return !target || std::none_of(target->ports.begin(), target->ports.end(), [&](const config::port_config& config) {
+      return config.same_identity(port.config);
+    });
   };
   for (auto it = ports_.begin(); it != ports_.end();) {
     if (!unwanted(*it)) {
@@ -404,6 +403,10 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
         !stopping_ && (stays == made.stores.end() || stays->second != medium))
       medium->hand_over();
   publish(std::move(picture));
+  for (changed_port& each : made.changed_ports) {
+    each.change->commit();
+    find_port(each.config)->config = each.config;
+  }
   for (running_port& port : closing) stop_port(port);
   if (stopping_) empty_memory();
   for (running_unit& unit : leaving)
@@ -437,11 +440,11 @@ std::vector<scsi::target_port_group> gateway::groups_of(const config::model& wan
                       std::any_of(target->access.begin(), target->access.end(),
                                   [&](const config::access_config& who) { return who.luns && maps(*who.luns); });
     if (!sees) continue;
-    const auto config = std::find_if(target->ports.begin(), target->ports.end(),
-                                     [&](const config::port_config& each) { return each.name == port.config.name; });
-    if (config == target->ports.end()) continue;
-    groups[config->group].number = config->group;
-    groups[config->group].ports.push_back(port.relative_id);
+    const bool stays = std::any_of(target->ports.begin(), target->ports.end(),
+                                   [&](const config::port_config& each) { return each.same_identity(port.config); });
+    if (!stays) continue;
+    groups[port.config.group].number = port.config.group;
+    groups[port.config.group].ports.push_back(port.relative_id);
   }
   std::vector<scsi::target_port_group> listed;
   for (auto& [number, group] : groups) listed.push_back(std::move(group));
@@ -510,6 +513,7 @@ void gateway::stop() {
   draft nothing;
   stopping_ = true;
   commit({}, nothing, {});
+  fabrics_.clear();
 }
 
 std::vector<nexus::nexus_info> gateway::nexuses() {
@@ -534,9 +538,9 @@ bool gateway::kick(std::uint64_t nexus_id) {
   return known;
 }
 
-std::vector<reactor::endpoint> gateway::portals(const std::string& port_name) const {
+std::vector<std::string> gateway::addresses(const port::port_id& id) const {
   for (const running_port& port : ports_)
-    if (port.config.name == port_name) return port.port->portals();
+    if (port.port->descriptor().id == id) return port.port->addresses();
   return {};
 }
 

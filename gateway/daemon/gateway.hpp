@@ -52,8 +52,8 @@ class gateway {
   std::vector<nexus::nexus_info> nexuses();
   /// Ends one nexus; false when there is none of that number.
   bool kick(std::uint64_t nexus_id);
-  /// Portals of a port, with the numbers that the system chose.
-  std::vector<reactor::endpoint> portals(const std::string& port_name) const;
+  /// Where initiators find a port, with the numbers that the system chose; empty for a port that does not run.
+  std::vector<std::string> addresses(const port::port_id& port) const;
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
   /// Gives every unit the size that its medium has by now; initiators hear CAPACITY DATA HAS CHANGED.
@@ -72,12 +72,18 @@ class gateway {
     std::uint16_t relative_id = 0;
     std::unique_ptr<port::target_port> port;
   };
+  /// A port that stays, with other settings.
+  struct changed_port {
+    config::port_config config;
+    std::unique_ptr<port::port_change> change;
+  };
   /// What an apply has made and not yet put to use.
   struct draft {
     std::map<std::string, std::shared_ptr<store::store>> stores;
     std::map<std::string, running_unit> units;
     std::vector<std::string> frozen;  // units that run, and that these take the place of
     std::vector<running_port> ports;
+    std::vector<changed_port> changed_ports;
     std::vector<store::prepared> settings;                       // of stores that stay
     std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
     std::vector<std::string> emptied;                            // of those, what must hold nothing back before
@@ -99,7 +105,10 @@ class gateway {
   result<void> resize_stores(const config::model& wanted, draft& made);
   result<void> start_units(const config::model& wanted, draft& made);
   result<void> start_ports(const config::model& wanted, draft& made);
-  result<std::unique_ptr<port::target_port>> open_port(const config::model& wanted, const config::port_config& config);
+  result<void> start_port(const config::model& wanted, const config::target_config& target,
+                          const config::port_config& config, draft& made);
+  result<port::running_fabric*> fabric_named(const std::string& name, const config::gateway_config& bounds);
+  running_port* find_port(const config::port_config& identity);
   result<access::directory> picture_of(const config::model& wanted, const draft& made) const;
   void publish(access::directory picture);
   void discard(draft& made);
@@ -115,6 +124,7 @@ class gateway {
   std::map<std::string, std::shared_ptr<store::store>> stores_;
   std::map<std::string, running_unit> units_;
   std::vector<running_unit> stranded_;  // ended, but for requests that the medium does not answer
+  std::map<std::string, std::unique_ptr<port::running_fabric>> fabrics_;  // those that have had a port
   std::vector<running_port> ports_;
   runtime::pinned_ref<nexus::registry_actor> registry_;
   std::vector<runtime::pinned_ref<nexus::core_actor>> core_actors_;

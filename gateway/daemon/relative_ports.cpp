@@ -1,12 +1,17 @@
 #include "gateway/daemon/relative_ports.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace sluice::daemon {
 
 namespace {
 
-constexpr const char* key = "relative-ports";  // lines of "NUMBER NAME"
+constexpr const char* key = "relative-ports";  // lines of "NUMBER FABRIC GROUP NAME", once "NUMBER NAME"
+
+std::string line_of(const port::port_id& port) {
+  return port.fabric + " " + std::to_string(port.group) + " " + port.name;
+}
 
 }  // namespace
 
@@ -24,24 +29,31 @@ result<relative_ports> relative_ports::load(state::state_store& state) {
     if (problem != std::errc() || number == 0 || digits + 1 >= line.size() || line[digits] != ' ')
       return fail(errc::corrupt,
                   "the state directory's list of target ports is damaged at '" + std::string(line) + "'");
-    loaded.by_name_[std::string(line.substr(digits + 1))] = number;
+    loaded.numbers_[std::string(line.substr(digits + 1))] = number;
   }
   return loaded;
 }
 
-result<std::uint16_t> relative_ports::of(const std::string& port_name) {
-  if (const auto known = by_name_.find(port_name); known != by_name_.end()) return known->second;
-  std::uint16_t last = 0;
-  for (const auto& [name, number] : by_name_) last = std::max(last, number);
-  if (last == UINT16_MAX) return fail(errc::no_space, "all 65535 relative target port identifiers have been used");
-  auto grown = by_name_;
-  const auto made = static_cast<std::uint16_t>(last + 1);
-  grown[port_name] = made;
+result<std::uint16_t> relative_ports::of(const port::port_id& port) {
+  const std::string wanted = line_of(port);
+  if (const auto known = numbers_.find(wanted); known != numbers_.end()) return known->second;
+  numbers grown = numbers_;
+  // A number from before ports of one name were told apart goes to the first of them that is asked for.
+  auto made = grown.extract(port.name);
+  if (made.empty()) {
+    std::uint16_t last = 0;
+    for (const auto& [line, number] : grown) last = std::max(last, number);
+    if (last == UINT16_MAX) return fail(errc::no_space, "all 65535 relative target port identifiers have been used");
+    grown[wanted] = static_cast<std::uint16_t>(last + 1);
+  } else {
+    made.key() = wanted;
+    grown.insert(std::move(made));
+  }
   std::string text;
-  for (const auto& [name, number] : grown) text += std::to_string(number) + " " + name + "\n";
+  for (const auto& [line, number] : grown) text += std::to_string(number) + " " + line + "\n";
   if (auto saved = state_->save(key, text); !saved) return tl::unexpected(saved.error());
-  by_name_ = std::move(grown);
-  return made;
+  numbers_ = std::move(grown);
+  return numbers_.at(wanted);
 }
 
 }  // namespace sluice::daemon

@@ -72,9 +72,8 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
     links.push_back(std::make_unique<unit::late_link>());
     link_pointers.push_back(links.back().get());
   }
-  auto inside =
-      unit::home::make({config.name, made.facts, medium->describe().maps, {}, std::move(reservations)}, link_pointers,
-                       home_core.loop(), state);
+  auto inside = unit::home::make({config.name, made.facts, medium->describe().maps, {}, std::move(reservations)},
+                                 link_pointers, home_core.loop(), state);
   if (!inside) return tl::unexpected(inside.error());
   const unit::snapshot_ptr first = (*inside)->snapshot();
   made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(*inside), std::move(links));

@@ -12,7 +12,7 @@
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
-#include "gateway/daemon/registrations.hpp"
+#include "gateway/daemon/known_types.hpp"
 #include "gateway/daemon/service.hpp"
 #include "gateway/daemon/watchdog.hpp"
 
@@ -93,13 +93,10 @@ int run(const config::model& model, const config::serve_options& options, const 
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
   set_log_of(model.gateway);
-  store::registry stores;
-  port::registry fabrics;
-  register_everything(stores, fabrics);
   auto hardware = machine::start(options_of(model.gateway));
   if (!hardware) return complain(hardware.error().message);
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
-  auto made = gateway::make({(*hardware)->cores(), state, stores, fabrics, {}, medium_changed});
+  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed});
   if (!made) return complain(made.error().message);
   gateway& served = **made;
   if (auto done = served.apply(model); !done) {
@@ -204,7 +201,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
     const auto state = state::make_memory_store();
     status = run(*model, {"", control}, known, *state, [&](gateway& served) {
       say_ready();
-      print_how_to_connect(served.portals("iqn.2026-11.io.sluice:demo").at(0).to_string(), control);
+      print_how_to_connect(served.addresses({"iscsi", "iqn.2026-11.io.sluice:demo", 1}).at(0), control);
     });
   } else {
     complain(model.error().to_string());

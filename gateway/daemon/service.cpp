@@ -209,14 +209,13 @@ view::status service::status() {
     view::target entry{target.name, {}, {}, {}};
     for (const config::lun_config& lun : target.luns) entry.luns.push_back({lun.lun, lun.unit});
     for (const config::port_config& port : target.ports) {
-      entry.ports.push_back({port.fabric, port.name, {}, port.group});
-      for (const reactor::endpoint& portal : gateway_.portals(port.name))
-        entry.ports.back().portals.push_back(portal.to_string());
+      const port::port_id id{port.fabric, port.name, port.group};
+      entry.ports.push_back({port.fabric, port.name, gateway_.addresses(id), port.group});
     }
     for (const nexus::nexus_info& nexus : nexuses)
       if (nexus.target == target.name)
-        entry.sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port_name,
-                                  nexus.description, seconds(now - nexus.opened_ns)});
+        entry.sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port.name,
+                                  nexus.port.group, nexus.description, seconds(now - nexus.opened_ns)});
     shown.targets.push_back(std::move(entry));
   }
   return shown;

@@ -1,24 +1,17 @@
 #include "config/cli/cli.hpp"
 #include "gateway/daemon/cache_simulation.hpp"
 #include "gateway/daemon/journal_commands.hpp"
-#include "gateway/daemon/registrations.hpp"
+#include "gateway/daemon/known_types.hpp"
 #include "gateway/daemon/serve.hpp"
 #include "gateway/daemon/version.hpp"
 
 namespace sluice::daemon {
 
 static int main_of_sluice(int argc, char** argv) {
-  store::registry stores;
-  port::registry fabrics;
-  register_everything(stores, fabrics);
+  const store::registry& stores = all_stores();
   config::cli_hooks hooks;
   hooks.version = version;
-  for (const store::factory& factory : stores.all()) hooks.known.stores.emplace_back(factory.type, factory.keys);
-  hooks.known.examine = [&](const std::string& type, const config::settings& of) -> result<void> {
-    const store::factory* const factory = stores.find(type);
-    return factory && factory->examine ? factory->examine(of) : result<void>();
-  };
-  for (const port::fabric& fabric : fabrics.all()) hooks.known.fabrics.emplace_back(fabric.name, fabric.keys);
+  hooks.known = known_types();
   hooks.probe = [&](const config::model& model) {
     config::diagnostics absent;
     for (const config::store_config& each : model.stores) {

@@ -1,41 +1,22 @@
 #include "gateway/nexus/core_gateway.hpp"
 
-#include <cstdio>
-
 #include "actors/observe/log.hpp"
 
 namespace sluice::nexus {
 
-namespace {
-
-/// The SCSI name of a target port: for iSCSI the target's name with the portal group tag [RFC7143 4.2.7.1], elsewhere
-/// the port's own.
-std::string scsi_port_name(const access::port_entry& port, scsi::protocol protocol) {
-  if (protocol != scsi::protocol::iscsi) return port.name;
-  char tag[16];
-  std::snprintf(tag, sizeof tag, ",t,0x%04x", port.group);
-  return port.name + tag;
-}
-
-}  // namespace
-
 core_gateway::core_gateway(reactor::loop& loop, registry_door& registry) : loop_(loop), registry_(registry) {}
 
-std::vector<port::visible_target> core_gateway::visible(const std::string& fabric, const std::string& initiator_name) {
-  return access::visible(*picture_, fabric, initiator_name);
-}
-
-std::optional<port::access> core_gateway::check(const std::string& port_name, const std::string& initiator_name) {
-  const auto found = access::find_port(*picture_, port_name);
+std::optional<port::access> core_gateway::check(const port::port_id& port, const std::string& initiator_name) {
+  const auto found = access::find_port(*picture_, port);
   if (!found) return std::nullopt;
-  return access::check(*found->target, initiator_name);
+  return access::check(*found, initiator_name);
 }
 
 void core_gateway::open(const port::login& who, std::function<void(port::loss_reason)> evict,
                         std::function<void(result<std::unique_ptr<port::nexus>>)> opened) {
   const std::uint64_t ticket = next_ticket_++;
   waiting_.emplace(ticket, pending{who, std::move(evict), std::move(opened)});
-  registry_.admit({loop_.index(), ticket, who.initiator, who.port_name});
+  registry_.admit({loop_.index(), ticket, who.initiator, who.port});
 }
 
 void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
@@ -46,28 +27,28 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
   }
   pending wish = std::move(node.mapped());
   // The picture may have changed while the wish waited.
-  const auto found = access::find_port(*picture_, wish.who.port_name);
-  if (!found || !access::check(*found->target, wish.who.initiator.name).allowed) {
+  const auto found = access::find_port(*picture_, wish.who.port);
+  if (!found || !access::check(*found, wish.who.initiator.name).allowed) {
     registry_.closed(nexus_id);
-    wish.opened(fail(errc::permission, wish.who.port_name + " no longer admits " + wish.who.initiator.name));
+    wish.opened(fail(errc::permission, wish.who.port.name + " no longer admits " + wish.who.initiator.name));
     return;
   }
   auto identity = std::make_shared<port::i_t_nexus>();
   identity->id = nexus_id;
   identity->initiator = wish.who.initiator;
   identity->target_name = found->target->name;
-  identity->target_port_name = scsi_port_name(*found->port, wish.who.initiator.protocol);
+  identity->port = found->port->descriptor;
   identity->relative_target_port = found->port->relative_id;
-  identity->target_port_group = found->port->group;
   identity->caps = wish.who.caps;
-  auto opened = std::make_unique<open_nexus>(loop_, identity, access::luns_of(*found->target, wish.who.initiator.name),
-                                             [this, nexus_id] {
-                                               live_.erase(nexus_id);
-                                               registry_.closed(nexus_id);
-                                             });
+  auto opened =
+      std::make_unique<open_nexus>(loop_, identity, access::luns_of(*found, wish.who.initiator.name), [this, nexus_id] {
+        live_.erase(nexus_id);
+        registry_.closed(nexus_id);
+      });
   live_[nexus_id] = {opened.get(), wish.who, std::move(wish.evict), found->target->name, loop_.now_ns(), false};
   SLUICE_LOG(info, "nexus", "session opened", {"id", nexus_id}, {"initiator", wish.who.initiator.to_string()},
-             {"target", found->target->name}, {"peer", wish.who.peer}, {"port", wish.who.port_name});
+             {"target", found->target->name}, {"peer", wish.who.peer}, {"port", wish.who.port.name},
+             {"group", wish.who.port.group});
   wish.opened(std::move(opened));
 }
 
@@ -85,9 +66,9 @@ void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
   std::vector<std::uint64_t> unwanted;
   for (auto& [id, nexus] : live_) {
     if (nexus.evicted) continue;
-    const auto found = access::find_port(*picture_, nexus.who.port_name);
-    if (found && access::check(*found->target, nexus.who.initiator.name).allowed)
-      nexus.nexus->remap(access::luns_of(*found->target, nexus.who.initiator.name));
+    const auto found = access::find_port(*picture_, nexus.who.port);
+    if (found && access::check(*found, nexus.who.initiator.name).allowed)
+      nexus.nexus->remap(access::luns_of(*found, nexus.who.initiator.name));
     else
       unwanted.push_back(id);
   }
@@ -97,7 +78,7 @@ void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
 std::vector<nexus_info> core_gateway::list() const {
   std::vector<nexus_info> all;
   for (const auto& [id, nexus] : live_)
-    all.push_back({id, nexus.who.initiator.to_string(), nexus.target, nexus.who.port_name, nexus.who.peer,
+    all.push_back({id, nexus.who.initiator.to_string(), nexus.target, nexus.who.port, nexus.who.peer,
                    nexus.who.description, nexus.opened_ns, loop_.index()});
   return all;
 }

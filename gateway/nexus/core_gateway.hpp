@@ -24,7 +24,9 @@ class registry_door {
 /// One live nexus, for status.
 struct nexus_info {
   std::uint64_t id = 0;
-  std::string initiator, target, port_name, peer, description;
+  std::string initiator, target;
+  port::port_id port;
+  std::string peer, description;
   std::uint64_t opened_ns = 0;
   unsigned core = 0;
 };
@@ -35,8 +37,7 @@ class core_gateway final : public port::gateway {
  public:
   core_gateway(reactor::loop& loop, registry_door& registry);
 
-  std::vector<port::visible_target> visible(const std::string& fabric, const std::string& initiator_name) override;
-  std::optional<port::access> check(const std::string& port_name, const std::string& initiator_name) override;
+  std::optional<port::access> check(const port::port_id& port, const std::string& initiator_name) override;
   void open(const port::login& who, std::function<void(port::loss_reason)> evict,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
 

@@ -10,7 +10,7 @@ void registry::grant(entry& e, const name& who, const admission& wish) {
 }
 
 void registry::admit(admission wish) {
-  const name who{wish.initiator, wish.port_name};
+  const name who{wish.initiator, wish.port};
   const auto found = live_.find(who);
   if (found == live_.end()) {
     grant(live_[who], who, wish);

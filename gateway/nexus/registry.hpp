@@ -13,7 +13,7 @@ struct admission {
   unsigned core = 0;
   std::uint64_t ticket = 0;  // the core's own number for it
   scsi::transport_id initiator;
-  std::string port_name;
+  port::port_id port;
 };
 
 /// What the registry tells cores; the actor turns each into a message.
@@ -42,7 +42,7 @@ class registry {
  private:
   struct name {
     scsi::transport_id initiator;
-    std::string port_name;
+    port::port_id port;
     auto operator<=>(const name&) const = default;
   };
   struct entry {

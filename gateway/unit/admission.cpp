@@ -51,7 +51,7 @@ void shard::review(nexus_record& n) noexcept {
   const unit_snapshot& now = *snapshot_;
   n.allowance = reservations::allowance_of(now.reservations, n.who);
   n.reserved_by_other = now.reserve_holder != 0 && now.reserve_holder != n.identity->id;
-  const scsi::target_port_group* group = now.group(n.identity->target_port_group);
+  const scsi::target_port_group* group = now.group(n.identity->port.id.group);
   n.access = group ? group->state : scsi::asymmetric_access::active_optimized;
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;

@@ -14,10 +14,11 @@ using data_or_outcome = scsi::or_outcome<data>;
 
 scsi::port_facts port_facts_of(const unit_snapshot& now, const port::i_t_nexus& nexus) {
   scsi::port_facts facts;
-  facts.target_port_name = nexus.target_port_name;
-  facts.target_device_name = nexus.target_port_name.substr(0, nexus.target_port_name.find(",t,"));
+  facts.protocol = nexus.port.protocol;
+  facts.target_port_name = nexus.port.scsi_name;
+  facts.target_device_name = nexus.port.device_name;
   facts.relative_target_port = nexus.relative_target_port;
-  facts.target_port_group = nexus.target_port_group;
+  facts.target_port_group = nexus.port.id.group;
   facts.multiple_ports = now.target_ports().size() > 1;
   return facts;
 }

@@ -10,7 +10,11 @@ initiator::initiator(stand& on, unsigned where, std::uint64_t id, std::string na
   identity->id = id;
   identity->initiator = {scsi::protocol::iscsi, std::move(name), "0x000000000001"};
   identity->target_name = "main";
-  identity->target_port_name = "iqn.2026-11.io.sluice:main,t,0x0001";
+  identity->port = {{"iscsi", "iqn.2026-11.io.sluice:main", 1},
+                    scsi::protocol::iscsi,
+                    "iqn.2026-11.io.sluice:main,t,0x0001",
+                    "iqn.2026-11.io.sluice:main",
+                    true};
 }
 
 exchange& initiator::send(octets cdb, octets out, std::uint64_t room, port::task_attribute attribute,

@@ -100,7 +100,7 @@ class history {
     config::port_config port;
     port.fabric = "iscsi";
     port.name = "iqn.2026-11.sim:target";
-    port.listen = {{"127.0.0.1", 3260}};
+    port.settings.set("listen", std::vector<std::string>{"127.0.0.1:3260"});
     target.ports = {port};
     m.targets = {target};
     return m;

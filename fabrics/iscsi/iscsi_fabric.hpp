@@ -1,0 +1,55 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fabrics/iscsi/connection.hpp"
+#include "fabrics/iscsi/portal.hpp"
+#include "fabrics/port/fabric.hpp"
+
+namespace sluice::iscsi {
+
+/// The rules of the configuration: keys, names, addresses, CHAP.
+config::fabric_rules rules();
+/// A port as its checked table describes it, but for its portals.
+served_port read_port(const config::port_config& from);
+
+/// iSCSI in one gateway: portals by address, shared by the ports that listen there.
+class iscsi_fabric final : public port::running_fabric {
+ public:
+  iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores);
+  ~iscsi_fabric() override;  // every port has stopped
+  result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override;
+
+ private:
+  friend class iscsi_port;
+
+  /// A place to listen, as the configuration writes it, and the portal there.
+  struct place {
+    std::string where;
+    portal_id portal = 0;
+  };
+  using places = std::vector<place>;
+  struct shared_portal {
+    std::string where;
+    std::unique_ptr<portal> socket;
+    unsigned users = 0;
+  };
+
+  /// Portals for all of `listen`, each with one more user; those that `kept` has are taken from there.
+  result<places> take(const std::vector<std::string>& listen, const places& kept);
+  result<portal_id> take_one(const std::string& where);
+  /// One user less for each; a portal without users closes. `ended` runs when all that closed have no connection left.
+  void give_back(const places& all, const std::function<void()>& ended);
+  void publish();
+
+  const port::limits bounds_;
+  const std::vector<port::core_door> cores_;
+  const std::shared_ptr<shared_state> shared_ = std::make_shared<shared_state>();
+  std::map<portal_id, shared_portal> portals_;
+  portal_id last_portal_ = 0;
+  std::map<const port::target_port*, served_port_ptr> ports_;
+};
+
+}  // namespace sluice::iscsi
