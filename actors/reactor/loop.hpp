@@ -71,7 +71,7 @@ class timer {
   ~timer() = default;
 };
 
-/// An IP endpoint in text: host is "127.0.0.1" or "::1" (no brackets); port 0 lets the system choose.
+/// An IP endpoint in text: host is "127.0.0.1", "::1" or "fe80::1%eth0" (no brackets); port 0 lets the system choose.
 struct endpoint {
   std::string host;
   std::uint16_t port = 0;

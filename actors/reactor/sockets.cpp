@@ -1,6 +1,7 @@
 #include "actors/reactor/sockets.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,7 +28,12 @@ std::optional<socket_address> to_address(const endpoint& from) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(from.port);
     to.length = sizeof v6;
-    if (::inet_pton(AF_INET6, from.host.c_str(), &v6.sin6_addr) != 1) return std::nullopt;
+    const std::size_t percent = std::min(from.host.find('%'), from.host.size());
+    if (::inet_pton(AF_INET6, from.host.substr(0, percent).c_str(), &v6.sin6_addr) != 1) return std::nullopt;
+    if (percent < from.host.size()) {  // the interface of a link-local address [RFC4007 11]
+      v6.sin6_scope_id = ::if_nametoindex(from.host.c_str() + percent + 1);
+      if (v6.sin6_scope_id == 0) return std::nullopt;
+    }
   } else {
     auto& v4 = reinterpret_cast<sockaddr_in&>(to.storage);
     v4.sin_family = AF_INET;
@@ -42,7 +48,10 @@ result<endpoint> to_endpoint(const socket_address& from) {
   char text[INET6_ADDRSTRLEN];
   if (from.storage.ss_family == AF_INET6) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(from.storage);
-    return endpoint{::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text), ntohs(v6.sin6_port)};
+    endpoint out{::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text), ntohs(v6.sin6_port)};
+    char zone[IF_NAMESIZE];
+    if (v6.sin6_scope_id != 0 && ::if_indextoname(v6.sin6_scope_id, zone)) out.host += std::string("%") + zone;
+    return out;
   }
   if (from.storage.ss_family != AF_INET) return fail(errc::unsupported, "a socket that is neither IPv4 nor IPv6");
   const auto& v4 = reinterpret_cast<const sockaddr_in&>(from.storage);
@@ -62,7 +71,7 @@ int open_socket(const endpoint& family_of) {
 
 result<handle> socket_listen(const endpoint& where, int backlog) {
   std::optional<socket_address> address = to_address(where);
-  if (!address) return fail(errc::invalid_argument, "'" + where.host + "' is no numeric IP address");
+  if (!address) return fail(errc::invalid_argument, "'" + where.host + "' is no numeric IP address of this host");
   const int fd = open_socket(where);
   if (fd < 0) return fail_errno(errno, "open a socket for " + where.to_string());
   const int on = 1;

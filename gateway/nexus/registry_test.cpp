@@ -25,7 +25,7 @@ struct recorder final : registry_link {
 };
 
 static admission from(unsigned core, std::uint64_t ticket, const char* initiator, const char* isid = "0x000000000001") {
-  return {core, ticket, {scsi::protocol::iscsi, initiator, isid}, "iqn.t:a"};
+  return {core, ticket, {scsi::protocol::iscsi, initiator, isid}, {"iscsi", "iqn.t:a", 1}};
 }
 
 TEST(registry, grants_different_ports_side_by_side) {
