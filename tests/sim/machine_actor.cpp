@@ -83,6 +83,11 @@ void machine::tear_down() {
   state_.reset();
 }
 
+void machine::kick_all() {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  for (const nexus::nexus_info& each : gateway_->nexuses()) gateway_->kick(each.id);
+}
+
 void machine::clear_reservations(const std::string& unit) {
   const auto found = gateway_->units().find(unit);
   if (found == gateway_->units().end()) return;

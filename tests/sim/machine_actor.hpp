@@ -48,6 +48,7 @@ class machine {
   store::store& store(const std::string& name) { return *gateway_->stores().at(name); }
   /// The operator's doing, behind the initiators' backs.
   void clear_reservations(const std::string& unit);
+  void kick_all();
 
   static constexpr unsigned first_loop = 0;
   unsigned reactors() const { return reactors_; }

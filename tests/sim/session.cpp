@@ -42,6 +42,7 @@ void session::open(const reactor::endpoint& portal, const wishes& w) {
   commands_.clear();
   waiting_.clear();
   others_.clear();
+  owed_.clear();
   out_.clear();
   in_.clear();
   out_sent_ = 0;
@@ -283,6 +284,8 @@ void session::handle_r2t(iscsi::bhs_view header) {
   if (pdu.desired_length == 0 || pdu.desired_length > max_burst_) return bad("R2T of a length that is not allowed");
   if (pdu.buffer_offset < c->r2t_end || end > c->what.data_out.size()) return bad("R2T of a range that is not allowed");
   c->r2t_end = static_cast<std::uint32_t>(end);
+  if (const auto withheld = owed_.find(pdu.initiator_task_tag); withheld != owed_.end())
+    return withheld->second.push_back({pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length});
   send_data_out(*c, pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length);
   flush();
 }

@@ -72,6 +72,11 @@ class session {
   void manage(std::uint32_t tag, iscsi::management_function function, std::uint16_t lun, std::uint32_t referenced);
   void echo(std::uint32_t tag);
   void log_out();
+  /// R2Ts of this command, which is to be sent, are not answered until give().
+  void withhold(std::uint32_t tag) { owed_[tag]; }
+  bool owes(std::uint32_t tag) const { return owed_.contains(tag) && !owed_.at(tag).empty(); }
+  /// Sends what was asked for, wanted still or not.
+  void give(std::uint32_t tag);
   void disconnect();
   /// The target's answers to these come twice, as a broken target would send them: proves that it is noticed.
   void repeat_one_answer_in(std::uint32_t count) { repeat_every_ = count; }
@@ -143,6 +148,10 @@ class session {
   std::map<std::uint32_t, in_flight> commands_;
   std::deque<std::uint32_t> waiting_;             // for the command window
   std::map<std::uint32_t, std::uint8_t> others_;  // tags of task management, NOP-Out and logout: the opcode
+  struct owed_data {
+    std::uint32_t transfer_tag, offset, length;
+  };
+  std::map<std::uint32_t, std::vector<owed_data>> owed_;  // by the tags of commands that withhold
   std::uint32_t repeat_every_ = 0, answers_ = 0;
 
   std::vector<std::uint8_t> out_, in_;

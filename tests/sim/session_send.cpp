@@ -150,6 +150,15 @@ void session::send_data_out(in_flight& c, std::uint32_t transfer_tag, std::uint3
   }
 }
 
+void session::give(std::uint32_t tag) {
+  const auto withheld = owed_.extract(tag);
+  const auto found = commands_.find(tag);
+  if (withheld.empty() || found == commands_.end()) return;
+  for (const owed_data& each : withheld.mapped())
+    send_data_out(found->second, each.transfer_tag, each.offset, each.length);
+  flush();
+}
+
 void session::manage(std::uint32_t tag, iscsi::management_function function, std::uint16_t lun,
                      std::uint32_t referenced) {
   iscsi::task_management_request pdu;

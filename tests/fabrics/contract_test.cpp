@@ -1,0 +1,40 @@
+#include "fabrics/port/contract.hpp"
+
+#include "tests/fabrics/test_iscsi.hpp"
+#include "tests/fabrics/test_loopback.hpp"
+
+namespace sluice::port::contract {
+namespace {
+
+subject iscsi_with(const char* name, sim::wishes wishes) {
+  return {name, [wishes] { return std::make_unique<fabrics::iscsi_site>(wishes); }};
+}
+
+/// Digests, small segments and bursts, nothing unsolicited.
+sim::wishes narrow() {
+  sim::wishes w;
+  w.header_digest = w.data_digest = true;
+  w.immediate_data = false;
+  w.max_recv_data_segment_length = 1024;
+  w.max_burst_length = w.first_burst_length = 8192;
+  w.max_outstanding_r2t = 4;
+  return w;
+}
+
+/// As much as can be comes without being asked for.
+sim::wishes eager() {
+  sim::wishes w;
+  w.initial_r2t = false;
+  w.max_recv_data_segment_length = 262144;
+  return w;
+}
+
+}  // namespace
+
+INSTANTIATE_TEST_SUITE_P(fabrics, fabric_contract,
+                         testing::Values(subject{"loopback", [] { return std::make_unique<fabrics::loopback_site>(); }},
+                                         iscsi_with("iscsi", {}), iscsi_with("iscsi_narrow", narrow()),
+                                         iscsi_with("iscsi_eager", eager())),
+                         name_of);
+
+}  // namespace sluice::port::contract

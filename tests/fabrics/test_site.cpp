@@ -1,0 +1,63 @@
+#include "tests/fabrics/test_site.hpp"
+#include "actors/observe/log.hpp"
+
+namespace sluice::fabrics {
+namespace {
+
+config::store_config ram(const std::string& name) {
+  config::store_config made{name, "ram", {}, "", {}};
+  made.settings.set("size", std::uint64_t{4 * mib});
+  return made;
+}
+
+config::unit_config unit_over(const std::string& store) {
+  config::unit_config made;
+  made.name = made.store = store;
+  return made;
+}
+
+}  // namespace
+
+simulated_site::simulated_site(config::port_config port, std::vector<std::string> names)
+    : world_(1), machine_(world_, actors_, told_, cores, sim::plant::none), model_(first_model(port, names)) {
+  observe::set_log_sink([](std::string_view) {});
+  machine_.start(model_);
+}
+
+simulated_site::~simulated_site() {
+  machine_.stop();
+  EXPECT_FALSE(told_.failed()) << told_.verdict();
+  observe::set_log_sink(nullptr);
+}
+
+config::model simulated_site::first_model(config::port_config port, const std::vector<std::string>& names) {
+  config::model made;
+  made.stores = {ram("first"), ram("second")};
+  made.units = {unit_over("first"), unit_over("second")};
+  config::target_config target;
+  target.name = "main";
+  target.luns = {{0, "first", {}}};
+  target.open = names.empty();
+  for (const std::string& name : names) target.access.push_back({name, std::nullopt, {}, {}});
+  target.ports = {std::move(port)};
+  made.targets = {target};
+  return made;
+}
+
+void simulated_site::admit_no_more(unsigned number) {
+  std::vector<config::access_config>& all = model_.targets[0].access;
+  all.erase(all.begin() + number);
+  machine_.apply(model_);
+}
+
+void simulated_site::add_lun() {
+  model_.targets[0].luns.push_back({1, "second", {}});
+  machine_.apply(model_);
+}
+
+void simulated_site::stop_port() {
+  model_.targets[0].ports.clear();
+  machine_.apply(model_);
+}
+
+}  // namespace sluice::fabrics

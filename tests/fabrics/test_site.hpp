@@ -1,0 +1,42 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include "fabrics/port/contract_kit.hpp"
+#include "tests/sim/machine_actor.hpp"
+
+namespace sluice::fabrics {
+
+/// A gateway on a simulated machine of three cores, with one port of a fabric.
+class simulated_site : public port::contract::site {
+ public:
+  static constexpr unsigned cores = 3;
+
+  /// `names` are those of initiators 0 and 1; without them, the target is open to all.
+  simulated_site(config::port_config port, std::vector<std::string> names);
+  ~simulated_site() override;
+
+  bool until(const std::function<bool()>& so) override {
+    return world_.run_until(so, world_.now_ns() + 120 * ns_per_s);
+  }
+  void run_for(std::uint64_t duration_ns) override { world_.run_for(duration_ns); }
+  void steps(unsigned count) override {
+    while (count-- > 0) world_.step();
+  }
+  void kick_all() override { machine_.kick_all(); }
+  void admit_no_more(unsigned number) override;
+  void add_lun() override;
+  void stop_port() override;
+
+ protected:
+  reactor::sim_world world_;
+
+ private:
+  static config::model first_model(config::port_config port, const std::vector<std::string>& names);
+
+  sim::actors actors_;
+  sim::judge told_;
+  sim::machine machine_;
+  config::model model_;
+};
+
+}  // namespace sluice::fabrics
