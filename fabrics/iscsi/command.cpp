@@ -27,6 +27,7 @@ void command::reset() {
   bursts.clear();
   first_transfer_tag = 0;
   hungry_since_ns = 0;
+  progress_ns = 0;
 }
 
 void command::move_to(stage next) {

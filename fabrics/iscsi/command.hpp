@@ -63,6 +63,8 @@ struct command {
   std::vector<burst> bursts;             // outstanding, in order
   std::uint32_t first_transfer_tag = 0;  // of the command; older ones are of others under its task tag
 
+  std::uint64_t progress_ns = 0;  // when the initiator was asked for data, or sent some; by the loop's clock
+
   /// Whether Data-Out PDUs of sequences that were begun or asked for are still to come.
   bool is_owed_data() const { return unsolicited_open || !bursts.empty(); }
 

@@ -113,10 +113,12 @@ void connection::on_received(std::int64_t result) noexcept {
   now_ns_ = heard_ns_ = loop_.now_ns();
   probe_sent_ = false;
   const auto octets = static_cast<std::uint32_t>(result);
-  if (state_ == receive_state::payload)
+  if (state_ == receive_state::payload) {
     sink_.at += octets;
-  else
+    if (sink_.target) sink_.target->progress_ns = now_ns_;
+  } else {
     in_.filled(octets);
+  }
   resume();
 }
 
@@ -273,7 +275,6 @@ void connection::open_nexus() {
   port::login who;
   who.port = port_->id;
   who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
-  who.caps.max_cdb_octets = 32;
   who.caps.may_borrow = !parameters().data_digest;
   who.peer = peer_;
   who.description = parameters().describe();
@@ -346,6 +347,8 @@ std::string connection::list_targets(const std::string& name) {
 void connection::on_timer() noexcept {
   if (phase_ == phase_of::full_feature) return keepalive();
   if (phase_ == phase_of::ended) return;
+  // The session that this login takes the place of has not ended yet: it may try again soon.
+  if (phase_ == phase_of::opening) return refuse_login(login_status::service_unavailable);
   drop(port::loss_reason::connection_lost);  // a login or a farewell that takes too long
   maybe_finish();
 }
@@ -478,6 +481,7 @@ void connection::maybe_finish() {
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);
+  loop_.disarm(owed_timer_);
   loop_.close(handle_);
   if (member_ != 0) port_->sessions->leave(member_);
   if (tsih_ != 0) options_.shared->sessions.release(tsih_);

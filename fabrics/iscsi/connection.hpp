@@ -119,6 +119,7 @@ class connection {
   void on_writable(std::int64_t result) noexcept;
   void on_timer() noexcept;
   void on_starved() noexcept;
+  void on_owed_timer() noexcept;
   void flush() noexcept;
   void finish() noexcept;
   void arm_receive();
@@ -192,6 +193,7 @@ class connection {
   void answer_fetch(command& c, port::transfer_end how);
   void on_take_back(command& c);
   void data_dropped(command& c);
+  void watch_owed(command& c);
   void forget_bursts(command& c);
   void fail_transfer(command& c, scsi::additional_sense why);
   void on_get_data(command& c);
@@ -290,6 +292,7 @@ class connection {
   reactor::member_runnable<connection, &connection::give_way> give_way_{*this};
   reactor::member_timer<connection, &connection::on_timer> timer_{*this};
   reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
+  reactor::member_timer<connection, &connection::on_owed_timer> owed_timer_{*this};
   struct memory_waiter final : memory::waiter {
     explicit memory_waiter(connection& of) : owner(of) {}
     void on_memory() noexcept override { owner.loop_.defer(owner.on_memory_); }

@@ -236,9 +236,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   t.lun = request.lun;
   t.tag = request.initiator_task_tag;
   t.attribute = attribute_of(request.attribute);
-  t.cdb_octets = more.cdb_octets;
-  std::copy(request.cdb.begin(), request.cdb.end(), t.cdb.begin());
-  std::copy(more.extended_cdb.begin(), more.extended_cdb.end(), t.cdb.begin() + 16);
+  t.set_cdb(request.cdb, more.extended_cdb);
   t.expected_data_out = request.write ? request.expected_data_transfer_length : 0;
   t.expected_data_in = request.read ? request.expected_data_transfer_length : 0;
   t.arrived_ns = now_ns_;
@@ -354,6 +352,9 @@ void connection::take_management(const task_management_request& request) {
     return answer_management(tag, management_response::reassignment_not_supported);
   const auto function = function_of(request.function, parameters().protocol_level);
   if (!function || !nexus_) return answer_management(tag, management_response::function_not_supported);
+  // It would end the sessions of other initiators [RFC7143 11.5.1].
+  if (*function == port::task_function::target_cold_reset && !served().allow_cold_reset)
+    return answer_management(tag, management_response::authorization_failed);
 
   if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
     command* c = commands_.find(request.referenced_task_tag);

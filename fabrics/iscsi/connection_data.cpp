@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "actors/observe/log.hpp"
 #include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/connection.hpp"
 #include "gateway/scsi/asc.hpp"
@@ -109,6 +110,7 @@ void connection::run_out_of_memory(command& c) {
 
 void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {
   const bool wanted = c.end == command::fate::served;
+  c.progress_ns = now_ns_;
   if (wanted) c.arrived += octets;
   if (c.unsolicited_open) {
     ++c.unsolicited_sn;
@@ -153,9 +155,12 @@ void connection::on_get_data(command& c) {
 /// Takes the next step towards [.., fetch_end): answers the unit, asks the initiator, or waits.
 void connection::advance_fetch(command& c) {
   if (c.end != command::fate::served) return answer_fetch(c, port::transfer_end::failed);
-  if (c.unsolicited_open) return;
+  if (c.unsolicited_open) return watch_owed(c);
   if (c.arrived >= c.fetch_end) return answer_fetch(c, port::transfer_end::done);
-  if (c.landing_octets > 0) return send_r2ts(c);
+  if (c.landing_octets > 0) {
+    watch_owed(c);
+    return send_r2ts(c);
+  }
   c.hungry_since_ns = now_ns_;
   starving_.push_back(&c);
   feed_starving();
@@ -171,6 +176,7 @@ void connection::feed_starving() {
     if (!reserve_landing(c, static_cast<std::uint32_t>(octets))) return wait_for_memory();
     starving_.erase(starving_.begin());
     fed_ns_ = now_ns_;
+    watch_owed(c);
     send_r2ts(c);
   }
 }
@@ -248,6 +254,43 @@ void connection::on_take_back(command& c) {
   answer_fetch(c, port::transfer_end::taken_back);
 }
 
+/// From now on the initiator has time to send what it owes.
+void connection::watch_owed(command& c) {
+  c.progress_ns = loop_.now_ns();
+  if (!owed_timer_.armed()) loop_.arm(owed_timer_, served().data_out_timeout_ns);
+}
+
+/// A command whose data do not come ends: the unit gets it back, and the initiator hears why. What comes later is
+/// dropped. A response that waited for data that nobody wants leaves without them.
+void connection::on_owed_timer() noexcept {
+  if (phase_ != phase_of::full_feature) return;
+  const std::uint64_t now = loop_.now_ns();
+  std::uint64_t next = UINT64_MAX;
+  std::vector<command*> late;
+  for (command* c : commands_.live()) {
+    const bool owes = (c->where() == command::stage::fetching || c->where() == command::stage::ended) &&
+                      c->end != command::fate::failed && c->is_owed_data();
+    if (!owes) continue;
+    const std::uint64_t due = c->progress_ns + served().data_out_timeout_ns;
+    if (due <= now)
+      late.push_back(c);
+    else
+      next = std::min(next, due);
+  }
+  for (command* c : late) {
+    SLUICE_LOG(warning, "iscsi", "an initiator does not send the data that it owes",
+               {"initiator", parameters().initiator_name}, {"peer", peer_}, {"port", served().id.name});
+    c->unsolicited_open = false;
+    if (c->where() == command::stage::fetching) {
+      fail_transfer(*c, scsi::asc::initiator_response_timeout);
+    } else {
+      forget_bursts(*c);
+      data_dropped(*c);
+    }
+  }
+  if (next != UINT64_MAX) loop_.arm(owed_timer_, next - now);
+}
+
 /// A sequence of data that nobody wants any more is over.
 void connection::data_dropped(command& c) {
   if (c.where() != command::stage::ended || c.is_owed_data()) return;
@@ -295,6 +338,7 @@ void connection::on_complete(command& c) {
   if (!failed && c.is_owed_data()) {
     c.end = command::fate::taken_back;
     c.move_to(command::stage::ended);
+    watch_owed(c);
     end_landing(c);
     c.early.clear();
     c.task.data_in.clear();
@@ -304,7 +348,7 @@ void connection::on_complete(command& c) {
   free_slot(c);
   if (failed) {  // whatever the unit made of it
     c.task.data_in.clear();
-    c.task.transfer_length = 0;
+    c.task.length_in = c.task.length_out = 0;
     send_status(c);
   } else {
     send_data_in(c, true);
@@ -315,18 +359,12 @@ void connection::on_complete(command& c) {
 
 namespace {
 
-struct residual {
-  bool over = false, under = false;
-  std::uint32_t count = 0;
-};
-
-residual residual_of(const port::task& t) {
-  const std::uint64_t room = t.residual_room();
-  residual r;
-  r.over = t.transfer_length > room;
-  r.under = t.transfer_length < room;
-  const std::uint64_t difference = r.over ? t.transfer_length - room : room - t.transfer_length;
-  r.count = static_cast<std::uint32_t>(std::min<std::uint64_t>(difference, UINT32_MAX));
+/// The one residual that a response has room for: of the way the command went, or, when the initiator had announced
+/// the other way, what it could not move.
+port::residual residual_of(const port::task& t) {
+  const port::residual out = t.residual_out(), in = t.residual_in();
+  port::residual r = out.over || !(in.over || in.under) ? out : in;
+  r.octets = std::min<std::uint64_t>(r.octets, UINT32_MAX);
   return r;
 }
 
@@ -362,10 +400,10 @@ void connection::send_data_in(command& c, bool completes) {
     pdu.has_status = left == 0 && completes && c.verdict.status == scsi::status::good;
     pdu.sn = numbers();
     if (pdu.has_status) {
-      const residual r = residual_of(t);
+      const port::residual r = residual_of(t);
       pdu.overflow = r.over;
       pdu.underflow = r.under;
-      pdu.residual_count = r.count;
+      pdu.residual_count = static_cast<std::uint32_t>(r.octets);
       pdu.sn = next_numbers();
       c.status_sent = true;
     } else {
@@ -403,16 +441,16 @@ memory::slice slice_cursor::next(std::uint32_t most) {
 /// [RFC7143 11.4]
 void connection::send_status(command& c) {
   scsi_response r;
-  const residual left = residual_of(c.task);
+  const port::residual left = residual_of(c.task);
   r.overflow = left.over;
   r.underflow = left.under;
-  r.residual_count = left.count;
+  r.residual_count = static_cast<std::uint32_t>(left.octets);
   r.status = static_cast<std::uint8_t>(c.verdict.status);
   r.initiator_task_tag = c.initiator_task_tag;
   r.exp_data_sn = c.data_in_sn + c.r2t_sn;
   r.sn = next_numbers();
   if (c.verdict.status != scsi::status::check_condition) return send(r);
-  const scsi::encoded_sense sense = scsi::encode(c.verdict.sense, c.task.descriptor_sense);
+  const scsi::encoded_sense sense = c.task.encode_sense(c.verdict.sense);
   std::array<std::uint8_t, 2 + sizeof(sense.data)> segment;
   wire::store16(segment, 0, sense.size);
   std::copy_n(sense.data.begin(), sense.size, segment.begin() + 2);

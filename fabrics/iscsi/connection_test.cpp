@@ -258,6 +258,18 @@ TEST(connection, takes_a_32_octet_cdb) {
   EXPECT_EQ(s.gateway.cdbs[0][31], 0xaf);
 }
 
+TEST(connection, takes_the_longest_cdb) {
+  stand s;
+  s.log_in();
+  octets ahs{0, 245, 1, 0};
+  for (int i = 0; i < 244; ++i) ahs.push_back(static_cast<std::uint8_t>(i));
+  const auto c = s.bare(0x7f);
+  s.initiator.send(c, {}, ahs);
+  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
+  ASSERT_EQ(s.gateway.cdbs[0].size(), 260u);
+  EXPECT_EQ(s.gateway.cdbs[0][259], 243);
+}
+
 TEST(connection, answers_pings_of_any_size) {
   stand s;
   s.log_in();
@@ -385,7 +397,9 @@ TEST(connection, aborts_tasks_that_run_and_tasks_that_wait_for_data) {
 }
 
 TEST(connection, resets_units_and_says_what_it_does_not_do) {
-  stand s;
+  stand s(1, [](connection_options& o) {
+    o.shared = make_shared_state({}, [](served_port& p) { p.allow_cold_reset = true; });
+  });
   s.log_in({"ImmediateData=No"});
   for (int i = 0; i < 3; ++i) s.initiator.send(s.write_10(0, 8));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(s.initiator.next());
@@ -397,6 +411,28 @@ TEST(connection, resets_units_and_says_what_it_does_not_do) {
   EXPECT_EQ(response_to(s, manage(s, management_function::target_cold_reset)), management_response::function_complete);
   EXPECT_TRUE(s.initiator.closed());
   EXPECT_EQ(s.gateway.managed.size(), 2u);
+}
+
+TEST(connection, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
+  stand s;
+  s.log_in();
+  EXPECT_EQ(response_to(s, manage(s, management_function::target_cold_reset)),
+            management_response::authorization_failed);
+  EXPECT_TRUE(s.gateway.managed.empty());
+  const auto c = s.bare(0x00);
+  s.initiator.send(c);
+  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
+}
+
+TEST(connection, tells_a_login_that_waits_too_long_for_another_session_to_try_again) {
+  stand s(1, [](connection_options& o) { o.bounds.login_timeout_ns = 2 * ns_per_s; });
+  s.gateway.holds_logins = true;
+  const auto answer =
+      s.say_login({std::string("InitiatorName=") + initiator_name, std::string("TargetName=") + target_name}, 1, 3);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->as<login_response>().status, login_status::service_unavailable);
+  s.target_loop->post([&s] { s.gateway.let_in(); });
+  EXPECT_TRUE(s.initiator.closed());
 }
 
 TEST(connection, ends_when_the_core_evicts_it) {

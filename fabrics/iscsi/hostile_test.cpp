@@ -181,7 +181,10 @@ TEST(hostile, what_is_not_supported_is_rejected_and_life_goes_on) {
   both.write = true;
   s.initiator.send(both);
   expect_reject(s, reject_reason::command_not_supported);
-  s.initiator.send(s.bare(0x00), {}, {0, 21, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  octets too_long(252);  // a CDB of 261 octets
+  too_long[1] = 246;
+  too_long[2] = 1;
+  s.initiator.send(s.bare(0x00), {}, too_long);
   expect_reject(s, reject_reason::invalid_pdu_field);
   s.initiator.send(s.bare(0x00), {}, {0xff, 0xff, 0xff, 0xff});
   expect_reject(s, reject_reason::invalid_pdu_field);

@@ -200,5 +200,62 @@ TEST(owed_data, reads_that_nobody_takes_are_given_back_at_once) {
   expect_alive(s);
 }
 
+void with_timeout(connection_options& o) {
+  o.shared = make_shared_state({}, [](served_port& p) {
+    p.data_out_timeout_ns = 2 * ns_per_s;
+    p.nop_interval_ns = 0;
+  });
+}
+
+void expect_timed_out(stand& s, const scsi_command& c) {
+  const auto done = s.finish(c.initiator_task_tag);
+  EXPECT_EQ(done.status, 2);
+  ASSERT_GE(done.sense.size(), 14u);
+  EXPECT_EQ(done.sense[2] & 0xf, 0xb);
+  EXPECT_EQ(done.sense[12], 0x4b);
+  EXPECT_EQ(done.sense[13], 0x06);
+}
+
+TEST(owed_data, that_never_come_end_their_command_after_a_time) {
+  stand s(1, with_timeout);
+  s.log_in({"ImmediateData=No", "InitialR2T=No", "FirstBurstLength=65536"});
+  const std::uint64_t began = s.world.now_ns();
+  const owed o = owe(s, 8);
+  auto announced = s.write_10(0, 16);
+  announced.final = false;
+  s.initiator.send(announced);
+  expect_timed_out(s, o.write);
+  expect_timed_out(s, announced);
+  EXPECT_GE(s.world.now_ns() - began, 2 * ns_per_s);
+  EXPECT_LE(s.world.now_ns() - began, 3 * ns_per_s);
+  pay(s, o.asks[0]);  // late
+  expect_alive(s);
+  EXPECT_TRUE(untouched_so_far(s));
+}
+
+TEST(owed_data, that_come_slowly_are_waited_for) {
+  stand s(1, with_timeout);
+  s.log_in({"ImmediateData=No"});
+  const owed o = owe(s, 256);
+  const octets wire = s.initiator.frame(encode(answer_to(o.asks[0]), 131072), block_of(1, 131072));
+  for (std::size_t at = 0; at < wire.size(); at += 20000) {
+    s.initiator.send(octets(wire.begin() + static_cast<std::ptrdiff_t>(at),
+                            wire.begin() + static_cast<std::ptrdiff_t>(std::min(at + 20000, wire.size()))));
+    s.world.run_for(1500 * ns_per_ms);
+  }
+  EXPECT_EQ(s.finish(o.write.initiator_task_tag).status, 0);
+  EXPECT_EQ(s.gateway.medium[131071], 1);
+}
+
+TEST(owed_data, that_nobody_wants_hold_up_a_status_for_that_time_only) {
+  stand s(1, with_timeout);
+  s.log_in({"ImmediateData=No"});
+  const owed o = owe(s, 8);
+  end_all(s, scsi::outcomes::task_aborted());
+  EXPECT_EQ(s.finish(o.write.initiator_task_tag).status, 0x40);
+  pay(s, o.asks[0]);
+  expect_alive(s);
+}
+
 }  // namespace
 }  // namespace sluice::iscsi::stand

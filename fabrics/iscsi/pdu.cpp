@@ -9,11 +9,11 @@ constexpr std::uint8_t type_extended_cdb = 1;
 constexpr std::uint8_t type_bidirectional_read = 2;
 
 ahs_verdict take_extended_cdb(const_bytes body, additional_headers& into) {
-  if (body.size() < 2 || into.cdb_octets != 16) return ahs_verdict::malformed;
+  constexpr std::size_t most = 260 - 16;  // the longest CDB [SPC-4 4.2.3]
+  if (body.size() < 2 || !into.extended_cdb.empty()) return ahs_verdict::malformed;
   const_bytes rest = body.subspan(1);  // AHSLength counts one reserved octet: CDB length - 15 [RFC7143 11.2.2.3]
-  if (rest.size() > into.extended_cdb.size()) return ahs_verdict::cdb_too_long;
-  std::copy(rest.begin(), rest.end(), into.extended_cdb.begin());
-  into.cdb_octets = static_cast<std::uint8_t>(16 + rest.size());
+  if (rest.size() > most) return ahs_verdict::cdb_too_long;
+  into.extended_cdb = rest;
   return ahs_verdict::ok;
 }
 

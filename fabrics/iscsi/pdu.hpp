@@ -143,8 +143,7 @@ bhs encode(const Pdu& pdu, std::uint32_t data_octets = 0, std::uint32_t ahs_octe
 
 /// What additional header segments hold for a SCSI Command [RFC7143 11.2.2].
 struct additional_headers {
-  std::uint8_t cdb_octets = 16;                 // 16 … 32
-  std::array<std::uint8_t, 16> extended_cdb{};  // the octets of the CDB after the 16th
+  const_bytes extended_cdb;  // the octets of the CDB after the 16th, where the headers lie; at most 244
   bool has_bidirectional_read = false;
   std::uint32_t bidirectional_read_octets = 0;
 };

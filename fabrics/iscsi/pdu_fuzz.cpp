@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rest = rest.subspan(bhs_octets);
     if (rest.size() < shape.ahs_octets) break;
     additional_headers into;
-    if (decode_ahs(rest.first(shape.ahs_octets), into) == ahs_verdict::ok && into.cdb_octets > 32) __builtin_trap();
+    if (decode_ahs(rest.first(shape.ahs_octets), into) == ahs_verdict::ok && into.extended_cdb.size() > 244)
+      __builtin_trap();
     rest = rest.subspan(shape.ahs_octets);
     if (rest.size() < padded(shape.data_octets)) break;
     rest = rest.subspan(padded(shape.data_octets));

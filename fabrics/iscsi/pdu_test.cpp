@@ -75,18 +75,20 @@ TEST(codec, places_the_login_status_where_initiators_look) {
   EXPECT_EQ(decode_header(raw).data_octets, 12u);
 }
 
-TEST(ahs, takes_a_32_octet_cdb) {
-  std::vector<std::uint8_t> area{0, 17, 1, 0};
-  for (std::uint8_t i = 0; i < 16; ++i) area.push_back(i);
-  additional_headers into;
-  ASSERT_EQ(decode_ahs(area, into), ahs_verdict::ok);
-  EXPECT_EQ(into.cdb_octets, 32);
-  EXPECT_EQ(into.extended_cdb[15], 15);
+TEST(ahs, takes_long_cdbs) {
+  for (const std::uint8_t octets : {16, 244}) {
+    std::vector<std::uint8_t> area{0, static_cast<std::uint8_t>(octets + 1), 1, 0};
+    for (std::uint8_t i = 0; i < octets; ++i) area.push_back(i);
+    additional_headers into;
+    ASSERT_EQ(decode_ahs(area, into), ahs_verdict::ok);
+    ASSERT_EQ(into.extended_cdb.size(), octets);
+    EXPECT_EQ(into.extended_cdb.back(), octets - 1);
+  }
 }
 
 TEST(ahs, refuses_what_is_longer_or_broken) {
-  std::vector<std::uint8_t> long_cdb{0, 21, 1, 0};
-  long_cdb.resize(24);
+  std::vector<std::uint8_t> long_cdb{0, 246, 1, 0};
+  long_cdb.resize(252);
   additional_headers a;
   EXPECT_EQ(decode_ahs(long_cdb, a), ahs_verdict::cdb_too_long);
   additional_headers b;
@@ -107,7 +109,7 @@ TEST(ahs, reads_the_bidirectional_length) {
 TEST(ahs, never_reads_past_its_area) {
   rc::check([](const std::vector<std::uint8_t>& area) {
     additional_headers into;
-    if (decode_ahs(area, into) == ahs_verdict::ok) RC_ASSERT(into.cdb_octets >= 16 && into.cdb_octets <= 32);
+    if (decode_ahs(area, into) == ahs_verdict::ok) RC_ASSERT(into.extended_cdb.size() <= 244);
   });
 }
 

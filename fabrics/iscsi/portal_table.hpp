@@ -21,6 +21,9 @@ using portal_id = std::uint32_t;  // of one socket, never used again
 struct served_port {
   port::port_id id;  // the group is the portal group tag
   offer ours;
+  /// How long an initiator may send nothing of the data that it was asked for, or has announced.
+  std::uint64_t data_out_timeout_ns = 30 * ns_per_s;
+  bool allow_cold_reset = false;                  // TARGET COLD RESET, which ends all sessions of the port
   std::uint64_t nop_interval_ns = 30 * ns_per_s;  // silence after which the initiator is asked; 0: never
   std::uint64_t nop_timeout_ns = 30 * ns_per_s;   // silence after that ends the connection
   std::vector<portal_id> portals;                 // where it is served

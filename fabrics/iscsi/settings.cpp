@@ -45,6 +45,14 @@ std::vector<config::key> port_keys() {
        .help = "MaxOutstandingR2T (default 8)",
        .minimum = 1,
        .maximum = 64},
+      {.name = "data_out_timeout",
+       .type = kind::duration,
+       .help = "how long an initiator may send none of the data that it owes (default 30 s)",
+       .minimum = ns_per_s,
+       .maximum = 3600 * ns_per_s},
+      {.name = "cold_reset",
+       .type = kind::flag,
+       .help = "let initiators end all sessions of the port by TARGET COLD RESET (default false)"},
       {.name = "nop_interval",
        .type = kind::duration,
        .help = "silence before the initiator is asked (default 30 s, 0 s: never)",
@@ -89,6 +97,8 @@ served_port read_port(const config::port_config& wanted) {
   number("first_burst_length", o.first_burst_length);
   number("max_outstanding_r2t", o.max_outstanding_r2t);
   o.first_burst_length = std::min(o.first_burst_length, o.max_burst_length);  // [RFC7143 13.14]
+  made.allow_cold_reset = from.flag("cold_reset", made.allow_cold_reset);
+  made.data_out_timeout_ns = from.number("data_out_timeout", made.data_out_timeout_ns);
   made.nop_interval_ns = from.number("nop_interval", made.nop_interval_ns);
   made.nop_timeout_ns = from.number("nop_timeout", made.nop_timeout_ns);
   return made;

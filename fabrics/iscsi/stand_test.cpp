@@ -26,7 +26,7 @@ memory_nexus::memory_nexus(core& owner, const port::login& who) : core_(owner) {
 void memory_nexus::submit(port::task& t) noexcept {
   t.unit = this;
   tasks_[&t] = {};
-  core_.cdbs.emplace_back(t.cdb.begin(), t.cdb.begin() + t.cdb_octets);
+  core_.cdbs.emplace_back(t.whole_cdb().begin(), t.whole_cdb().end());
   core_.loop.post([this, &t] { start(t); });
 }
 
@@ -72,7 +72,7 @@ void memory_nexus::read_more(port::task& t) {
     done += part;
   }
   p.done += step;
-  t.transfer_length = p.length;
+  t.length_in = p.length;
   if (p.done == wanted) return complete(t);
   p.with_fabric = true;
   t.fabric->post(t, task_event::put_data);
@@ -87,7 +87,7 @@ void memory_nexus::write_more(port::task& t) {
   }
   t.data_out.clear();
   t.data_out_base = t.data_out_end;
-  t.transfer_length = p.length;
+  t.length_out = p.length;
   const std::uint64_t wanted = std::min(p.length, t.expected_data_out);
   if (p.done >= wanted) return complete(t);
   t.wanted_offset = t.data_out_end;
@@ -179,12 +179,13 @@ std::optional<port::access> core::check(const port::port_id& port, const std::st
   return access;
 }
 
-std::shared_ptr<shared_state> make_shared_state(const offer& ours) {
+std::shared_ptr<shared_state> make_shared_state(const offer& ours, const std::function<void(served_port&)>& adjust) {
   const auto port = [&](const std::string& name, std::uint16_t group, std::vector<portal_id> portals) {
     served_port made;
     made.id = {"iscsi", name, group};
     made.ours = ours;
     made.portals = std::move(portals);
+    if (adjust) adjust(made);
     return std::make_shared<const served_port>(std::move(made));
   };
   std::vector<served_port_ptr> ports{port(target_name, 1, {test_portal, 2})};
@@ -201,10 +202,18 @@ std::shared_ptr<shared_state> make_shared_state(const offer& ours) {
 void core::open(const port::login& who, std::function<void(port::loss_reason)> on_evict,
                 std::function<void(result<std::unique_ptr<port::nexus>>)> opened) {
   evict = std::move(on_evict);
-  loop.post([this, who, opened = std::move(opened)] {
+  std::function<void()> later = [this, who, opened = std::move(opened)] {
     if (open_fails) return opened(fail(*open_fails, "as the test wants it"));
     opened(std::make_unique<memory_nexus>(*this, who));
-  });
+  };
+  if (holds_logins)
+    held.push_back(std::move(later));
+  else
+    loop.post(std::move(later));
+}
+
+void core::let_in() {
+  for (auto& each : std::exchange(held, {})) loop.post(std::move(each));
 }
 
 // -- the initiator -----------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ class core final : public port::gateway {
 
   reactor::loop& loop;
   octets medium;
+  std::vector<std::function<void()>> held;
   std::uint32_t get_octets = 1 << 20, put_octets = 1 << 20;  // what the unit moves at a time
   bool borrow = true;
   port::access access{true, {}};
@@ -78,6 +79,8 @@ class core final : public port::gateway {
   std::vector<port::task_function> managed;
   std::vector<port::loss_reason> closed;
   unsigned live_nexuses = 0;
+  bool holds_logins = false;  // open() waits, as for a session that does not end
+  void let_in();
   memory_nexus* nexus = nullptr;  // the latest
 };
 
@@ -174,7 +177,8 @@ class stand final : public port::task_endpoint {
 
 inline constexpr portal_id test_portal = 1;
 /// What connections of a stand share: the target, at test_portal and beside it at [::1]:3261; 200 more targets there.
-std::shared_ptr<shared_state> make_shared_state(const offer& ours = {});
+std::shared_ptr<shared_state> make_shared_state(const offer& ours = {},
+                                                const std::function<void(served_port&)>& adjust = {});
 
 /// Octets [offset, offset + size) of a medium that was never written.
 octets untouched(std::uint64_t offset, std::size_t size);

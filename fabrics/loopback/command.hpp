@@ -16,7 +16,7 @@ class command {
   port::lun lun = 0;
   std::uint64_t tag = 0;  // unique in the session while the command lives
   port::task_attribute attribute = port::task_attribute::simple;
-  std::vector<std::uint8_t> cdb;       // of any length; more than 32 octets are refused with sense
+  std::vector<std::uint8_t> cdb;       // of any length; more than 260 octets are refused with sense
   std::vector<std::uint8_t> data_out;  // all that there is to send
   std::uint64_t room = 0;              // octets that data_in may have
   /// False: the target is told the direction only, not how much there is to move, as in UAS. There is no residual then.

@@ -10,11 +10,26 @@
 namespace sluice::loopback {
 namespace {
 
-constexpr unsigned any_thread = ~0u;                              // no channel: called from wherever
-constexpr std::uint64_t unknown_length = std::uint64_t{1} << 48;  // more than any command moves
+constexpr unsigned any_thread = ~0u;  // no channel: called from wherever
 
 scsi::transport_id name_of(const port::port_descriptor& at, const session::initiator& who) {
   return {at.protocol, at.names_initiators ? who.name : at.id.name, who.extension};
+}
+
+std::int64_t signed_octets(const port::residual& r) {
+  const auto octets = static_cast<std::int64_t>(r.octets);
+  return r.under ? -octets : octets;
+}
+
+/// Of the way that the command went; when the initiator had announced the other way, what it could not move.
+std::int64_t residual_of(const port::task& t) {
+  const port::residual out = t.residual_out(), in = t.residual_in();
+  return signed_octets(out.over || !(in.over || in.under) ? out : in);
+}
+
+/// What the initiator was ready for.
+std::int64_t signed_room(const command& c) {
+  return static_cast<std::int64_t>(c.room != 0 ? c.room : c.data_out.size());
 }
 
 }  // namespace
@@ -35,8 +50,6 @@ void session::open() {
     port::login wish;
     wish.port = self->port_->descriptor.id;
     wish.initiator = name_of(self->port_->descriptor, self->who_);
-    wish.caps.max_cdb_octets = static_cast<std::uint16_t>(port::task{}.cdb.size());
-    wish.caps.random_offsets = true;
     wish.peer = "in this process";
     port::gateway& gateway = *self->port_->cores[self->home_].gateway;
     const auto access = gateway.check(wish.port, wish.initiator.name);
@@ -113,7 +126,7 @@ void session::start(unsigned channel, command& what) {
   what.data_in.clear();
   what.residual = 0;
   if (!nexus_ || ending_) return refuse(channel, what, std::nullopt);
-  if (what.cdb.empty() || what.cdb.size() > port::task{}.cdb.size())
+  if (what.cdb.empty() || what.cdb.size() > port::max_cdb_octets)
     return refuse(channel, what, scsi::outcomes::invalid_field_in_cdb(0));
   if (free_.empty()) free_.push_back(&all_.emplace_back());
   running& r = *free_.back();
@@ -127,10 +140,9 @@ void session::start(unsigned channel, command& what) {
   t.lun = what.lun;
   t.tag = what.tag;
   t.attribute = what.attribute;
-  t.cdb_octets = static_cast<std::uint8_t>(what.cdb.size());
-  std::copy(what.cdb.begin(), what.cdb.end(), t.cdb.begin());
-  t.expected_data_out = what.length_known || what.data_out.empty() ? what.data_out.size() : unknown_length;
-  t.expected_data_in = what.length_known || what.room == 0 ? what.room : unknown_length;
+  t.set_cdb(what.cdb);
+  t.expected_data_out = what.length_known || what.data_out.empty() ? what.data_out.size() : port::unknown_length;
+  t.expected_data_in = what.length_known || what.room == 0 ? what.room : port::unknown_length;
   t.arrived_ns = loop_.now_ns();
   SLUICE_CHECK(running_.emplace(&what, &r).second);  // submitted twice
   nexus_->submit(t);
@@ -293,12 +305,10 @@ void session::finish(running& r) {
     if (!ours) take_data_in(r);
     done.status = how.status;
     if (how.status == scsi::status::check_condition) {
-      const scsi::encoded_sense sense = scsi::encode(how.sense, t.descriptor_sense);
+      const scsi::encoded_sense sense = t.encode_sense(how.sense);
       done.sense.assign(sense.data.begin(), sense.data.begin() + sense.size);
     }
-    if (done.length_known)
-      done.residual =
-          static_cast<std::int64_t>(ours ? 0 : t.transfer_length) - static_cast<std::int64_t>(t.residual_room());
+    if (done.length_known) done.residual = ours ? -signed_room(done) : residual_of(t);
   }
   const unsigned channel = r.channel;
   running_.erase(&done);

@@ -1,5 +1,9 @@
 #include "fabrics/port/task.hpp"
 
+#include <algorithm>
+
+#include "gateway/scsi/outcome_builders.hpp"
+
 namespace sluice::port {
 
 std::int32_t lun_number(lun address) {
@@ -68,6 +72,42 @@ const char* to_string(silence reason) {
   return "unknown";
 }
 
+namespace {
+
+residual residual_of(std::uint64_t length, std::uint64_t expected) {
+  if (expected == unknown_length || length == expected) return {};
+  if (length > expected) return {.over = true, .under = false, .octets = length - expected};
+  return {.over = false, .under = true, .octets = expected - length};
+}
+
+}  // namespace
+
+residual task::residual_out() const {
+  return residual_of(length_out, expected_data_out);
+}
+residual task::residual_in() const {
+  return residual_of(length_in, expected_data_in);
+}
+
+void task::set_cdb(const_bytes first, const_bytes rest) {
+  const std::size_t all = first.size() + rest.size();
+  SLUICE_CHECK(all <= max_cdb_octets);
+  cdb_octets = static_cast<std::uint16_t>(all);
+  if (all > cdb.size()) {
+    long_cdb.assign(first.begin(), first.end());
+    long_cdb.insert(long_cdb.end(), rest.begin(), rest.end());
+    std::copy_n(long_cdb.begin(), cdb.size(), cdb.begin());
+    return;
+  }
+  std::copy(rest.begin(), rest.end(), std::copy(first.begin(), first.end(), cdb.begin()));
+}
+
+scsi::encoded_sense task::encode_sense(const scsi::sense& what) const {
+  scsi::encoded_sense encoded = scsi::encode(what, descriptor_sense);
+  encoded.size = static_cast<std::uint8_t>(std::min<std::size_t>(encoded.size, nexus->caps.max_sense_octets));
+  return encoded;
+}
+
 void task::reset() {
   nexus.reset();
   fabric = unit = nullptr;
@@ -75,15 +115,17 @@ void task::reset() {
   attribute = task_attribute::simple;
   cdb_octets = 0;
   cdb.fill(0);
+  long_cdb.clear();
   expected_data_out = expected_data_in = arrived_ns = 0;
   fabric_private = nullptr;
   payer = nullptr;
+  destination.clear();
   data_out.clear();
   data_out_base = data_out_end = wanted_offset = 0;
   wanted_length = 0;
   data_in.clear();
   outcome = {};
-  transfer_length = 0;
+  length_out = length_in = 0;
   descriptor_sense = false;
   silenced = silence::none;
   ended = transfer_end::done;

@@ -88,13 +88,9 @@ class task_endpoint {
 
 /// What a fabric port can and cannot do; constant for the life of a nexus.
 struct capabilities {
-  std::uint16_t max_cdb_octets = 16;
-  std::uint16_t max_sense_octets = 252;
-  bool residual_over = true;
-  bool residual_under = true;
-  bool task_attributes = true;
-  bool random_offsets = false;  // get/put at any offset (RDMA), else in order
-  bool may_borrow = true;       // data_in may borrow a store's memory (false when a digest is computed over it)
+  std::uint16_t max_sense_octets = 252;  // encode_sense() cuts what is longer
+  bool task_attributes = true;           // without them every task is SIMPLE
+  bool may_borrow = true;  // data_in may borrow a store's memory (false when a digest is computed over it)
   std::uint32_t max_get_octets = 1 << 20;  // the most that one get_data may ask for
 };
 
@@ -108,6 +104,18 @@ struct i_t_nexus {
   capabilities caps;
 };
 
+/// The longest CDB that there is [SPC-4 4.2.3].
+inline constexpr std::size_t max_cdb_octets = 260;
+
+/// The length of a transfer of which the transport says nothing (UAS): as long as the CDB makes it.
+inline constexpr std::uint64_t unknown_length = UINT64_MAX;
+
+/// What a command would move one way, beside what the initiator was ready for.
+struct residual {
+  bool over = false, under = false;
+  std::uint64_t octets = 0;
+};
+
 /// One SCSI command on its way. The fabric makes it (pooled), submits it, and gets it back with `complete`, exactly
 /// once, unless the process dies. All on one core.
 struct task {
@@ -117,13 +125,19 @@ struct task {
   port::lun lun = 0;
   std::uint64_t tag = 0;  // unique within the nexus while the task lives
   task_attribute attribute = task_attribute::simple;
-  std::uint8_t cdb_octets = 0;
-  std::array<std::uint8_t, 32> cdb{};   // zero padded
-  std::uint64_t expected_data_out = 0;  // octets that the initiator is ready to send
-  std::uint64_t expected_data_in = 0;   // octets that it has room for
+  std::uint16_t cdb_octets = 0;
+  std::array<std::uint8_t, 32> cdb{};   // its first octets, zero padded
+  std::vector<std::uint8_t> long_cdb;   // all of one that is longer
+  std::uint64_t expected_data_out = 0;  // octets that the initiator is ready to send; or unknown_length
+  std::uint64_t expected_data_in = 0;   // octets that it has room for; or unknown_length
   std::uint64_t arrived_ns = 0;         // loop clock
   void* fabric_private = nullptr;
-  memory::account* payer = nullptr;         // of buffers that the unit takes for it; null: the gateway itself
+  memory::account* payer = nullptr;  // of buffers that the unit takes for it; null: the gateway itself
+  /// Memory that the fabric wants data_in to lie in, if it can be; in order, from offset 0; the fabric's again with
+  /// put_data and complete. The unit fills it where it would otherwise take buffers, and data_in then names pieces of
+  /// it. What it cannot place there (a block of which the initiator takes a part; borrowed memory, where the medium may
+  /// be given up and write late) comes in other slices all the same. Counted slices are kept as long as that lasts.
+  std::vector<memory::slice> destination;
 
   // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The
   // fabric appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets
@@ -138,11 +152,11 @@ struct task {
   // Set by the logical unit ---------------------------------------------------------------------------------
   std::uint64_t wanted_offset = 0;  // get_data
   std::uint32_t wanted_length = 0;
-  std::vector<memory::slice> data_in;  // put_data, complete: octets for the initiator, in order
-  scsi::outcome outcome;               // complete
-  std::uint64_t transfer_length = 0;   // complete: octets that the command wanted to move, for the residual [SPC-4]
-  bool descriptor_sense = false;       // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]
-  silence silenced = silence::none;    // complete: why no response may be sent
+  std::vector<memory::slice> data_in;           // put_data, complete: octets for the initiator, in order
+  scsi::outcome outcome;                        // complete
+  std::uint64_t length_out = 0, length_in = 0;  // complete: octets that the command would move each way
+  bool descriptor_sense = false;                // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]
+  silence silenced = silence::none;             // complete: why no response may be sent
 
   // Set by the fabric with each answer to get_data and put_data --------------------------------------------------
   transfer_end ended = transfer_end::done;
@@ -153,7 +167,16 @@ struct task {
   void* holder = nullptr;  // the unit's own record of the task
 
   bool silent() const { return silenced != silence::none; }
-  std::uint64_t residual_room() const { return expected_data_in ? expected_data_in : expected_data_out; }
+  /// Sets the CDB, which may lie in two parts; at most max_cdb_octets.
+  void set_cdb(const_bytes first, const_bytes rest = {});
+  const_bytes whole_cdb() const {
+    return cdb_octets <= cdb.size() ? const_bytes(cdb.data(), cdb_octets) : const_bytes(long_cdb);
+  }
+  port::residual residual_out() const;
+  port::residual residual_in() const;
+  /// Sense data in the form that the unit has chosen, and as long as the port can carry [SPC-4 4.5: what is cut off
+  /// changes no length field].
+  scsi::encoded_sense encode_sense(const scsi::sense& what) const;
   void reset();  // back to a fresh task, keeping vectors' capacity
 };
 

@@ -358,7 +358,8 @@ void gateway::publish(access::directory picture) {
 
 void gateway::discard(draft& made) {
   for (running_port& port : made.ports) stop_port(port);
-  for (auto& [name, unit] : made.units) stop_unit(unit, parts_.cores, parts_.wait);
+  const auto limit = std::chrono::steady_clock::now() + medium_patience;
+  for (auto& [name, unit] : made.units) stop_unit(unit, parts_.cores, parts_.wait, limit);
   for (const std::string& name : made.frozen) thaw_unit(units_.at(name));
   for (const auto& [name, size] : made.resized)
     if (auto back = stores_.at(name)->resize(size); !back)
@@ -402,15 +403,20 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
     if (const auto stays = made.stores.find(name);
         !stopping_ && (stays == made.stores.end() || stays->second != medium))
       medium->hand_over();
+  // A gateway that ends closes its doors first: no login shall hear that its target is gone for good.
+  if (stopping_)
+    for (running_port& port : closing) stop_port(port);
   publish(std::move(picture));
   for (changed_port& each : made.changed_ports) {
     each.change->commit();
     find_port(each.config)->config = each.config;
   }
-  for (running_port& port : closing) stop_port(port);
+  if (!stopping_)
+    for (running_port& port : closing) stop_port(port);
   if (stopping_) empty_memory();
+  const auto limit = std::chrono::steady_clock::now() + medium_patience;  // for all of them together
   for (running_unit& unit : leaving)
-    if (!stop_unit(unit, parts_.cores, parts_.wait)) stranded_.push_back(std::move(unit));
+    if (!stop_unit(unit, parts_.cores, parts_.wait, limit)) stranded_.push_back(std::move(unit));
   leaving.clear();
   stores_ = std::move(made.stores);  // stores that nobody names any more close here
   take_over();

@@ -123,11 +123,11 @@ result<void> change_unit(running_unit& unit, const std::function<void(unit::home
   return outcome;
 }
 
-bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {
+bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+               std::chrono::steady_clock::time_point give_up_at) {
   // A nexus keeps the handle until the unit has let go of it.
   wait_until(*unit.home_core, wait, [&] { return unit.handle.use_count() == 1; });
-  constexpr std::chrono::seconds patience{10};
-  const auto limit = unit.medium->describe().deadline_ns ? clock::now() + patience : clock::time_point::max();
+  const auto limit = unit.medium->describe().deadline_ns ? give_up_at : clock::time_point::max();
   for (std::size_t i = 0; i < cores.size(); ++i) {
     if (wait_until(
             *cores[i], wait, [&] { return unit.shards[i]->inside().idle(); }, limit))

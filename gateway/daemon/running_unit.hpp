@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,8 +42,11 @@ void thaw_unit(const running_unit& unit);
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
 
 /// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
-/// Blocks; control thread. False when the medium, one with a deadline, does not give back the requests that it has: the
-/// unit and its store must then be kept.
-bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
+/// Blocks; control thread. False when the medium, one with a deadline, does not give back the requests that it has
+/// until `give_up_at`: the unit and its store must then be kept.
+bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+               std::chrono::steady_clock::time_point give_up_at);
+/// For how long a medium that does not answer holds up the end of its unit.
+inline constexpr std::chrono::seconds medium_patience{8};
 
 }  // namespace sluice::daemon

@@ -58,13 +58,13 @@ class fan_out final : public port::task_endpoint {
 
 void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data, memory::pool& buffers) {
   t.outcome = outcome;
-  t.transfer_length = data.size();
+  t.length_in = data.size();
   for (std::size_t done = 0; done < data.size();) {
     const auto part = static_cast<std::uint32_t>(std::min<std::size_t>(data.size() - done, memory::pool::largest));
     memory::slice piece = buffers.take(part);
     if (piece.empty()) {
       t.data_in.clear();
-      t.transfer_length = 0;
+      t.length_in = 0;
       t.outcome = scsi::outcomes::task_set_full();
       break;
     }
@@ -114,7 +114,7 @@ void open_nexus::submit(port::task& t) noexcept {
 }
 
 void open_nexus::report_luns(port::task& t) noexcept {
-  const auto checked = scsi::check_cdb({t.cdb.data(), t.cdb_octets}, {});
+  const auto checked = scsi::check_cdb(t.whole_cdb(), {});
   if (!checked) return finish(t, checked.error(), {}, loop_.buffers());
   const auto cdb = scsi::decode_report_luns(t.cdb);
   if (!cdb) return finish(t, cdb.error(), {}, loop_.buffers());

@@ -5,6 +5,7 @@
 /// The one table of additional sense codes: name, value, text for logs [SPC-4 annex F].
 #define SLUICE_ADDITIONAL_SENSE_CODES(row)                                                                \
   row(no_additional_sense, 0x0000, "no additional sense information")                                     \
+  row(io_process_terminated, 0x0006, "I/O process terminated")                                            \
   row(becoming_ready, 0x0401, "logical unit is in process of becoming ready")                             \
   row(initializing_command_required, 0x0402, "logical unit not ready, initializing command required")     \
   row(manual_intervention_required, 0x0403, "logical unit not ready, manual intervention required")       \
@@ -52,6 +53,7 @@
   row(protocol_service_crc_error, 0x4705, "protocol service CRC error")                                   \
   row(initiator_detected_error, 0x4800, "initiator detected error message received")                      \
   row(data_phase_error, 0x4b00, "data phase error")                                                       \
+  row(initiator_response_timeout, 0x4b06, "initiator response timeout")                                   \
   row(overlapped_commands, 0x4e00, "overlapped commands attempted")                                       \
   row(removal_prevented, 0x5302, "medium removal prevented")                                              \
   row(insufficient_resources, 0x5503, "insufficient resources")                                           \

@@ -73,7 +73,7 @@ struct command {
   bool abandoned = false;
   std::uint64_t guard = 0;          // that fence, asked for; 0: none
   std::uint64_t since = 0;          // the tick at which it began to wait: for the medium, or for its turn
-  std::vector<memory::slice> kept;  // the data-out of an abandoned one
+  std::vector<memory::slice> kept;  // an abandoned one's data-out, and where its data-in were to go
 
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
@@ -88,7 +88,7 @@ struct command {
 
   bool is_head_of_queue() const { return task->attribute == port::task_attribute::head_of_queue; }
   bool doomed() const { return doom != unit::doom::none; }
-  const_bytes cdb() const { return {task->cdb.data(), task->cdb_octets}; }
+  const_bytes cdb() const { return task->whole_cdb(); }
   void reset();  // back to a fresh record, keeping vectors' capacity
   void resume() { std::exchange(resume_point, {}).resume(); }
 };

@@ -47,13 +47,12 @@ TEST(unit_commands, the_medium_hears_of_reads_before_their_turn_and_of_nothing_e
   stand s;
   port::task t;
   const auto announce = [&](const octets& cdb) {
-    std::copy(cdb.begin(), cdb.end(), t.cdb.begin());
-    t.cdb_octets = static_cast<std::uint8_t>(cdb.size());
+    t.set_cdb(cdb);
     s.shards[0]->foresee(t);
   };
-  announce({0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0});                                             // READ(10)
+  announce({0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0});                                            // READ(10)
   announce({0x88, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0});  // far beyond the unit
-  announce({0x2a, 0, 0, 0, 0, 7, 0, 0, 1, 0});                                             // WRITE(10)
+  announce({0x2a, 0, 0, 0, 0, 7, 0, 0, 1, 0});                                            // WRITE(10)
   announce({0x00, 0, 0, 0, 0, 0});
   const std::uint64_t size = s.shards[0]->block_size();
   EXPECT_EQ(s.announced, (std::vector<std::uint64_t>{7 * size, ~std::uint64_t{0} * size}));

@@ -36,15 +36,27 @@ void shard::on_clock() noexcept {
 
 void shard::tick() noexcept {
   ++tick_;
-  std::vector<std::uint64_t> late;  // what is given up sets off other things: the lists change
+  give_up_where([this](const command& c) { return overdue(c); });
+}
+
+/// A host that lost its session must not wait with its next login until a medium answers, nor with its other units.
+void shard::let_go() noexcept {
+  give_up_where([](const command& c) {
+    return c.with == command::place::medium && !c.abandoned && c.guard == 0 && c.doomed() && c.nexus->leaving;
+  });
+}
+
+template <class Match>
+void shard::give_up_where(Match matches) noexcept {
+  std::vector<std::uint64_t> chosen;  // what is given up sets off other things: the lists change
   for (const command_list* list : {&active_, &waiting_})
     for (const command* c = list->head(); c != nullptr; c = c->next)
-      if (overdue(*c)) late.push_back(c->serial);
-  for (const std::uint64_t serial : late)
+      if (matches(*c)) chosen.push_back(c->serial);
+  for (const std::uint64_t serial : chosen)
     for (const command_list* list : {&active_, &waiting_}) {
       command* c = list->head();
       while (c != nullptr && c->serial != serial) c = c->next;
-      if (c == nullptr || !overdue(*c)) continue;
+      if (c == nullptr || !matches(*c)) continue;
       give_up(*c);
       break;
     }
@@ -91,6 +103,8 @@ void shard::abandon(command& c) noexcept {
   c.abandoned = true;
   ++abandoned_;
   c.kept.swap(c.task->data_out);
+  for (memory::slice& each : c.task->destination) c.kept.push_back(std::move(each));
+  c.task->destination.clear();
   settle(c, outcomes::aborted(scsi::asc::logical_unit_timeout));
   if (!c.doomed()) c.doom = doom::silent;  // the job ends at its next step
   if (c.range.ordered && c.fence) home_.send(fence_release{std::exchange(c.fence, 0)});

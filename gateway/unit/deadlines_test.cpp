@@ -170,6 +170,51 @@ TEST_F(deadlines, a_nexus_ends_while_its_writes_are_still_out) {
   s_->initiators.remove_if([&](const initiator& i) { return &i == a_; });
 }
 
+/// A login of the same host waits for the end of the nexus, and must not wait for a medium.
+TEST_F(deadlines, a_nexus_that_ends_is_gone_long_before_the_patience_of_an_abort_is_over) {
+  for (const unsigned shards : {1u, 2u}) {
+    start(shards);
+    s_->stalled.on = true;
+    exchange& lost = write(*a_, 0, 1);
+    exchange& waits = a_->send(compare_and_write16(0, 1), filled(1024, 0), 0, task_attribute::simple, 1024);
+    exchange& others = write(*b_, 8, 1);
+    s_->run();
+    bool gone = false;
+    s_->shards[0]->detach(a_->identity->id, port::loss_reason::reinstated, [&] { gone = true; });
+    s_->run();
+    s_->shards[0]->let_go();
+    s_->run();
+    EXPECT_TRUE(gone);
+    EXPECT_TRUE(lost.silent && waits.silent);
+    EXPECT_EQ(others.completions, 0) << "who stays waits on";
+    exchange& newer = write(*b_, 0, 2);
+    s_->run();
+    EXPECT_EQ(newer.completions, 0);
+    s_->end_stall();
+    s_->run();
+    EXPECT_TRUE(newer.good() && others.good());
+    EXPECT_EQ(content(0), filled(512, 2));
+    s_->initiators.remove_if([&](const initiator& i) { return &i == a_; });
+  }
+}
+
+TEST_F(deadlines, that_clock_runs_by_itself_too) {
+  start(1);
+  s_->stalled.on = true;
+  write(*a_, 0, 1);
+  s_->run();
+  bool gone = false;
+  s_->shards[0]->detach(a_->identity->id, port::loss_reason::connection_lost, [&] { gone = true; });
+  for (int i = 0; i < 1000 && !gone; ++i) {
+    s_->run();
+    ::usleep(1000);
+  }
+  EXPECT_TRUE(gone);
+  s_->end_stall();
+  s_->run();
+  s_->initiators.remove_if([&](const initiator& i) { return &i == a_; });
+}
+
 TEST_F(deadlines, an_ordered_task_that_was_given_up_no_longer_keeps_everybody_waiting) {
   start(2);
   s_->stalled.on = true;

@@ -85,11 +85,12 @@ void trim(std::vector<memory::slice>& data, std::uint64_t excess) {
 void shard::read(command& c) noexcept {
   port::task& t = *c.task;
   const std::uint64_t size = block_size();
-  t.transfer_length = c.block.blocks * size;
-  const std::uint64_t wanted = std::min(t.transfer_length, t.expected_data_in);
+  t.length_in = c.block.blocks * size;
+  const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
   if (wanted == 0) return finish(c, outcomes::good());
   const std::uint64_t whole = (wanted + size - 1) / size * size;
-  if (c.nexus->identity->caps.may_borrow && medium_->borrow(c.block.lba * size, whole, t.data_in)) {
+  const bool may_borrow = c.nexus->identity->caps.may_borrow && t.destination.empty();
+  if (may_borrow && medium_->borrow(c.block.lba * size, whole, t.data_in)) {
     trim(t.data_in, whole - wanted);
     return finish(c, outcomes::good());
   }
@@ -98,8 +99,8 @@ void shard::read(command& c) noexcept {
 
 void shard::write(command& c) noexcept {
   port::task& t = *c.task;
-  t.transfer_length = c.block.blocks * block_size();
-  const std::uint64_t usable = whole_blocks(*this, t.transfer_length, t.expected_data_out);
+  t.length_out = c.block.blocks * block_size();
+  const std::uint64_t usable = whole_blocks(*this, t.length_out, t.expected_data_out);
   if (usable == 0) return finish(c, outcomes::good());
   if (t.data_out_end >= usable && usable <= window_octets) {
     set_data_out(c, 0, usable);

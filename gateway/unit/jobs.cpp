@@ -58,6 +58,29 @@ void copy_data_out(const command& c, std::uint64_t offset, bytes to) {
   });
 }
 
+bool use_destination(command& c, std::uint64_t offset, std::uint64_t length, bool counted,
+                     std::vector<memory::slice>& places) {
+  std::uint64_t start = 0;
+  const std::size_t before = places.size();
+  for (const memory::slice& each : c.task->destination) {
+    const std::uint64_t end = start + each.size();
+    if (length != 0 && offset < end && !(counted && each.borrowed())) {
+      const std::uint64_t octets = std::min(length, end - offset);
+      places.push_back(each.sub(static_cast<std::uint32_t>(offset - start), static_cast<std::uint32_t>(octets)));
+      offset += octets;
+      length -= octets;
+    }
+    start = end;
+  }
+  if (length != 0) {
+    places.resize(before);
+    return false;
+  }
+  c.parts.clear();
+  for (std::size_t i = before; i < places.size(); ++i) c.parts.push_back(places[i].iov());
+  return true;
+}
+
 void drop_data_out(port::task& t, std::uint64_t offset) {
   std::size_t whole = 0;
   while (whole < t.data_out.size() && t.data_out_base + t.data_out[whole].size() <= offset)
@@ -71,9 +94,16 @@ std::uint64_t whole_blocks(const shard& s, std::uint64_t wanted, std::uint64_t o
 
 scsi::outcome answer(shard& s, command& c, std::span<const std::uint8_t> data) {
   port::task& t = *c.task;
-  t.transfer_length = data.size();
+  t.length_in = data.size();
   std::size_t left = static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), t.expected_data_in));
   const std::uint8_t* from = data.data();
+  if (!t.destination.empty() && use_destination(c, 0, left, false, t.data_in)) {
+    for (const iovec& part : c.parts) {
+      std::memcpy(part.iov_base, from, part.iov_len);
+      from += part.iov_len;
+    }
+    return outcomes::good();
+  }
   while (left > 0) {
     const std::size_t octets = std::min<std::size_t>(left, window_octets);
     memory::slice buffer = s.take_buffer(c, octets);
@@ -146,7 +176,7 @@ void shard::ask_home(command& c, std::vector<std::uint8_t> parameters) {
   request.id = c.serial;
   request.nexus = c.nexus->identity->id;
   request.who = c.nexus->who;
-  request.cdb_octets = c.task->cdb_octets;
+  request.cdb_octets = static_cast<std::uint8_t>(std::min<std::size_t>(c.task->cdb_octets, request.cdb.size()));
   request.cdb = c.task->cdb;
   request.parameters = std::move(parameters);
   home_.send(std::move(request));

@@ -80,8 +80,18 @@ inline void set_buffer(command& c, const memory::slice& buffer, std::uint64_t oc
 }
 /// Copies octets of the data-out; same conditions.
 void copy_data_out(const command& c, std::uint64_t offset, bytes to);
+/// Makes c.parts the fabric's own memory for octets [offset, offset + length) of the data-in, and appends the same as
+/// slices; false, with nothing done, where the fabric has none for all of them, or has only borrowed it and `counted`
+/// is asked for.
+bool use_destination(command& c, std::uint64_t offset, std::uint64_t length, bool counted,
+                     std::vector<memory::slice>& places);
 /// Lets go of what lies before `offset`.
 void drop_data_out(port::task& t, std::uint64_t offset);
+
+/// Whether the initiator sends just so many octets, as far as is known.
+inline bool offers(const port::task& t, std::uint64_t octets) {
+  return t.expected_data_out == octets || t.expected_data_out == port::unknown_length;
+}
 
 /// Octets of the data-out that can be had, in whole blocks: an initiator that offers less than the command wants gets
 /// so much done and the residual for the rest [SAM-5 5.4.3].

@@ -186,6 +186,8 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
         if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {doom::busy});
   } else {
     abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
+    if (!serials.empty() && options_.deadline_ns != 0 && !leaving_.armed())
+      loop_.arm(leaving_, options_.leave_patience_ns);
   }
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;

@@ -19,7 +19,9 @@ bool is_zero(const command& c) {
 }
 
 /// UNMAP=1 on a thin unit frees the blocks whatever the pattern says: what iscsi-test-cu expects of WRITE SAME(10).
-bool frees(const shard& s, const command& c) { return c.block.unmap && s.snapshot().facts.thin; }
+bool frees(const shard& s, const command& c) {
+  return c.block.unmap && s.snapshot().facts.thin;
+}
 
 }  // namespace
 
@@ -33,8 +35,8 @@ job write_same(shard& s, command& c) {
     c.parts.clear();
   } else {
     // One block, no less and no more: anything else is not the pattern that the initiator meant.
-    if (t.expected_data_out != size) co_return outcomes::invalid_field_in_cdb(1);
-    t.transfer_length = size;
+    if (!offers(t, size)) co_return outcomes::invalid_field_in_cdb(1);
+    t.length_out = size;
     const bool arrived = co_await data_until{s, c, size};
     if (!arrived) co_return outcomes::good();
     set_data_out(c, 0, size);
@@ -65,7 +67,7 @@ job write_same(shard& s, command& c) {
 job unmap(shard& s, command& c) {
   port::task& t = *c.task;
   const scsi::unmap_cdb cdb = scsi::decode_unmap(c.cdb());
-  t.transfer_length = cdb.list_length;
+  t.length_out = cdb.list_length;
   const std::uint64_t offered = std::min<std::uint64_t>(cdb.list_length, t.expected_data_out);
   const bool arrived = co_await data_until{s, c, offered};
   if (!arrived) co_return outcomes::good();

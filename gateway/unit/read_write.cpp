@@ -12,7 +12,8 @@ job read_windows(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint64_t size = s.block_size();
   const std::uint64_t offset = c.block.lba * size;
-  const std::uint64_t wanted = std::min(t.transfer_length, t.expected_data_in);
+  const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
+  std::vector<memory::slice> places;
   for (std::uint64_t at = 0; at < wanted; at += window_octets) {
     if (at > 0) {
       const bool sent = co_await data_in_sent{s, c};
@@ -20,13 +21,18 @@ job read_windows(shard& s, command& c) {
     }
     const std::uint64_t octets = std::min(wanted - at, window_octets);
     const std::uint64_t whole = (octets + size - 1) / size * size;
-    memory::slice buffer = s.take_buffer(c, whole);
-    if (buffer.empty()) co_return outcomes::task_set_full();
-    set_buffer(c, buffer, whole);
+    places.clear();
+    memory::slice buffer;
+    if (octets != whole || !use_destination(c, at, octets, s.gives_up(), places)) {
+      buffer = s.take_buffer(c, whole);
+      if (buffer.empty()) co_return outcomes::task_set_full();
+      set_buffer(c, buffer, whole);
+      places.assign(1, buffer.sub(0, static_cast<std::uint32_t>(octets)));
+    }
     prepare(c, store::verb::read, offset + at, whole);
     const store::status status = co_await medium{s, c};
     if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
-    t.data_in.push_back(buffer.sub(0, static_cast<std::uint32_t>(octets)));
+    for (memory::slice& each : places) t.data_in.push_back(std::move(each));
   }
   co_return outcomes::good();
 }
@@ -34,7 +40,7 @@ job read_windows(shard& s, command& c) {
 job write_windows(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint64_t offset = c.block.lba * s.block_size();
-  const std::uint64_t usable = whole_blocks(s, t.transfer_length, t.expected_data_out);
+  const std::uint64_t usable = whole_blocks(s, t.length_out, t.expected_data_out);
   for (std::uint64_t at = 0; at < usable; at += window_octets) {
     const std::uint64_t octets = std::min(usable - at, window_octets);
     const bool arrived = co_await data_until{s, c, at + octets};

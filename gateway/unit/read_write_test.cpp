@@ -16,7 +16,7 @@ TEST(unit_read_write, what_was_written_is_read) {
   exchange& r = s.done(a.send(read10(16, 8), {}, 8 * 512));
   EXPECT_TRUE(r.good());
   EXPECT_EQ(r.in, data);
-  EXPECT_EQ(r.task.transfer_length, 8u * 512);
+  EXPECT_EQ(r.task.length_in, 8u * 512);
   EXPECT_EQ(r.events, 0);
 }
 
@@ -47,7 +47,7 @@ TEST(unit_read_write, the_initiator_has_less_room_than_it_reads) {
     s.done(a.send(write10(0, 4), data));
     exchange& r = s.done(a.send(read10(0, 4), {}, 700));
     EXPECT_TRUE(r.good());
-    EXPECT_EQ(r.task.transfer_length, 4u * 512);
+    EXPECT_EQ(r.task.length_in, 4u * 512);
     EXPECT_EQ(r.in, octets(data.begin(), data.begin() + 700));
     EXPECT_TRUE(s.done(a.send(read10(0, 4))).good());
   }

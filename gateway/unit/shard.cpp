@@ -7,6 +7,27 @@ namespace sluice::unit {
 using port::task_event;
 namespace outcomes = scsi::outcomes;
 
+namespace {
+
+bool is_block_command(const scsi::opcode_row& row) {
+  switch (row.what) {
+    case scsi::command::read:
+    case scsi::command::write:
+    case scsi::command::verify:
+    case scsi::command::write_and_verify:
+    case scsi::command::or_write:
+    case scsi::command::compare_and_write:
+    case scsi::command::write_same:
+    case scsi::command::synchronize_cache:
+    case scsi::command::pre_fetch:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void command::medium_request::done(store::status outcome) noexcept {
   server->medium_done(*owner, outcome);
 }
@@ -41,6 +62,7 @@ shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
   SLUICE_CHECK(idle());
   loop_.disarm(clock_);
+  loop_.disarm(leaving_);
 }
 
 void shard::on_task(port::task& subject, task_event event) noexcept {
@@ -95,7 +117,10 @@ void shard::submit(port::task& t) noexcept {
 /// nobody out.
 void shard::fetch_first(command& c) noexcept {
   if (c.refused || c.row->direction != scsi::data_direction::out) return;
-  c.data_goal = std::min<std::uint64_t>(c.task->expected_data_out, memory::pool::largest);
+  std::uint64_t wanted = c.task->expected_data_out;
+  if (wanted == port::unknown_length)
+    wanted = is_block_command(*c.row) ? c.block.transfer_bytes(block_size()) : scsi::parameter_length(*c.row, c.cdb());
+  c.data_goal = std::min<std::uint64_t>(wanted, memory::pool::largest);
   if (c.task->data_out_end < c.data_goal) ask_data(c);
 }
 
@@ -127,30 +152,11 @@ nexus_record* shard::find_nexus(std::uint64_t id) noexcept {
   return last_nexus_;
 }
 
-namespace {
-
-bool is_block_command(const scsi::opcode_row& row) {
-  switch (row.what) {
-    case scsi::command::read:
-    case scsi::command::write:
-    case scsi::command::verify:
-    case scsi::command::write_and_verify:
-    case scsi::command::or_write:
-    case scsi::command::compare_and_write:
-    case scsi::command::write_same:
-    case scsi::command::synchronize_cache:
-    case scsi::command::pre_fetch:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 /// Finds out what the task asks for and which blocks it touches. What is wrong is said when the task's turn comes.
 void shard::decode(command& c) noexcept {
-  const port::task& t = *c.task;
+  port::task& t = *c.task;
+  if (t.attribute != port::task_attribute::simple && !c.nexus->identity->caps.task_attributes)
+    t.attribute = port::task_attribute::simple;
   if (t.attribute == port::task_attribute::ordered) {
     c.needs_fence = true;
     c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = true, .nexus = c.nexus->identity->id};
@@ -248,7 +254,8 @@ void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
       t.outcome = outcomes::task_aborted();
       break;
     case doom::busy:
-      t.outcome = outcomes::busy();
+      // BUSY would say of a WRITE whose first data are on the medium that nothing was done.
+      t.outcome = t.data_out_base == 0 ? outcomes::busy() : outcomes::aborted(scsi::asc::io_process_terminated);
       break;
     case doom::silent:
       t.silenced = c.why;
@@ -300,7 +307,7 @@ void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   if (c.doomed() || (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met))
     ++counters.failed;
   else
-    counters.octets += std::min(t.transfer_length, t.residual_room());
+    counters.octets += std::min(t.length_in, t.expected_data_in) + std::min(t.length_out, t.expected_data_out);
 }
 
 }  // namespace sluice::unit

@@ -21,7 +21,8 @@ struct shard_options {
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
   /// How long a command waits for the medium, see store::properties; 0: as long as it takes.
   std::uint64_t deadline_ns = 0;
-  std::uint64_t abort_patience_ns = 5 * ns_per_s;  // of somebody who aborts it; only with a deadline
+  std::uint64_t abort_patience_ns = 5 * ns_per_s;     // of somebody who aborts it; only with a deadline
+  std::uint64_t leave_patience_ns = 250 * ns_per_ms;  // of a nexus that ends; likewise
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -40,8 +41,7 @@ class shard {
   // -- what port::task_endpoint brings --------------------------------------------------------------------------
   /// The task comes soon, unless its nexus goes: nothing is decided, nothing checked yet.
   void foresee(const port::task& subject) noexcept {
-    if (const auto lba = scsi::lba_of_read({subject.cdb.data(), subject.cdb_octets}))
-      medium_->will_read(*lba * block_size());
+    if (const auto lba = scsi::lba_of_read(subject.whole_cdb())) medium_->will_read(*lba * block_size());
   }
   void on_task(port::task& subject, port::task_event event) noexcept;
   void on_manage(port::task_management& request) noexcept;
@@ -88,8 +88,12 @@ class shard {
   std::optional<scsi::outcome> unready() const noexcept;
   /// A period of the deadlines' clock is over; called by the clock itself (and by tests instead).
   void tick() noexcept;
+  /// Nexuses that end have waited for the medium as long as they do; likewise.
+  void let_go() noexcept;
   /// REQUEST SENSE took a unit attention of the task's nexus.
   void attentions_changed(command& c) noexcept { review(*c.nexus); }
+  /// Whether a request may outlive its task.
+  bool gives_up() const { return options_.deadline_ns != 0; }
   std::uint32_t block_size() const { return snapshot_->facts.block_size; }
 
  private:
@@ -154,6 +158,8 @@ class shard {
   void watch_clock() noexcept;
   void on_clock() noexcept;
   bool overdue(const command& c) const noexcept;
+  template <class Match>
+  void give_up_where(Match matches) noexcept;
   void give_up(command& c) noexcept;
   void abandon(command& c) noexcept;
   bool is_late() const noexcept;
@@ -207,6 +213,7 @@ class shard {
   std::uint64_t tick_ = 0;
   std::uint32_t abandoned_ = 0;
   reactor::member_timer<shard, &shard::on_clock> clock_{*this};
+  reactor::member_timer<shard, &shard::let_go> leaving_{*this};
 
   std::vector<drain> drains_;
   std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id

@@ -25,8 +25,7 @@ exchange& initiator::send(octets cdb, octets out, std::uint64_t room, port::task
   t.fabric = this;
   t.tag = next_tag_++;
   t.attribute = attribute;
-  t.cdb_octets = static_cast<std::uint8_t>(cdb.size());
-  std::copy(cdb.begin(), cdb.end(), t.cdb.begin());
+  t.set_cdb(cdb);
   t.expected_data_out = out.size();
   t.expected_data_in = room;
   t.arrived_ns = on_.loop->now_ns();

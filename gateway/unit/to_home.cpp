@@ -23,9 +23,9 @@ job send_to_home(shard& s, command& c) {
   port::task& t = *c.task;
   std::vector<std::uint8_t> parameters;
   if (c.row->direction == scsi::data_direction::out) {
-    t.transfer_length = scsi::parameter_length(*c.row, c.cdb());
-    if (t.transfer_length > longest_list) co_return outcomes::parameter_list_length_error();
-    const std::uint64_t offered = std::min(t.transfer_length, t.expected_data_out);
+    t.length_out = scsi::parameter_length(*c.row, c.cdb());
+    if (t.length_out > longest_list) co_return outcomes::parameter_list_length_error();
+    const std::uint64_t offered = std::min(t.length_out, t.expected_data_out);
     const bool arrived = co_await data_until{s, c, offered};
     if (!arrived) co_return outcomes::good();
     parameters.resize(offered);

@@ -49,7 +49,7 @@ job verify(shard& s, command& c) {
   std::uint64_t all = c.block.blocks * size;
   const bool each = c.block.byte_check == 3;
   const bool compares = c.block.byte_check == 1;
-  t.transfer_length = c.block.transfer_bytes(size);
+  t.length_out = c.block.transfer_bytes(size);
   if (compares) all = whole_blocks(s, all, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
   if (each) {
@@ -84,8 +84,8 @@ job write_and_verify(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint32_t size = s.block_size();
   const std::uint64_t offset = c.block.lba * size;
-  t.transfer_length = c.block.blocks * size;
-  const std::uint64_t all = whole_blocks(s, t.transfer_length, t.expected_data_out);
+  t.length_out = c.block.blocks * size;
+  const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
   memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
@@ -114,8 +114,8 @@ job or_write(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint32_t size = s.block_size();
   const std::uint64_t offset = c.block.lba * size;
-  t.transfer_length = c.block.blocks * size;
-  const std::uint64_t all = whole_blocks(s, t.transfer_length, t.expected_data_out);
+  t.length_out = c.block.blocks * size;
+  const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
   memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
   if (buffer.empty()) co_return outcomes::task_set_full();
@@ -149,8 +149,8 @@ job compare_and_write(shard& s, command& c) {
   const std::uint32_t size = s.block_size();
   const std::uint64_t half = c.block.blocks * size;
   // With other than all of the data there is nothing that could be done as one step.
-  if (t.expected_data_out != 2 * half) co_return outcomes::invalid_field_in_cdb(13);
-  t.transfer_length = 2 * half;
+  if (!offers(t, 2 * half)) co_return outcomes::invalid_field_in_cdb(13);
+  t.length_out = 2 * half;
   if (half == 0) co_return outcomes::good();
   const bool arrived = co_await data_until{s, c, 2 * half};
   if (!arrived) co_return outcomes::good();

@@ -39,7 +39,7 @@ def open_target(options: argparse.Namespace, run: str, cluster: Cluster | None) 
         cache |= {"flash.path": "flash", "flash.size": "128MiB"}
     units = [Unit(store, "256MiB", keys={"thin": True}, store=keys, cache=cache),
              Unit("ram", "64MiB", keys={"read_only": True})]
-    return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS)
+    return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS, port={"cold_reset": True})
 
 
 def run_tool(target: Target, run: str, tests: str, options: argparse.Namespace) -> str:

@@ -161,9 +161,10 @@ class Sluice(Target):
     start_s = START_S
 
     def __init__(self, program: Path, units: list[Unit] | None = None, core: int | None = None,
-                 chap: Chap | None = None, initiators: list[str] | None = None):
+                 chap: Chap | None = None, initiators: list[str] | None = None, port: dict | None = None):
         super().__init__(core)
         self.program = program
+        self.port_keys = port or {}  # more of the port
         self.config = self.folder / "sluice.toml"
         self.log = self.folder / "log"
         self.write_configuration(units or [Unit()], chap, initiators or [INITIATOR])
@@ -185,6 +186,7 @@ class Sluice(Target):
         luns = ", ".join(f'{number} = "u{number}"' for number in range(len(units)))
         text += f"\n[target.main]\nluns = {{ {luns} }}\n"
         text += f'\n[[target.main.port]]\nfabric = "iscsi"\nname = "{self.iqn}"\nlisten = ["127.0.0.1:{self.port}"]\n'
+        text += "".join(f"{key} = {toml(value)}\n" for key, value in self.port_keys.items())
         if chap:
             secret = self.folder / "secret"
             secret.touch(mode=0o600)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
@@ -149,26 +150,63 @@ def operator(scene):
     debtor.socket.close()
 
 
-def main():
-    program = os.path.abspath(sys.argv[1])
-    checks = Checks()
+def time_out(scene):
+    """Data that do not come end their command after a time, and with that all that its own host has sent behind it."""
+    check = scene.checks.check
+    debtor, _, debt = scene.debt()
+    debtor.submit(write_16(BLOCKS, 8, False), b"\x22" * 4096, attribute=ORDERED)
+    began = time.monotonic()
+    ends = [debtor.answer(), debtor.answer()]
+    took = time.monotonic() - began
+    check(f"the time is over ({took:.2f} s)", 0.9 < took < 3)
+    check(f"the command ends: {ends[0]}", str(ends[0]) == "0b/4b/06")
+    check("and what was behind it is served", ends[1].status == 0)
+    debtor.pay(debt)
+    debtor.forget(debt[0])
+    check("late data are dropped", debtor.execute(read_16(0, BLOCKS), b"", 512 * BLOCKS).data == bytes(512 * BLOCKS))
+    debtor.log_out()
+
+
+def cold_reset(scene, allowed):
+    check = scene.checks.check
+    with scene.host(HOST) as host, scene.host(DEBTOR) as other:
+        answer = host.manage(TARGET_COLD_RESET)
+        check(f"TARGET COLD RESET is answered {answer}", answer == (0 if allowed else 6))
+        try:
+            alive = other.execute(test_unit_ready()).status == 0
+        except ConnectionLost:
+            alive = False
+        check("the other host's session " + ("ends" if allowed else "goes on"), alive != allowed)
+
+
+def run(program, checks, port_keys, acts):
     with tempfile.TemporaryDirectory(prefix="sluice-owed-") as folder:
         gateway = Gateway(program, pathlib.Path(folder))
         scene = Scene(gateway, checks)
+        failed = checks.failed
         try:
-            gateway.write(body({0: "a", 1: "b"}))
+            gateway.write(body({0: "a", 1: "b"}, port_keys))
             gateway.start()
-            for act in (fences, task_aborted, order, operator):
+            threading.Thread(target=gateway.listen, daemon=True).start()
+            for act in acts:
                 try:
                     act(scene)
                 except (AssertionError, ConnectionLost, OSError) as error:
-                    checks.check(f"{act.__name__}: {error!r}", False)
+                    checks.check(f"{act}: {error!r}", False)
         finally:
             if gateway.process and gateway.process.poll() is None:
                 gateway.process.kill()
                 gateway.process.wait()
-            if checks.failed:
+            if checks.failed != failed:
                 print((gateway.folder / "log").read_text()[-4000:])
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    checks = Checks()
+    run(program, checks, "", [fences, task_aborted, order, lambda scene: cold_reset(scene, False), operator])
+    run(program, checks, 'data_out_timeout = "1 s"\ncold_reset = true\n',
+        [time_out, lambda scene: cold_reset(scene, True)])
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 

@@ -20,6 +20,8 @@ class host final : session::listener {
   bool finished() const { return finished_; }
   /// Connection of now, for faults.
   reactor::handle connection() const { return session_.connection(); }
+  /// Owes the data that it is asked for, until it is told to go on.
+  void owe(bool on) { session_.owe(on); }
   /// Sends nothing more, and ends.
   void give_up();
   std::string describe() const;

@@ -178,6 +178,12 @@ void host::check_condition(const op& o, const answer& what) {
       o.unit->reservations.end(pr_answer::illegal);
       end_exclusive(o);
       return;
+    case 0xb: {
+      const bool lost_its_data =
+          code == scsi::asc::initiator_response_timeout || code == scsi::asc::io_process_terminated;
+      if (!lost_its_data || !session_.has_owed()) return bad(o, "no reason for " + said);
+      return undecided(o);
+    }
     case 0xe:
       if (o.what != kind::compare_and_write) return bad(o, said);
       if (!o.unit->medium.possibly_other(o.number, o.claimed))

@@ -10,6 +10,7 @@ class actors;
 
 struct scenario_options {
   plant bug = plant::none;
+  bool debts = false;    // hosts owe the data of their writes, some until the target has had enough
   bool tiers = false;    // caches of all kinds lie over the disk, change, lose their flash
   bool verbose = false;  // says on standard output what happens
 };

@@ -11,6 +11,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr const char* disk_path = "/sim/disk.raw";
+constexpr std::uint64_t patience_with_debtors_ns = 5 * ns_per_s;  // longer than any connection stalls
 constexpr std::uint64_t longest_ns = 300 * ns_per_s;
 
 reactor::sim_options quiet_options(std::uint64_t seed) {
@@ -101,6 +102,7 @@ class history {
     port.fabric = "iscsi";
     port.name = "iqn.2026-11.sim:target";
     port.settings.set("listen", std::vector<std::string>{"127.0.0.1:3260"});
+    if (options_.debts) port.settings.set("data_out_timeout", patience_with_debtors_ns);
     target.ports = {port};
     m.targets = {target};
     return m;
@@ -174,6 +176,7 @@ class history {
 
   void happen() {
     if (options_.tiers && chance(0.3)) return change_tiers();
+    if (options_.debts && chance(0.4)) return run_up_debts();
     if (options_.bug == plant::reservation_breach && chance(0.5)) {
       say("the operator clears reservations, and nobody is told");
       return machine_.clear_reservations("disk");
@@ -248,6 +251,16 @@ class history {
     const std::uint64_t duration = (1 + world_.below(2000)) * ns_per_ms;
     say("a connection stalls");
     world_.stall(victim.connection(), duration);
+  }
+
+  /// Commands of the others go on meanwhile; what a host owes for too long it may keep.
+  void run_up_debts() {
+    host& debtor = *hosts_[world_.below(hosts_.size())];
+    say("a host owes its data");
+    debtor.owe(true);
+    world_.after((1 + world_.below(8000)) * ns_per_ms, [this, &debtor] {
+      if (!hosts_.empty()) debtor.owe(false);
+    });
   }
 
   void partition() {

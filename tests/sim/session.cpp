@@ -1,6 +1,7 @@
 #include "tests/sim/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/base/check.hpp"
 #include "actors/wire/crc.hpp"
@@ -43,6 +44,7 @@ void session::open(const reactor::endpoint& portal, const wishes& w) {
   waiting_.clear();
   others_.clear();
   owed_.clear();
+  debts_.clear();
   out_.clear();
   in_.clear();
   out_sent_ = 0;
@@ -286,8 +288,21 @@ void session::handle_r2t(iscsi::bhs_view header) {
   c->r2t_end = static_cast<std::uint32_t>(end);
   if (const auto withheld = owed_.find(pdu.initiator_task_tag); withheld != owed_.end())
     return withheld->second.push_back({pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length});
-  send_data_out(*c, pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length);
+  if (owes_) {
+    has_owed_ = true;
+    debts_.push_back({c->what, pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length});
+    return;
+  }
+  send_data_out(c->what, pdu.target_transfer_tag, pdu.buffer_offset, pdu.desired_length);
   flush();
+}
+
+void session::owe(bool on) {
+  owes_ = on;
+  if (on) return;
+  for (const debt& each : std::exchange(debts_, {}))
+    if (up()) send_data_out(each.what, each.transfer_tag, each.offset, each.length);
+  if (up()) flush();
 }
 
 void session::handle_nop(iscsi::bhs_view header) {

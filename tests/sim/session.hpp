@@ -85,6 +85,9 @@ class session {
     const auto found = commands_.find(tag);
     return found != commands_.end() && found->second.sent;
   }
+  /// Answers no R2T any more, or those first that it has not answered.
+  void owe(bool on);
+  bool has_owed() const { return has_owed_; }
   /// The initiator has given a command up: no answer may come any more.
   void forget(std::uint32_t tag) { commands_.erase(tag); }
 
@@ -124,7 +127,7 @@ class session {
   void take_key(std::string_view key, std::string_view value);
   void send_waiting();
   void start(in_flight& c);
-  void send_data_out(in_flight& c, std::uint32_t transfer_tag, std::uint32_t offset, std::uint32_t length);
+  void send_data_out(const outgoing& what, std::uint32_t transfer_tag, std::uint32_t offset, std::uint32_t length);
   in_flight* find(std::uint32_t tag, const char* what);
 
   judge& judge_;
@@ -153,6 +156,13 @@ class session {
   };
   std::map<std::uint32_t, std::vector<owed_data>> owed_;  // by the tags of commands that withhold
   std::uint32_t repeat_every_ = 0, answers_ = 0;
+
+  struct debt {
+    outgoing what;  // a copy: the command may end meanwhile
+    std::uint32_t transfer_tag, offset, length;
+  };
+  bool owes_ = false, has_owed_ = false;
+  std::vector<debt> debts_;
 
   std::vector<std::uint8_t> out_, in_;
   std::size_t out_sent_ = 0;

@@ -130,20 +130,21 @@ void session::start(in_flight& c) {
   c.sent = true;
   c.r2t_end = more ? unsolicited : immediate;
   put(iscsi::encode(pdu), {c.what.data_out.data(), immediate});
-  if (more) send_data_out(c, iscsi::reserved_tag, immediate, unsolicited - immediate);
+  if (more) send_data_out(c.what, iscsi::reserved_tag, immediate, unsolicited - immediate);
 }
 
-void session::send_data_out(in_flight& c, std::uint32_t transfer_tag, std::uint32_t offset, std::uint32_t length) {
+void session::send_data_out(const outgoing& what, std::uint32_t transfer_tag, std::uint32_t offset,
+                            std::uint32_t length) {
   iscsi::data_out pdu;
-  pdu.lun = std::uint64_t{c.what.lun} << 48;
-  pdu.initiator_task_tag = c.what.tag;
+  pdu.lun = std::uint64_t{what.lun} << 48;
+  pdu.initiator_task_tag = what.tag;
   pdu.target_transfer_tag = transfer_tag;
   pdu.exp_stat_sn = exp_stat_sn_;
   while (length > 0) {
     const std::uint32_t now = std::min(length, target_max_recv_);
     pdu.final = now == length;
     pdu.buffer_offset = offset;
-    put(iscsi::encode(pdu), {c.what.data_out.data() + offset, now});
+    put(iscsi::encode(pdu), {what.data_out.data() + offset, now});
     ++pdu.data_sn;
     offset += now;
     length -= now;
@@ -155,7 +156,7 @@ void session::give(std::uint32_t tag) {
   const auto found = commands_.find(tag);
   if (withheld.empty() || found == commands_.end()) return;
   for (const owed_data& each : withheld.mapped())
-    send_data_out(found->second, each.transfer_tag, each.offset, each.length);
+    send_data_out(found->second.what, each.transfer_tag, each.offset, each.length);
   flush();
 }
 

@@ -21,7 +21,7 @@ struct arguments {
   scenario_options scenario;
 };
 
-char replay_line[128];  // what to say when a SLUICE_CHECK or a sanitizer ends the process
+char replay_line[160];  // what to say when a SLUICE_CHECK or a sanitizer ends the process
 
 void say_replay(int signal) {
   const auto ignored = ::write(STDOUT_FILENO, replay_line, std::strlen(replay_line));
@@ -31,9 +31,10 @@ void say_replay(int signal) {
 
 void announce(std::uint64_t seed, const scenario_options& options) {
   const bool planted = options.bug != plant::none;
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s\n",
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s%s\n",
                 static_cast<unsigned long long>(seed), planted ? " --plant " : "",
-                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "");
+                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "",
+                options.debts ? " --debts" : "");
 }
 
 report run_one(simulation& all, std::uint64_t seed, const scenario_options& options) {
@@ -95,6 +96,7 @@ int run(int argc, char** argv) {
   app.add_option("--first", a.first, "the first seed")->excludes(one);
   app.add_option("--count", a.count, "how many seeds")->excludes(one);
   app.add_option("--plant", bug, "carry a bug: lost-write, stale-read, double-completion, reservation-breach");
+  app.add_flag("--debts", a.scenario.debts, "with hosts that owe the data of their writes");
   app.add_flag("--tiers", a.scenario.tiers, "with caches of all kinds over the disk");
   app.add_flag("--expect-failure", a.expect_failure, "succeed when some seed fails");
   CLI11_PARSE(app, argc, argv);

@@ -7,7 +7,8 @@
 
 namespace sluice::block {
 
-result<std::shared_ptr<store::store>> open_store(const std::string& path, bool read_only, reactor::loop& control_loop) {
+result<std::shared_ptr<store::store>> open_store(const std::string& path, bool read_only, std::uint64_t deadline_ns,
+                                                 reactor::loop& control_loop) {
   reactor::open_flags flags;
   flags.writable = !read_only;
   flags.direct = true;
@@ -26,7 +27,8 @@ result<std::shared_ptr<store::store>> open_store(const std::string& path, bool r
   auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, true);
   medium->punches = info->discard_granularity != 0;
   medium->maps = false;
-  return watched(std::make_unique<store::descriptor_store>("block", std::move(medium), read_only), control_loop);
+  return watched(std::make_unique<store::descriptor_store>("block", std::move(medium), read_only, deadline_ns),
+                 control_loop);
 }
 
 }  // namespace sluice::block

@@ -1,6 +1,7 @@
 #include "tiers/block/register.hpp"
 
 #include "tiers/block/block_store.hpp"
+#include "tiers/store/descriptor_store.hpp"
 
 namespace sluice::block {
 
@@ -8,10 +9,12 @@ void register_store(store::registry& to) {
   using config::kind;
   to.add({"block",
           {{"path", kind::path, true, "the block device, best by a name that stays: /dev/disk/by-id/..."},
-           {"read_only", kind::flag, false, "never write to it"}},
+           {"read_only", kind::flag, false, "never write to it"},
+           store::deadline_key()},
           [](const config::settings& s, reactor::loop& loop, const auto&) {
             const std::string* path = s.text("path");
-            return open_store(path ? *path : std::string(), s.flag("read_only", false), loop);
+            return open_store(path ? *path : std::string(), s.flag("read_only", false),
+                              s.number("deadline", store::descriptor_deadline_ns), loop);
           }});
 }
 

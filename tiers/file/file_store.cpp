@@ -56,7 +56,7 @@ result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor:
   }
   auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct);
   if (auto fitted = fit(*medium, wanted); !fitted) return tl::unexpected(fitted.error());
-  return std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only);
+  return std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only, wanted.deadline_ns);
 }
 
 }  // namespace sluice::file

@@ -13,6 +13,7 @@ struct options {
   std::uint64_t size_bytes = 0;  // 0: as large as the file is
   bool direct = false;           // past the page cache
   bool read_only = false;
+  std::uint64_t deadline_ns = 30 * ns_per_s;  // how long a unit waits for it
 };
 
 /// Opens a file as a store, held against other gateways. It is created, sparse, when it is absent and a size is given;

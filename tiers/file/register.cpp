@@ -1,6 +1,7 @@
 #include "tiers/file/register.hpp"
 
 #include "tiers/file/file_store.hpp"
+#include "tiers/store/descriptor_store.hpp"
 
 namespace sluice::file {
 
@@ -10,13 +11,15 @@ void register_store(store::registry& to) {
           {{"path", kind::path, true, "the file; created sparse when absent and size is given"},
            {"size", kind::size, false, "its size; a smaller file grows to it"},
            {"direct", kind::flag, false, "read and write past the page cache (O_DIRECT)"},
-           {"read_only", kind::flag, false, "never write to it"}},
+           {"read_only", kind::flag, false, "never write to it"},
+           store::deadline_key()},
           [](const config::settings& s, reactor::loop& loop, const auto&) {
             const std::string* path = s.text("path");
             return open_store({.path = path ? *path : std::string(),
                                .size_bytes = s.number("size", 0),
                                .direct = s.flag("direct", false),
-                               .read_only = s.flag("read_only", false)},
+                               .read_only = s.flag("read_only", false),
+                               .deadline_ns = s.number("deadline", store::descriptor_deadline_ns)},
                               loop);
           }});
 }

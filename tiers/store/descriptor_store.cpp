@@ -9,6 +9,11 @@ constexpr std::uint64_t smallest_block = 512;
 
 }  // namespace
 
+config::key deadline_key() {
+  return {"deadline", config::kind::duration, false, "how long a command waits for the medium", {},
+          ns_per_s,   600 * ns_per_s,         "30 s"};
+}
+
 properties descriptor_store::describe() const {
   const reactor::file_info& info = medium_->info;
   properties p;
@@ -21,6 +26,7 @@ properties descriptor_store::describe() const {
   p.discard_granularity = info.is_block_device ? static_cast<std::uint32_t>(info.discard_granularity) : 4096;
   p.maps = medium_->maps.load();
   p.rotational = info.rotational;
+  p.deadline_ns = deadline_ns_;
   return p;
 }
 

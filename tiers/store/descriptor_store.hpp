@@ -8,12 +8,18 @@
 
 namespace sluice::store {
 
+/// How long a unit waits for such a medium, unless its configuration says otherwise.
+inline constexpr std::uint64_t descriptor_deadline_ns = 30 * ns_per_s;
+/// That key of the configuration, `deadline`.
+config::key deadline_key();
+
 /// A store over one file or block device.
 class descriptor_store final : public store {
  public:
-  /// `type` must outlive the store.
-  descriptor_store(const char* type, std::unique_ptr<descriptor> medium, bool read_only)
-      : type_(type), medium_(std::move(medium)), read_only_(read_only) {}
+  /// `type` must outlive the store. `deadline_ns`: see properties.
+  descriptor_store(const char* type, std::unique_ptr<descriptor> medium, bool read_only,
+                   std::uint64_t deadline_ns = descriptor_deadline_ns)
+      : type_(type), medium_(std::move(medium)), read_only_(read_only), deadline_ns_(deadline_ns) {}
 
   const char* type() const noexcept override { return type_; }
   properties describe() const override;
@@ -34,6 +40,7 @@ class descriptor_store final : public store {
   const char* type_;
   std::unique_ptr<descriptor> medium_;
   bool read_only_;
+  std::uint64_t deadline_ns_;
   change_listeners listeners_;
 };
 

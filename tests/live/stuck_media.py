@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Media that do not answer, and hosts that wait for them: sessions end and begin anew at once, other LUNs go on, and
+aborts, resets and SIGTERM are answered in bounded time. usage: stuck_media.py PROGRAM"""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
+
+from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator, test_unit_ready,  # noqa: E402
+                       write_16)
+from live import NAME, Checks, Gateway, session_ids  # noqa: E402
+
+AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 8.0, 10.0
+HOST, OTHER = "iqn.2026-11.io.sluice:host", "iqn.2026-11.io.sluice:other"
+MIB = b"\x5a" * (1 << 20)
+
+HUNG = """[store.slow]
+type = "{below}"
+size = "64MiB"
+{path}
+[store.hung]
+type = "fault"
+over = "slow"
+delay = "600 s"
+deadline = "30 s"
+"""
+WRITE_BACK = """[store.cache]
+type = "cache"
+over = "hung"
+ram = "16MiB"
+mode = "write-back"
+flash.path = "flash"
+flash.size = "96MiB"
+flash.dirty = "16MiB"
+"""
+
+
+def body(over, stores):
+    text = '[store.a]\ntype = "ram"\nsize = "64MiB"\n' + stores
+    text += f'[unit.good]\nstore = "a"\n[unit.stuck]\nstore = "{over}"\n'
+    text += '[target.live]\nluns = { 0 = "good", 1 = "stuck" }\n'
+    return text + f'[[target.live.port]]\nfabric = "iscsi"\nname = "{NAME}"\nlisten = ["127.0.0.1:0"]\n'
+
+
+class Scene:
+    def __init__(self, gateway, checks):
+        self.gateway, self.checks = gateway, checks
+
+    def log_in(self, name=HOST, number=1):
+        made = Initiator(int(self.gateway.portal.rsplit(":", 1)[1]), NAME, name, 0, number)
+        for made.lun in (1, 0):
+            for _ in range(4):  # unit attentions
+                if str(made.execute(test_unit_ready())) in ("GOOD", "02/04/01"):
+                    break
+        return made
+
+    def within(self, limit, name, act):
+        began = time.monotonic()
+        result = act()
+        took = time.monotonic() - began
+        self.checks.check(f"{name}: within {limit:.0f} s ({took:.2f} s)", took < limit)
+        return result
+
+    def hang(self, host, lba=0):
+        """A write that the medium keeps; its tag."""
+        host.lun = 1
+        tag = host.submit(write_16(lba, 8, False), b"\xdd" * 4096)
+        host.lun = 0
+        host.execute(test_unit_ready())  # it has been taken
+        return tag
+
+
+def fill(scene, host):
+    """Writes until the journal has no room: the tag of the write that is not answered."""
+    host.lun = 1
+    host.socket.settimeout(2)
+    for number in range(64):
+        tag = host.submit(write_16(number * 2048, 2048, False), MIB)
+        try:
+            answer = host.answer()
+        except (ConnectionLost, socket.timeout):
+            host.socket.settimeout(30)
+            host.lun = 0
+            return tag
+        if answer.status != 0:
+            raise AssertionError(f"a write ended with {answer}")
+    raise AssertionError("the journal takes everything")
+
+
+def sessions(scene):
+    check, gateway = scene.checks.check, scene.gateway
+    host = scene.log_in()
+    scene.hang(host)
+    again = scene.within(AT_ONCE_S, "reinstatement", scene.log_in)
+    check("the other LUN serves", again.execute(test_unit_ready()).status == 0)
+    again.lun = 1
+    check("the stuck one says that it is", str(again.execute(test_unit_ready())) == "02/04/01")
+    scene.hang(again, 8)
+    again.socket.close()
+    again = scene.within(AT_ONCE_S, "a login after the connection broke", scene.log_in)
+    scene.hang(again, 16)
+    victim = session_ids(gateway, HOST)[0]
+
+    def kick():
+        gateway.run("session", "kick", str(victim))
+        while session_ids(gateway, HOST):
+            time.sleep(0.01)
+
+    scene.within(AT_ONCE_S + 0.5, "session kick", kick)
+    again.socket.close()
+    host.socket.close()
+
+
+def management(scene, hang, before_the_end=lambda: None):
+    check = scene.checks.check
+    host = scene.log_in()
+    tag = hang(host)
+    host.lun = 1
+    check("ABORT TASK is done", scene.within(PATIENCE_S, "ABORT TASK", lambda: host.manage(ABORT_TASK, tag)) == 0)
+    host.lun = 0
+    check("the other LUN serves", host.execute(test_unit_ready()).status == 0)
+    scene.hang(host, 65536)
+    with scene.log_in(OTHER) as other:
+        other.lun = 1
+        check("LOGICAL UNIT RESET of another host is done",
+              scene.within(PATIENCE_S, "LOGICAL UNIT RESET", lambda: other.manage(LOGICAL_UNIT_RESET)) == 0)
+    scene.hang(host, 65544)
+    before_the_end()
+    check("SIGTERM ends it with status 0", scene.within(STOP_S, "SIGTERM", scene.gateway.stop) == 0)
+    host.socket.close()
+
+
+class FrozenFiles:
+    """A file system of its own that fsfreeze stops: writes wait in the kernel, whoever sends them."""
+
+    def __init__(self, folder):
+        self.mount = folder / "mount"
+        self.mount.mkdir()
+        image = folder / "image"
+        with image.open("wb") as made:
+            made.truncate(192 << 20)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, timeout=30)
+        subprocess.run(["mount", "-o", "loop", str(image), str(self.mount)], check=True, timeout=30,
+                       capture_output=True)
+        self.frozen = False
+
+    def freeze(self, on):
+        subprocess.run(["fsfreeze", "-f" if on else "-u", str(self.mount)], check=True, timeout=30)
+        self.frozen = on
+
+    def close(self):
+        if self.frozen:
+            self.freeze(False)
+        subprocess.run(["umount", str(self.mount)], check=True, timeout=30)
+
+
+def frozen_files(program, checks):
+    """The same with a real file store. A process whose write waits in the kernel cannot end: thawed before that."""
+    with tempfile.TemporaryDirectory(prefix="sluice-frozen-") as folder:
+        try:
+            files = FrozenFiles(pathlib.Path(folder))
+        except (OSError, subprocess.SubprocessError):
+            print("skipped: no file system can be made here")
+            return 1
+        try:
+            store = f'[store.frozen]\ntype = "file"\npath = "{files.mount}/disk"\nsize = "128MiB"\n'
+            run(program, checks, "frozen", store,
+                [lambda scene: files.freeze(True), sessions,
+                 lambda scene: management(scene, scene.hang, lambda: files.freeze(False))])
+        finally:
+            files.close()
+    return 0
+
+
+def run(program, checks, over, stores, acts):
+    with tempfile.TemporaryDirectory(prefix="sluice-stuck-") as folder:
+        gateway = Gateway(program, pathlib.Path(folder))
+        scene = Scene(gateway, checks)
+        failed = checks.failed
+        try:
+            gateway.write(body(over, stores))
+            gateway.start()
+            threading.Thread(target=gateway.listen, daemon=True).start()
+            for act in acts:
+                try:
+                    act(scene)
+                except (AssertionError, ConnectionLost, OSError) as error:
+                    checks.check(f"{act}: {error!r}", False)
+        finally:
+            if gateway.process and gateway.process.poll() is None:
+                gateway.process.kill()
+                gateway.process.wait()
+            if checks.failed != failed:
+                print((gateway.folder / "log").read_text()[-4000:])
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    checks = Checks()
+    run(program, checks, "hung", HUNG.format(below="ram", path=""),
+        [sessions, lambda scene: management(scene, scene.hang)])
+    run(program, checks, "cache", HUNG.format(below="file", path='path = "image"') + WRITE_BACK,
+        [lambda scene: management(scene, lambda host: fill(scene, host))])
+    skipped = frozen_files(program, checks)
+    print(f"{checks.passed} passed, {checks.failed} failed, {skipped} skipped")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
