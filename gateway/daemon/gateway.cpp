@@ -358,7 +358,7 @@ void gateway::publish(access::directory picture) {
 
 void gateway::discard(draft& made) {
   for (running_port& port : made.ports) stop_port(port);
-  const auto limit = std::chrono::steady_clock::now() + medium_patience;
+  const auto limit = parts_.cores.front()->loop().now_ns() + medium_patience_ns;
   for (auto& [name, unit] : made.units) stop_unit(unit, parts_.cores, parts_.wait, limit);
   for (const std::string& name : made.frozen) thaw_unit(units_.at(name));
   for (const auto& [name, size] : made.resized)
@@ -414,7 +414,7 @@ void gateway::commit(const config::model& wanted, draft& made, access::directory
   if (!stopping_)
     for (running_port& port : closing) stop_port(port);
   if (stopping_) empty_memory();
-  const auto limit = std::chrono::steady_clock::now() + medium_patience;  // for all of them together
+  const auto limit = parts_.cores.front()->loop().now_ns() + medium_patience_ns;  // for all of them together
   for (running_unit& unit : leaving)
     if (!stop_unit(unit, parts_.cores, parts_.wait, limit)) stranded_.push_back(std::move(unit));
   leaving.clear();

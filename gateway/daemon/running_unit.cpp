@@ -15,18 +15,20 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
   return caf::actor_cast<caf::actor>(handle);
 }
 
-using clock = std::chrono::steady_clock;
-
-/// Asks, on the core, until it holds: for the end of things that end by themselves soon. False when `limit` comes
-/// first.
+/// Asks, on the core, until it holds: for the end of things that end by themselves soon. False when `limit_ns` comes
+/// first, by the loops' clock, which is not always the system's.
 bool wait_until(runtime::core& core, const runtime::let_run& wait, const std::function<bool()>& holds,
-                clock::time_point limit = clock::time_point::max()) {
+                std::uint64_t limit_ns = UINT64_MAX) {
   for (;;) {
-    bool now = false;
-    core.call([&] { now = holds(); });
-    if (now) return true;
-    if (clock::now() >= limit) return false;
-    if (!wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    bool over = false;
+    std::uint64_t now_ns = 0;
+    core.call([&] {
+      over = holds();
+      now_ns = core.loop().now_ns();
+    });
+    if (over) return true;
+    if (now_ns >= limit_ns) return false;
+    wait ? wait() : std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
@@ -124,10 +126,10 @@ result<void> change_unit(running_unit& unit, const std::function<void(unit::home
 }
 
 bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
-               std::chrono::steady_clock::time_point give_up_at) {
+               std::uint64_t give_up_at_ns) {
   // A nexus keeps the handle until the unit has let go of it.
   wait_until(*unit.home_core, wait, [&] { return unit.handle.use_count() == 1; });
-  const auto limit = unit.medium->describe().deadline_ns ? give_up_at : clock::time_point::max();
+  const std::uint64_t limit = unit.medium->describe().deadline_ns ? give_up_at_ns : UINT64_MAX;
   for (std::size_t i = 0; i < cores.size(); ++i) {
     if (wait_until(
             *cores[i], wait, [&] { return unit.shards[i]->inside().idle(); }, limit))

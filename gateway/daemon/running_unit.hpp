@@ -1,5 +1,5 @@
 #pragma once
-#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,10 +43,10 @@ result<void> change_unit(running_unit& unit, const std::function<void(unit::home
 
 /// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
 /// Blocks; control thread. False when the medium, one with a deadline, does not give back the requests that it has
-/// until `give_up_at`: the unit and its store must then be kept.
+/// until `give_up_at_ns`, by the loops' clock: the unit and its store must then be kept.
 bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
-               std::chrono::steady_clock::time_point give_up_at);
+               std::uint64_t give_up_at_ns);
 /// For how long a medium that does not answer holds up the end of its unit.
-inline constexpr std::chrono::seconds medium_patience{8};
+inline constexpr std::uint64_t medium_patience_ns = 8 * ns_per_s;
 
 }  // namespace sluice::daemon

@@ -73,6 +73,7 @@ struct field {
   std::vector<std::unique_ptr<unit_view>> units;
   plant bug = plant::none;
   bool verbose = false;
+  bool media_hang = false;  // now and then
 
   std::uint64_t next_number = 1;   // of commands, so that a stamp says who wrote it
   std::uint64_t answered = 0;      // commands, over all

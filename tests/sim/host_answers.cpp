@@ -178,7 +178,14 @@ void host::check_condition(const op& o, const answer& what) {
       o.unit->reservations.end(pr_answer::illegal);
       end_exclusive(o);
       return;
+    case 0x2:
+      if (!field_.media_hang || !o.unit || !o.unit->lasting || o.what != kind::test_ready ||
+          code != scsi::asc::becoming_ready)
+        return bad(o, "no reason for " + said);
+      return;
     case 0xb: {
+      if (code == scsi::asc::logical_unit_timeout && field_.media_hang && o.unit && o.unit->lasting)
+        return undecided(o);
       const bool lost_its_data =
           code == scsi::asc::initiator_response_timeout || code == scsi::asc::io_process_terminated;
       if (!lost_its_data || !session_.has_owed()) return bad(o, "no reason for " + said);

@@ -11,6 +11,7 @@ class actors;
 struct scenario_options {
   plant bug = plant::none;
   bool debts = false;    // hosts owe the data of their writes, some until the target has had enough
+  bool hangs = false;    // the disk answers some requests long after their deadline
   bool tiers = false;    // caches of all kinds lie over the disk, change, lose their flash
   bool verbose = false;  // says on standard output what happens
 };

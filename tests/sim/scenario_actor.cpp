@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* disk_path = "/sim/disk.raw";
 constexpr std::uint64_t patience_with_debtors_ns = 5 * ns_per_s;  // longer than any connection stalls
+constexpr std::uint64_t disk_deadline_ns = 2 * ns_per_s;
 constexpr std::uint64_t longest_ns = 300 * ns_per_s;
 
 reactor::sim_options quiet_options(std::uint64_t seed) {
@@ -87,6 +88,7 @@ class history {
     config::store_config disk{"disk", "file", {}, "", {}}, memory{"memory", "ram", {}, "", {}};
     disk.settings.set("path", std::string(disk_path));
     disk.settings.set("size", std::uint64_t{unit_octets});
+    if (options_.hangs) disk.settings.set("deadline", disk_deadline_ns);
     memory.settings.set("size", std::uint64_t{unit_octets});
     m.stores = {disk, memory};
     config::unit_config disk_unit, memory_unit;
@@ -177,6 +179,7 @@ class history {
   void happen() {
     if (options_.tiers && chance(0.3)) return change_tiers();
     if (options_.debts && chance(0.4)) return run_up_debts();
+    if (options_.hangs && chance(0.3)) return hung_disk();
     if (options_.bug == plant::reservation_breach && chance(0.5)) {
       say("the operator clears reservations, and nobody is told");
       return machine_.clear_reservations("disk");
@@ -292,9 +295,16 @@ class history {
 
   void slow_disk() {
     say("the disk is slow");
-    const auto before = world_.options().disk_latency_ns;
     world_.options().disk_latency_ns = {ns_per_ms, 200 * ns_per_ms};
-    world_.after((1 + world_.below(500)) * ns_per_ms, [this, before] { world_.options().disk_latency_ns = before; });
+    world_.after((1 + world_.below(500)) * ns_per_ms, [this] { world_.options().disk_latency_ns = usual_latency_ns_; });
+  }
+
+  /// What is asked of the disk within some milliseconds is answered when nobody waits for it any more.
+  void hung_disk() {
+    say("the disk hangs");
+    field_.media_hang = true;
+    world_.options().disk_latency_ns = {2 * disk_deadline_ns, 3 * disk_deadline_ns};
+    world_.after((1 + world_.below(30)) * ns_per_ms, [this] { world_.options().disk_latency_ns = usual_latency_ns_; });
   }
 
   void resize() {
@@ -344,6 +354,7 @@ class history {
   }
 
   reactor::sim_world world_;
+  const reactor::sim_options::range usual_latency_ns_ = world_.options().disk_latency_ns;
   field field_;
   const scenario_options options_;
   machine machine_;

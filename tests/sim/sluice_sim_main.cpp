@@ -31,10 +31,10 @@ void say_replay(int signal) {
 
 void announce(std::uint64_t seed, const scenario_options& options) {
   const bool planted = options.bug != plant::none;
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s%s\n",
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s%s%s\n",
                 static_cast<unsigned long long>(seed), planted ? " --plant " : "",
-                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "",
-                options.debts ? " --debts" : "");
+                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "", options.debts ? " --debts" : "",
+                options.hangs ? " --hangs" : "");
 }
 
 report run_one(simulation& all, std::uint64_t seed, const scenario_options& options) {
@@ -98,6 +98,7 @@ int run(int argc, char** argv) {
   app.add_option("--plant", bug, "carry a bug: lost-write, stale-read, double-completion, reservation-breach");
   app.add_flag("--debts", a.scenario.debts, "with hosts that owe the data of their writes");
   app.add_flag("--tiers", a.scenario.tiers, "with caches of all kinds over the disk");
+  app.add_flag("--hangs", a.scenario.hangs, "with a disk that does not answer for a while")->excludes("--tiers");
   app.add_flag("--expect-failure", a.expect_failure, "succeed when some seed fails");
   CLI11_PARSE(app, argc, argv);
   const auto planted = parse_plant(bug);

@@ -7,8 +7,8 @@
 
 namespace sluice::block {
 
-result<std::shared_ptr<store::store>> open_store(const std::string& path, bool read_only, std::uint64_t deadline_ns,
-                                                 reactor::loop& control_loop) {
+result<std::shared_ptr<store::store>> open_store(const std::string& path, bool read_only, reactor::loop& control_loop,
+                                                 std::uint64_t deadline_ns) {
   reactor::open_flags flags;
   flags.writable = !read_only;
   flags.direct = true;

@@ -116,6 +116,7 @@ TEST_F(block_store_test, takes_size_and_geometry_from_the_device) {
   EXPECT_EQ(p.size_bytes, 8 * mib);
   EXPECT_EQ(p.logical_block, 4096U);
   EXPECT_TRUE(p.volatile_cache);
+  EXPECT_EQ(p.deadline_ns, 30 * ns_per_s) << "a device may hang";
   EXPECT_FALSE(p.maps);
 }
 

@@ -13,8 +13,8 @@ void register_store(store::registry& to) {
            store::deadline_key()},
           [](const config::settings& s, reactor::loop& loop, const auto&) {
             const std::string* path = s.text("path");
-            return open_store(path ? *path : std::string(), s.flag("read_only", false),
-                              s.number("deadline", store::descriptor_deadline_ns), loop);
+            return open_store(path ? *path : std::string(), s.flag("read_only", false), loop,
+                              s.number("deadline", store::descriptor_deadline_ns));
           }});
 }
 

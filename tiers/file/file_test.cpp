@@ -167,6 +167,14 @@ TEST_F(file_store_test, a_full_file_system_is_no_space_and_the_store_goes_on) {
   EXPECT_EQ(second.outcome, status::good);
 }
 
+TEST_F(file_store_test, names_a_deadline) {
+  ASSERT_TRUE(open(1 * mib));
+  EXPECT_EQ((*open(0))->describe().deadline_ns, 30 * ns_per_s);
+  const auto patient = file::open_store({.path = path_, .deadline_ns = 600 * ns_per_s}, world_.loop());
+  ASSERT_TRUE(patient) << patient.error().message;
+  EXPECT_EQ((*patient)->describe().deadline_ns, 600 * ns_per_s);
+}
+
 TEST_F(file_store_test, registers_its_keys) {
   registry all;
   file::register_store(all);
