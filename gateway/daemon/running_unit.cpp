@@ -28,7 +28,10 @@ bool wait_until(runtime::core& core, const runtime::let_run& wait, const std::fu
     });
     if (over) return true;
     if (now_ns >= limit_ns) return false;
-    wait ? wait() : std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // Where the caller makes time pass: a medium's answer is on its way, which may be long. What else is waited for
+    // comes within the steps of call().
+    if (wait && limit_ns != UINT64_MAX) wait();
   }
 }
 
