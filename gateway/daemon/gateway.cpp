@@ -27,10 +27,13 @@ bool same_but_for_size(const config::store_config& a, const config::store_config
 result<std::unique_ptr<gateway>> gateway::make(const parts& made_of) {
   auto numbers = relative_ports::load(made_of.state);
   if (!numbers) return tl::unexpected(numbers.error());
-  return std::unique_ptr<gateway>(new gateway(made_of, std::move(*numbers)));
+  auto authority = state::local_authority::make(made_of.state);
+  if (!authority) return tl::unexpected(authority.error());
+  return std::unique_ptr<gateway>(new gateway(made_of, std::move(*numbers), std::move(*authority)));
 }
 
-gateway::gateway(const parts& made_of, relative_ports numbers) : parts_(made_of), numbers_(std::move(numbers)) {
+gateway::gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<state::authority> authority)
+    : parts_(made_of), authority_(std::move(authority)), numbers_(std::move(numbers)) {
   runtime::core& first = *parts_.cores.front();
   registry_ = runtime::spawn_on<nexus::registry_actor>(first);
   std::vector<caf::actor> actors;
@@ -252,12 +255,12 @@ result<void> gateway::start_units(const config::model& wanted, draft& made) {
                       ".block_size: cannot change while the unit runs; remove the unit from its "
                       "targets first");
     runtime::core& home = *parts_.cores[next_home_++ % parts_.cores.size()];
-    std::optional<reservations::state> held;
-    if (running != units_.end()) {
+    const bool replaces = running != units_.end();
+    if (replaces) {
       made.frozen.push_back(config.name);
-      held = freeze_unit(running->second);
+      freeze_unit(running->second);
     }
-    auto started = start_unit(config, medium, parts_.cores, home, parts_.state, std::move(held));
+    auto started = start_unit(config, medium, parts_.cores, home, {*authority_, parts_.state}, replaces);
     if (!started) return fail(started.error().code, "unit." + config.name + ": " + started.error().message);
     made.units[config.name] = std::move(*started);
   }

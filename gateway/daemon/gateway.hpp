@@ -11,6 +11,7 @@
 #include "gateway/daemon/relative_ports.hpp"
 #include "gateway/daemon/running_unit.hpp"
 #include "gateway/nexus/nexus_actor.hpp"
+#include "gateway/state/local_authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tiers/store/store.hpp"
 
@@ -64,7 +65,7 @@ class gateway {
   const std::vector<runtime::core*>& cores() const { return parts_.cores; }
 
  private:
-  gateway(const parts& made_of, relative_ports numbers);
+  gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<state::authority> authority);
 
   struct running_port {
     config::port_config config;
@@ -120,6 +121,7 @@ class gateway {
   std::vector<scsi::target_port_group> groups_of(const config::model& wanted, const std::string& unit) const;
 
   parts parts_;
+  std::unique_ptr<state::authority> authority_;
   config::model model_;
   std::map<std::string, std::shared_ptr<store::store>> stores_;
   std::map<std::string, running_unit> units_;

@@ -57,19 +57,21 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
 
 result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
                                 const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                state::state_store& state, std::optional<reservations::state> reservations) {
+                                const agreement_parts& agreed, bool replaces) {
   running_unit made{config, facts_of(config, medium->describe()), {}, medium, &home_core, {}, {}, {}};
   made.failures = medium->describe().failures;
   made.losses = medium->describe().losses;
-  const auto chance = [&] {
-    std::uint64_t drawn = 0;
-    home_core.call([&] { drawn = home_core.loop().random(); });
-    return drawn;
-  };
-  const auto identity = state::load_or_make_identity(state, config.name, chance);
-  if (!identity) return tl::unexpected(identity.error());
-  made.facts.serial = identity->serial;
-  made.facts.naa = identity->naa;
+  unit::home_options how;
+  how.gateway = agreed.gateway;
+  how.facts = made.facts;
+  how.maps = medium->describe().maps;
+  how.replaces = replaces;
+  home_core.call([&] { how.serial = state::make_serial([&] { return home_core.loop().random(); }); });
+  auto before = agreement::load_former(agreed.state, config.name);
+  if (!before) return tl::unexpected(before.error());
+  how.before = std::move(*before);
+  auto seat = agreed.authority.open(agreement::record_name(config.name), home_core.loop());
+  if (!seat) return tl::unexpected(seat.error());
 
   unit::late_links links;
   std::vector<unit::shard_link*> link_pointers;
@@ -77,17 +79,34 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
     links.push_back(std::make_unique<unit::late_link>());
     link_pointers.push_back(links.back().get());
   }
-  auto inside = unit::home::make({config.name, made.facts, medium->describe().maps, {}, std::move(reservations)},
-                                 link_pointers, home_core.loop(), state);
-  if (!inside) return tl::unexpected(inside.error());
-  const unit::snapshot_ptr first = (*inside)->snapshot();
-  made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(*inside), std::move(links));
+  auto inside = std::make_unique<unit::home>(std::move(how), link_pointers, home_core.loop(), std::move(*seat));
+  result<void> started;
+  home_core.call_async([&](const std::function<void()>& finished) {
+    inside->start([&started, finished](const result<void>& outcome) {
+      started = outcome;
+      finished();
+    });
+  });
+  if (!started) {
+    home_core.call([&] { inside.reset(); });
+    return tl::unexpected(started.error());
+  }
+  const unit::snapshot_ptr first = inside->snapshot();
+  made.facts.serial = first->facts.serial;
+  made.facts.naa = first->facts.naa;
+  if (!inside->damage().empty())
+    SLUICE_LOG(error, "unit",
+               "what is kept of the unit cannot be read: it is not ready until sluice unit clear-reservations gives up "
+               "its reservations and saved mode pages",
+               {"unit", config.name}, {"why", inside->damage()});
+  made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(inside), std::move(links));
 
   std::vector<caf::actor> shards;
   made.handle = std::make_shared<access::unit_handle>(access::unit_handle{config.name, {}});
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
     options.index = static_cast<unsigned>(i);
+    options.gateway = agreed.gateway;
     options.deadline_ns = medium->describe().deadline_ns;
     made.shards.push_back(
         runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(made.home.handle), medium, first));
@@ -100,15 +119,10 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   return made;
 }
 
-reservations::state freeze_unit(const running_unit& unit) {
-  reservations::state held;
+void freeze_unit(const running_unit& unit) {
   unit.home_core->call_async([&](const std::function<void()>& finished) {
-    unit.home->inside().freeze([&held, finished](const unit::snapshot_ptr& now) {
-      held = now->reservations;
-      finished();
-    });
+    unit.home->inside().freeze([finished](const unit::snapshot_ptr&) { finished(); });
   });
-  return held;
 }
 
 void thaw_unit(const running_unit& unit) {

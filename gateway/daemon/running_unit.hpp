@@ -7,6 +7,7 @@
 
 #include "config/schema/model.hpp"
 #include "gateway/access/unit_door.hpp"
+#include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "gateway/unit/unit_actor.hpp"
 
@@ -28,14 +29,21 @@ struct running_unit {
 /// What a unit says about itself, from its configuration and its medium.
 scsi::unit_facts facts_of(const config::unit_config& config, const store::properties& medium);
 
-/// Starts a unit on every core. `reservations` are those of the running unit whose place it takes. Blocks; control
-/// thread.
+/// Where units of this gateway find what they agree on with others; all outlive them.
+struct agreement_parts {
+  state::authority& authority;
+  state::state_store& state;  // for what was kept in a former format
+  gateway_id gateway = 0;
+};
+
+/// Starts a unit on every core. `replaces`: it takes the place of the running unit of its name, which is frozen, and
+/// takes over what initiators have reserved persistently. Blocks; control thread.
 result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
                                 const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                state::state_store& state, std::optional<reservations::state> reservations);
+                                const agreement_parts& agreed, bool replaces);
 
-/// As the home's, for a unit that gives its place to another one: what initiators have reserved goes over to that.
-reservations::state freeze_unit(const running_unit& unit);
+/// As the home's, for a unit that gives its place to another one.
+void freeze_unit(const running_unit& unit);
 void thaw_unit(const running_unit& unit);
 
 /// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.

@@ -3,7 +3,7 @@
 namespace sluice::nexus {
 
 void registry::grant(entry& e, const name& who, const admission& wish) {
-  e.id = next_id_++;
+  e.id = global_id(gateway_, next_count_++);
   e.core = wish.core;
   by_id_.emplace(e.id, who);
   cores_.grant(wish.core, wish.ticket, e.id);

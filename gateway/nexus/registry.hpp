@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "actors/base/global_id.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
 namespace sluice::nexus {
@@ -30,7 +31,7 @@ class registry_link {
 /// port. A second login waits until the first nexus, which it evicts, has ended [RFC7143 6.3.5].
 class registry {
  public:
-  explicit registry(registry_link& cores) : cores_(cores) {}
+  explicit registry(registry_link& cores, gateway_id gateway = 0) : cores_(cores), gateway_(gateway) {}
 
   void admit(admission wish);
   /// The nexus has ended, or the grant was not used.
@@ -54,7 +55,8 @@ class registry {
   void grant(entry& e, const name& who, const admission& wish);
 
   registry_link& cores_;
-  std::uint64_t next_id_ = 1;
+  const gateway_id gateway_;
+  std::uint64_t next_count_ = 1;
   std::map<name, entry> live_;
   std::map<std::uint64_t, name> by_id_;
 };

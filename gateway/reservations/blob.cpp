@@ -16,7 +16,7 @@ constexpr std::uint16_t no_holder = 0xffff;
 constexpr std::size_t head_octets = 10;
 constexpr std::size_t registrant_octets = 15;
 constexpr std::size_t crc_octets = 4;
-constexpr std::size_t longest_name = 223;  // [RFC7143 4.2.7.1]
+constexpr std::size_t longest_name = 238;  // 223 by [RFC7143 4.2.7.1], but longer ones have been let in
 
 template <unsigned Octets>
 void append(std::string& to, std::uint64_t value) {

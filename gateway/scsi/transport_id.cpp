@@ -10,8 +10,9 @@ namespace {
 
 constexpr std::size_t binary_octets = 24;  // every TransportID but iSCSI's
 constexpr std::size_t iscsi_header_octets = 4;
-constexpr std::size_t iscsi_least_name = 20;  // ADDITIONAL LENGTH is at least this
-constexpr std::size_t iscsi_most_name = 256;  // 223 octets of name, ",i,0x", 12 digits, NUL, padding
+constexpr std::size_t iscsi_least_name = 20;     // ADDITIONAL LENGTH is at least this
+constexpr std::size_t iscsi_most_name = 256;     // 223 octets of name, ",i,0x", 12 digits, NUL, padding
+constexpr std::size_t longest_iscsi_name = 223;  // [RFC7143 4.2.7.1]
 constexpr std::string_view isid_separator = ",i,0x";
 constexpr std::size_t isid_digits = 12;
 
@@ -73,6 +74,7 @@ result<transport_id> split_port_name(std::string_view text) {
   const std::size_t at = text.find(isid_separator);
   if (at == std::string_view::npos || at == 0) return fail(errc::invalid_argument, "iSCSI port name without ,i,0x");
   const std::string_view digits = text.substr(at + isid_separator.size());
+  if (at > longest_iscsi_name) return fail(errc::invalid_argument, "an iSCSI name has 223 octets at most");
   if (digits.size() != isid_digits || !std::ranges::all_of(digits, [](char c) { return hex_value(c).has_value(); }))
     return fail(errc::invalid_argument, "an ISID is 12 hex digits");
   transport_id id{.protocol = protocol::iscsi, .name = std::string(text.substr(0, at)), .extension = "0x"};
@@ -94,6 +96,7 @@ result<transport_id> decode_iscsi(const_bytes from, std::size_t& used) {
     return fail(errc::invalid_argument, "an iSCSI name holds no spaces or control characters");
   used = iscsi_header_octets + octets;
   if (from[0] >> 6 == 1) return split_port_name(text);
+  if (text.size() > longest_iscsi_name) return fail(errc::invalid_argument, "an iSCSI name has 223 octets at most");
   if (text.find(',') != std::string_view::npos) return fail(errc::invalid_argument, "an iSCSI name holds no comma");
   return transport_id{.protocol = protocol::iscsi, .name = std::string(text), .extension = {}};
 }

@@ -19,17 +19,22 @@ class memory_store final : public state_store {
     values_[std::move(key)] = std::move(value);
     return {};
   }
-  void put(std::string key, std::string value, reactor::loop& home, durable done) override {
-    {
-      const std::lock_guard hold(mutex_);
-      values_[std::move(key)] = std::move(value);
-    }
-    home.post([done = std::move(done)] { done({}); });
+  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
+    const std::lock_guard hold(mutex_);
+    const auto it = values_.find(key);
+    if (expected ? it == values_.end() || it->second != *expected : it != values_.end()) return false;
+    values_[key] = std::move(value);
+    return true;
   }
-  void erase(std::string key, reactor::loop& home, durable done) override {
+  void change(std::vector<update> updates, reactor::loop& home, durable done) override {
     {
       const std::lock_guard hold(mutex_);
-      values_.erase(key);
+      for (update& each : updates) {
+        if (each.value)
+          values_[std::move(each.key)] = std::move(*each.value);
+        else
+          values_.erase(each.key);
+      }
     }
     home.post([done = std::move(done)] { done({}); });
   }

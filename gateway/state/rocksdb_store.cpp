@@ -12,9 +12,8 @@
 namespace sluice::state {
 namespace {
 
-struct change {
-  std::string key;
-  std::optional<std::string> value;  // nullopt: erase
+struct issued_change {
+  std::vector<update> updates;
   reactor::loop* home;
   durable done;
 };
@@ -58,22 +57,24 @@ class rocksdb_store final : public state_store {
     return {};
   }
 
-  void put(std::string key, std::string value, reactor::loop& home, durable done) override {
-    issue({std::move(key), std::move(value), &home, std::move(done)});
-  }
-  void erase(std::string key, reactor::loop& home, durable done) override {
-    issue({std::move(key), std::nullopt, &home, std::move(done)});
+  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
+    const std::lock_guard alone(replacing_);
+    const auto now = load(key);
+    if (!now) return tl::unexpected<error>(now.error());
+    if (*now != expected) return false;
+    if (auto saved = save(key, std::move(value)); !saved) return tl::unexpected<error>(saved.error());
+    return true;
   }
 
- private:
-  void issue(change c) {
+  void change(std::vector<update> updates, reactor::loop& home, durable done) override {
     {
       const std::lock_guard hold(mutex_);
-      issued_.push_back(std::move(c));
+      issued_.push_back({std::move(updates), &home, std::move(done)});
     }
     wake_.notify_one();
   }
 
+ private:
   void wait_until_written() {
     std::unique_lock hold(mutex_);
     idle_.wait(hold, [this] { return issued_.empty() && !writing_; });
@@ -85,7 +86,7 @@ class rocksdb_store final : public state_store {
     for (;;) {
       wake_.wait(hold, [this] { return stopping_ || !issued_.empty(); });
       if (issued_.empty()) return;
-      std::vector<change> batch = std::move(issued_);
+      std::vector<issued_change> batch = std::move(issued_);
       issued_.clear();
       writing_ = true;
       hold.unlock();
@@ -96,26 +97,28 @@ class rocksdb_store final : public state_store {
     }
   }
 
-  void write(std::vector<change>& changes) {
+  void write(std::vector<issued_change>& changes) {
     rocksdb::WriteBatch batch;
-    for (const change& c : changes) {
-      if (c.value)
-        batch.Put(c.key, *c.value);
-      else
-        batch.Delete(c.key);
-    }
+    for (const issued_change& c : changes)
+      for (const update& each : c.updates) {
+        if (each.value)
+          batch.Put(each.key, *each.value);
+        else
+          batch.Delete(each.key);
+      }
     const rocksdb::Status status = db_->Write(synced(), &batch);
-    for (change& c : changes) {
+    for (issued_change& c : changes) {
       result<void> outcome;
-      if (!status.ok()) outcome = failure(status, "write state " + c.key);
+      if (!status.ok()) outcome = failure(status, "write state " + c.updates.front().key);
       c.home->post([done = std::move(c.done), outcome = std::move(outcome)] { done(outcome); });
     }
   }
 
   std::unique_ptr<rocksdb::DB> db_;
+  std::mutex replacing_;
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
-  std::vector<change> issued_;
+  std::vector<issued_change> issued_;
   bool writing_ = false;
   bool stopping_ = false;
   std::thread writer_;  // last: it uses all of the above

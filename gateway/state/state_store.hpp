@@ -4,29 +4,43 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "actors/base/result.hpp"
 #include "actors/reactor/loop.hpp"
 
-/// What must survive a restart: identities of units, reservations, saved mode pages.
+/// What must survive a restart: records of what units agree on (authority.hpp), target port numbers, witnesses.
 namespace sluice::state {
 
-/// Told when a change is durable, or why it is not; runs on the loop that was given, never from within put() or
-/// erase().
+/// Told when a change is durable, or why it is not; runs on the loop that was given, never from within change().
 using durable = std::function<void(result<void>)>;
+
+struct update {
+  std::string key;
+  std::optional<std::string> value;  // nullopt: erase
+};
 
 /// A small, durable map. Keys are "kind/name", e.g. "identity/vm1".
 class state_store {
  public:
   virtual ~state_store() = default;
-  /// The value of a key, or nullopt; blocks: for start-up, and threads that nobody waits for. Sees every put() and
-  /// erase() issued before. Any thread.
+  /// The value of a key, or nullopt; blocks: for start-up, and threads that nobody waits for. Sees every change()
+  /// issued before. Any thread.
   virtual result<std::optional<std::string>> load(std::string_view key) = 0;
   /// Stores and returns when it is durable; blocks, as load(). Any thread.
   virtual result<void> save(std::string key, std::string value) = 0;
-  /// Changes are done in the order of the calls of one thread. Any thread.
-  virtual void put(std::string key, std::string value, reactor::loop& home, durable done) = 0;
-  virtual void erase(std::string key, reactor::loop& home, durable done) = 0;
+  /// As save(), if the key's value is the one expected (nullopt: none), which is told. For keys that change() is not
+  /// used with.
+  virtual result<bool> replace(const std::string& key, const std::optional<std::string>& expected,
+                               std::string value) = 0;
+  /// All of it or nothing. Changes are done in the order of the calls of one thread. Any thread.
+  virtual void change(std::vector<update> updates, reactor::loop& home, durable done) = 0;
+  void put(std::string key, std::string value, reactor::loop& home, durable done) {
+    change({{std::move(key), std::move(value)}}, home, std::move(done));
+  }
+  void erase(std::string key, reactor::loop& home, durable done) {
+    change({{std::move(key), std::nullopt}}, home, std::move(done));
+  }
 };
 
 /// In memory: for the simulator and for `sluice demo`. Durable as long as the object lives.

@@ -82,28 +82,28 @@ TEST(state_store, a_folder_that_cannot_be) {
   EXPECT_FALSE(store.error().message.empty());
 }
 
-TEST(identity, is_made_once) {
+TEST(state_store, a_key_is_replaced_only_when_it_is_as_expected) {
   const folder where;
-  std::uint64_t next = 0x0123456789abcdef;
-  const auto random = [&] { return next++; };
-  unit_identity first;
-  {
-    auto store = open_rocksdb_store(where.path);
-    first = *load_or_make_identity(**store, "vm1", random);
-    EXPECT_NE(first, *load_or_make_identity(**store, "vm2", random));
+  auto rocksdb = open_rocksdb_store(where.path);
+  ASSERT_TRUE(rocksdb.has_value());
+  const auto memory = make_memory_store();
+  for (state_store* store : {rocksdb->get(), memory.get()}) {
+    EXPECT_FALSE(*store->replace("k", "one", "two"));
+    EXPECT_TRUE(*store->replace("k", std::nullopt, "one"));
+    EXPECT_FALSE(*store->replace("k", std::nullopt, "two"));
+    EXPECT_FALSE(*store->replace("k", "other", "two"));
+    EXPECT_TRUE(*store->replace("k", "one", "two"));
+    EXPECT_EQ(store->load("k")->value(), "two");
   }
-  auto store = open_rocksdb_store(where.path);
-  EXPECT_EQ(first, *load_or_make_identity(**store, "vm1", random));
-  EXPECT_EQ(first.serial, "0123456789abcdef0123456789abcdf0");
-  EXPECT_EQ(first.naa >> 60, 3u);
 }
 
-TEST(identity, a_damaged_one_is_not_replaced) {
-  const auto store = make_memory_store();
-  ASSERT_TRUE(store->save(identity_key("vm1"), "nonsense").has_value());
-  const auto loaded = load_or_make_identity(*store, "vm1", [] { return 1ull; });
-  ASSERT_FALSE(loaded.has_value());
-  EXPECT_EQ(loaded.error().code, errc::corrupt);
+TEST(identity, follows_from_its_serial) {
+  std::uint64_t next = 0x0123456789abcdef;
+  const std::string serial = make_serial([&] { return next++; });
+  EXPECT_EQ(serial, "0123456789abcdef0123456789abcdf0");
+  EXPECT_TRUE(is_serial(serial));
+  EXPECT_EQ(identity_of(serial).naa, 0x3123456789abcdefu);
+  EXPECT_FALSE(is_serial("nonsense"));
 }
 
 }  // namespace

@@ -31,6 +31,10 @@ std::optional<scsi::outcome> access_obstacle(scsi::asymmetric_access state, scsi
 /// Why a task of a nexus that is not plain may not run, in the order of precedence [SAM-5 5.14, SPC-4 5.12.1, 5.15].
 std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
   nexus_record& n = *c.nexus;
+  if (snapshot_->serves != unit_snapshot::service::on && c.row && c.row->attention == scsi::attention_rule::reports)
+    return snapshot_->serves == unit_snapshot::service::suspended
+               ? outcomes::busy()
+               : outcomes::not_ready(scsi::asc::manual_intervention_required);
   if (!n.attentions.empty() && (!c.row || c.row->attention == scsi::attention_rule::reports)) {
     const scsi::additional_sense code = n.attentions.front();
     n.attentions.drop_front();
@@ -56,7 +60,7 @@ void shard::review(nexus_record& n) noexcept {
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;
   n.plain = n.attentions.empty() && n.allowance == reservations::allowance::everything && !n.reserved_by_other &&
-            active && !now.stopped;
+            active && !now.stopped && now.serves == unit_snapshot::service::on;
 }
 
 }  // namespace sluice::unit

@@ -92,7 +92,7 @@ void shard::give_up(command& c) noexcept {
                            .exclusive = true,
                            .ordered = false,
                            .guard = true};
-  c.guard = next_serial_++ << 12 | options_.index;
+  c.guard = fence_id(options_.gateway, options_.index, ++fences_asked_);
   home_.send(fence_request{options_.index, c.guard, blocks});
 }
 

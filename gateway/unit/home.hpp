@@ -1,40 +1,54 @@
 #pragma once
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/reactor/loop.hpp"
-#include "gateway/state/state_store.hpp"
+#include "gateway/agreement/joining.hpp"
+#include "gateway/state/authority.hpp"
 #include "gateway/unit/links.hpp"
 
 namespace sluice::unit {
 
 struct home_options {
-  std::string name;  // the unit's, for the keys of its lasting state
-  scsi::unit_facts facts;
-  bool maps = false;  // of the store's properties
+  gateway_id gateway = 0;
+  scsi::unit_facts facts;  // of this gateway; serial and NAA come from what is agreed
+  bool maps = false;       // of the store's properties
   std::vector<scsi::target_port_group> groups;
-  /// Of the unit whose place this one takes while initiators use it; none: what was kept.
-  std::optional<reservations::state> reservations = {};
+  std::string serial;                            // the unit's identity when none was made yet
+  bool replaces = false;                         // takes the place of a home of this gateway while initiators use it
+  std::optional<agreement::former> before = {};  // what a former format says
 };
 
-/// Where the cores agree about one logical unit. One change at a time: it is made durable, then published to every
-/// shard, and only when all have acknowledged it is whoever asked for it answered. Everything runs on the loop's
-/// thread.
-class home {
+/// Where the cores of a gateway agree about one logical unit, among themselves and with other gateways. It decides
+/// (agreement/decide.hpp), proposes that to the authority (state/authority.hpp), and when it is committed publishes it
+/// to every shard. One change at a time; everything runs on the loop's thread. What it keeps to:
+///  - *Nothing before the commit*: no shard sees a decision, and nobody an effect of it, before it is committed.
+///  - *Nobody is told before all obey*: whoever asked is answered when every shard here has acknowledged the
+///    publication, with the tasks that it aborts gone, and confirm() says the same of the other gateways.
+///  - *A conflict is decided anew*, on the state that won, after that is in force here.
+///  - *What others commit is taken in in order of epochs*, with the events of all epochs in between, each once.
+///  - *Who has lost touch answers nobody*: the snapshot says so, all tasks here end without status, and after joining
+///    anew every nexus hears of a reset.
+/// It does not wait for confirmations before it goes on, else two gateways could wait for each other: a change of epoch
+/// e waits for others only to take in epochs up to e, which they do between their own changes.
+class home final : state::watcher {
  public:
   using done = std::function<void(result<void>)>;
 
-  /// `shards[i]` is the shard with index i; links, `loop` and `kept` outlive the home. Loads what `kept` holds
-  /// (blocks).
-  static result<std::unique_ptr<home>> make(const home_options& options, std::vector<shard_link*> shards,
-                                            reactor::loop& loop, state::state_store& kept);
+  /// `shards[i]` is the shard with index i; links and `loop` outlive the home.
+  home(home_options options, std::vector<shard_link*> shards, reactor::loop& loop, std::unique_ptr<state::seat> seat);
+  /// Becomes a member; `started` runs when there is a snapshot. Once, before all else. A record that is damaged, but
+  /// for the unit's identity, gives a unit that does nothing until clear_reservations(): damage() says what is wrong.
+  void start(done started);
 
   /// The snapshot that new shards start from.
   const snapshot_ptr& snapshot() const { return snapshot_; }
+  const std::string& damage() const { return damage_; }
   void on_message(to_home message);
 
   // -- the operator's changes; `finished` runs later on this loop, when they are in force everywhere -----------------
@@ -44,29 +58,43 @@ class home {
   /// Other facts (read_only, thin, product …); the capacity, block size and names stay. INQUIRY DATA HAS CHANGED, and
   /// MODE PARAMETERS CHANGED for read_only.
   void set_facts(const scsi::unit_facts& facts, done finished = {});
-  /// ASYMMETRIC ACCESS STATE CHANGED.
+  /// The groups of this gateway. ASYMMETRIC ACCESS STATE CHANGED.
   void set_groups(std::vector<scsi::target_port_group> groups, done finished = {});
+  /// Also gives up state that is damaged: the unit starts from nothing but its identity.
   void clear_reservations(done finished = {});
 
   /// The unit is about to give its place to another one of its name. `frozen` gets its state, on this loop, when
-  /// nothing of it is changing; commands that would change it are answered BUSY from then on, until thaw().
+  /// nothing of it is changing; commands that would change it are answered BUSY from then on, until thaw(), and resets
+  /// and losses of nexuses concern this home alone.
   void freeze(std::function<void(const snapshot_ptr&)> frozen);
-  void thaw() { frozen_ = false; }
+  /// The other one has not come, or is gone.
+  void thaw();
 
-  bool idle() const { return !busy_ && queue_.empty(); }
+  bool idle() const { return !busy_ && queue_.empty() && unconfirmed_.empty(); }
 
  private:
-  /// One change on its way: what will be, what goes along, and what happens when it is in force.
+  using draft = std::shared_ptr<unit_snapshot>;
+  /// A change of what this gateway knows by itself.
+  struct local_step {
+    std::function<void(unit_snapshot&, std::vector<attention_order>&)> make;
+    done finished;
+  };
+  struct agreed_step {
+    agreement::change wanted;
+    done finished;
+  };
+  using plain_step = std::function<void()>;  // ends with end_step(), or goes on as busy
+  using step = std::variant<control_request, manage_request, nexus_lost, local_step, agreed_step, plain_step>;
+
+  /// One change on its way: what will be, what goes along, and whom it is for.
   struct change {
-    std::shared_ptr<unit_snapshot> next;
+    draft next;
     std::vector<attention_order> attentions;
     std::vector<abort_order> aborts;
-    struct lasting {
-      std::string key;
-      std::optional<std::string> value;  // nullopt: erase
-    };
-    std::optional<lasting> keep;  // what must be durable before anybody hears of it
-    std::function<void(const result<void>&)> finish;
+    bool lasts = false;
+    bool committed = false;  // by this home: confirmed before it is answered
+    std::optional<step> of;  // answered in the end, or decided anew; none: somebody else's
+    scsi::outcome outcome = {};
   };
   struct fence {
     fence_request request;
@@ -74,33 +102,37 @@ class home {
     bool raised = false;
   };
 
-  home(const home_options& options, std::vector<shard_link*> shards, reactor::loop& loop, state::state_store& kept);
-  result<void> load();
-
-  using operator_step = std::function<void()>;
-  using step = std::variant<control_request, manage_request, operator_step>;
   void enqueue(step s);
   void next_step();
   void end_step();
-  void commit(change c);
-  void publish();
-  void finish_change(const result<void>& outcome);
-  void operator_change(std::function<void(change&)> make, done finished);
-  std::shared_ptr<unit_snapshot> draft() const;
+  void run(control_request&& request);
+  void run(manage_request&& request);
+  void run(nexus_lost&& message);
+  void run(local_step&& what);
+  void run(agreed_step&& what);
+  void run(plain_step&& what) { what(); }
+  void decide(const agreement::change& wanted, step of);
+  void begin(const agreement::decision& d, step of);
+  void finish(step& of, const result<scsi::outcome>& outcome);
 
-  // home_commands.cpp
-  void run(const control_request& request);
-  void answer(const control_request& request, const scsi::outcome& outcome);
-  void commit_for(const control_request& request, change c);
-  void persistent_reserve_out(const control_request& request);
-  void reserve_or_release(const control_request& request, bool reserves);
-  void mode_select(const control_request& request);
-  void start_stop(const control_request& request);
-  void prevent_allow(const control_request& request);
-  void run(const manage_request& request);
-  void run(const operator_step& what) { what(); }
+  // home_agreement.cpp: with the authority and the shards
+  void propose();
+  void on_verdict(const state::verdict& how);
+  void take_in(const state::record& newer);
+  void publish();
+  void in_force();
+  void await_shards(std::function<void()> then);
   std::vector<control_request> take_aborted(const std::vector<abort_order>& orders);
-  void lose(std::uint64_t nexus);
+  draft draft_of(const agreement::agreed& agreed) const;
+  agreement::joining joining_now();
+  void lose_touch();
+  void join_anew();
+  void resume_place();
+  void start_damaged(const error& why, const done& started);
+  void give_up_damaged(done finished);
+  void on_committed(const state::record& newer) override;
+  void on_lost() override;
+  void on_gone(gateway_id gateway, std::uint64_t incarnation) override;
 
   void on(control_request& message);
   void on(control_cancel& message);
@@ -115,18 +147,23 @@ class home {
   const home_options options_;
   const std::vector<shard_link*> shards_;
   reactor::loop& loop_;
-  state::state_store& kept_;
+  const std::unique_ptr<state::seat> seat_;
+  std::uint64_t incarnation_ = 0;
   snapshot_ptr snapshot_;
+  std::vector<scsi::target_port_group> own_groups_;
+  std::string damage_;
   bool frozen_ = false;
-  bool keeps_reservations_ = false;  // the state store has a reservation blob
 
   std::deque<step> queue_;
   bool busy_ = false;
   change current_;
-  std::size_t unacknowledged_ = 0;
+  std::optional<state::record> newer_;  // committed by others, not taken in yet
+  std::size_t unacknowledged_ = 0;      // publications, of each shard
+  std::function<void()> acknowledged_;  // what happens when there are none
+  std::list<step> unconfirmed_;         // in force here; other gateways may not obey yet
+  std::uint64_t turn_ = 0;              // what was asked of the authority in an earlier one comes too late
 
-  std::deque<fence> fences_;                                                // in the order of their requests
-  std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for callbacks of the state store
+  std::deque<fence> fences_;  // in the order of their requests
 };
 
 }  // namespace sluice::unit

@@ -6,38 +6,21 @@
 #include <vector>
 
 #include "fabrics/port/task.hpp"
+#include "gateway/agreement/effects.hpp"
 #include "gateway/reservations/types.hpp"
 #include "gateway/unit/snapshot.hpp"
 
-/// The messages between the home of a logical unit and its shards, one per core. Values without pointers into either
-/// side, so that they may cross cores. Messages of one sender to one receiver arrive in order; nothing else is promised
-/// about when. READ, WRITE and everything that only looks at the snapshot sends none.
+/// The messages between the home of a logical unit and its shards, one per core, within one gateway; between gateways
+/// goes what state/authority.hpp says. Values without pointers into either side, so that they may cross cores. Messages
+/// of one sender to one receiver arrive in order; nothing else is promised about when. READ, WRITE and everything that
+/// only looks at the snapshot sends none. Ids of nexuses and fences are unique among all gateways (actors/base/
+/// global_id.hpp); `id` of a request is its shard's own.
 namespace sluice::unit {
 
-/// Whom a unit attention condition or an abort concerns: everybody, one I_T, or everybody but one nexus.
-struct addressees {
-  std::optional<reservations::i_t> only;
-  std::uint64_t except_nexus = 0;  // 0: no exception
-};
-
-struct attention_order {
-  addressees whom;
-  scsi::additional_sense code = 0;
-};
-
-/// How the tasks of a nexus end when somebody else aborts them [SAM-5 5.6, 8.6].
-enum class abort_manner : std::uint8_t {
-  silent,    // no status: resets, and what the nexus itself asked for
-  by_other,  // TASK ABORTED when TAS = 1, else silent with the order's unit attention
-};
-struct abort_order {
-  addressees whom;
-  abort_manner manner = abort_manner::silent;
-  port::silence reason = port::silence::reset;  // of those that end silently
-  std::uint64_t asking_nexus = 0;               // whose tasks end silently also under by_other
-  std::uint64_t asking_request = 0;             // a control_request that is not aborted by itself
-  scsi::additional_sense attention = 0;         // by_other without TAS, to nexuses that lost a task; 0: none
-};
+using agreement::abort_manner;
+using agreement::abort_order;
+using agreement::addressees;
+using agreement::attention_order;
 
 /// A range of blocks [begin, end) that only one task may touch; `ordered`: also a barrier for tasks that touch no
 /// blocks. An ordered one waits for the end of what `nexus` had sent before, while tasks of other nexuses step aside
@@ -92,12 +75,17 @@ struct acknowledgement {
   unsigned shard = 0;
   std::uint64_t epoch = 0;
 };
-/// Asks for a fence; answered by fence_granted. `id` is unique among all shards.
+/// Asks for a fence; answered by fence_granted. `id` is unique among all shards of all gateways (fence_id()).
 struct fence_request {
   unsigned shard = 0;
   std::uint64_t id = 0;
   fence_range range;
 };
+/// The number of a fence: 12 bits of shard, and 36 of a count of the shard's own, within a global id. The count may
+/// wrap: no fence stands while its shard asks for 2^36 others.
+constexpr std::uint64_t fence_id(gateway_id gateway, unsigned shard, std::uint64_t count) {
+  return global_id(gateway, count << 12 | (shard & 0xfff));
+}
 /// Answers fence_raised: no task that the fence keeps out is at work here.
 struct fence_quiet {
   unsigned shard = 0;
@@ -116,7 +104,8 @@ using to_home = std::variant<control_request, control_cancel, manage_request, ac
 
 // -- home -> shard -------------------------------------------------------------------------------------------
 
-/// A new snapshot with what comes along: first the aborts, then the unit attentions. Answered by acknowledgement.
+/// A new snapshot with what comes along: first the aborts, then the unit attentions. Answered by acknowledgement, once
+/// each.
 struct publication {
   snapshot_ptr snapshot;
   std::vector<attention_order> attentions;

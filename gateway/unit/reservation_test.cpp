@@ -120,7 +120,7 @@ TEST(unit_reservations, go_over_to_a_unit_that_takes_the_place_and_change_no_mor
     ASSERT_TRUE(held);
     EXPECT_TRUE(late.ended_with(status::busy));
     EXPECT_TRUE(early.good() || early.ended_with(status::busy));
-    const auto next = s.make_home(held);
+    const auto next = s.make_home(true);
     EXPECT_EQ(next->snapshot()->reservations.registrants.size(), 2U) << "though nothing lasts without APTPL";
     EXPECT_EQ(next->snapshot()->reservations.reserved(), early.good()) << "seed " << seed;
     EXPECT_TRUE(s.done(b.send(test_unit_ready())).good());

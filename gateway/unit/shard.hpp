@@ -16,7 +16,8 @@
 namespace sluice::unit {
 
 struct shard_options {
-  unsigned index = 0;                       // among the unit's shards, as the home numbers them
+  unsigned index = 0;  // among the unit's shards, as the home numbers them; below 4096
+  gateway_id gateway = 0;
   std::uint32_t max_tasks = 4096;           // in this shard's task set; more is TASK SET FULL
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
   /// How long a command waits for the medium, see store::properties; 0: as long as it takes.
@@ -201,6 +202,7 @@ class shard {
   command* free_commands_ = nullptr;
   std::uint32_t task_count_ = 0;
   std::uint64_t next_serial_ = 1;
+  std::uint64_t fences_asked_ = 0;
 
   command_list active_;
   command_list waiting_;

@@ -3,25 +3,22 @@
 #include <memory>
 #include <vector>
 
-#include "gateway/reservations/types.hpp"
-#include "gateway/scsi/mode_pages.hpp"
-#include "gateway/scsi/reports.hpp"
+#include "gateway/agreement/agreed.hpp"
 #include "gateway/scsi/unit_facts.hpp"
 
 namespace sluice::unit {
 
-/// Everything about a logical unit that all cores must agree on, as one immutable value. The home makes a new one for
-/// each change; shards read the one that they got last.
-struct unit_snapshot {
-  std::uint64_t epoch = 0;  // grows with each snapshot
+/// What the cores of one gateway know of a logical unit, as one immutable value: what all gateways agree on, and what
+/// this one knows by itself. The home makes a new one for each change; shards read the one that they got last. Its
+/// epoch is that of the agreed part: it stays when only the rest changes.
+struct unit_snapshot : agreement::agreed {
   scsi::unit_facts facts;
   bool maps = false;  // the store tells holes from data
-  scsi::mode_state mode;
+  /// Nothing may be done for initiators: this gateway has lost touch with the others, or what is agreed cannot be read.
+  enum class service : std::uint8_t { on, suspended, damaged };
+  unit_snapshot::service serves = service::on;
+  // Worked out of the above.
   scsi::mode_state mode_saved;
-  reservations::state reservations;
-  std::uint64_t reserve_holder = 0;             // nexus id with a RESERVE(6)/(10) reservation; 0: nobody
-  bool stopped = false;                         // by START STOP UNIT
-  std::vector<std::uint64_t> prevents_removal;  // nexus ids that sent PREVENT
   std::vector<scsi::target_port_group> groups;
 
   /// Writes must be on the medium before their status [SPC-4 7.5.5 WCE].
@@ -31,11 +28,7 @@ struct unit_snapshot {
       if (g.number == number) return &g;
     return nullptr;
   }
-  std::vector<std::uint16_t> target_ports() const {
-    std::vector<std::uint16_t> ports;
-    for (const scsi::target_port_group& g : groups) ports.insert(ports.end(), g.ports.begin(), g.ports.end());
-    return ports;
-  }
+  std::vector<std::uint16_t> target_ports() const { return agreement::target_ports_of(*this); }
 };
 
 using snapshot_ptr = std::shared_ptr<const unit_snapshot>;

@@ -134,7 +134,8 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
     shard_links_.back().owner = this;
     shard_links_.back().index = i;
   }
-  home = make_home();
+  authority = *state::local_authority::make(*kept);
+  home = make_home(true);
   auto link = home_links_.begin();
   for (unsigned i = 0; i < options.shards; ++i) {
     shard_options limits = options.limits;
@@ -146,20 +147,25 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
   }
 }
 
-std::unique_ptr<unit::home> stand::make_home(std::optional<reservations::state> of_another) {
+std::unique_ptr<unit::home> stand::make_home(bool replaces) {
   home_options how;
-  how.name = "disk";
-  how.facts.serial = "0123456789abcdef";
-  how.facts.naa = scsi::locally_assigned_naa(0x123456789);
+  how.serial = "0123456789abcdef0123456789abcdef";
   how.facts.capacity_blocks = options.blocks;
   how.facts.thin = options.thin;
   how.facts.volatile_cache = true;
   how.maps = true;
   how.groups = {{.number = 1, .ports = {1, 2}}};
-  how.reservations = std::move(of_another);
+  how.replaces = replaces;
   std::vector<shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);
-  return std::move(*unit::home::make(how, links, *loop, *kept));
+  state::local_authority& from =
+      replaces ? *authority : *later_starts_.emplace_back(*state::local_authority::make(*kept));
+  auto made = std::make_unique<unit::home>(how, links, *loop, *from.open("unit/disk", *loop));
+  std::optional<result<void>> started;
+  made->start([&](const result<void>& how_it_went) { started = how_it_went; });
+  while (!started) turn_loop();
+  EXPECT_TRUE(*started);
+  return made;
 }
 
 stand::~stand() {

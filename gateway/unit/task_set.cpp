@@ -141,7 +141,7 @@ void shard::check_quiet() noexcept {
 
 void shard::ask_fence(command& c) noexcept {
   // Unique among shards: the serial above, the shard's number below.
-  c.fence = c.serial << 12 | options_.index;
+  c.fence = fence_id(options_.gateway, options_.index, ++fences_asked_);
   home_.send(fence_request{options_.index, c.fence, c.range});
 }
 

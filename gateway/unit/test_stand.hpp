@@ -9,6 +9,7 @@
 #include <random>
 
 #include "actors/wire/big_endian.hpp"
+#include "gateway/state/local_authority.hpp"
 #include "gateway/unit/home.hpp"
 #include "gateway/unit/shard.hpp"
 #include "tiers/ram/ram_store.hpp"
@@ -191,13 +192,15 @@ class stand {
   std::unique_ptr<reactor::loop> loop;
   std::unique_ptr<state::state_store> kept = state::make_memory_store();
   std::shared_ptr<ram::ram_store> medium;
+  std::unique_ptr<state::local_authority> authority;
   std::unique_ptr<unit::home> home;
   std::vector<std::unique_ptr<unit::shard>> shards;
   std::list<initiator> initiators;
   std::uint64_t completions = 0;
   std::map<std::string, int> messages;
 
-  std::unique_ptr<unit::home> make_home(std::optional<reservations::state> of_another = {});
+  /// The home after a restart with what was kept; or the home of a unit that takes this one's place.
+  std::unique_ptr<unit::home> make_home(bool replaces = false);
 
  private:
   struct to_home_link final : home_link {
@@ -219,6 +222,7 @@ class stand {
   void turn_loop();
   std::list<to_home_link> home_links_;
   std::list<to_shard_link> shard_links_;
+  std::list<std::unique_ptr<state::local_authority>> later_starts_;
   std::uint64_t next_nexus_ = 1;
 };
 

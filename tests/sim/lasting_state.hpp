@@ -18,13 +18,13 @@ class lasting_state final : public state::state_store {
   result<void> save(std::string key, std::string value) override {
     return *powered_ ? below_.save(std::move(key), std::move(value)) : no_power();
   }
-  void put(std::string key, std::string value, reactor::loop& home, state::durable done) override {
-    later(home, std::move(done),
-          [this, key = std::move(key), value = std::move(value)] { return below_.save(key, value); });
+  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
+    if (!*powered_) return tl::unexpected(no_power().error());
+    return below_.replace(key, expected, std::move(value));
   }
-  void erase(std::string key, reactor::loop& home, state::durable done) override {
-    later(home, std::move(done), [this, key = std::move(key), &home] {
-      below_.erase(key, home, [](const result<void>&) {});
+  void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
+    later(home, std::move(done), [this, updates = std::move(updates), &home] {
+      below_.change(updates, home, [](const result<void>&) {});
       return result<void>{};
     });
   }

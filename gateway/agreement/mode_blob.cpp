@@ -1,6 +1,6 @@
-#include "gateway/unit/mode_blob.hpp"
+#include "gateway/agreement/mode_blob.hpp"
 
-namespace sluice::unit {
+namespace sluice::agreement {
 namespace {
 constexpr char version = 1;
 constexpr unsigned write_cache = 1, descriptor_sense = 2, software_write_protect = 4, task_aborted_status = 8;
@@ -27,4 +27,4 @@ result<scsi::mode_state> parse_mode(std::string_view blob) {
   return mode;
 }
 
-}  // namespace sluice::unit
+}  // namespace sluice::agreement

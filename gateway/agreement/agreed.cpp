@@ -1,0 +1,32 @@
+#include "gateway/agreement/agreed.hpp"
+
+namespace sluice::agreement {
+
+std::vector<scsi::target_port_group> groups_of(const agreed& now) {
+  std::map<std::uint16_t, scsi::target_port_group> merged;
+  for (const auto& [gateway, groups] : now.ports)
+    for (const scsi::target_port_group& group : groups) {
+      const auto [at, fresh] = merged.emplace(group.number, group);
+      if (!fresh) at->second.ports.insert(at->second.ports.end(), group.ports.begin(), group.ports.end());
+    }
+  std::vector<scsi::target_port_group> listed;
+  for (auto& [number, group] : merged) listed.push_back(std::move(group));
+  return listed;
+}
+
+std::vector<std::uint16_t> target_ports_of(const agreed& now) {
+  std::vector<std::uint16_t> all;
+  for (const auto& [gateway, groups] : now.ports)
+    for (const scsi::target_port_group& group : groups) all.insert(all.end(), group.ports.begin(), group.ports.end());
+  return all;
+}
+
+lasting lasting_part(const agreed& now) {
+  lasting part{now.serial, now.saved_mode, std::nullopt};
+  if (!now.reservations.aptpl || now.reservations.registrants.empty()) return part;
+  part.reservations = now.reservations;
+  part.reservations->generation = 0;
+  return part;
+}
+
+}  // namespace sluice::agreement

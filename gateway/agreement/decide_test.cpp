@@ -1,0 +1,165 @@
+#include "gateway/agreement/decide.hpp"
+
+#include <gtest/gtest.h>
+
+#include "actors/wire/big_endian.hpp"
+#include "gateway/scsi/asc.hpp"
+
+namespace sluice::agreement {
+namespace {
+
+using octets = std::vector<std::uint8_t>;
+
+scsi::unit_facts small_unit() {
+  scsi::unit_facts f;
+  f.capacity_blocks = 64;
+  return f;
+}
+const scsi::unit_facts facts = small_unit();
+
+reservations::i_t host(char name, std::uint16_t port = 1) {
+  return {{scsi::protocol::iscsi, std::string("iqn.2026-11.org.example:") + name, "0x000000000001"}, port};
+}
+agreed alone(gateway_id gateway = 0) {
+  return *decide({}, join{gateway, 1, std::string(32, 'a'), {{.number = 1, .ports = {1, 2}}}}, facts).next;
+}
+
+decision pr_out(const agreed& now, char name, std::uint64_t nexus, std::uint8_t action, std::uint64_t key,
+                std::uint64_t action_key, std::uint8_t type = 0, std::uint8_t flags = 0) {
+  octets cdb(10), list(24);
+  cdb[0] = 0x5f;
+  cdb[1] = action;
+  cdb[2] = type;
+  wire::store32(cdb, 5, 24);
+  wire::store64(list, 0, key);
+  wire::store64(list, 8, action_key);
+  list[20] = flags;
+  return decide(now, command{nexus, 7, host(name), cdb, list}, facts);
+}
+decision plain(const agreed& now, std::uint64_t nexus, octets cdb) {
+  return decide(now, command{nexus, 7, host('a'), cdb, {}}, facts);
+}
+
+TEST(decide, what_changes_nothing_has_no_next_state) {
+  const agreed now = alone();
+  EXPECT_FALSE(pr_out(now, 'a', 1, 0, 0, 0).next);
+  const decision refused = pr_out(now, 'a', 1, 1, 5, 0, 1);
+  EXPECT_FALSE(refused.next);
+  EXPECT_EQ(refused.outcome.status, scsi::status::reservation_conflict);
+  EXPECT_FALSE(decide(now, nexus_loss{9}, facts).next);
+  EXPECT_FALSE(decide(now, leave{3, 1}, facts).next);
+  EXPECT_FALSE(plain(now, 1, {0x17, 0, 0, 0, 0, 0}).next);
+}
+
+TEST(decide, epochs_grow_by_one_and_the_state_before_stays) {
+  const agreed now = alone();
+  const decision d = pr_out(now, 'a', 1, 0, 0, 0xa);
+  ASSERT_TRUE(d.next);
+  EXPECT_EQ(d.next->epoch, now.epoch + 1);
+  EXPECT_TRUE(now.reservations.registrants.empty());
+  EXPECT_EQ(*d.next, *pr_out(now, 'a', 1, 0, 0, 0xa).next) << "the same again";
+}
+
+TEST(decide, only_what_survives_power_loss_must_last) {
+  agreed now = alone();
+  EXPECT_FALSE(pr_out(now, 'a', 1, 0, 0, 0xa).lasts);
+  const decision kept = pr_out(now, 'a', 1, 0, 0, 0xa, 0, 1);
+  EXPECT_TRUE(kept.lasts);
+  EXPECT_TRUE(pr_out(*kept.next, 'a', 1, 0, 0xa, 0xb, 0, 0).lasts) << "APTPL is taken back";
+  EXPECT_TRUE(pr_out(*kept.next, 'a', 1, 1, 0xa, 0, 5).lasts);
+  EXPECT_FALSE(plain(now, 1, {0x16, 0, 0, 0, 0, 0}).lasts);
+  EXPECT_FALSE(decide(now, reset{1, 7, port::task_function::logical_unit_reset}, facts).lasts);
+  octets list(16);
+  list[4] = list[5] = 0x0a;
+  list[6] = 0x02;
+  list[7] = 0x10;
+  list[9] = 0x40;
+  for (const bool saves : {false, true}) {
+    const octets cdb{0x15, static_cast<std::uint8_t>(saves ? 0x11 : 0x10), 0, 0, 16, 0};
+    const decision d = decide(now, command{1, 7, host('a'), cdb, list}, facts);
+    ASSERT_TRUE(d.next);
+    EXPECT_EQ(d.lasts, saves);
+    EXPECT_EQ(d.next->saved_mode.has_value(), saves);
+  }
+}
+
+TEST(decide, a_start_without_others_is_a_loss_of_power) {
+  agreed now = *pr_out(alone(), 'a', 1, 0, 0, 0xa, 0, 1).next;
+  now = *pr_out(now, 'b', 2, 0, 0, 0xb, 0, 1).next;
+  now = *pr_out(now, 'a', 1, 1, 0xa, 0, 5).next;
+  now.stopped = true;
+  now.prevents_removal = {2};
+  const agreed again = *decide(now, join{0, 2, {}, {}}, facts).next;
+  EXPECT_EQ(again.reservations.registrants, now.reservations.registrants);
+  EXPECT_EQ(again.reservations.type, now.reservations.type);
+  EXPECT_EQ(again.reservations.generation, 0u);
+  EXPECT_FALSE(again.stopped);
+  EXPECT_TRUE(again.prevents_removal.empty());
+  EXPECT_EQ(again.serial, now.serial);
+  now = *pr_out(now, 'b', 2, 0, 0xb, 0xc, 0, 0).next;  // without APTPL
+  EXPECT_TRUE(decide(now, join{0, 3, {}, {}}, facts).next->reservations.registrants.empty());
+}
+
+TEST(decide, a_unit_that_takes_the_place_keeps_what_is_reserved_persistently) {
+  agreed now = *pr_out(alone(), 'a', 1, 0, 0, 0xa).next;
+  now.stopped = true;
+  const agreed next = *decide(now, join{0, 2, {}, {}, true}, facts).next;
+  EXPECT_EQ(next.reservations, now.reservations);
+  EXPECT_FALSE(next.stopped);
+  const agreed back = *decide(next, resume{0, 1, now}, facts).next;
+  EXPECT_TRUE(back.stopped);
+  EXPECT_EQ(back.members.at(0), 1u);
+}
+
+TEST(decide, a_gateway_that_joins_anew_or_is_gone_loses_what_its_nexuses_held) {
+  agreed now = alone(1);
+  now = *decide(now, join{2, 5, {}, {{.number = 2, .ports = {3}}}}, facts).next;
+  const std::uint64_t of_two = global_id(2, 1);
+  now = *plain(now, of_two, {0x16, 0, 0, 0, 0, 0}).next;
+  now.prevents_removal = {global_id(1, 4), of_two};
+  EXPECT_EQ(now.reserve_holder, of_two);
+  for (const change& what : {change(join{2, 6, {}, {}}), change(leave{2, 5})}) {
+    const agreed after = *decide(now, what, facts).next;
+    EXPECT_EQ(after.reserve_holder, 0u);
+    EXPECT_EQ(after.prevents_removal, std::vector{global_id(1, 4)});
+  }
+  EXPECT_FALSE(decide(now, leave{2, 4}, facts).next) << "an earlier stay";
+  EXPECT_EQ(target_ports_of(now), (std::vector<std::uint16_t>{1, 2, 3}));
+  EXPECT_EQ(groups_of(now).size(), 2u);
+  EXPECT_EQ(groups_of(*decide(now, leave{2, 5}, facts).next).size(), 1u);
+}
+
+TEST(decide, others_learn_of_each_epoch_and_of_what_it_does) {
+  agreed now = alone(1);
+  EXPECT_EQ(now.events.size(), 1u) << "there are no others";
+  now = *decide(now, join{2, 5, {}, {}}, facts).next;
+  now = *pr_out(now, 'a', 10, 0, 0, 0xa).next;
+  now = *pr_out(now, 'b', 11, 0, 0, 0xb).next;
+  const decision d = pr_out(now, 'a', 10, 5, 0xa, 0xb, 1);
+  ASSERT_TRUE(d.next);
+  const event& last = d.next->events.back();
+  EXPECT_EQ(last.epoch, d.next->epoch);
+  EXPECT_EQ(last.nexus, 10u);
+  EXPECT_EQ(last.request, 7u);
+  EXPECT_EQ(last.attentions, d.attentions);
+  EXPECT_EQ(last.aborts, d.aborts);
+  ASSERT_EQ(d.aborts.size(), 1u);
+  EXPECT_EQ(d.aborts[0].whom.only, host('b'));
+  for (std::size_t i = 1; i < d.next->events.size(); ++i)
+    EXPECT_EQ(d.next->events[i].epoch, d.next->events[i - 1].epoch + 1);
+  EXPECT_EQ(decide(now, leave{2, 5}, facts).next->events.size(), 1u);
+}
+
+TEST(decide, keeps_a_bounded_number_of_events) {
+  agreed now = *decide(alone(1), join{2, 5, {}, {}}, facts).next;
+  for (std::size_t i = 0; i < 3 * max_events; ++i)
+    now = *decide(now, reset{1, i + 1, port::task_function::logical_unit_reset}, facts).next;
+  EXPECT_EQ(now.events.size(), max_events);
+  EXPECT_EQ(now.events.back().epoch, now.epoch);
+  now.events.back().attentions.resize(max_orders);
+  now = *decide(now, reset{1, 1, port::task_function::logical_unit_reset}, facts).next;
+  EXPECT_EQ(now.events.size(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::agreement

@@ -1,0 +1,106 @@
+#include "gateway/agreement/joining.hpp"
+
+#include "gateway/agreement/codec.hpp"
+#include "gateway/agreement/mode_blob.hpp"
+#include "gateway/reservations/blob.hpp"
+#include "gateway/state/identity.hpp"
+
+namespace sluice::agreement {
+
+std::string record_name(const std::string& unit) {
+  return "unit/" + unit;
+}
+
+result<std::optional<former>> load_former(state::state_store& kept, const std::string& unit) {
+  former found;
+  std::optional<error> unreadable;
+  const auto load = [&](const std::string& key) -> std::optional<std::string> {
+    auto value = kept.load(key);
+    if (!value) {
+      unreadable = value.error();
+      return std::nullopt;
+    }
+    if (*value) found.keys.push_back(key);
+    return std::move(*value);
+  };
+  const auto identity = load(state::identity_key(unit));
+  const auto held = load(state::reservations_key(unit));
+  const auto modes = load(state::mode_key(unit));
+  if (unreadable) return tl::unexpected(*unreadable);
+  if (found.keys.empty()) return std::nullopt;
+  if (identity && !state::is_serial(*identity))
+    return fail(errc::corrupt, "the stored identity of unit " + unit + " is not valid");
+  found.state.serial = identity.value_or("");
+  if (held) {
+    auto parsed = reservations::parse(*held);
+    if (parsed)
+      found.state.reservations = std::move(*parsed);
+    else
+      found.damage = parsed.error().message;
+  }
+  if (modes) {
+    const auto parsed = parse_mode(*modes);
+    if (parsed)
+      found.state.saved_mode = *parsed;
+    else
+      found.damage = parsed.error().message;
+  }
+  return found;
+}
+
+namespace {
+
+/// One attempt after the other, until one is committed on the record that it was decided on.
+struct attempt : std::enable_shared_from_this<attempt> {
+  attempt(state::seat& at, joining how, std::function<void(result<agreed>)> tell)
+      : seat(at), wanted(std::move(how)), done(std::move(tell)) {}
+  state::seat& seat;
+  const joining wanted;
+  const std::function<void(result<agreed>)> done;
+
+  void on(const state::record& now) {
+    agreed before;
+    state::proposal proposed;
+    auto decoded = decode(now.content, now.epoch);
+    if (decoded) {
+      before = std::move(*decoded);
+    } else if (!now.content.empty() && !wanted.gives_up_damaged) {
+      return done(tl::unexpected(decoded.error()));
+    } else if (wanted.before && !wanted.before->damage.empty() && !wanted.gives_up_damaged) {
+      return done(fail(errc::corrupt, wanted.before->damage));
+    } else if (wanted.before) {
+      before = wanted.before->state;
+      proposed.replaces = wanted.before->keys;
+    }
+    before.epoch = now.epoch;
+    const decision d = decide(before, wanted.how, wanted.facts);
+    proposed.expected = now.epoch;
+    proposed.content = encode(*d.next);
+    proposed.lasts = d.lasts || !proposed.replaces.empty() || wanted.gives_up_damaged;
+    seat.propose(std::move(proposed),
+                 [self = shared_from_this(), next = *d.next](const state::verdict& how) { self->on(how, next); });
+  }
+  void on(const state::verdict& how, const agreed& next) {
+    switch (how.what) {
+      case state::verdict::kind::committed:
+        seat.watch(wanted.how.gateway, wanted.how.incarnation, wanted.tells);
+        return done(next);
+      case state::verdict::kind::conflict:
+        return on(how.current);
+      case state::verdict::kind::failed:
+        return done(tl::unexpected(how.why));
+    }
+  }
+};
+
+}  // namespace
+
+void join_unit(state::seat& seat, const joining& wanted, std::function<void(result<agreed>)> done) {
+  const auto all = std::make_shared<attempt>(seat, wanted, std::move(done));
+  seat.read([all](const result<state::record>& now) {
+    if (!now) return all->done(tl::unexpected(now.error()));
+    all->on(*now);
+  });
+}
+
+}  // namespace sluice::agreement

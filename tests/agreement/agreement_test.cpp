@@ -1,0 +1,39 @@
+#include <gtest/gtest.h>
+
+#include "tests/agreement/scenario.hpp"
+
+namespace sluice::agreement_sim {
+namespace {
+
+TEST(agreement, gives_the_same_history_for_the_same_seed) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const report first = run(seed);
+    const report again = run(seed);
+    EXPECT_EQ(first.failure, "");
+    EXPECT_EQ(first.digest, again.digest);
+    EXPECT_GT(first.epochs, 20U) << "something happens";
+  }
+}
+
+class planted_bug : public ::testing::TestWithParam<plant> {};
+
+/// The seeds that it takes at most; bugs that hide longer than this mean that the oracle has become blind.
+TEST_P(planted_bug, is_found_soon) {
+  constexpr std::uint64_t at_most = 20;
+  std::uint64_t seed = 1;
+  while (seed <= at_most && run(seed, GetParam()).failure.empty()) ++seed;
+  EXPECT_LE(seed, at_most);
+}
+
+INSTANTIATE_TEST_SUITE_P(kinds, planted_bug,
+                         ::testing::Values(plant::no_compare, plant::early_effects, plant::epoch_restarts,
+                                           plant::lost_event, plant::dropped_attention, plant::no_lease),
+                         [](const auto& of) {
+                           std::string name = to_string(of.param);
+                           for (char& c : name)
+                             if (c == '-') c = '_';
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace sluice::agreement_sim

@@ -1,0 +1,30 @@
+#include "tests/agreement/plant.hpp"
+
+#include <utility>
+
+namespace sluice::agreement_sim {
+namespace {
+constexpr std::pair<plant, const char*> names[] = {
+    {plant::none, "none"},
+    {plant::no_compare, "no-compare"},
+    {plant::early_effects, "early-effects"},
+    {plant::epoch_restarts, "epoch-restarts"},
+    {plant::lost_event, "lost-event"},
+    {plant::dropped_attention, "dropped-attention"},
+    {plant::no_lease, "no-lease"},
+};
+}  // namespace
+
+const char* to_string(plant p) {
+  for (const auto& [each, name] : names)
+    if (each == p) return name;
+  return "none";
+}
+
+std::optional<plant> parse_plant(const std::string& name) {
+  for (const auto& [each, text] : names)
+    if (name == text) return each;
+  return std::nullopt;
+}
+
+}  // namespace sluice::agreement_sim

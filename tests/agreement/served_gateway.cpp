@@ -1,0 +1,151 @@
+#include "tests/agreement/served_gateway.hpp"
+
+#include <utility>
+
+namespace sluice::agreement_sim {
+
+namespace {
+constexpr reactor::sim_options::range message_delay_ns{1 * ns_per_us, 300 * ns_per_us};
+constexpr std::uint64_t authority_key = 1000;
+}  // namespace
+
+void served_gateway::to_home_link::send(unit::to_home message) {
+  owner->post(index, [o = owner, m = std::move(message)]() mutable {
+    if (o->home_) o->home_->on_message(std::move(m));
+  });
+}
+
+void served_gateway::to_shard_link::send(unit::to_shard message) {
+  owner->post(100 + index, [o = owner, i = index, m = std::move(message)]() mutable {
+    if (const auto* news = std::get_if<unit::publication>(&m)) o->oracle_.published(o->id_, news->snapshot->epoch);
+    if (i < o->shards_.size()) o->shards_[i]->on_message(std::move(m));
+  });
+}
+
+served_gateway::served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium,
+                               simulated_authority& all, oracle& told, gateway_id id)
+    : world_(world), loop_(loop), medium_(medium), authority_(all), oracle_(told), id_(id) {
+  for (unsigned i = 0; i < shards; ++i) {
+    home_links_[i].owner = shard_links_[i].owner = this;
+    home_links_[i].index = shard_links_[i].index = i;
+  }
+}
+
+served_gateway::~served_gateway() {
+  kill();
+}
+
+// -- the process -----------------------------------------------------------------------------------------------------
+
+void served_gateway::post(std::uint64_t key, std::function<void()> what) {
+  inbox_[key].push_back(std::move(what));
+  world_.after(world_.draw(message_delay_ns), [this, life = life_] {
+    if (life != life_) return;
+    if (paused_)
+      ++held_steps_;
+    else
+      step();
+  });
+}
+
+/// Does one of the things at the heads of the lines.
+void served_gateway::step() {
+  if (inbox_.empty()) return;
+  auto line = inbox_.begin();
+  std::advance(line, static_cast<std::ptrdiff_t>(world_.below(inbox_.size())));
+  const std::function<void()> what = std::move(line->second.front());
+  line->second.pop_front();
+  if (line->second.empty()) inbox_.erase(line);
+  what();
+}
+
+void served_gateway::pause(bool on) {
+  if (std::exchange(paused_, on) == on || on) return;
+  for (std::uint64_t n = std::exchange(held_steps_, 0); n > 0; --n)
+    world_.after(world_.draw(message_delay_ns), [this, life = life_] {
+      if (life != life_) return;
+      if (paused_)
+        ++held_steps_;
+      else
+        step();
+    });
+}
+
+void served_gateway::drain() {
+  while (!inbox_.empty()) step();
+}
+
+void served_gateway::start() {
+  if (home_) return;
+  unit::home_options how;
+  how.gateway = id_;
+  how.facts.capacity_blocks = 64;
+  how.facts.volatile_cache = true;
+  how.groups = {{.number = static_cast<std::uint16_t>(id_ + 1), .ports = {static_cast<std::uint16_t>(id_ + 1)}}};
+  how.serial = "0123456789abcdef0123456789abcdef";
+  std::vector<unit::shard_link*> links;
+  for (to_shard_link& l : shard_links_) links.push_back(&l);
+  const auto in_process = [this, life = life_](std::function<void()> what) {
+    if (life == life_) post(authority_key, std::move(what));
+  };
+  auto seat = authority_.connect(id_, in_process);
+  seat_ = seat.get();
+  home_ = std::make_unique<unit::home>(how, links, loop_, std::move(seat));
+  try_start();
+}
+
+void served_gateway::try_start() {
+  home_->start([this](const result<void>& outcome) {
+    if (!outcome) return try_start();
+    for (unsigned i = 0; i < shards; ++i) {
+      unit::shard_options limits;
+      limits.index = i;
+      limits.gateway = id_;
+      shards_.push_back(
+          std::make_unique<unit::shard>(limits, home_links_[i], loop_, medium_.attach(loop_), home_->snapshot()));
+    }
+    oracle_.published(id_, home_->snapshot()->epoch);
+    started_ = true;
+  });
+}
+
+/// The process ends at once. What it had is taken down in order, unseen by anybody.
+void served_gateway::kill() {
+  if (!home_) return;
+  paused_ = false;
+  held_steps_ = 0;
+  ++life_;
+  started_ = false;
+  seat_->end();
+  drain();
+  for (const auto& [nexus, index] : std::exchange(attached_, {})) {
+    shards_[index]->detach(nexus, port::loss_reason::connection_lost, [] {});
+    oracle_.detached(nexus);
+  }
+  drain();
+  shards_.clear();
+  home_.reset();
+  seat_ = nullptr;
+  inbox_.clear();
+}
+
+bool served_gateway::serves() const {
+  return started_ && !paused_ && seat_->may_serve() && home_->snapshot()->serves == unit::unit_snapshot::service::on;
+}
+
+void served_gateway::attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity) {
+  shards_[index]->attach(identity, 0);
+  attached_[identity->id] = index;
+  const unsigned host = static_cast<unsigned>(identity->initiator.name.back() - '0');
+  oracle_.attached(identity->id, host * gateways + id_, shards_[index]->snapshot().epoch);
+}
+
+void served_gateway::detach(unsigned index, std::uint64_t nexus, std::function<void()> done) {
+  shards_[index]->detach(nexus, port::loss_reason::connection_lost, [this, nexus, done = std::move(done)] {
+    attached_.erase(nexus);
+    oracle_.detached(nexus);
+    done();
+  });
+}
+
+}  // namespace sluice::agreement_sim

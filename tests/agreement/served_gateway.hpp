@@ -1,0 +1,81 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "gateway/unit/home.hpp"
+#include "gateway/unit/shard.hpp"
+#include "tests/agreement/oracle.hpp"
+#include "tests/agreement/simulated_authority.hpp"
+#include "tiers/ram/ram_store.hpp"
+
+namespace sluice::agreement_sim {
+
+/// One gateway with one unit: the real home and real shards; messages between them take any time. It can be paused,
+/// killed and started again.
+class served_gateway {
+ public:
+  static constexpr unsigned shards = 2;
+
+  served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium, simulated_authority& all,
+                 oracle& told, gateway_id id);
+  ~served_gateway();
+
+  void start();
+  void kill();
+  void pause(bool on);
+  bool running() const { return home_ != nullptr; }
+  /// It is up, and a member.
+  bool serves() const;
+  gateway_id id() const { return id_; }
+  std::uint64_t life() const { return life_; }
+
+  /// Does a thing in the process, in line with all others of its key.
+  void post(std::uint64_t key, std::function<void()> what);
+  /// Whether a command that arrives now may be looked at; else the initiator gets no answer.
+  bool admits() const { return started_ && seat_->may_serve(); }
+  unit::shard& shard(unsigned index) { return *shards_.at(index); }
+  bool started() const { return started_; }
+  std::uint64_t new_nexus() { return global_id(id_, next_nexus_++); }
+  void attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity);
+  void detach(unsigned index, std::uint64_t nexus, std::function<void()> done);
+  const unit::unit_snapshot& snapshot() const { return *home_->snapshot(); }
+
+ private:
+  struct to_home_link final : unit::home_link {
+    served_gateway* owner = nullptr;
+    unsigned index = 0;
+    void send(unit::to_home message) override;
+  };
+  struct to_shard_link final : unit::shard_link {
+    served_gateway* owner = nullptr;
+    unsigned index = 0;
+    void send(unit::to_shard message) override;
+  };
+  void step();
+  void try_start();
+  void drain();
+
+  reactor::sim_world& world_;
+  reactor::loop& loop_;
+  ram::ram_store& medium_;
+  simulated_authority& authority_;
+  oracle& oracle_;
+  const gateway_id id_;
+  std::map<std::uint64_t, std::deque<std::function<void()>>> inbox_;
+  bool paused_ = false;
+  std::uint64_t held_steps_ = 0;
+  std::uint64_t life_ = 0;
+  std::uint64_t next_nexus_ = 1;
+  bool started_ = false;
+  std::vector<to_home_link> home_links_{shards};
+  std::vector<to_shard_link> shard_links_{shards};
+  simulated_authority::seat* seat_ = nullptr;
+  std::unique_ptr<unit::home> home_;
+  std::vector<std::unique_ptr<unit::shard>> shards_;
+  std::map<std::uint64_t, unsigned> attached_;  // nexus, its shard
+};
+
+}  // namespace sluice::agreement_sim
