@@ -96,7 +96,7 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   made.facts.naa = first->facts.naa;
   if (!inside->damage().empty())
     SLUICE_LOG(error, "unit",
-               "what is kept of the unit cannot be read: it is not ready until sluice unit clear-reservations gives up "
+               "what is kept of the unit cannot be read: it is not ready until sluice pr clear gives up "
                "its reservations and saved mode pages",
                {"unit", config.name}, {"why", inside->damage()});
   made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(inside), std::move(links));

@@ -92,7 +92,7 @@ TEST_F(lasting, a_full_state_directory_fails_the_command_that_must_last_and_no_o
 TEST_F(lasting, each_start_has_epochs_of_its_own) {
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0, 0xa, 1))).good());
-  EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
+  EXPECT_TRUE(s.done(a.send({0x15, 0x10, 0, 0, 16, 0}, mode_select_tas(true))).good());
   const std::uint64_t last = s.home->snapshot()->epoch;
   EXPECT_GT(s.make_home()->snapshot()->epoch, last);
 }
@@ -150,14 +150,14 @@ TEST(former_state, is_taken_over_with_one_write) {
     return octets;
   };
   stand s;
-  ASSERT_TRUE(s.kept->save("identity/disk", "00112233445566778899aabbccddeeff"));
-  ASSERT_TRUE(s.kept->save("mode/disk", hex("0108")));
+  ASSERT_TRUE(s.kept->save("identity/old", "00112233445566778899aabbccddeeff"));
+  ASSERT_TRUE(s.kept->save("mode/old", hex("0108")));
   ASSERT_TRUE(
-      s.kept->save("reservations/disk",
+      s.kept->save("reservations/old",
                    hex("534c505201050001000200000000000000010001050019000e69716e2e323032362d31312e6f72672e6578616d"
                        "706c653a61307830303030303030303030303100000000000000020002050019000069716e2e323032362d3131"
                        "2e6f72672e6578616d706c653a6220cbe688")));
-  auto before = agreement::load_former(*s.kept, "disk");
+  auto before = agreement::load_former(*s.kept, "old");
   ASSERT_TRUE(before && *before) << before.error().message;
   EXPECT_EQ((*before)->keys.size(), 3u);
   EXPECT_EQ((*before)->damage, "");
@@ -168,7 +168,7 @@ TEST(former_state, is_taken_over_with_one_write) {
   struct nobody final : shard_link {
     void send(to_shard) override {}
   } shard;
-  home taken(how, {&shard}, *s.loop, *all->open("unit/disk", *s.loop));
+  home taken(how, {&shard}, *s.loop, *all->open("unit/old", *s.loop));
   std::optional<result<void>> started;
   taken.start([&](const result<void>& outcome) { started = outcome; });
   s.run();
@@ -179,21 +179,21 @@ TEST(former_state, is_taken_over_with_one_write) {
   EXPECT_EQ(taken.snapshot()->reservations, (*before)->state.reservations);
   EXPECT_EQ(taken.snapshot()->reservations.registrants.size(), 2u);
   EXPECT_TRUE(taken.snapshot()->reservations.reserved());
-  for (const char* key : {"identity/disk", "mode/disk", "reservations/disk"})
+  for (const char* key : {"identity/old", "mode/old", "reservations/old"})
     EXPECT_FALSE(s.kept->load(key)->has_value()) << key;
-  EXPECT_FALSE(*agreement::load_former(*s.kept, "disk"));
+  EXPECT_FALSE(*agreement::load_former(*s.kept, "old"));
 }
 
 TEST(former_state, that_is_damaged_is_told) {
   stand s;
-  ASSERT_TRUE(s.kept->save("identity/disk", "00112233445566778899aabbccddeeff"));
-  ASSERT_TRUE(s.kept->save("reservations/disk", "nonsense"));
-  const auto before = agreement::load_former(*s.kept, "disk");
+  ASSERT_TRUE(s.kept->save("identity/old", "00112233445566778899aabbccddeeff"));
+  ASSERT_TRUE(s.kept->save("reservations/old", "nonsense"));
+  const auto before = agreement::load_former(*s.kept, "old");
   ASSERT_TRUE(before && *before);
   EXPECT_FALSE((*before)->damage.empty());
   EXPECT_EQ((*before)->state.serial, "00112233445566778899aabbccddeeff");
-  ASSERT_TRUE(s.kept->save("identity/disk", "nonsense"));
-  EXPECT_EQ(agreement::load_former(*s.kept, "disk").error().code, errc::corrupt);
+  ASSERT_TRUE(s.kept->save("identity/old", "nonsense"));
+  EXPECT_EQ(agreement::load_former(*s.kept, "old").error().code, errc::corrupt);
 }
 
 }  // namespace

@@ -225,7 +225,7 @@ void session::post(port::task& subject, port::task_event event) noexcept {
   for (const memory::slice& s : subject.data_in) data.insert(data.end(), s.data(), s.data() + s.size());
   subject.data_in.clear();
   subject.data_out.clear();
-  if (subject.silent) return;
+  if (subject.silent()) return;
   world_.after(world_.draw(wire_delay_ns),
                [this, e, life = gateway_.life(), outcome = subject.outcome, data = std::move(data)] {
                  if (life != gateway_.life() || current_ != e) return;
