@@ -19,6 +19,7 @@ result<relative_ports> relative_ports::load(state::state_store& state) {
   relative_ports loaded(state);
   const auto text = state.load(key);
   if (!text) return tl::unexpected(text.error());
+  loaded.stored_ = *text;
   std::string_view rest = *text ? std::string_view(**text) : std::string_view();
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
@@ -51,7 +52,15 @@ result<std::uint16_t> relative_ports::of(const port::port_id& port) {
   }
   std::string text;
   for (const auto& [line, number] : grown) text += std::to_string(number) + " " + line + "\n";
-  if (auto saved = state_->save(key, text); !saved) return tl::unexpected(saved.error());
+  const auto replaced = state_->replace(key, stored_, text);
+  if (!replaced) return tl::unexpected(replaced.error());
+  if (!*replaced) {  // somebody else has given a number meanwhile
+    auto now = load(*state_);
+    if (!now) return tl::unexpected(now.error());
+    *this = std::move(*now);
+    return of(port);
+  }
+  stored_ = std::move(text);
   numbers_ = std::move(grown);
   return numbers_.at(wanted);
 }

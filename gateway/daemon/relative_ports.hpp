@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "fabrics/port/port_id.hpp"
@@ -20,6 +21,7 @@ class relative_ports {
   using numbers = std::map<std::string, std::uint16_t>;
   explicit relative_ports(state::state_store& state) : state_(&state) {}
   state::state_store* state_;
+  std::optional<std::string> stored_;  // what numbers_ was read from, or written as
   numbers numbers_;
 };
 

@@ -35,6 +35,16 @@ TEST(relative_ports, take_over_the_numbers_of_a_list_by_names_alone) {
   EXPECT_EQ(again.of(iscsi("iqn.b")).value(), 3);
 }
 
+TEST(relative_ports, of_two_gateways_over_one_state_differ) {
+  const auto state = state::make_memory_store();
+  auto one = *relative_ports::load(*state);
+  auto two = *relative_ports::load(*state);
+  EXPECT_EQ(one.of(iscsi("iqn.a")).value(), 1);
+  EXPECT_EQ(two.of(iscsi("iqn.b")).value(), 2);
+  EXPECT_EQ(one.of(iscsi("iqn.b")).value(), 2);
+  EXPECT_EQ(two.of(iscsi("iqn.a")).value(), 1);
+}
+
 TEST(relative_ports, refuse_a_damaged_list) {
   for (const char* text : {"x iqn.a\n", "0 iqn.a\n", "1\n", "1 \n", "70000 iqn.a\n"}) {
     const auto state = state::make_memory_store();

@@ -46,9 +46,8 @@ void session::log_in() {
   identity_->initiator = {scsi::protocol::iscsi, "iqn.2026-11.org.example:host" + std::to_string(host_),
                           "0x000000000001"};
   identity_->target_name = "main";
-  identity_->target_port_name = "iqn.2026-11.io.sluice:main,t,0x0001";
   identity_->relative_target_port = static_cast<std::uint16_t>(gateway_.id() + 1);
-  identity_->target_port_group = static_cast<std::uint16_t>(gateway_.id() + 1);
+  identity_->port.id = {"iscsi", "iqn.2026-11.io.sluice:main", static_cast<std::uint16_t>(gateway_.id() + 1)};
   gateway_.post(10000 + identity_->id, [this] {
     gateway_.attach(shard_, identity_);
     state_ = state::idle;

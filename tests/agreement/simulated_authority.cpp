@@ -86,9 +86,9 @@ void simulated_authority::watch(const std::weak_ptr<seat*>& who, gateway_id gate
                                 std::uint64_t epoch, std::uint64_t number, std::uint64_t sent_ns) {
   std::erase_if(sessions_, [&](const auto& each) { return each.second.gateway == gateway; });
   session& made = sessions_[number] = {who, gateway, incarnation, epoch, 0, lines_[gateway].life};
-  for (const auto& [other, stay] : gone_)
-    if (other != gateway)
-      to_gateway(who, gateway, [=](seat& s) {
+  for (const auto& left : gone_)
+    if (left.first != gateway)
+      to_gateway(who, gateway, [number, other = left.first, stay = left.second](seat& s) {
         if (s.session_ == number && s.tells_) s.tells_->on_gone(other, stay);
       });
   if (now_.epoch > epoch)
