@@ -262,8 +262,17 @@ int command_tree::check() {
   if (m && options_.probe)
     if (diagnostics absent = hooks_.probe(*m); !absent.empty())
       m = tl::unexpected(refused{options_.file, std::move(absent)});
-  if (options_.json) print(to_line({{"ok", m.has_value()}, {"errors", m ? json::array() : errors_of(m.error())}}));
+  diagnostics warnings;
+  for (const fabric_rules& fabric : hooks_.known.fabrics)
+    if (m && fabric.warn) fabric.warn(*m, warnings);
+  sort_by_place(warnings);
+  if (options_.json)
+    print(to_line({{"ok", m.has_value()},
+                   {"errors", m ? json::array() : errors_of(m.error())},
+                   {"warnings", errors_of({options_.file, warnings})}}));
   if (m) {
+    for (const diagnostic& each : warnings)
+      if (!options_.json) print("warning: " + format(each, options_.file) + "\n");
     if (!options_.json)
       print(options_.file + ": good: " + std::to_string(m->stores.size()) + " stores, " +
             std::to_string(m->units.size()) + " units, " + std::to_string(m->targets.size()) + " targets\n");

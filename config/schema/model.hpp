@@ -26,7 +26,8 @@ struct gateway_config {
   log_form log = log_form::text;
   log_threshold log_level = log_threshold::info;
   std::uint64_t buffers_bytes = 256ull << 20;  // of each reactor
-  std::uint32_t max_connections = 4096;        // of a portal
+  std::uint32_t max_connections = 4096;
+  std::uint32_t max_connections_per_address = 0;  // 0: a quarter of them, at least 64
   std::uint64_t login_timeout_ns = 15'000'000'000;
   std::uint32_t max_tasks = 128;  // of a session
   place at;

@@ -83,6 +83,7 @@ class planner {
     fixed("http", a.http == b.http);
     fixed("buffers", a.buffers_bytes == b.buffers_bytes);
     fixed("max_connections", a.max_connections == b.max_connections);
+    fixed("max_connections_per_address", a.max_connections_per_address == b.max_connections_per_address);
     fixed("login_timeout", a.login_timeout_ns == b.login_timeout_ns);
     fixed("max_tasks", a.max_tasks == b.max_tasks);
     if (a.log != b.log || a.log_level != b.log_level) add(action::change_log, "~ gateway: log");

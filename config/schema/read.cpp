@@ -44,6 +44,7 @@ gateway_config read_gateway(read_context& context, const tree_node& node) {
                                        : log_threshold::info;
   out.buffers_bytes = v.number("buffers", out.buffers_bytes);
   out.max_connections = narrow(v.number("max_connections", out.max_connections));
+  out.max_connections_per_address = narrow(v.number("max_connections_per_address", out.max_connections_per_address));
   out.login_timeout_ns = v.number("login_timeout", out.login_timeout_ns);
   out.max_tasks = narrow(v.number("max_tasks", out.max_tasks));
   return out;

@@ -28,6 +28,8 @@ struct fabric_rules {
   std::function<void(const model&, diagnostics&)> check = {};
   /// What is wrong with the files that they name. Blocks on the file system.
   std::function<void(const model&, diagnostics&)> check_files = {};
+  /// What is good and yet most likely not meant, in a model that nothing is wrong with. Pure.
+  std::function<void(const model&, diagnostics&)> warn = {};
 };
 
 /// What the registries know; passed in, because this room is below them.

@@ -33,13 +33,13 @@ bool available(chap_algorithm algorithm) {
   return digest_of(algorithm) && !chap_response(algorithm, 0, "probe", as_octets("probe")).empty();
 }
 
-chap_algorithm pick(std::string_view list) {
+chap_algorithm pick(std::string_view list, chap_algorithm weakest) {
   chap_algorithm chosen = chap_algorithm::none;
   for_each_item(list, [&](std::string_view item) {
     const std::optional<std::uint64_t> number = parse_number(item);
     if (chosen != chap_algorithm::none || !number || *number < 5 || *number > 8) return;
     const auto candidate = static_cast<chap_algorithm>(*number);
-    if (available(candidate)) chosen = candidate;
+    if (candidate >= weakest && available(candidate)) chosen = candidate;
   });
   return chosen;
 }
@@ -74,9 +74,10 @@ bool equal_in_constant_time(const_bytes a, const_bytes b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-chap_verdict chap_authenticator::propose(std::string_view algorithms, const_bytes random, std::string& answer) {
+chap_verdict chap_authenticator::propose(std::string_view algorithms, chap_algorithm weakest, const_bytes random,
+                                         std::string& answer) {
   if (proposed()) return chap_verdict::malformed;
-  algorithm_ = pick(algorithms);
+  algorithm_ = pick(algorithms, weakest);
   const std::size_t length = chap_digest_octets(algorithm_);
   if (length == 0 || random.size() < length + 1) return chap_verdict::failed;
   identifier_ = random[0];

@@ -44,9 +44,9 @@ class chap_authenticator {
   chap_authenticator() = default;
   explicit chap_authenticator(chap_credentials credentials) : credentials_(std::move(credentials)) {}
 
-  /// CHAP_A: picks the initiator's first algorithm that we have and answers CHAP_A, CHAP_I, CHAP_C. `random` gives at
-  /// least 33 unpredictable octets: the identifier and the challenge.
-  chap_verdict propose(std::string_view algorithms, const_bytes random, std::string& answer);
+  /// CHAP_A: picks the initiator's first algorithm that we have and take, and answers CHAP_A, CHAP_I, CHAP_C. `random`
+  /// gives at least 33 unpredictable octets: the identifier and the challenge. `weakest`: the lowest number taken.
+  chap_verdict propose(std::string_view algorithms, chap_algorithm weakest, const_bytes random, std::string& answer);
   /// CHAP_N and CHAP_R, with CHAP_I and CHAP_C when the initiator wants us to prove ourselves too.
   struct reply {
     std::string_view name, response;

@@ -135,6 +135,24 @@ void check_ports(const config::model& m, config::diagnostics& wrong) {
       m, [&](const config::access_config& access, const std::string& path) { check_chap(access, path, wrong); });
 }
 
+void warn_of_names(const config::model& m, config::diagnostics& warnings) {
+  std::vector<const config::target_config*> beyond;
+  config::for_each_port(m, "iscsi",
+                        [&](const config::target_config& target, const config::port_config& port, const std::string&) {
+                          for (const std::string& text : port.settings.list("listen")) {
+                            const auto address = config::parse_listen_address(text);
+                            if (address && !address->is_loopback() && (beyond.empty() || beyond.back() != &target))
+                              beyond.push_back(&target);
+                          }
+                        });
+  for (const config::target_config* target : beyond)
+    for (const config::access_config& access : target->access)
+      if (!access.settings.has("chap.user"))
+        warnings.push_back({access.at, config::access_path(target->name, access.initiator),
+                            "is admitted by its name alone, and anybody beyond loopback may say a name",
+                            "chap.user and chap.secret_file"});
+}
+
 void check_secrets(const config::model& m, config::diagnostics& wrong) {
   for_each_access(m, [&](const config::access_config& access, const std::string& path) {
     const std::string secret = check_secret(access, "chap.secret_file", path, wrong);

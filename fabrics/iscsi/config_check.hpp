@@ -7,6 +7,9 @@ namespace sluice::iscsi {
 /// that can't be listened on together, ports that let everybody in from a network. Pure.
 void check_ports(const config::model& m, config::diagnostics& wrong);
 
+/// Initiators that are admitted by their names alone beyond loopback: anybody may say a name. Pure.
+void warn_of_names(const config::model& m, config::diagnostics& warnings);
+
 /// What is wrong with the files of secrets. Blocks on the file system.
 void check_secrets(const config::model& m, config::diagnostics& wrong);
 

@@ -105,5 +105,41 @@ TEST(iscsi_configuration, keeps_first_burst_length_within_max_burst_length) {
             std::string::npos);
 }
 
+TEST(iscsi_configuration, warns_of_initiators_that_are_admitted_by_their_names_beyond_loopback) {
+  const auto warnings = [](const std::string& listen, const std::string& access) {
+    const auto loaded =
+        load(port("a", "iqn.2026-11.x:a", listen) + "[target.a.access.\"iqn.2026-11.x:host\"]\n" + access);
+    EXPECT_TRUE(loaded) << loaded.error().to_string();
+    config::diagnostics found;
+    if (loaded) warn_of_names(*loaded, found);
+    return found;
+  };
+  const std::string secret = "chap = { user = \"u\", secret_file = \"s\" }\n";
+  const auto found = warnings("\"127.0.0.1:1\", \"192.0.2.1:1\", \"192.0.2.2:1\"", "");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].key, "target.a.access.\"iqn.2026-11.x:host\"");
+  EXPECT_EQ(found[0].at.line, 8u);
+  EXPECT_TRUE(warnings("\"192.0.2.1:1\"", secret).empty());
+  EXPECT_TRUE(warnings("\"127.0.0.1:1\", \"[::1]:1\"", "").empty());
+}
+
+TEST(iscsi_configuration, reads_what_a_port_demands) {
+  const auto of = [](const std::string& more) {
+    const auto loaded = load(port("a", "iqn.2026-11.x:a", "\"127.0.0.1:1\"", more));
+    EXPECT_TRUE(loaded) << loaded.error().to_string();
+    return read_port(loaded->targets[0].ports[0]);
+  };
+  EXPECT_EQ(of("").ours.weakest_chap, chap_algorithm::md5);
+  EXPECT_EQ(of("chap_algorithms = \"sha\"\n").ours.weakest_chap, chap_algorithm::sha1);
+  EXPECT_EQ(of("chap_algorithms = \"sha256\"\n").ours.weakest_chap, chap_algorithm::sha256);
+  EXPECT_FALSE(load(port("a", "iqn.2026-11.x:a", "\"127.0.0.1:1\"", "chap_algorithms = \"md4\"\n")));
+  EXPECT_FALSE(of("").discovery_chap);
+  EXPECT_TRUE(of("discovery_chap = true\n").discovery_chap);
+  const served_port demanding =
+      of("header_digest = false\nheader_digest_required = true\ndata_digest_required = true\n");
+  EXPECT_TRUE(demanding.ours.header_digest_required && demanding.ours.header_digest);
+  EXPECT_TRUE(demanding.ours.data_digest_required);
+}
+
 }  // namespace
 }  // namespace sluice::iscsi

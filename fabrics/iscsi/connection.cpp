@@ -1,5 +1,6 @@
 #include "fabrics/iscsi/connection.hpp"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "actors/observe/log.hpp"
@@ -48,7 +49,8 @@ void connection::start() {
   login_.emplace(login_options{}, world());
   login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
-  if (options_.turns) options_.turns->arrive(turn_);
+  if (options_.turns) options_.turns->arrive(turn_, address());
+  slot_ = options_.shared->book->arrive(address(), close_later_);
   arm_receive();
 }
 
@@ -65,6 +67,10 @@ login_world connection::world() {
       if (const auto access = gateway_.check(port->id, initiator); access && access->credentials)
         return access->credentials;
     return nullptr;
+  };
+  world.discovery_must_prove = [this] {
+    const auto& ports = options_.shared->board.now()->at(options_.portal);
+    return std::any_of(ports.begin(), ports.end(), [](const served_port_ptr& port) { return port->discovery_chap; });
   };
   world.session_exists = [this](std::uint16_t tsih) { return options_.shared->sessions.exists(tsih); };
   world.random = [this](bytes into) {
@@ -246,6 +252,32 @@ void connection::send_trailer(std::uint32_t data_octets, std::uint32_t crc) {
 
 void connection::take_login(const login_request& request, const_bytes data) {
   last_step_ = login_->take(request, data);
+  const std::uint64_t penalty = penalty_ns();
+  if (penalty == 0) return answer_login();
+  phase_ = phase_of::opening;
+  loop_.arm(penalty_timer_, penalty);
+}
+
+/// The peer's, without the port.
+std::string connection::address() const {
+  return peer_.substr(0, peer_.rfind(':'));
+}
+
+/// How long the answer waits because secrets have been guessed.
+std::uint64_t connection::penalty_ns() {
+  if (login_->proved() == login_machine::proof::none) return 0;
+  const bool right = login_->proved() == login_machine::proof::right;
+  return options_.shared->guesses->delay_ns(address(), login_->parameters().initiator_name, right, now_ns_);
+}
+
+void connection::on_penalty_over() noexcept {
+  if (phase_ != phase_of::opening) return;
+  phase_ = phase_of::login;
+  answer_login();
+  resume();
+}
+
+void connection::answer_login() {
   if (last_step_.verdict != login_verdict::done) return send_login(last_step_);
   negotiator_ = login_->keys();
   port_ = login_->port();
@@ -259,13 +291,15 @@ void connection::send_login(login_step& step) {
   step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + depth - 1;
   send(step.response, as_octets(step.data));
   if (step.verdict == login_verdict::failed) {
-    SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", parameters().initiator_name}, {"peer", peer_},
-               {"port", parameters().target_name}, {"why", to_string(step.response.status)});
+    const session_parameters& asked = login_->parameters();
+    SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", asked.initiator_name}, {"peer", peer_},
+               {"port", asked.target_name}, {"why", to_string(step.cause)});
     leave(port::loss_reason::connection_lost);
   }
 }
 
 void connection::open_nexus() {
+  if (!options_.shared->book->log_in(slot_)) return refuse_login(login_status::out_of_resources);
   share_ = memory::share::open(ledger());
   if (!share_) return refuse_login(login_status::out_of_resources);
   member_ = port_->sessions->join(options_.portal, close_later_);
@@ -482,9 +516,11 @@ void connection::maybe_finish() {
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);
   loop_.disarm(owed_timer_);
+  loop_.disarm(penalty_timer_);
   loop_.close(handle_);
   if (member_ != 0) port_->sessions->leave(member_);
   if (tsih_ != 0) options_.shared->sessions.release(tsih_);
+  options_.shared->book->leave(slot_);
   loop_.defer(finish_);
 }
 

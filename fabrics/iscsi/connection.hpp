@@ -10,6 +10,8 @@
 #include "fabrics/iscsi/answers.hpp"
 #include "fabrics/iscsi/command.hpp"
 #include "fabrics/iscsi/command_window.hpp"
+#include "fabrics/iscsi/connection_book.hpp"
+#include "fabrics/iscsi/guess_guard.hpp"
 #include "fabrics/iscsi/login.hpp"
 #include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/receive_buffer.hpp"
@@ -27,6 +29,8 @@ struct shared_state {
   portal_board board;
   session_handles sessions;
   std::vector<std::shared_ptr<turn_queue>> turns;  // by core
+  std::shared_ptr<connection_book> book = std::make_shared<connection_book>(connection_limits());
+  std::shared_ptr<guess_guard> guesses = std::make_shared<guess_guard>();
 };
 
 /// What a portal's connections keep to.
@@ -92,6 +96,7 @@ class connection {
   static constexpr std::uint64_t solicited_limit = 8 * mib;
 
  private:
+  /// opening: of the nexus; or the answer to a CHAP response waits. Nothing is received meanwhile.
   enum class phase_of : std::uint8_t { login, opening, full_feature, leaving, ended };
   enum class receive_state : std::uint8_t { header, payload, trailer, skip };
   struct management {
@@ -142,6 +147,10 @@ class connection {
   void maybe_finish();
   void give_back_tasks();
   void take_login(const login_request& request, const_bytes data);
+  std::string address() const;
+  std::uint64_t penalty_ns();
+  void on_penalty_over() noexcept;
+  void answer_login();
   void open_nexus();
   void opened(result<std::unique_ptr<port::nexus>> made);
   void finish_login();
@@ -268,6 +277,7 @@ class connection {
   std::uint64_t member_ = 0;  // of the port's sessions
   std::unique_ptr<port::nexus> nexus_;
   std::uint16_t tsih_ = 0, cid_ = 0;
+  std::uint64_t slot_ = 0;  // in the connection book
 
   command_window window_;
   std::uint32_t stat_sn_ = 0;
@@ -293,6 +303,7 @@ class connection {
   reactor::member_timer<connection, &connection::on_timer> timer_{*this};
   reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
   reactor::member_timer<connection, &connection::on_owed_timer> owed_timer_{*this};
+  reactor::member_timer<connection, &connection::on_penalty_over> penalty_timer_{*this};
   struct memory_waiter final : memory::waiter {
     explicit memory_waiter(connection& of) : owner(of) {}
     void on_memory() noexcept override { owner.loop_.defer(owner.on_memory_); }

@@ -123,6 +123,7 @@ result<std::unique_ptr<port::port_change>> iscsi_port::prepare(const config::por
 
 iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores)
     : bounds_(bounds), cores_(std::move(cores)) {
+  shared_->book = std::make_shared<connection_book>(connection_limits::of(bounds));
   for (const port::core_door& each : cores_) shared_->turns.push_back(std::make_shared<turn_queue>(each.core->loop()));
 }
 

@@ -76,6 +76,7 @@ login_status to_status(chap_verdict verdict) {
 
 login_step login_machine::take(const login_request& request, const_bytes data) {
   request_ = request;
+  proof_ = proof::none;
   const bool first = rounds_++ == 0;
   if (first) {
     first_ = request;
@@ -167,15 +168,14 @@ login_status login_machine::after_leading(std::string& answer) {
   if (status != login_status::success) return status;
   if (!p.discovery) append_text(answer, "TargetPortalGroupTag", std::to_string(port_->id.group));
   // A login that begins past the security stage has waived its chance to authenticate.
-  const bool must_authenticate = !p.discovery && !credentials_.user.empty();
-  return stage_ == stage::operational && must_authenticate ? login_status::authentication_failure
-                                                           : login_status::success;
+  return stage_ == stage::operational && must_prove_ ? login_status::authentication_failure : login_status::success;
 }
 
 login_status login_machine::resolve_access() {
   const session_parameters& p = negotiator_.parameters;
   if (p.discovery) {  // it shows only what this initiator may see anyway
     credentials_ = chap_of(world_.discovery(p.initiator_name));
+    must_prove_ = world_.discovery_must_prove && world_.discovery_must_prove();
     return login_status::success;
   }
   port_ = world_.find(p.target_name);
@@ -184,7 +184,10 @@ login_status login_machine::resolve_access() {
   const std::optional<port::access> access = world_.check(port_->id, p.initiator_name);
   if (!access) return login_status::service_unavailable;  // it comes, or goes
   credentials_ = chap_of(access->credentials);
-  return access->allowed ? login_status::success : login_status::authorization_failure;
+  must_prove_ = !credentials_.user.empty();
+  // As a target that is not there: who has proved nothing does not learn which there are, or whom they admit.
+  if (!access->allowed) cause_ = login_status::authorization_failure;
+  return access->allowed ? login_status::success : login_status::not_found;
 }
 
 login_status login_machine::take_security_key(text_pair key, std::string& answer) {
@@ -212,11 +215,10 @@ login_status login_machine::take_security_key(text_pair key, std::string& answer
 
 login_status login_machine::choose_method(std::string_view methods, std::string& answer) {
   const bool have_chap = !credentials_.user.empty();
-  const bool may_skip = !have_chap || negotiator_.parameters.discovery;
   for_each_item(methods, [&](std::string_view item) {
     if (method_ != method::undecided) return;
     if (item == "CHAP" && have_chap) method_ = method::chap;
-    if (item == "None" && may_skip) method_ = method::none;
+    if (item == "None" && !must_prove_) method_ = method::none;
   });
   if (method_ == method::undecided) return login_status::authentication_failure;
   if (method_ == method::chap) chap_ = chap_authenticator(credentials_);
@@ -233,10 +235,11 @@ login_status login_machine::take_chap(std::string& answer) {
   if (keys.algorithms && !keys.name && !keys.response) {
     std::array<std::uint8_t, 33> random;
     world_.random(random);
-    verdict = chap_.propose(*keys.algorithms, random, answer);
+    verdict = chap_.propose(*keys.algorithms, negotiator_.ours().weakest_chap, random, answer);
   } else if (!keys.algorithms && keys.name && keys.response) {
     verdict = chap_.verify({*keys.name, *keys.response, keys.identifier, keys.challenge}, answer);
     authenticated_ = verdict == chap_verdict::authenticated;
+    if (verdict != chap_verdict::malformed) proof_ = authenticated_ ? proof::right : proof::wrong;
   }
   keys = {};
   return to_status(verdict);
@@ -244,7 +247,7 @@ login_status login_machine::take_chap(std::string& answer) {
 
 bool login_machine::authentication_settled() const {
   if (method_ == method::chap) return authenticated_;
-  return negotiator_.parameters.discovery || credentials_.user.empty();
+  return !must_prove_;
 }
 
 login_response login_machine::base_response() const {
@@ -260,6 +263,7 @@ login_response login_machine::base_response() const {
 login_step login_machine::fail(login_status status) {
   login_step step{login_verdict::failed, base_response(), {}};
   step.response.status = status;
+  step.cause = cause_.value_or(status);
   ++stat_sn_;
   return step;
 }
@@ -278,6 +282,9 @@ login_step login_machine::piece() {
     // Asking to leave without ever naming a method means None, which these credentials do not allow.
     if (method_ == method::undecided) return fail(login_status::authentication_failure);
   } else if (ready) {
+    const bool ends = request_.next_stage == static_cast<std::uint8_t>(stage::full_feature);
+    if (ends && !negotiator_.parameters.discovery && !negotiator_.has_required_digests())
+      return fail(login_status::initiator_error);
     step.response.transit = true;
     step.response.next_stage = request_.next_stage;
     stage_ = static_cast<stage>(request_.next_stage);

@@ -29,6 +29,8 @@ struct login_world {
   std::function<std::shared_ptr<const port::credentials>(const std::string& initiator)> discovery;
   std::function<void(bytes)> random;  // fills with unpredictable octets
   std::function<bool(std::uint16_t tsih)> session_exists;
+  /// Whether a discovery session has to prove itself here; empty: never.
+  std::function<bool()> discovery_must_prove = {};
 };
 
 enum class login_verdict : std::uint8_t {
@@ -41,6 +43,7 @@ struct login_step {
   login_verdict verdict = login_verdict::more;
   login_response response;  // sn.stat_sn is set; exp_cmd_sn and max_cmd_sn from the request
   std::string data;
+  login_status cause = login_status::success;  // for the log: what the initiator is not told
 };
 
 class login_machine {
@@ -62,6 +65,9 @@ class login_machine {
   std::uint32_t next_stat_sn() const { return stat_sn_; }
   std::uint32_t cmd_sn() const { return request_.cmd_sn; }
   bool started() const { return rounds_ > 0; }
+  /// Whether the request taken last was a response to our CHAP challenge, and what it was worth.
+  enum class proof : std::uint8_t { none, wrong, right };
+  proof proved() const { return proof_; }
   /// What text that comes in several requests is charged to.
   void pay_by(memory::charge payment) { incoming_.pay_by(std::move(payment)); }
 
@@ -97,7 +103,10 @@ class login_machine {
   method method_ = method::undecided;
   bool leading_done_ = false;  // the first complete text has been taken
   bool authenticated_ = false;
-  bool must_hear_ = false;  // our own keys went out: the initiator's answer comes before the stage ends
+  bool must_hear_ = false;   // our own keys went out: the initiator's answer comes before the stage ends
+  bool must_prove_ = false;  // by CHAP, or be refused
+  proof proof_ = proof::none;
+  std::optional<login_status> cause_;
   std::uint64_t security_keys_seen_ = 0;
   struct {
     std::optional<std::string> algorithms, name, response, identifier, challenge;

@@ -167,7 +167,9 @@ TEST(login, refuses_versions_and_session_handles) {
   dialogue coming(std::nullopt);
   EXPECT_EQ(coming.say(names(), 1, 3).response.status, login_status::service_unavailable);
   dialogue forbidden(port::access{false, {}});
-  EXPECT_EQ(forbidden.say(names(), 1, 3).response.status, login_status::authorization_failure);
+  const login_step refused = forbidden.say(names(), 1, 3);
+  EXPECT_EQ(refused.response.status, login_status::not_found) << "as a target that is not there";
+  EXPECT_EQ(refused.cause, login_status::authorization_failure) << "the log says more";
 }
 
 TEST(login, refuses_a_change_of_identity_midway) {

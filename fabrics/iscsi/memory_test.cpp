@@ -309,21 +309,34 @@ TEST(work, strangers_take_turns_of_one_pdu_and_few_a_turn_of_the_loop) {
   world.run_for(ns_per_ms);
 }
 
-TEST(work, the_first_that_came_makes_way) {
+TEST(work, who_is_alone_at_an_address_makes_way_last) {
   reactor::sim_world world(1);
   const auto loop = world.make_loop(0);
   std::vector<int> log;
   auto queue = std::make_shared<turn_queue>(*loop);
   std::deque<busy_entry> entries;
-  for (int i = 0; i < 4; ++i) queue->arrive(entries.emplace_back(*queue, log, i, 1));
-  queue->depart(entries[0]);  // it has a session
+  for (int i = 0; i < 6; ++i) entries.emplace_back(*queue, log, i, 1);
+  queue->arrive(entries[0], "10.0.0.9");
+  for (std::size_t i : {1, 2, 3}) queue->arrive(entries[i], "10.0.0.1");
+  queue->arrive(entries[4], "10.0.0.2");
+  queue->arrive(entries[5], "10.0.0.3");
+  const auto gone = [&] {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < entries.size(); ++i)
+      if (entries[i].made_way) out.push_back(i);
+    return out;
+  };
+  using numbers = std::vector<std::size_t>;
+  queue->make_room(entries[5]);
+  EXPECT_EQ(gone(), numbers{1}) << "the first of the address that has most, not the first of all";
   queue->make_room(entries[3]);
-  EXPECT_TRUE(entries[1].made_way);
-  queue->make_room(entries[2]);
-  EXPECT_FALSE(entries[2].made_way) << "not for its own sake";
+  EXPECT_EQ(gone(), (numbers{1, 2})) << "one that has many for its own";
   queue->make_room(entries[3]);
-  EXPECT_TRUE(entries[2].made_way);
-  EXPECT_FALSE(entries[0].made_way || entries[3].made_way);
+  EXPECT_EQ(gone(), (numbers{0, 1, 2})) << "each is alone now";
+  queue->depart(entries[3]);  // it has a session
+  queue->depart(entries[5]);
+  queue->make_room(entries[4]);
+  EXPECT_FALSE(entries[4].made_way) << "not for its own sake";
   for (busy_entry& each : entries) queue->depart(each);
   world.run_for(ns_per_ms);
 }

@@ -100,11 +100,13 @@ bool allowed(use when, phase now) {
 /// response fence are the same.
 void take_list(const row& r, const offer& ours, std::string_view value, P& into, std::string& answer) {
   const bool digest = r.yes_no != nullptr;
-  const bool crc = r.yes_no == &P::header_digest ? ours.header_digest : ours.data_digest;
+  const bool header = r.yes_no == &P::header_digest;
+  const bool crc = header ? ours.header_digest : ours.data_digest;
+  const bool none = header ? !ours.header_digest_required : !ours.data_digest_required;
   std::string_view chosen;
   for_each_item(value, [&](std::string_view item) {
-    const bool take =
-        digest ? (item == "None" || (item == "CRC32C" && crc)) : (item == "RFC3720" || item == "ResponseFence");
+    const bool take = digest ? ((item == "None" && none) || (item == "CRC32C" && crc))
+                             : (item == "RFC3720" || item == "ResponseFence");
     if (chosen.empty() && take) chosen = item;
   });
   if (digest) into.*r.yes_no = chosen == "CRC32C";

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "fabrics/iscsi/chap.hpp"
 #include "fabrics/iscsi/pdu.hpp"
 #include "fabrics/iscsi/text.hpp"
 
@@ -13,6 +14,8 @@ namespace sluice::iscsi {
 /// What this end is ready to do; the target's side of every negotiation.
 struct offer {
   bool header_digest = true, data_digest = true;  // CRC32C is accepted when the initiator prefers it
+  bool header_digest_required = false, data_digest_required = false;  // a login without it is refused
+  chap_algorithm weakest_chap = chap_algorithm::md5;  // of those that are taken, in the order of their numbers
   bool initial_r2t = false, immediate_data = true;
   std::uint32_t max_recv_data_segment_length = 262144;
   std::uint32_t max_burst_length = 1 << 20;
@@ -59,6 +62,12 @@ class negotiator {
   explicit negotiator(const offer& ours) : ours_(ours) {}
   /// Another offer, before any operational key has been taken: the port is known.
   void use(const offer& ours) { ours_ = ours; }
+  const offer& ours() const { return ours_; }
+  /// Whether the session has the digests that we ask for; told when all keys have been negotiated.
+  bool has_required_digests() const {
+    return (parameters.header_digest || !ours_.header_digest_required) &&
+           (parameters.data_digest || !ours_.data_digest_required);
+  }
 
   /// Takes one key of the initiator; appends our answer, if it needs one, to `answer`.
   key_verdict take(phase when, text_pair key, std::string& answer);

@@ -86,7 +86,9 @@ void portal_actor::on_note(void* subject, std::uint32_t) {
 }
 
 void portal_actor::accepted(reactor::handle socket) {
-  if (stopping_ || connections_.size() >= options_.bounds.max_connections) {
+  // Who comes when there are enough sessions is told so; those that were told to go for it are still among these.
+  const connection_limits limits = connection_limits::of(options_.bounds);
+  if (stopping_ || connections_.size() >= limits.sessions + 2 * std::size_t{limits.strangers}) {
     SLUICE_LOG(warning, "iscsi", "connection refused: the portal has its maximum",
                {"max_connections", options_.bounds.max_connections});
     home().loop().close(socket);

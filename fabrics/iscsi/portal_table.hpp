@@ -26,6 +26,7 @@ struct served_port {
   bool allow_cold_reset = false;                  // TARGET COLD RESET, which ends all sessions of the port
   std::uint64_t nop_interval_ns = 30 * ns_per_s;  // silence after which the initiator is asked; 0: never
   std::uint64_t nop_timeout_ns = 30 * ns_per_s;   // silence after that ends the connection
+  bool discovery_chap = false;                    // discovery where it is served has to authenticate
   std::vector<portal_id> portals;                 // where it is served
   std::vector<std::string> advertise;             // "gw.example.com:3260": told in place of the portals' addresses
   std::shared_ptr<port_sessions> sessions = std::make_shared<port_sessions>();

@@ -23,6 +23,15 @@ std::vector<config::key> port_keys() {
        .help = "what discovery tells initiators in place of the addresses in listen"},
       {.name = "header_digest", .type = kind::flag, .help = "accept CRC32C header digests (default true)"},
       {.name = "data_digest", .type = kind::flag, .help = "accept CRC32C data digests (default true)"},
+      {.name = "header_digest_required", .type = kind::flag, .help = "refuse sessions without (default false)"},
+      {.name = "data_digest_required", .type = kind::flag, .help = "refuse sessions without (default false)"},
+      {.name = "chap_algorithms",
+       .type = kind::choice,
+       .help = "of CHAP: all, without MD5 (sha), or SHA-256 and SHA3-256 alone (default all)",
+       .choices = "all|sha|sha256"},
+      {.name = "discovery_chap",
+       .type = kind::flag,
+       .help = "discovery at its addresses needs a secret, too (default false)"},
       {.name = "immediate_data", .type = kind::flag, .help = "take data with the command (default true)"},
       {.name = "initial_r2t", .type = kind::flag, .help = "refuse unsolicited Data-Out PDUs (default false)"},
       {.name = "max_recv_data_segment_length",
@@ -87,6 +96,14 @@ served_port read_port(const config::port_config& wanted) {
   offer& o = made.ours;
   o.header_digest = from.flag("header_digest", o.header_digest);
   o.data_digest = from.flag("data_digest", o.data_digest);
+  o.header_digest_required = from.flag("header_digest_required", false);
+  o.data_digest_required = from.flag("data_digest_required", false);
+  o.header_digest |= o.header_digest_required;
+  o.data_digest |= o.data_digest_required;
+  if (const std::string* taken = from.text("chap_algorithms"))
+    o.weakest_chap = *taken == "sha256" ? chap_algorithm::sha256
+                     : *taken == "sha"  ? chap_algorithm::sha1
+                                        : chap_algorithm::md5;
   o.immediate_data = from.flag("immediate_data", o.immediate_data);
   o.initial_r2t = from.flag("initial_r2t", o.initial_r2t);
   const auto number = [&](const char* name, std::uint32_t& value) {
@@ -99,6 +116,7 @@ served_port read_port(const config::port_config& wanted) {
   o.first_burst_length = std::min(o.first_burst_length, o.max_burst_length);  // [RFC7143 13.14]
   made.allow_cold_reset = from.flag("cold_reset", made.allow_cold_reset);
   made.data_out_timeout_ns = from.number("data_out_timeout", made.data_out_timeout_ns);
+  made.discovery_chap = from.flag("discovery_chap", false);
   made.nop_interval_ns = from.number("nop_interval", made.nop_interval_ns);
   made.nop_timeout_ns = from.number("nop_timeout", made.nop_timeout_ns);
   return made;
@@ -113,6 +131,7 @@ config::fabric_rules rules() {
   made.initiator_problem = [](const std::string& name) { return name_problem(name); };
   made.check = check_ports;
   made.check_files = check_secrets;
+  made.warn = warn_of_names;
   return made;
 }
 

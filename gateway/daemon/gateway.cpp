@@ -271,7 +271,10 @@ result<port::running_fabric*> gateway::fabric_named(const std::string& name, con
   std::unique_ptr<port::running_fabric>& running = fabrics_[name];
   const port::fabric* fabric = parts_.fabrics.find(name);
   if (!fabric) return fail(errc::unsupported, "no fabric '" + name + "' in this build");
-  if (!running) running = fabric->start({bounds.max_connections, bounds.login_timeout_ns, bounds.max_tasks}, doors_);
+  if (!running)
+    running = fabric->start(
+        {bounds.max_connections, bounds.login_timeout_ns, bounds.max_tasks, bounds.max_connections_per_address},
+        doors_);
   return running.get();
 }
 

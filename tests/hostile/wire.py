@@ -83,8 +83,9 @@ def whole_pdus(received: bytearray):
         end = 48 + length + -length % 4
         if len(received) < end:
             return
-        yield bytes(received[:48]), bytes(received[48 : 48 + length])
-        del received[:end]
+        header, data = bytes(received[:48]), bytes(received[48 : 48 + length])
+        del received[:end]  # before the caller, who may want no more than this one
+        yield header, data
 
 
 def connect(port: int, source: str, patience_s: float) -> socket.socket:
