@@ -42,11 +42,11 @@ control::view::status some_status() {
   vm1.block_size = 4096;
   vm1.read_only = true;
   out.units = {scratch, vm1};
-  out.targets = {
-      {"main",
-       {{0, "vm1"}, {1, "scratch"}},
-       {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
-       {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main", "", 61}}}};
+  out.targets = {{"main",
+                  {{0, "vm1"}, {1, "scratch"}},
+                  {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
+                  {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main",
+                    1, "", 61}}}};
   return out;
 }
 
