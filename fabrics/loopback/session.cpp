@@ -95,7 +95,7 @@ void session::begin_end(port::loss_reason why) {
 }
 
 void session::maybe_down() {
-  if (!closed_ || !nexus_ || !running_.empty() || !managed_.empty() || !inbox_.empty()) return;
+  if (!closed_ || !nexus_ || !running_.empty() || !managed_.empty() || !inbox_.empty() || handing_back_) return;
   nexus_.reset();
   const std::shared_ptr<session> last = std::exchange(self_, nullptr);
   handler_.on_down(*ending_);
@@ -109,9 +109,15 @@ void session::at_home(unsigned channel, std::function<void()> work) {
   loop_.post(std::move(work));
 }
 
-void session::at_channel(unsigned channel, std::function<void()> work) {
-  if (channel == home_) return work();
-  port_->cores.at(channel).core->loop().post(std::move(work));
+void session::hand_back(unsigned channel, std::function<void()> tell) {
+  ++handing_back_;
+  port_->cores.at(channel).core->loop().post([self = shared_from_this(), channel, tell = std::move(tell)] {
+    tell();
+    self->at_home(channel, [self] {
+      --self->handing_back_;
+      self->maybe_down();
+    });
+  });
 }
 
 // -- commands ------------------------------------------------------------------------------------------------------
@@ -156,8 +162,7 @@ void session::refuse(unsigned channel, command& what, std::optional<scsi::outcom
     what.status = why->status;
     what.sense.assign(sense.data.begin(), sense.data.begin() + sense.size);
   }
-  // In a later step even on this core: never from within submit().
-  port_->cores.at(channel).core->loop().post([&what] { what.on_done(); });
+  hand_back(channel, [&what] { what.on_done(); });
 }
 
 void session::resume(unsigned channel, command& what) {
@@ -193,7 +198,7 @@ void session::manage(unsigned channel, port::task_function function, port::lun l
     port::task_management& request = made->request;
     if (!self->nexus_ || self->ending_) {
       request.response = port::task_response::rejected;
-      return self->port_->cores.at(made->channel).core->loop().post([made] { made->answered(made->request.response); });
+      return self->hand_back(made->channel, [made] { made->answered(made->request.response); });
     }
     self->managed_.emplace(&request, made);
     request.reply_to = self.get();
@@ -226,7 +231,7 @@ void session::deliver() noexcept {
     const auto found = managed_.find(next.answer);
     const std::shared_ptr<managed> done = std::move(found->second);
     managed_.erase(found);
-    at_channel(done->channel, [done] { done->answered(done->request.response); });
+    hand_back(done->channel, [done] { done->answered(done->request.response); });
   }
   maybe_down();
 }
@@ -317,7 +322,7 @@ void session::finish(running& r) {
   r.lost = false;
   r.verdict.reset();
   free_.push_back(&r);
-  at_channel(channel, [&done] { done.on_done(); });
+  hand_back(channel, [&done] { done.on_done(); });
 }
 
 }  // namespace sluice::loopback

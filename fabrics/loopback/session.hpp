@@ -78,7 +78,8 @@ class session final : port::task_endpoint, public std::enable_shared_from_this<s
 
   /// Runs `work` on the nexus' core: at once when called there.
   void at_home(unsigned channel, std::function<void()> work);
-  void at_channel(unsigned channel, std::function<void()> work);
+  /// Tells whoever asked, on the channel's core; the session is not down before that has been heard.
+  void hand_back(unsigned channel, std::function<void()> tell);
   void opened(result<std::unique_ptr<port::nexus>> how);
   void begin_end(port::loss_reason why);
   void start(unsigned channel, command& what);
@@ -105,6 +106,7 @@ class session final : port::task_endpoint, public std::enable_shared_from_this<s
   std::map<port::task_management*, std::shared_ptr<managed>> managed_;
   std::deque<note> inbox_;
   reactor::member_runnable<session, &session::deliver> deliver_{*this};
+  unsigned handing_back_ = 0;
   std::optional<port::loss_reason> ending_;
   bool closing_ = false, closed_ = false;
   std::shared_ptr<session> self_;  // while it has a nexus, or asks for one

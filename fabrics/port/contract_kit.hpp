@@ -41,6 +41,7 @@ struct request {
   std::uint16_t lun = 0;
   octets cdb, data_out;
   std::uint64_t room = 0;
+  task_attribute attribute = task_attribute::simple;  // or ordered
   bool withholds = false;  // gives no data-out, and takes no data-in if it can, until initiator::resume()
 
   bool done = false;
@@ -91,10 +92,13 @@ class site {
   /// Lets a number of things happen.
   virtual void steps(unsigned count) = 0;
 
+  /// Requests to the medium of LUN 1 that begin from now on take twenty seconds, or as ever.
+  virtual void stall_medium(bool stalls) = 0;
+
   // The operator's doing.
   virtual void kick_all() = 0;
   virtual void admit_no_more(unsigned number) = 0;
-  virtual void add_lun() = 0;  // LUN 1
+  virtual void add_lun() = 0;  // LUN 1, whose medium can stall
   virtual void stop_port() = 0;
 };
 

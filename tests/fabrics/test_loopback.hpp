@@ -44,6 +44,7 @@ class loopback_initiator final : public port::contract::initiator, loopback::ses
     made->cdb = r.cdb;
     made->data_out = r.data_out;
     made->room = r.room;
+    made->attribute = r.attribute;
     made->withholds = r.withholds;
     made->channel = next_channel();
     session_->submit(made->channel, *made);

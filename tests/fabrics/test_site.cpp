@@ -32,7 +32,10 @@ simulated_site::~simulated_site() {
 
 config::model simulated_site::first_model(config::port_config port, const std::vector<std::string>& names) {
   config::model made;
-  made.stores = {ram("first"), ram("second")};
+  config::store_config disk{"second", "file", {}, "", {}};
+  disk.settings.set("path", std::string("/sim/second.raw"));
+  disk.settings.set("size", std::uint64_t{4 * mib});
+  made.stores = {ram("first"), disk};
   made.units = {unit_over("first"), unit_over("second")};
   config::target_config target;
   target.name = "main";

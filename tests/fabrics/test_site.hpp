@@ -22,6 +22,11 @@ class simulated_site : public port::contract::site {
   void steps(unsigned count) override {
     while (count-- > 0) world_.step();
   }
+  void stall_medium(bool stalls) override {
+    static constexpr reactor::sim_options usual;
+    constexpr std::uint64_t long_ns = 20 * ns_per_s;
+    world_.options().disk_latency_ns = stalls ? reactor::sim_options::range{long_ns, long_ns} : usual.disk_latency_ns;
+  }
   void kick_all() override { machine_.kick_all(); }
   void admit_no_more(unsigned number) override;
   void add_lun() override;
