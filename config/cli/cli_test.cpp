@@ -235,6 +235,26 @@ TEST_F(cli, tells_a_plan_and_what_it_refuses) {
   EXPECT_EQ(out_, "nothing to change\n");
 }
 
+TEST_F(cli, tells_errors_in_json_where_json_was_asked_for) {
+  answer_with([](const std::string& command, const json&) -> result<json> {
+    if (command == "apply") return fail(errc::busy, "an apply of x is under way since noon: try again");
+    return fail(errc::not_found, "no session 17");
+  });
+  EXPECT_EQ(ask({"session", "kick", "17", "--json"}), 1);
+  EXPECT_EQ(json::parse(out_), (json{{"ok", false}, {"error", "no session 17"}, {"code", "not_found"}}));
+  EXPECT_EQ(err_, "sluice: no session 17\n");
+  EXPECT_EQ(ask({"apply", write("gw.toml", ""), "--json"}), 1);
+  EXPECT_EQ(json::parse(out_)["code"], "busy");
+}
+
+TEST_F(cli, says_what_the_file_must_say_after_a_resize) {
+  answer_with([](const std::string&, const json&) -> result<json> {
+    return json{{"unit", "vm1"}, {"size_bytes", 2ull << 40}, {"file", {{"store", "disk"}, {"size", "2TiB"}}}};
+  });
+  EXPECT_EQ(ask({"unit", "resize", "vm1", "2TiB"}), 0);
+  EXPECT_EQ(out_, "the file does not say so yet: write size = \"2TiB\" under [store.disk]\n");
+}
+
 TEST_F(cli, draws_what_the_gateway_tells) {
   answer_with([](const std::string&, const json&) -> result<json> { return json(some_status()); });
   EXPECT_EQ(ask({"ls"}), 0);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include "config/cli/control_client.hpp"
@@ -243,7 +244,10 @@ int command_tree::simulate() {
 int command_tree::ask(const std::string& command, const json& arguments,
                       const std::function<std::string(const json&)>& render) {
   const auto answer = call_gateway(options_.control, command, arguments);
-  if (!answer) return complain(answer.error().sentence);
+  if (!answer) {
+    fail_with(answer.error());
+    return 1;
+  }
   print(options_.json ? to_line(*answer) : render(*answer));
   return 0;
 }
@@ -291,16 +295,44 @@ int command_tree::demo() {
   return hooks_.demo(how);
 }
 
+int command_tree::fail_with(const call_error& why) {
+  if (options_.json) print(to_line({{"ok", false}, {"error", why.sentence}, {"code", why.code}}));
+  complain(why.sentence);
+  return why.code == "invalid_argument" ? refused_status : 1;
+}
+
 int command_tree::plan_or_apply(const std::string& command) {
-  // The file is read here first: its errors are told in full and need no gateway.
-  if (const loaded m = load_file(options_.file, hooks_.known); !m) return refuse(m.error());
-  const auto answer = call_gateway(options_.control, command, {{"file", absolute(options_.file)}}, apply_timeout_ms);
+  const auto answer = call_patiently(command, {{"file", absolute(options_.file)}});
   if (!answer) {
-    complain(answer.error().sentence);
-    return answer.error().code == "invalid_argument" ? refused_status : 1;
+    // What is wrong with the file is told in full, and needs no gateway.
+    if (answer.error().code == "invalid_argument" || answer.error().code == "unreachable")
+      if (const loaded m = load_file(options_.file, hooks_.known); !m) {
+        if (options_.json) print(to_line({{"ok", false}, {"errors", errors_of(m.error())}}));
+        return refuse(m.error());
+      }
+    return fail_with(answer.error());
   }
   print(options_.json ? to_line(*answer) : render_plan(*answer));
-  return member(*answer, "refused").empty() ? 0 : 1;
+  const json& refusals = member(*answer, "refused");
+  if (refusals.empty()) return 0;
+  if (command == "plan") return 1;
+  return complain("nothing was changed: " + render_refusal(refusals.front()));
+}
+
+/// Tells on standard error what a command that takes its time is at.
+tl::expected<json, call_error> command_tree::call_patiently(const std::string& command, const json& arguments) {
+  constexpr auto look = std::chrono::seconds(2);
+  auto answer = std::async(std::launch::async,
+                           [&] { return call_gateway(options_.control, command, arguments, apply_timeout_ms); });
+  std::string told;
+  while (answer.wait_for(look) != std::future_status::ready) {
+    const auto status = call_gateway(options_.control, "status", json::object());
+    if (!status) continue;
+    const std::string now = render_change(*status);
+    if (!now.empty() && now != told) std::fprintf(stderr, "sluice: %s\n", now.c_str());
+    told = now;
+  }
+  return answer.get();
 }
 
 int command_tree::top() {
@@ -342,7 +374,7 @@ int command_tree::resize() {
   const std::optional<std::uint64_t> size = parse_size(options_.size);
   if (!size || *size == 0) return complain("\"" + options_.size + "\" is no size: " + size_spelling);
   return ask("unit.resize", {{"unit", options_.unit}, {"size_bytes", *size}, {"shrink", options_.shrink}},
-             [](const json&) { return std::string(); });
+             render_resize);
 }
 
 int command_tree::complete() {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/cli/cli.hpp"
+#include "config/cli/control_client.hpp"
 #include "config/toml/load.hpp"
 
 namespace sluice::config {
@@ -55,6 +56,9 @@ class command_tree {
   int check();
   int demo();
   int plan_or_apply(const std::string& command);
+  tl::expected<nlohmann::json, call_error> call_patiently(const std::string& command, const nlohmann::json& arguments);
+  /// Tells why the gateway did not do it; returns the exit status.
+  int fail_with(const call_error& why);
   int top();
   int events();
   int resize();

@@ -161,12 +161,32 @@ const json& member(const json& from, const char* name) {
   return found == from.end() ? nothing : *found;
 }
 
+std::string render_refusal(const json& refusal) {
+  return text(refusal, "key") + ": " + text(refusal, "reason");
+}
+
 std::string render_plan(const json& plan) {
   std::string out;
   for (const json& step : at(plan, "steps")) out += text(step, "text") + "\n";
-  for (const json& refusal : at(plan, "refused"))
-    out += "! " + text(refusal, "key") + ": " + text(refusal, "reason") + "\n";
-  return out.empty() ? "nothing to change\n" : out;
+  for (const json& refusal : at(plan, "refused")) out += "! " + render_refusal(refusal) + "\n";
+  if (out.empty()) out = "nothing to change\n";
+  for (const json& warning : at(plan, "warnings"))
+    out += "? " + text(warning, "key") + ": " + text(warning, "text") + "\n";
+  return out;
+}
+
+std::string render_change(const json& status) {
+  const json& change = at(status, "change");
+  if (change.is_null()) return {};
+  const std::string step = text(change, "step");
+  return text(change, "what") + " is under way since " + text(change, "since") + (step.empty() ? "" : ": " + step);
+}
+
+std::string render_resize(const json& resized) {
+  const json& file = at(resized, "file");
+  if (file.is_null()) return {};
+  return "the file does not say so yet: write size = \"" + text(file, "size") + "\" under [store." +
+         text(file, "store") + "]\n";
 }
 
 std::string render_table(const std::vector<row>& rows) {
@@ -197,6 +217,7 @@ std::string render_tree(const json& status) {
 
 std::string render_status(const json& status) {
   std::string out = gateway_line(status) + "\n";
+  if (const std::string change = render_change(status); !change.empty()) out += change + "\n";
   std::vector<row> reactors{{"REACTOR", "KIND", "CPU"}};
   for (const json& r : at(at(status, "gateway"), "reactors"))
     reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s"});

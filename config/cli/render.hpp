@@ -10,7 +10,12 @@ namespace sluice::config {
 /// The member of that name; null when `from` has none or is no object.
 const nlohmann::json& member(const nlohmann::json& from, const char* name);
 
+std::string render_refusal(const nlohmann::json& refusal);
 std::string render_plan(const nlohmann::json& plan);
+/// Who is changing the gateway just now, from "status"; empty when nobody is.
+std::string render_change(const nlohmann::json& status);
+/// What the file must say after "unit.resize"; empty when it says so, or says nothing of sizes.
+std::string render_resize(const nlohmann::json& resized);
 std::string render_tree(const nlohmann::json& status);      // ls
 std::string render_status(const nlohmann::json& status);    // status
 std::string render_sessions(const nlohmann::json& status);  // session ls: the sessions of all targets

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -49,8 +50,13 @@ struct unit_config {
   std::uint32_t block_size = 512;
   bool thin = true;
   bool read_only = false;
-  bool implied = false;  // no [unit.X] of its own: a LUN map names the store X
-  place at, store_at, block_size_at;
+  // Empty, none: made once and kept (naa, serial), or the product's own.
+  std::string naa;     // "naa." and 16 or 32 hexadecimal digits, in lower case
+  std::string serial;  // 1 to 64 of ASCII
+  std::string vendor, product;
+  std::optional<bool> rotational;  // none: as the medium is
+  bool implied = false;            // no [unit.X] of its own: a LUN map names the store X
+  place at, store_at, block_size_at, naa_at, serial_at, vendor_at, product_at;
   bool operator==(const unit_config&) const = default;
 };
 
@@ -100,9 +106,13 @@ struct model {
   bool operator==(const model&) const = default;
 };
 
-/// The element of that name; null when there is none.
+/// The element of that name; null when there is none. At once where it is there and the list is sorted, as those of a
+/// model that was read are.
 template <class T>
 const T* find_named(const std::vector<T>& all, const std::string& name) {
+  const auto at = std::lower_bound(all.begin(), all.end(), name,
+                                   [](const T& each, const std::string& wanted) { return each.name < wanted; });
+  if (at != all.end() && at->name == name) return &*at;
   for (const T& each : all)
     if (each.name == name) return &each;
   return nullptr;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
+#include <unordered_map>
 
 #include "config/schema/quantity.hpp"
 
@@ -9,20 +11,11 @@ namespace sluice::config {
 
 namespace {
 
-bool is_medium(const std::string& key) {
-  return key == "path" || key.ends_with(".path");
-}
-
-const lun_config* find_lun(const lun_map& luns, std::uint16_t lun) {
-  for (const lun_config& each : luns)
-    if (each.lun == lun) return &each;
-  return nullptr;
-}
-
 const access_config* find_access(const target_config& target, const std::string& initiator) {
-  for (const access_config& each : target.access)
-    if (each.initiator == initiator) return &each;
-  return nullptr;
+  const auto at =
+      std::lower_bound(target.access.begin(), target.access.end(), initiator,
+                       [](const access_config& each, const std::string& name) { return each.initiator < name; });
+  return at != target.access.end() && at->initiator == initiator ? &*at : nullptr;
 }
 
 bool same_but_luns(const access_config& a, const access_config& b) {
@@ -34,32 +27,85 @@ const lun_map& luns_of(const access_config* access) {
   return access && access->luns ? *access->luns : no_luns;
 }
 
+/// " on 127.0.0.1:3260"; nothing for a port without addresses.
 std::string listen_text(const port_config& port) {
   std::string out;
-  for (const std::string& address : port.settings.list("listen")) out += (out.empty() ? "" : ", ") + address;
+  for (const std::string& address : port.settings.list("listen")) out += (out.empty() ? " on " : ", ") + address;
   return out;
 }
 
+const port_config* find_port(const target_config* in, const port_config& who) {
+  if (!in) return nullptr;
+  for (const port_config& each : in->ports)
+    if (each.same_identity(who)) return &each;
+  return nullptr;
+}
+
+/// "a 1 -> 2, b none -> x"
+class changes {
+ public:
+  void add(const std::string& key, const std::string& before, const std::string& after) {
+    text_ += (text_.empty() ? " " : ", ") + key + " " + before + " -> " + after;
+  }
+  void compare(const char* key, bool before, bool after) {
+    const auto word = [](bool v) { return v ? "true" : "false"; };
+    if (before != after) add(key, word(before), word(after));
+  }
+  void compare(const char* key, const std::string& before, const std::string& after) {
+    const auto word = [](const std::string& v) { return v.empty() ? std::string("none") : v; };
+    if (before != after) add(key, word(before), word(after));
+  }
+  const std::string& text() const { return text_; }
+  bool empty() const { return text_.empty(); }
+
+ private:
+  std::string text_;
+};
+
+/// Elements of two lists by name; find_named() of lists as long as a large gateway's would cost more than all else.
+template <class T>
+class by_name {
+ public:
+  explicit by_name(const std::vector<T>& all) {
+    rows_.reserve(all.size());
+    for (const T& each : all) rows_.emplace(each.name, &each);
+  }
+  const T* find(const std::string& name) const {
+    const auto found = rows_.find(name);
+    return found == rows_.end() ? nullptr : found->second;
+  }
+
+ private:
+  std::unordered_map<std::string_view, const T*> rows_;
+};
+
 class planner {
  public:
-  planner(const model& from, const model& to, const known_types& known) : from_(from), to_(to), known_(known) {}
+  planner(const standing& from, const model& to, const known_types& known)
+      : standing_(from),
+        from_(from.file),
+        to_(to),
+        known_(known),
+        old_stores_(from_.stores),
+        new_stores_(to.stores),
+        old_units_(from_.units),
+        new_units_(to.units),
+        old_targets_(from_.targets),
+        new_targets_(to.targets) {}
 
   plan run() {
     compare_gateways();
     find_replaced();
-    add_stores(true);
-    resize_stores();
-    change_stores();
-    remove_ports();
-    unmap_luns();
-    settle_access();
-    remove_targets();
-    remove_units();
+    for (const store_config& store : to_.stores) settle_store(store);
     remove_stores();
-    add_stores(false);
-    settle_units();
-    map_luns();
-    add_ports();
+    for (const unit_config& unit : to_.units) settle_unit(unit);
+    for (const unit_config& unit : from_.units)
+      if (!new_units_.find(unit.name)) add(action::remove_unit, "- unit " + unit.name).name = unit.name;
+    for (const target_config& target : to_.targets) settle_target(target);
+    remove_targets();
+    for (const target_config& target : to_.targets) settle_ports(target);
+    remove_ports();
+    for (const store_config& store : to_.stores) compare_size(store);
     return std::move(plan_);
   }
 
@@ -70,11 +116,12 @@ class planner {
     plan_.steps.back().text = std::move(text);
     return plan_.steps.back();
   }
+  void refuse(std::string key, std::string reason) { plan_.refused.push_back({std::move(key), std::move(reason)}); }
 
   void compare_gateways() {
     const gateway_config &a = from_.gateway, &b = to_.gateway;
     const auto fixed = [this](const char* key, bool same) {
-      if (!same) plan_.refused.push_back({std::string("gateway.") + key, "a change needs a restart"});
+      if (!same) refuse(std::string("gateway.") + key, "a change needs a restart");
     };
     fixed("name", a.name == b.name);
     fixed("state_dir", a.state_dir == b.state_dir);
@@ -89,15 +136,7 @@ class planner {
     if (a.log != b.log || a.log_level != b.log_level) add(action::change_log, "~ gateway: log");
   }
 
-  /// A store that stays but for its size, which only grows, and for what can change while it runs.
-  bool stays(const store_config& a, const store_config& b) const {
-    const std::vector<std::string> changed = a.settings.differing(b.settings);
-    return a.type == b.type && a.over == b.over &&
-           std::all_of(changed.begin(), changed.end(), [&](const std::string& name) {
-             return live_key(a.type, name) != nullptr ||
-                    (name == "size" && a.settings.has("size") && b.settings.has("size"));
-           });
-  }
+  // -- stores ----------------------------------------------------------------------------------------------------
 
   /// Null when it is none.
   const key* live_key(const std::string& type, const std::string& name) const {
@@ -108,245 +147,278 @@ class planner {
     return found == keys->end() ? nullptr : &*found;
   }
 
+  /// A store that stays but for its size, and for what can change while it runs.
+  bool stays(const store_config& a, const store_config& b) const {
+    if (a.type != b.type || a.over != b.over) return false;
+    if (a.settings == b.settings) return true;
+    const std::vector<std::string> changed = a.settings.differing(b.settings);
+    return std::all_of(changed.begin(), changed.end(),
+                       [&](const std::string& name) { return name == "size" || live_key(a.type, name) != nullptr; });
+  }
+
   void find_replaced() {
-    for (const store_config& old : from_.stores) {
-      const store_config* now = find_named(to_.stores, old.name);
-      if (now && !stays(old, *now)) replaced_stores_.insert(old.name);
+    for (const store_config& now : to_.stores) {
+      const store_config* old = old_stores_.find(now.name);
+      if (old && !stays(*old, now)) replaced_.insert(now.name);
     }
-    // What lies over a store that goes away must let go of it.
-    for (std::size_t before = SIZE_MAX; before != replaced_stores_.size();) {
-      before = replaced_stores_.size();
-      for (const store_config& old : from_.stores)
-        if (find_named(to_.stores, old.name) && replaced_stores_.contains(old.over)) replaced_stores_.insert(old.name);
-    }
-    for (const unit_config& old : from_.units) {
-      const unit_config* now = find_named(to_.units, old.name);
-      if (now && (old.store != now->store || old.block_size != now->block_size || replaced_stores_.contains(old.store)))
-        replaced_units_.insert(old.name);
+    // What lies over a store that is opened anew is opened anew.
+    for (std::size_t before = 0; before != replaced_.size();) {
+      before = replaced_.size();
+      for (const store_config& now : to_.stores)
+        if (!now.over.empty() && old_stores_.find(now.name) && replaced_.contains(now.over)) replaced_.insert(now.name);
     }
   }
 
-  bool store_goes(const std::string& name) const {
-    return replaced_stores_.contains(name) || !find_named(to_.stores, name);
-  }
-  bool unit_goes(const std::string& name) const {
-    return replaced_units_.contains(name) || !find_named(to_.units, name);
-  }
-  bool store_comes(const std::string& name) const {
-    return replaced_stores_.contains(name) || !find_named(from_.stores, name);
-  }
-  bool unit_comes(const std::string& name) const {
-    return replaced_units_.contains(name) || !find_named(from_.units, name);
-  }
+  bool is_fresh(const std::string& store) const { return replaced_.contains(store) || !old_stores_.find(store); }
 
-  /// New, over new stores only, on a medium that no store lets go of: can be opened before anything else.
-  bool is_independent(const store_config& store) const {
-    if (find_named(from_.stores, store.name)) return false;
-    for (const std::string& path : media_of(store))
-      for (const store_config& old : from_.stores)
-        if (const std::vector<std::string> media = media_of(old); std::count(media.begin(), media.end(), path) > 0)
-          return false;
-    const store_config* below = store.over.empty() ? nullptr : find_named(to_.stores, store.over);
-    return below == nullptr || is_independent(*below);
-  }
-  static std::vector<std::string> media_of(const store_config& store) {
-    std::vector<std::string> out;
-    for (const std::string& key : store.settings.names())
-      if (const std::string* path = is_medium(key) ? store.settings.text(key) : nullptr) out.push_back(*path);
-    return out;
-  }
-
-  void add_stores(bool independent) {
-    for (const store_config& store : to_.stores)
-      if (store_comes(store.name) && is_independent(store) == independent) add_store_after_below(store);
-  }
-
-  void add_store_after_below(const store_config& store) {
-    if (!added_stores_.insert(store.name).second) return;
-    if (const store_config* below = find_named(to_.stores, store.over); below && store_comes(below->name))
-      add_store_after_below(*below);
-    std::string text = "+ store " + store.name + ": " + store.type;
-    if (!store.over.empty()) text += " over " + store.over;
-    if (store.settings.has("size")) text += ", " + format_size(store.settings.number("size", 0));
-    add(action::add_store, text).name = store.name;
-  }
-
-  void resize_stores() {
-    for (const store_config& old : from_.stores) {
-      const store_config* now = find_named(to_.stores, old.name);
-      if (!now || replaced_stores_.contains(old.name)) continue;
-      const std::uint64_t before = old.settings.number("size", 0), after = now->settings.number("size", 0);
-      const std::string sizes = format_size(before) + " -> " + format_size(after);
-      if (after > before) add(action::resize_store, "~ store " + old.name + ": size " + sizes).name = old.name;
-      if (after < before)
-        plan_.refused.push_back(
-            {"store." + old.name + ".size", sizes + " would lose data; `sluice unit resize --shrink` does it"});
+  /// What lies below comes first.
+  void settle_store(const store_config& store) {
+    const store_config* old = old_stores_.find(store.name);
+    const bool replaced = replaced_.contains(store.name);
+    if (old && !replaced && old->settings == store.settings) return;
+    if (!settled_.insert(store.name).second) return;
+    if (const store_config* below = store.over.empty() ? nullptr : new_stores_.find(store.over)) settle_store(*below);
+    if (!old) {
+      std::string text = "+ store " + store.name + ": " + store.type;
+      if (!store.over.empty()) text += " over " + store.over;
+      if (store.settings.has("size")) text += ", " + format_size(store.settings.number("size", 0));
+      add(action::add_store, text).name = store.name;
+    } else if (replaced) {
+      add(action::replace_store, "~ store " + store.name + ": opened anew:" + replacement(*old, store)).name =
+          store.name;
+    } else {
+      change_store(*old, store);
     }
   }
 
-  void change_stores() {
-    for (const store_config& old : from_.stores) {
-      const store_config* now = find_named(to_.stores, old.name);
-      if (!now || replaced_stores_.contains(old.name)) continue;
-      std::string changes;
-      for (const std::string& name : old.settings.differing(now->settings))
-        if (const key* k = live_key(old.type, name))
-          changes += (changes.empty() ? " " : ", ") + name + " " + spelled(*k, old.settings) + " -> " +
-                     spelled(*k, now->settings);
-      if (!changes.empty()) add(action::change_store, "~ store " + old.name + ":" + changes).name = old.name;
-    }
+  std::string replacement(const store_config& old, const store_config& now) const {
+    changes told;
+    told.compare("type", old.type, now.type);
+    told.compare("over", old.over, now.over);
+    if (old.type == now.type)
+      for (const std::string& name : old.settings.differing(now.settings))
+        if (name != "over")
+          told.add(name, spelled(old.type, name, old.settings), spelled(now.type, name, now.settings));
+    return told.empty() ? " store " + now.over + " below is" : told.text();
   }
 
+  void change_store(const store_config& old, const store_config& now) {
+    changes told;
+    for (const std::string& name : old.settings.differing(now.settings))
+      if (name != "size") told.add(name, spelled(old.type, name, old.settings), spelled(now.type, name, now.settings));
+    if (!told.empty()) add(action::change_store, "~ store " + now.name + ":" + told.text()).name = now.name;
+  }
+
+  std::string spelled(const std::string& type, const std::string& name, const values& in) const {
+    const std::vector<key>* keys = find_keys(known_.stores, type);
+    if (keys != nullptr)
+      for (const key& each : *keys)
+        if (each.name == name) return spelled(each, in);
+    return spelled(key{.name = name, .help = {}}, in);
+  }
   static std::string spelled(const key& k, const values& in) {
     if (!in.has(k.name)) return k.otherwise.empty() ? "none" : k.otherwise;
     if (const std::string* text = in.text(k.name)) return *text;
     if (k.type == kind::ranges) return std::to_string(in.list(k.name).size()) + " ranges";
+    if (k.type == kind::flag) return in.flag(k.name, false) ? "true" : "false";
     const std::uint64_t number = in.number(k.name, 0);
-    return k.type == kind::size ? format_size(number) : std::to_string(number);
+    if (k.type == kind::duration) return format_duration(number);
+    return k.type == kind::size || k.name == "size" ? format_size(number) : std::to_string(number);
   }
 
+  /// Those on top go first.
   void remove_stores() {
-    std::set<std::string> removed;
-    // Those on top go first: a store goes when nothing that goes lies over it any more.
-    for (bool progress = true; progress;) {
-      progress = false;
-      for (const store_config& store : from_.stores) {
-        if (!store_goes(store.name) || removed.contains(store.name)) continue;
-        const bool covered = std::any_of(from_.stores.begin(), from_.stores.end(), [&](const store_config& upper) {
-          return upper.over == store.name && !removed.contains(upper.name) && store_goes(upper.name);
-        });
-        if (covered) continue;
-        removed.insert(store.name);
-        add(action::remove_store, "- store " + store.name).name = store.name;
-        progress = true;
+    for (const store_config& store : from_.stores)
+      if (!store.over.empty() && !new_stores_.find(store.name)) uppers_[store.over].push_back(&store);
+    for (const store_config& store : from_.stores)
+      if (!new_stores_.find(store.name)) remove_store(store);
+  }
+  void remove_store(const store_config& store) {
+    if (!settled_.insert(store.name).second) return;
+    if (const auto over = uppers_.find(store.name); over != uppers_.end())
+      for (const store_config* upper : over->second) remove_store(*upper);
+    add(action::remove_store, "- store " + store.name).name = store.name;
+  }
+
+  /// What runs counts, not what the last file said. Only a command cuts a store.
+  void compare_size(const store_config& now) {
+    const store_config* old = old_stores_.find(now.name);
+    if (!old || replaced_.contains(now.name) || !now.settings.has("size")) return;
+    const std::uint64_t asked = now.settings.number("size", 0);
+    const std::uint64_t said = old->settings.number("size", 0);
+    const std::uint64_t runs = standing_.size_of ? standing_.size_of(now.name) : said;
+    if (asked == runs || asked == 0 || runs == 0) return;
+    const std::string sizes = format_size(runs) + " -> " + format_size(asked);
+    const std::string key = "store." + now.name + ".size";
+    if (asked > runs)
+      add(action::resize_store, "~ store " + now.name + ": size " + sizes).name = now.name;
+    else if (asked == said)
+      plan_.warnings.push_back({key, "the file says " + format_size(asked) + ", the store has " + format_size(runs) +
+                                         " and keeps them; write size = \"" + format_size(runs) + "\""});
+    else
+      refuse(key, sizes + " would lose data; `sluice unit resize --shrink` does it");
+  }
+
+  // -- units -----------------------------------------------------------------------------------------------------
+
+  void settle_unit(const unit_config& unit) {
+    const unit_config* old = old_units_.find(unit.name);
+    if (!old) {
+      add(action::add_unit, "+ unit " + unit.name + ": store " + unit.store).name = unit.name;
+      return;
+    }
+    changes told;
+    told.compare("thin", old->thin, unit.thin);
+    told.compare("read_only", old->read_only, unit.read_only);
+    told.compare("vendor", old->vendor, unit.vendor);
+    told.compare("product", old->product, unit.product);
+    told.compare("rotational", spelled(old->rotational), spelled(unit.rotational));
+    for (const auto& [key, before, after] :
+         {std::tuple{"naa", old->naa, unit.naa}, std::tuple{"serial", old->serial, unit.serial}})
+      if (before != after)
+        return refuse("unit." + unit.name + "." + key,
+                      "cannot change while the unit runs: initiators would take it for another disk; remove the unit "
+                      "from its targets first");
+    const bool moves = old->store != unit.store || is_fresh(unit.store);
+    if (old->block_size != unit.block_size) {
+      if (!moves)
+        return refuse("unit." + unit.name + ".block_size",
+                      "cannot change while the unit runs; remove the unit from its targets first");
+      told.add("block_size", std::to_string(old->block_size), std::to_string(unit.block_size));
+    }
+    if (moves) {
+      const std::string where = old->store == unit.store ? "goes over to store " + unit.store + " as it is opened anew"
+                                                         : "goes over from store " + old->store + " to " + unit.store;
+      add(action::replace_unit, "~ unit " + unit.name + ": " + where + (told.empty() ? "" : ";" + told.text())).name =
+          unit.name;
+    } else if (!told.empty()) {
+      add(action::change_unit, "~ unit " + unit.name + ":" + told.text()).name = unit.name;
+    }
+  }
+
+  static std::string spelled(const std::optional<bool>& flag) { return !flag ? "" : *flag ? "true" : "false"; }
+
+  // -- targets ---------------------------------------------------------------------------------------------------
+
+  void settle_target(const target_config& now) {
+    const target_config* old = old_targets_.find(now.name);
+    if (!old) add(action::add_target, "+ target " + now.name).target = now.name;
+    if (old && old->open != now.open)
+      add(action::change_target, "~ target " + now.name + ": open " + (now.open ? "true" : "false")).target = now.name;
+    for (const access_config& access : now.access) {
+      const access_config* before = old ? find_access(*old, access.initiator) : nullptr;
+      if (!before)
+        add_access_step(action::add_access, "+ ", now.name, access.initiator, "");
+      else if (!same_but_luns(*before, access))
+        add_access_step(action::change_access, "~ ", now.name, access.initiator, "");
+      else if (standing_.secrets_differ && standing_.secrets_differ(now.name, access))
+        add_access_step(action::change_access, "~ ", now.name, access.initiator, ": another secret in its file");
+    }
+    if (old)
+      for (const access_config& access : old->access)
+        if (!find_access(now, access.initiator))
+          add_access_step(action::remove_access, "- ", now.name, access.initiator, "");
+    settle_luns(now.name, "", old ? old->luns : no_luns, now.luns);
+    for (const access_config& access : now.access)
+      settle_luns(now.name, access.initiator, luns_of(old ? find_access(*old, access.initiator) : nullptr),
+                  luns_of(&access));
+  }
+
+  void add_access_step(action what, const std::string& sign, const std::string& target, const std::string& initiator,
+                       const std::string& more) {
+    step& s = add(what, sign + "target " + target + ": access of " + initiator + more);
+    s.target = target;
+    s.initiator = initiator;
+  }
+
+  /// Both are sorted by LUN.
+  void settle_luns(const std::string& target, const std::string& initiator, const lun_map& old, const lun_map& now) {
+    auto before = old.begin();
+    auto after = now.begin();
+    while (before != old.end() || after != now.end()) {
+      if (after == now.end() || (before != old.end() && before->lun < after->lun)) {
+        add_lun(action::unmap_lun, "- ", target, initiator, *before, "");
+        ++before;
+      } else if (before == old.end() || after->lun < before->lun) {
+        add_lun(action::map_lun, "+ ", target, initiator, *after, "");
+        ++after;
+      } else {
+        if (before->unit != after->unit) add_lun(action::change_lun, "~ ", target, initiator, *after, before->unit);
+        ++before, ++after;
       }
-    }
-  }
-
-  void remove_units() {
-    for (const unit_config& unit : from_.units)
-      if (unit_goes(unit.name)) add(action::remove_unit, "- unit " + unit.name).name = unit.name;
-  }
-
-  void settle_units() {
-    for (const unit_config& unit : to_.units) {
-      if (unit_comes(unit.name)) {
-        add(action::add_unit, "+ unit " + unit.name + ": store " + unit.store).name = unit.name;
-        continue;
-      }
-      const unit_config& old = *find_named(from_.units, unit.name);
-      std::string changes;
-      const auto compare = [&changes](const char* key, bool before, bool after) {
-        const auto word = [](bool v) { return v ? "true" : "false"; };
-        if (before != after)
-          changes += std::string(changes.empty() ? " " : ", ") + key + " " + word(before) + " -> " + word(after);
-      };
-      compare("thin", old.thin, unit.thin);
-      compare("read_only", old.read_only, unit.read_only);
-      if (!changes.empty()) add(action::change_unit, "~ unit " + unit.name + ":" + changes).name = unit.name;
-    }
-  }
-
-  void unmap(const std::string& target, const std::string& initiator, const lun_map& old, const lun_map& now) {
-    for (const lun_config& lun : old) {
-      const lun_config* same = find_lun(now, lun.lun);
-      if (same && same->unit == lun.unit && !unit_goes(lun.unit)) continue;
-      add_lun(action::unmap_lun, "- ", target, initiator, lun);
-    }
-  }
-
-  void map(const std::string& target, const std::string& initiator, const lun_map& old, const lun_map& now) {
-    for (const lun_config& lun : now) {
-      const lun_config* same = find_lun(old, lun.lun);
-      if (same && same->unit == lun.unit && !unit_goes(lun.unit)) continue;
-      add_lun(action::map_lun, "+ ", target, initiator, lun);
     }
   }
 
   void add_lun(action what, const std::string& sign, const std::string& target, const std::string& initiator,
-               const lun_config& lun) {
-    step& s = add(what, sign + "target " + target + (initiator.empty() ? "" : ", " + initiator) + ": LUN " +
-                            std::to_string(lun.lun) + " = " + lun.unit);
+               const lun_config& lun, const std::string& before) {
+    step& s =
+        add(what, sign + "target " + target + (initiator.empty() ? "" : ", " + initiator) + ": LUN " +
+                      std::to_string(lun.lun) + " = " +
+                      (before.empty() ? lun.unit : before + " -> " + lun.unit + ": another disk behind the same LUN"));
     s.name = lun.unit;
     s.target = target;
     s.initiator = initiator;
     s.lun = lun.lun;
   }
 
-  void unmap_luns() {
-    for (const target_config& old : from_.targets) {
-      const target_config* now = find_named(to_.targets, old.name);
-      unmap(old.name, "", old.luns, now ? now->luns : no_luns);
-      for (const access_config& access : old.access)
-        unmap(old.name, access.initiator, luns_of(&access),
-              luns_of(now ? find_access(*now, access.initiator) : nullptr));
-    }
-  }
-
-  void map_luns() {
-    for (const target_config& now : to_.targets) {
-      const target_config* old = find_named(from_.targets, now.name);
-      map(now.name, "", old ? old->luns : no_luns, now.luns);
-      for (const access_config& access : now.access)
-        map(now.name, access.initiator, luns_of(old ? find_access(*old, access.initiator) : nullptr), luns_of(&access));
-    }
-  }
-
-  void add_access_step(action what, const std::string& sign, const std::string& target, const std::string& initiator) {
-    step& s = add(what, sign + "target " + target + ": access of " + initiator);
-    s.target = target;
-    s.initiator = initiator;
-  }
-
-  /// Tables come before tables go: a target whose last table went would be open to everybody.
-  void settle_access() {
-    for (const target_config& now : to_.targets) {
-      const target_config* old = find_named(from_.targets, now.name);
-      if (!old) add(action::add_target, "+ target " + now.name).target = now.name;
-      for (const access_config& access : now.access) {
-        const access_config* before = old ? find_access(*old, access.initiator) : nullptr;
-        if (!before)
-          add_access_step(action::add_access, "+ ", now.name, access.initiator);
-        else if (!same_but_luns(*before, access))
-          add_access_step(action::change_access, "~ ", now.name, access.initiator);
-      }
-      if (old && old->open != now.open)
-        add(action::change_target, "~ target " + now.name + ": open " + (now.open ? "true" : "false")).target =
-            now.name;
-    }
-    for (const target_config& old : from_.targets) {
-      const target_config* now = find_named(to_.targets, old.name);
-      for (const access_config& access : old.access)
-        if (now && !find_access(*now, access.initiator))
-          add_access_step(action::remove_access, "- ", old.name, access.initiator);
-    }
-  }
-
   void remove_targets() {
     for (const target_config& old : from_.targets)
-      if (!find_named(to_.targets, old.name)) add(action::remove_target, "- target " + old.name).target = old.name;
+      if (!new_targets_.find(old.name)) add(action::remove_target, "- target " + old.name).target = old.name;
   }
 
-  void ports(action what, const std::string& sign, const model& of, const model& other) {
-    for (const target_config& target : of.targets) {
-      const target_config* there = find_named(other.targets, target.name);
-      for (const port_config& port : target.ports) {
-        if (there && std::find(there->ports.begin(), there->ports.end(), port) != there->ports.end()) continue;
-        step& s = add(what, sign + "target " + target.name + ": port " + port.fabric + " " + port.name + " on " +
-                                listen_text(port));
-        s.target = target.name;
-        s.name = port.name;
-        s.fabric = port.fabric;
-        s.group = port.group;
-      }
+  step& add_port_step(action what, const std::string& sign, const target_config& target, const port_config& port,
+                      const std::string& more) {
+    step& s = add(what, sign + "target " + target.name + ": port " + port.fabric + " " + port.name +
+                            (port.group == 1 ? "" : ", group " + std::to_string(port.group)) + more);
+    s.target = target.name;
+    s.name = port.name;
+    s.fabric = port.fabric;
+    s.group = port.group;
+    return s;
+  }
+
+  void settle_ports(const target_config& target) {
+    const target_config* old = old_targets_.find(target.name);
+    for (const port_config& port : target.ports) {
+      const port_config* before = find_port(old, port);
+      if (!before)
+        add_port_step(action::add_port, "+ ", target, port, listen_text(port));
+      else if (!(*before == port))
+        add_port_step(action::change_port, "~ ", target, port, ":" + port_changes(*before, port));
     }
   }
-  void remove_ports() { ports(action::remove_port, "- ", from_, to_); }
-  void add_ports() { ports(action::add_port, "+ ", to_, from_); }
 
+  static std::string port_changes(const port_config& old, const port_config& now) {
+    changes told;
+    for (const std::string& name : old.settings.differing(now.settings))
+      told.add(name, port_value(old.settings, name), port_value(now.settings, name));
+    return told.text();
+  }
+  static std::string port_value(const values& in, const std::string& name) {
+    if (!in.has(name)) return "none";
+    if (const std::string* text = in.text(name)) return *text;
+    std::string all;
+    for (const std::string& each : in.list(name)) all += (all.empty() ? "" : ", ") + each;
+    if (!all.empty()) return all;
+    return in.flag(name, false) ? "true" : std::to_string(in.number(name, 0));
+  }
+
+  void remove_ports() {
+    for (const target_config& target : from_.targets) {
+      const target_config* now = new_targets_.find(target.name);
+      for (const port_config& port : target.ports)
+        if (!find_port(now, port)) add_port_step(action::remove_port, "- ", target, port, listen_text(port));
+    }
+  }
+
+  const standing& standing_;
   const model &from_, &to_;
   const known_types& known_;
-  std::set<std::string> replaced_stores_, replaced_units_, added_stores_;
+  const by_name<store_config> old_stores_, new_stores_;
+  const by_name<unit_config> old_units_, new_units_;
+  const by_name<target_config> old_targets_, new_targets_;
+  std::set<std::string> replaced_, settled_;
+  std::unordered_map<std::string_view, std::vector<const store_config*>> uppers_;  // of those that go
   plan plan_;
 };
 
@@ -354,18 +426,24 @@ class planner {
 
 const char* to_string(action a) {
   switch (a) {
+    case action::change_log:
+      return "change_log";
     case action::add_store:
       return "add_store";
-    case action::resize_store:
-      return "resize_store";
     case action::change_store:
       return "change_store";
+    case action::replace_store:
+      return "replace_store";
     case action::remove_store:
       return "remove_store";
+    case action::resize_store:
+      return "resize_store";
     case action::add_unit:
       return "add_unit";
     case action::change_unit:
       return "change_unit";
+    case action::replace_unit:
+      return "replace_unit";
     case action::remove_unit:
       return "remove_unit";
     case action::add_target:
@@ -382,19 +460,21 @@ const char* to_string(action a) {
       return "remove_access";
     case action::map_lun:
       return "map_lun";
+    case action::change_lun:
+      return "change_lun";
     case action::unmap_lun:
       return "unmap_lun";
     case action::add_port:
       return "add_port";
+    case action::change_port:
+      return "change_port";
     case action::remove_port:
       return "remove_port";
-    case action::change_log:
-      return "change_log";
   }
   return "";
 }
 
-plan make_plan(const model& from, const model& to, const known_types& known) {
+plan make_plan(const standing& from, const model& to, const known_types& known) {
   return planner(from, to, known).run();
 }
 
@@ -402,6 +482,7 @@ std::string to_text(const plan& p) {
   std::string out;
   for (const step& s : p.steps) out += s.text + "\n";
   for (const refusal& r : p.refused) out += "! " + r.key + ": " + r.reason + "\n";
+  for (const warning& w : p.warnings) out += "? " + w.key + ": " + w.text + "\n";
   return out;
 }
 

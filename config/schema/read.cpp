@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_set>
 
 #include "config/schema/key_reader.hpp"
 
@@ -115,6 +116,17 @@ unit_config read_unit(read_context& context, const tree_entry& entry) {
   out.block_size = to_number(v.text_or("block_size", "512"));
   out.thin = v.flag("thin", out.thin);
   out.read_only = v.flag("read_only", out.read_only);
+  out.naa = v.text_or("naa", "");
+  std::transform(out.naa.begin(), out.naa.end(), out.naa.begin(),
+                 [](char c) { return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c; });
+  out.serial = v.text_or("serial", "");
+  out.vendor = v.text_or("vendor", "");
+  out.product = v.text_or("product", "");
+  if (v.has("rotational")) out.rotational = v.flag("rotational", false);
+  out.naa_at = v.where("naa", entry.at);
+  out.serial_at = v.where("serial", entry.at);
+  out.vendor_at = v.where("vendor", entry.at);
+  out.product_at = v.where("product", entry.at);
   out.store_at = v.where("store", entry.at);
   out.block_size_at = v.where("block_size", entry.at);
   return out;
@@ -248,9 +260,12 @@ target_config read_target(read_context& context, const tree_entry& entry, const 
 
 /// A LUN map that names a store makes a unit with defaults over it.
 void add_implied_units(model& m) {
-  const auto add = [&m](const lun_map& luns) {
+  std::unordered_set<std::string> known;
+  for (const unit_config& unit : m.units) known.insert(unit.name);
+  const auto add = [&](const lun_map& luns) {
     for (const lun_config& lun : luns) {
-      if (find_named(m.units, lun.unit) || !find_named(m.stores, lun.unit)) continue;
+      if (known.contains(lun.unit) || !find_named(m.stores, lun.unit)) continue;
+      known.insert(lun.unit);
       unit_config unit;
       unit.name = unit.store = lun.unit;
       unit.implied = true;
@@ -286,8 +301,8 @@ reading read(const tree_table& document, const std::string& directory, const kno
   read_named(context, document, "unit", [&](const tree_entry& e) { out.what.units.push_back(read_unit(context, e)); });
   read_named(context, document, "target",
              [&](const tree_entry& e) { out.what.targets.push_back(read_target(context, e, known)); });
-  add_implied_units(out.what);
   sort_by_name(out.what.stores);
+  add_implied_units(out.what);
   sort_by_name(out.what.units);
   sort_by_name(out.what.targets);
   validate(out.what, known, out.wrong);

@@ -100,6 +100,13 @@ const std::vector<key>& unit_keys() {
       choice_key("block_size", "512|4096", "512", "octets of a logical block"),
       flag_key("thin", "true", "report thin provisioning where the store can free space"),
       flag_key("read_only", "false", "refuse writes"),
+      {.name = "naa",
+       .help = "the unit's name for initiators, as it had it elsewhere: naa. and 16 or 32 hexadecimal digits",
+       .otherwise = "made once"},
+      {.name = "serial", .help = "its serial number: up to 64 letters of ASCII", .otherwise = "made once"},
+      {.name = "vendor", .help = "who made it, in INQUIRY: up to 8 letters of ASCII", .otherwise = "SLUICE"},
+      {.name = "product", .help = "what it is, in INQUIRY: up to 16 letters of ASCII", .otherwise = "VIRTUAL DISK"},
+      flag_key("rotational", "as the medium is", "say that it is a disk that turns"),
   };
   return keys;
 }

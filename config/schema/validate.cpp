@@ -19,6 +19,7 @@ class validator {
     check_names();
     for (const store_config& store : model_.stores) check_below(store);
     for (const unit_config& unit : model_.units) check_unit(unit);
+    check_identities();
     check_claims();
     check_media();
     check_http();
@@ -112,6 +113,46 @@ class validator {
     if (*size == 0 || *size % unit.block_size != 0) complain_size(unit, *store, *size);
   }
 
+  void check_text(place at, const unit_config& unit, const char* key, const std::string& text, std::size_t most) {
+    const bool fits =
+        text.size() <= most && std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+    if (!fits)
+      complain(at, unit_path(unit, key), "\"" + text + "\" does not fit into INQUIRY",
+               "up to " + std::to_string(most) + " letters of ASCII");
+  }
+
+  /// NAA 2h, 3h and 5h have 8 octets, 6h has 16 [SPC-4 7.8.6.6].
+  static bool is_naa_name(const std::string& name) {
+    constexpr std::size_t prefix = 4;
+    const bool is_hex =
+        name.starts_with("naa.") && name.find_first_not_of("0123456789abcdef", prefix) == std::string::npos;
+    if (!is_hex) return false;
+    if (name.size() == prefix + 32) return name[prefix] == '6';
+    return name.size() == prefix + 16 && (name[prefix] == '2' || name[prefix] == '3' || name[prefix] == '5');
+  }
+
+  /// What initiators know units by, where a file says it: no two may be taken for one disk.
+  void check_identities() {
+    std::map<std::string, std::string> names, serials;
+    const auto check_own = [this](std::map<std::string, std::string>& all, place at, const unit_config& unit,
+                                  const char* key, const std::string& name) {
+      if (name.empty()) return;
+      const auto [first, fresh] = all.emplace(name, unit_path(unit, key));
+      if (!fresh) complain(at, unit_path(unit, key), "\"" + name + "\" is " + first->second + " too", "one of its own");
+    };
+    for (const unit_config& unit : model_.units) {
+      check_text(unit.serial_at, unit, "serial", unit.serial, 64);
+      check_text(unit.vendor_at, unit, "vendor", unit.vendor, 8);
+      check_text(unit.product_at, unit, "product", unit.product, 16);
+      const bool named = unit.naa.empty() || is_naa_name(unit.naa);
+      if (!named)
+        complain(unit.naa_at, unit_path(unit, "naa"), "\"" + unit.naa + "\" is no NAA name",
+                 "naa. with 16 hexadecimal digits that begin with 2, 3 or 5, or with 32 that begin with 6");
+      check_own(names, unit.naa_at, unit, "naa", unit.naa);
+      check_own(serials, unit.serial_at, unit, "serial", unit.serial);
+    }
+  }
+
   void complain_size(const unit_config& unit, const store_config& top, std::uint64_t size) {
     const store_config* store = &top;
     while (!store->settings.has("size")) store = find_named(model_.stores, store->over);
@@ -141,22 +182,27 @@ class validator {
   void check_claims() {
     struct claim {
       place at;
-      std::string key, by;
+      const store_config* store = nullptr;  // or
+      const unit_config* unit = nullptr;
+    };
+    const auto key_of = [this](const claim& c) {
+      if (c.store) return store_path(*c.store, below_key(*c.store));
+      return c.unit->implied ? first_lun_path(c.unit->name) : unit_path(*c.unit, "store");
+    };
+    const auto name_of = [](const claim& c) {
+      if (c.store) return "store \"" + c.store->name + "\"";
+      return "unit \"" + c.unit->name + "\"" + (c.unit->implied ? ", made by a LUN map" : "");
     };
     std::map<std::string, std::vector<claim>> claims;
-    for (const store_config& s : model_.stores) {
-      const std::string key = below_key(s);
+    for (const store_config& s : model_.stores)
       if (!s.over.empty() && s.over != s.name)
-        claims[s.over].push_back({s.settings.where(key, s.at), store_path(s, key), "store \"" + s.name + "\""});
-    }
+        claims[s.over].push_back({s.settings.where(below_key(s), s.at), &s, nullptr});
     for (const unit_config& u : model_.units)
-      if (!u.store.empty())
-        claims[u.store].push_back({u.store_at, u.implied ? first_lun_path(u.name) : unit_path(u, "store"),
-                                   "unit \"" + u.name + "\"" + (u.implied ? ", made by a LUN map" : "")});
+      if (!u.store.empty()) claims[u.store].push_back({u.store_at, nullptr, &u});
     for (auto& [store, by] : claims) {
       std::stable_sort(by.begin(), by.end(), [](const claim& a, const claim& b) { return a.at.before(b.at); });
       for (std::size_t i = 1; i < by.size(); ++i)
-        complain(by[i].at, by[i].key, "store \"" + store + "\" is taken by " + by[0].by,
+        complain(by[i].at, key_of(by[i]), "store \"" + store + "\" is taken by " + name_of(by[0]),
                  "one unit or one store over a store");
     }
   }

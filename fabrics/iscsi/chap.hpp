@@ -19,6 +19,11 @@ struct chap_credentials : port::credentials {
         secret(std::move(with_secret)),
         mutual_user(std::move(of_us)),
         mutual_secret(std::move(with_ours)) {}
+  bool equals(const port::credentials& other) const override {
+    const auto& one = static_cast<const chap_credentials&>(other);
+    return user == one.user && secret == one.secret && mutual_user == one.mutual_user &&
+           mutual_secret == one.mutual_secret;
+  }
   std::string user, secret;
   std::string mutual_user, mutual_secret;
 };

@@ -6,6 +6,7 @@
 
 #include "actors/runtime/core.hpp"
 #include "config/toml/load.hpp"
+#include "fabrics/iscsi/probe.hpp"
 #include "fabrics/iscsi/register.hpp"
 
 namespace sluice::iscsi {
@@ -220,9 +221,11 @@ result<std::shared_ptr<const port::credentials>> read_access(const config::setti
 }  // namespace
 
 void register_fabric(port::registry& fabrics) {
-  fabrics.add({rules(), read_access, [](const port::limits& bounds, const std::vector<port::core_door>& cores) {
+  fabrics.add({rules(), read_access,
+               [](const port::limits& bounds, const std::vector<port::core_door>& cores) {
                  return std::make_unique<iscsi_fabric>(bounds, cores);
-               }});
+               },
+               probe});
 }
 
 }  // namespace sluice::iscsi

@@ -37,7 +37,7 @@ class target_port {
   virtual std::vector<std::string> addresses() const = 0;
   /// Prepares other settings; `wanted` has the port's identity. What it may cost sessions: see disturbs().
   virtual result<std::unique_ptr<port_change>> prepare(const config::port_config& wanted) = 0;
-  /// How many connections a change to `wanted` would end; the others go on.
+  /// How many connections a change to `wanted` would end; the others go on. Any thread, but not during another call.
   virtual std::size_t disturbs(const config::port_config& wanted) const = 0;
   /// Takes no new logins, evicts the nexuses that it has, gives up its addresses; then calls `stopped` on some loop's
   /// thread. Called once.
@@ -62,6 +62,10 @@ struct fabric {
   /// on the file system.
   std::function<result<std::shared_ptr<const credentials>>(const config::settings& access)> read_access;
   std::function<std::unique_ptr<running_fabric>(const limits& bounds, const std::vector<core_door>& cores)> start;
+  /// Looks whether a port could be opened, or changed to these settings, and changes nothing: for `sluice plan`.
+  /// `held`: the addresses of the fabric's ports that run, as configured. Empty where there is nothing to look at. Any
+  /// thread.
+  std::function<result<void>(const config::port_config& wanted, const std::vector<std::string>& held)> probe = {};
 };
 
 class registry {

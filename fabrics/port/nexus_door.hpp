@@ -18,6 +18,8 @@ namespace sluice::port {
 /// the same fabric only. Immutable.
 struct credentials {
   virtual ~credentials() = default;
+  /// Whether they are the same; `other` is of the same fabric.
+  virtual bool equals(const credentials& other) const = 0;
 };
 
 /// What access control says of an initiator at one port.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -69,7 +70,10 @@ struct control_server::client {
   explicit client(int fd) : socket(fd) {}
   client(const client&) = delete;
   client& operator=(const client&) = delete;
-  ~client() { ::close(socket); }
+  ~client() {
+    if (thread.joinable()) thread.join();
+    ::close(socket);
+  }
 
   int socket;
   std::string in, out;
@@ -77,6 +81,8 @@ struct control_server::client {
   bool peer_is_done = false;  // it sends no more; what it asked is still answered
   bool gone = false;
   clock::time_point last_seen = clock::now();
+  std::atomic<bool> ended = false;
+  std::thread thread;
 
   bool has_answers() const { return written < out.size(); }
 };
@@ -96,13 +102,15 @@ result<void> control_server::start() {
 
   listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  ended_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const auto undo = [this](const std::string& what) {
     const int why = errno;
     close_fd(listener_);
     close_fd(wake_);
+    close_fd(ended_);
     return fail_errno(why, what + " " + path_);
   };
-  if (listener_ < 0 || wake_ < 0) return undo("make the control socket");
+  if (listener_ < 0 || wake_ < 0 || ended_ < 0) return undo("make the control socket");
   if (::bind(listener_, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return undo("bind the control socket");
   // Nobody can connect before listen(), so nobody does under a wider mode.
@@ -123,47 +131,66 @@ void control_server::stop() {
   clients_.clear();
   close_fd(listener_);
   close_fd(wake_);
+  close_fd(ended_);
   struct stat about;
   if (::lstat(path_.c_str(), &about) == 0 && about.st_dev == device_ && about.st_ino == inode_) ::unlink(path_.c_str());
 }
 
 void control_server::run() {
-  std::vector<pollfd> polled;
   for (;;) {
-    polled.clear();
-    polled.push_back({wake_, POLLIN, 0});
-    // At the limit newcomers wait in the backlog.
-    polled.push_back({clients_.size() < most_clients ? listener_ : -1, POLLIN, 0});
-    for (const auto& c : clients_)
-      // A client that has answers to take is not listened to: its backlog stays one request.
-      polled.push_back({c->socket, static_cast<short>(c->has_answers() ? POLLOUT : POLLIN), 0});
-    if (::poll(polled.data(), polled.size(), poll_timeout_ms()) < 0 && errno != EINTR) {
+    pollfd polled[] = {{wake_, POLLIN, 0},
+                       {ended_, POLLIN, 0},
+                       // At the limit newcomers wait in the backlog.
+                       {clients_.size() < most_clients ? listener_ : -1, POLLIN, 0}};
+    if (::poll(polled, std::size(polled), -1) < 0 && errno != EINTR) {
       SLUICE_LOG(error, "control", "poll failed", {"errno", errno});
       return;
     }
     if (polled[0].revents != 0) return;
-    for (std::size_t i = 0; i < clients_.size(); ++i) serve(*clients_[i], polled[i + 2].revents);
-    drop_idle();
-    if (polled[1].revents != 0) take_client();
+    if (polled[1].revents != 0) {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t got = ::read(ended_, &count, sizeof count);
+      std::erase_if(clients_, [](const auto& c) { return c->ended.load(); });
+    }
+    if (polled[2].revents != 0) take_client();
   }
-}
-
-int control_server::poll_timeout_ms() const {
-  return clients_.empty() ? -1 : 1000;
 }
 
 void control_server::take_client() {
   const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (socket < 0) return;
+  if (socket < 0) {
+    if (errno == EMFILE || errno == ENFILE)  // the backlog stays readable: no spinning over it
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return;
+  }
   auto c = std::make_unique<client>(socket);
   if (!may_command(socket)) {
     SLUICE_LOG(warning, "control", "turned a user away");
     return;
   }
+  c->thread = std::thread([this, each = c.get()] {
+    serve(*each);
+    each->ended = true;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t told = ::write(ended_, &one, sizeof one);
+  });
   clients_.push_back(std::move(c));
 }
 
-void control_server::serve(client& c, short events) {
+/// The life of a client, on its thread.
+void control_server::serve(client& c) {
+  constexpr int look_ms = 1000;
+  while (!c.gone) {
+    // A client that has answers to take is not listened to: its backlog stays one request.
+    pollfd polled[] = {{wake_, POLLIN, 0}, {c.socket, static_cast<short>(c.has_answers() ? POLLOUT : POLLIN), 0}};
+    if (::poll(polled, std::size(polled), look_ms) < 0 && errno != EINTR) return;
+    if (polled[0].revents != 0) return;
+    attend(c, polled[1].revents);
+    if (clock::now() - c.last_seen > std::chrono::milliseconds(idle_timeout_ms)) return;
+  }
+}
+
+void control_server::attend(client& c, short events) {
   if (events == 0) return;
   c.last_seen = clock::now();
   if ((events & (POLLERR | POLLNVAL)) != 0) {
@@ -210,11 +237,6 @@ void control_server::write_to(client& c) {
     c.written += static_cast<std::size_t>(put);
   else if (errno != EAGAIN && errno != EINTR)
     c.gone = true;
-}
-
-void control_server::drop_idle() {
-  const clock::time_point limit = clock::now() - std::chrono::milliseconds(idle_timeout_ms);
-  std::erase_if(clients_, [limit](const auto& c) { return c->gone || c->last_seen < limit; });
 }
 
 }  // namespace sluice::control

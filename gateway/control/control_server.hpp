@@ -11,8 +11,9 @@
 
 namespace sluice::control {
 
-/// Serves the control protocol on a unix stream socket, mode 0600, on a thread of its own. Peers other than root and
-/// the gateway's own user are turned away, whatever the mode of the socket has become.
+/// Serves the control protocol on a unix stream socket, mode 0600: each client on a thread of its own, so that a
+/// command which takes its time holds up nobody else. Peers other than root and the gateway's own user are turned away,
+/// whatever the mode of the socket has become.
 class control_server {
  public:
   static constexpr std::size_t most_clients = 32;
@@ -28,7 +29,7 @@ class control_server {
   /// is replaced; one that is alive, or a file that is no socket, is errc::already_exists.
   result<void> start();
 
-  /// Ends the thread, after the command it may be at, and removes the socket. Idempotent. Not from the handler.
+  /// Ends the threads, after the commands they may be at, and removes the socket. Idempotent. Not from the handler.
   void stop();
 
   const std::string& path() const { return path_; }
@@ -38,20 +39,20 @@ class control_server {
 
   void run();
   void take_client();
-  void serve(client& c, short events);
+  void serve(client& c);
+  void attend(client& c, short events);
   void read_from(client& c);
   void answer_lines(client& c);
   void write_to(client& c);
-  int poll_timeout_ms() const;
-  void drop_idle();
 
   std::string path_;
   handler handle_;
   int listener_ = -1;
-  int wake_ = -1;     // eventfd: stop()
+  int wake_ = -1;     // eventfd: stop(); never read, so that it wakes all threads
+  int ended_ = -1;    // eventfd: a client's thread is through
   dev_t device_ = 0;  // of our socket, so that stop() removes no other's
   ino_t inode_ = 0;
-  std::vector<std::unique_ptr<client>> clients_;
+  std::vector<std::unique_ptr<client>> clients_;  // of the thread that accepts
   std::thread thread_;
 };
 

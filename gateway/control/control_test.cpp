@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/notify.hpp"
@@ -143,6 +144,21 @@ TEST_F(control, hands_over_a_big_answer_while_others_are_served) {
   EXPECT_THAT(slow.line(), testing::HasSubstr("after"));
 }
 
+TEST_F(control, a_command_that_takes_its_time_holds_up_nobody_else) {
+  std::promise<void> over;
+  control_server server(path_, [&over](const std::string& command, const json&) -> result<json> {
+    if (command == "long") over.get_future().wait();
+    return json(command);
+  });
+  ASSERT_TRUE(server.start());
+  raw_client slow(path_), other(path_);
+  slow.send("{\"command\":\"long\"}\n");
+  other.send("{\"command\":\"a\"}\n");
+  EXPECT_EQ(other.line(), R"({"ok":true,"result":"a"})");
+  over.set_value();
+  EXPECT_EQ(slow.line(), R"({"ok":true,"result":"long"})");
+}
+
 TEST_F(control, keeps_newcomers_waiting_at_its_limit) {
   control_server server(path_, echo);
   ASSERT_TRUE(server.start());
@@ -218,9 +234,10 @@ TEST_F(control, writes_a_plan_as_json) {
   to.stores[0].name = "a";
   to.stores[0].type = "ram";
   to.gateway.max_tasks = 1;
-  EXPECT_EQ(json(config::make_plan(from, to)),
+  EXPECT_EQ(json(config::make_plan({from}, to)),
             json::parse(R"({"steps":[{"action":"add_store","name":"a","text":"+ store a: ram"}],
-                            "refused":[{"key":"gateway.max_tasks","reason":"a change needs a restart"}]})"));
+                            "refused":[{"key":"gateway.max_tasks","reason":"a change needs a restart"}],
+                            "warnings":[]})"));
 }
 
 }  // namespace

@@ -26,11 +26,23 @@ struct page {
 /// A line for each store and unit that is not good.
 std::string illnesses(const json& status) {
   std::string out;
+  for (const json& each : status.value("gateway", json::object()).value("reactors", json::array()))
+    if (each.value("health", "good") != "good")
+      out += "reactor " + each.at("index").dump() + ": " + each.value("health", "") + "\n";
   for (const auto& [list, noun] : {std::pair{"stores", "store "}, std::pair{"units", "unit "}})
     for (const json& each : status.at(list)) {
       const std::string health = each.at("health").get<std::string>();
       if (health != "good") out += noun + each.at("name").get<std::string>() + ": " + health + "\n";
     }
+  return out;
+}
+
+/// Well, but not as the configuration says.
+std::string warnings(const json& status) {
+  std::string out;
+  for (const json& each : status.at("stores"))
+    if (const auto found = each.find("warning"); found != each.end())
+      out += "warning: store " + each.at("name").get<std::string>() + ": " + found->get<std::string>() + "\n";
   return out;
 }
 
@@ -44,7 +56,8 @@ page page_of(std::string_view path, const handler& handle) {
   if (path == "/status")
     return {"200 OK", "application/json", status->dump(1, ' ', false, json::error_handler_t::replace) + "\n"};
   const std::string ill = illnesses(*status);
-  return ill.empty() ? page{"200 OK", plain, "good\n"} : page{"503 Service Unavailable", plain, ill};
+  return ill.empty() ? page{"200 OK", plain, "good\n" + warnings(*status)}
+                     : page{"503 Service Unavailable", plain, ill};
 }
 
 std::string format(const page& p, bool with_body) {

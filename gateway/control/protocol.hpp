@@ -16,7 +16,7 @@ inline constexpr std::size_t longest_request = 64 * 1024;        // octets, with
 inline constexpr std::size_t longest_answer = 64 * 1024 * 1024;  // a client takes no more
 inline constexpr int deepest_request = 16;                       // nested arrays and objects
 
-/// Does a command. Runs on the control server's thread, one at a time; may block, and holds up the other clients then.
+/// Does a command. Called on the threads of the clients, several at a time; may block, and holds up its client then.
 using handler = std::function<result<nlohmann::json>(const std::string& command, const nlohmann::json& arguments)>;
 
 struct request {

@@ -10,7 +10,7 @@ void to_json(json& out, const command& v) {
 }
 
 void to_json(json& out, const reactor& v) {
-  out = {{"index", v.index}, {"kind", v.kind}, {"cpu_s", v.cpu_s}};
+  out = {{"index", v.index}, {"kind", v.kind}, {"cpu_s", v.cpu_s}, {"health", v.health}};
 }
 
 void to_json(json& out, const gateway& v) {
@@ -19,6 +19,7 @@ void to_json(json& out, const gateway& v) {
 
 void to_json(json& out, const store& v) {
   out = {{"name", v.name}, {"type", v.type}, {"size_bytes", v.size_bytes}, {"health", v.health}};
+  if (!v.warning.empty()) out["warning"] = v.warning;
   if (!v.over.empty()) out["over"] = v.over;
   if (!v.figures.empty()) out["figures"] = v.figures;
 }

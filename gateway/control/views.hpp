@@ -20,6 +20,7 @@ struct reactor {
   unsigned index = 0;
   std::string kind;  // "io_uring", "epoll"
   double cpu_s = 0;
+  std::string health = "good";
 };
 
 struct gateway {
@@ -32,6 +33,7 @@ struct store {
   std::string name, type, over;
   std::uint64_t size_bytes = 0;
   std::string health = "good";                        // or a sentence
+  std::string warning = {};                           // what is well, but not as the file says
   nlohmann::json figures = nlohmann::json::object();  // name -> number, text or truth
 };
 

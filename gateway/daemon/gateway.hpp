@@ -1,35 +1,14 @@
 #pragma once
-#include <map>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <vector>
+#include <optional>
 
-#include "config/schema/model.hpp"
-#include "fabrics/port/fabric.hpp"
-#include "gateway/access/directory.hpp"
-#include "gateway/daemon/relative_ports.hpp"
-#include "gateway/daemon/running_unit.hpp"
-#include "gateway/nexus/nexus_actor.hpp"
-#include "gateway/state/local_authority.hpp"
-#include "gateway/state/state_store.hpp"
-#include "tiers/store/store.hpp"
+#include "config/schema/plan.hpp"
+#include "gateway/daemon/running.hpp"
 
 namespace sluice::daemon {
 
-/// What a gateway is made of; all outlive it.
-struct parts {
-  std::vector<runtime::core*> cores;
-  state::state_store& state;
-  const store::registry& stores;
-  const port::registry& fabrics;
-  runtime::let_run wait = {};  // empty: the loops have threads
-  /// Called on any thread when a medium has another size: the control thread is to call follow_media() soon.
-  store::changed medium_changed = {};
-};
-
 /// One gateway: stores, units, targets and ports as the configuration says, on given cores. Real hardware and the
-/// simulator differ only in `parts`. Its calls block and come from one control thread at a time.
+/// simulator differ only in `parts`. Its calls block and come from one control thread at a time, but for those that say
+/// otherwise.
 class gateway {
  public:
   /// Blocks while it reads the state store.
@@ -37,103 +16,49 @@ class gateway {
   /// stop() has returned.
   ~gateway();
 
-  /// Makes what runs equal to `wanted`. All or nothing: everything that can fail is tried before anything that
-  /// initiators can see changes; a failure leaves the gateway as it was.
+  /// What apply() would do, and what it would refuse. Changes nothing, and waits for no medium that is in use. Any
+  /// thread but a loop's.
+  config::plan plan(std::shared_ptr<const config::model> wanted);
+  /// Makes what runs equal to `wanted`, and returns what was done. All or nothing: everything that can fail is tried
+  /// before anything that initiators can see changes; a failure leaves the gateway as it was, and so does a plan with
+  /// refusals. `tell` hears of each step as it is prepared.
+  result<config::plan> apply(std::shared_ptr<const config::model> wanted,
+                             const std::function<void(const std::string&)>& tell);
+  /// The same; refusals are an error.
   result<void> apply(const config::model& wanted);
+  /// An apply that is under way is undone, unless it is being put in force; so is every later one. Any thread.
+  void interrupt() { now_.interrupted = true; }
+  /// For tests: the next apply fails in the place of its step of that number.
+  void trip_at(std::optional<std::size_t> step) { trip_ = step; }
+
   /// Ends ports, nexuses, units and stores, in that order.
   void stop();
   /// Whether requests of units that were ended are still with a medium that does not answer: then the cores cannot be
   /// taken down, and the process should just end.
-  bool is_stranded() const { return !stranded_.empty(); }
+  bool is_stranded() const { return !now_.stranded.empty(); }
 
-  const config::model& model() const { return model_; }
-  const std::map<std::string, std::shared_ptr<store::store>>& stores() const { return stores_; }
-  const std::map<std::string, running_unit>& units() const { return units_; }
-  /// Every live nexus.
+  /// What runs. Any thread.
+  std::shared_ptr<const picture> seen() const { return now_.seen(); }
+  /// Every live nexus. Blocks for a turn of each loop. Any thread but a loop's.
   std::vector<nexus::nexus_info> nexuses();
-  /// Ends one nexus; false when there is none of that number.
+  /// What knows the nexuses of one core; used on that core, where it may outlive the gateway.
+  runtime::pinned_ref<nexus::core_actor> nexus_side(std::size_t core) const { return now_.core_actors[core]; }
+  /// Ends one nexus; false when there is none of that number. Any thread but a loop's.
   bool kick(std::uint64_t nexus_id);
-  /// Where initiators find a port, with the numbers that the system chose; empty for a port that does not run.
-  std::vector<std::string> addresses(const port::port_id& port) const;
-  /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED. Lasts until the next apply.
+  /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
   /// Gives every unit the size that its medium has by now; initiators hear CAPACITY DATA HAS CHANGED.
   /// Stores that were changing go on when that is through.
   void follow_media();
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
-  const std::vector<runtime::core*>& cores() const { return parts_.cores; }
+  const std::vector<runtime::core*>& cores() const { return now_.made_of.cores; }
 
  private:
   gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<state::authority> authority);
 
-  struct running_port {
-    config::port_config config;
-    std::string target;
-    std::uint16_t relative_id = 0;
-    std::unique_ptr<port::target_port> port;
-  };
-  /// A port that stays, with other settings.
-  struct changed_port {
-    config::port_config config;
-    std::unique_ptr<port::port_change> change;
-  };
-  /// What an apply has made and not yet put to use.
-  struct draft {
-    std::map<std::string, std::shared_ptr<store::store>> stores;
-    std::map<std::string, running_unit> units;
-    std::vector<std::string> frozen;  // units that run, and that these take the place of
-    std::vector<running_port> ports;
-    std::vector<changed_port> changed_ports;
-    std::vector<store::prepared> settings;                       // of stores that stay
-    std::vector<std::pair<std::string, std::uint64_t>> resized;  // store, size before
-    std::vector<std::string> emptied;                            // of those, what must hold nothing back before
-    std::vector<std::shared_ptr<store::store>> handing_over;     // they hold nothing back any more, but to go on
-  };
-
-  result<void> prepare(const config::model& wanted, draft& made);
-  result<void> open_stores(const config::model& wanted, draft& made);
-  result<void> open_store(const config::model& wanted, const config::store_config& config, draft& made);
-  result<bool> keep_store(const config::store_config& config, draft& made);
-  result<void> hand_over(draft& made);
-  result<void> hand_over(const std::string& name, draft& made);
-  void take_over();
-  void empty_memory();
-  /// While the loops go on; false when it is not so after `patience`.
-  bool wait_until(const std::function<bool()>& so, std::chrono::seconds patience);
-  result<void> check_marks(const config::model& wanted, const draft& made) const;
-  result<void> forget_witnesses(const config::model& wanted, const draft& made) const;
-  result<void> resize_stores(const config::model& wanted, draft& made);
-  result<void> start_units(const config::model& wanted, draft& made);
-  result<void> start_ports(const config::model& wanted, draft& made);
-  result<void> start_port(const config::model& wanted, const config::target_config& target,
-                          const config::port_config& config, draft& made);
-  result<port::running_fabric*> fabric_named(const std::string& name, const config::gateway_config& bounds);
-  running_port* find_port(const config::port_config& identity);
-  result<access::directory> picture_of(const config::model& wanted, const draft& made) const;
-  void publish(access::directory picture);
-  void discard(draft& made);
-  void commit(const config::model& wanted, draft& made, access::directory picture);
-  void stop_port(running_port& port);
-  /// Tells the units that stay, and those that are new, what changed around them.
-  void follow(const config::model& wanted);
-  void warn(running_unit& unit, const store::properties& medium);
-  std::vector<scsi::target_port_group> groups_of(const config::model& wanted, const std::string& unit) const;
-
-  parts parts_;
-  std::unique_ptr<state::authority> authority_;
-  config::model model_;
-  std::map<std::string, std::shared_ptr<store::store>> stores_;
-  std::map<std::string, running_unit> units_;
-  std::vector<running_unit> stranded_;  // ended, but for requests that the medium does not answer
-  std::map<std::string, std::unique_ptr<port::running_fabric>> fabrics_;  // those that have had a port
-  std::vector<running_port> ports_;
-  runtime::pinned_ref<nexus::registry_actor> registry_;
-  std::vector<runtime::pinned_ref<nexus::core_actor>> core_actors_;
-  std::vector<port::core_door> doors_;
-  relative_ports numbers_;
-  unsigned next_home_ = 0;
-  bool stopping_ = false;
+  running now_;
+  std::optional<std::size_t> trip_;
 };
 
 }  // namespace sluice::daemon

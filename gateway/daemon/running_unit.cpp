@@ -1,10 +1,13 @@
 #include "gateway/daemon/running_unit.hpp"
 
+#include <atomic>
 #include <bit>
+#include <charconv>
 #include <chrono>
 #include <thread>
 
 #include "actors/observe/log.hpp"
+#include "gateway/agreement/joining.hpp"
 #include "gateway/state/identity.hpp"
 
 namespace sluice::daemon {
@@ -15,24 +18,53 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
   return caf::actor_cast<caf::actor>(handle);
 }
 
-/// Asks, on the core, until it holds: for the end of things that end by themselves soon. False when `limit_ns` comes
-/// first, by the loops' clock, which is not always the system's.
-bool wait_until(runtime::core& core, const runtime::let_run& wait, const std::function<bool()>& holds,
-                std::uint64_t limit_ns = UINT64_MAX) {
+/// How long the end of a unit may take. A medium that names a deadline has let tasks go by then.
+std::uint64_t patience_ns_of(const running_unit& unit, patience how) {
+  if (how == patience::at_once) return 0;
+  return (unit.medium->describe().deadline_ns ? 8 : 60) * ns_per_s;
+}
+
+/// Asks on a core, of all units at once, until it holds for each: for the end of things that end by themselves soon.
+/// Those that take too long go to `stranded`.
+void wait_until(runtime::core& core, const runtime::let_run& wait, unit_list& units, unit_list& stranded, patience how,
+                const std::function<bool(running_unit&)>& holds, bool of_the_medium = false) {
+  const std::uint64_t begun_ns = core.loop().now_ns();  // by the loops' clock, which is not always the system's
+  unit_list left = units;
   for (;;) {
-    bool over = false;
-    std::uint64_t now_ns = 0;
-    core.call([&] {
-      over = holds();
-      now_ns = core.loop().now_ns();
+    core.call([&] { std::erase_if(left, [&](const auto& unit) { return holds(*unit); }); });
+    if (left.empty()) return;
+    const std::uint64_t passed_ns = core.loop().now_ns() - begun_ns;
+    bool medium_owes = false;
+    std::erase_if(left, [&](const auto& unit) {
+      if (passed_ns < patience_ns_of(*unit, how)) {
+        medium_owes = medium_owes || (of_the_medium && unit->medium->describe().deadline_ns != 0);
+        return false;
+      }
+      if (how == patience::some)
+        SLUICE_LOG(error, "unit", "the medium or an initiator does not let go; the unit is left behind",
+                   {"unit", unit->name});
+      stranded.push_back(unit);
+      std::erase(units, unit);
+      return true;
     });
-    if (over) return true;
-    if (now_ns >= limit_ns) return false;
-    if (!wait) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     // Where the caller makes time pass: a medium's answer is on its way, which may be long. What else is waited for
     // comes within the steps of call().
-    if (wait && limit_ns != UINT64_MAX) wait();
+    if (!wait)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    else if (medium_owes)
+      wait();
   }
+}
+
+/// "naa." and 16 or 32 digits.
+void set_naa(scsi::unit_facts& facts, const std::string& name) {
+  const auto number = [&](std::size_t from) {
+    std::uint64_t value = 0;
+    std::from_chars(name.data() + from, name.data() + from + 16, value, 16);
+    return value;
+  };
+  facts.naa = number(4);
+  if (name.size() == 36) facts.naa_extension = number(20);
 }
 
 }  // namespace
@@ -47,7 +79,9 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
   facts.thin = config.thin && medium.discards;
   facts.read_only = config.read_only || medium.read_only;
   facts.volatile_cache = medium.volatile_cache;
-  facts.rotational = medium.rotational;
+  facts.rotational = config.rotational.value_or(medium.rotational);
+  if (!config.vendor.empty()) facts.vendor = config.vendor;
+  if (!config.product.empty()) facts.product = config.product;
   if (medium.optimal_io_bytes) facts.optimal_blocks = medium.optimal_io_bytes / config.block_size;
   const std::uint32_t granularity = std::max(medium.discard_granularity, config.block_size) / config.block_size;
   facts.unmap_granularity_blocks = granularity;
@@ -55,17 +89,27 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
   return facts;
 }
 
-result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
-                                const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                const agreement_parts& agreed, bool replaces) {
-  running_unit made{config, facts_of(config, medium->describe()), {}, medium, &home_core, {}, {}, {}};
-  made.failures = medium->describe().failures;
-  made.losses = medium->describe().losses;
+result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
+                                                std::size_t cores, runtime::core& home_core,
+                                                const agreement_parts& agreed, bool replaces) {
+  const store::properties about = medium->describe();
+  auto made = std::make_shared<running_unit>();
+  made->name = config.name;
+  made->facts = facts_of(config, about);
+  if (!config.naa.empty()) set_naa(made->facts, config.naa);
+  made->medium = medium;
+  made->home_core = &home_core;
+  made->failures = about.failures;
+  made->losses = about.losses;
+  made->handle = std::make_shared<access::unit_handle>(access::unit_handle{config.name, {}});
+
   unit::home_options how;
   how.gateway = agreed.gateway;
-  how.facts = made.facts;
-  how.maps = medium->describe().maps;
+  how.facts = made->facts;
+  how.maps = about.maps;
   how.replaces = replaces;
+  how.configured_serial = config.serial;
+  how.configured_naa = config.naa.empty() ? 0 : made->facts.naa;
   home_core.call([&] { how.serial = state::make_serial([&] { return home_core.loop().random(); }); });
   auto before = agreement::load_former(agreed.state, config.name);
   if (!before) return tl::unexpected(before.error());
@@ -73,50 +117,89 @@ result<running_unit> start_unit(const config::unit_config& config, std::shared_p
   auto seat = agreed.authority.open(agreement::record_name(config.name), home_core.loop());
   if (!seat) return tl::unexpected(seat.error());
 
-  unit::late_links links;
-  std::vector<unit::shard_link*> link_pointers;
-  for (std::size_t i = 0; i < cores.size(); ++i) {
-    links.push_back(std::make_unique<unit::late_link>());
-    link_pointers.push_back(links.back().get());
+  unit_to_start& waiting = made->to_start.emplace();
+  waiting.gateway = agreed.gateway;
+  std::vector<unit::shard_link*> links;
+  for (std::size_t i = 0; i < cores; ++i) {
+    waiting.links.push_back(std::make_unique<unit::late_link>());
+    links.push_back(waiting.links.back().get());
   }
-  auto inside = std::make_unique<unit::home>(std::move(how), link_pointers, home_core.loop(), std::move(*seat));
-  result<void> started;
-  home_core.call_async([&](const std::function<void()>& finished) {
-    inside->start([&started, finished](const result<void>& outcome) {
-      started = outcome;
-      finished();
+  waiting.home = std::make_unique<unit::home>(std::move(how), links, home_core.loop(), std::move(*seat));
+  return made;
+}
+
+namespace {
+
+/// A home that never got its actor ends on its core.
+void forget_start(running_unit& unit) {
+  if (unit.to_start) unit.home_core->call([&] { unit.to_start.reset(); });
+}
+
+/// Homes join what is agreed, all at once; the first failure, if any.
+result<void> join(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {
+  const runtime::latch joined(wait);
+  const auto left = std::make_shared<std::atomic<std::size_t>>(made.size());
+  const auto outcomes = std::make_shared<std::vector<result<void>>>(made.size());  // each written once
+  for (runtime::core* core : cores)
+    core->call([&] {
+      for (std::size_t i = 0; i < made.size(); ++i)
+        if (made[i]->home_core == core)
+          made[i]->to_start->home->start([outcomes, i, left, open = joined.opener()](const result<void>& outcome) {
+            (*outcomes)[i] = outcome;
+            if (left->fetch_sub(1) == 1) open();
+          });
     });
-  });
-  if (!started) {
-    home_core.call([&] { inside.reset(); });
-    return tl::unexpected(started.error());
-  }
-  const unit::snapshot_ptr first = inside->snapshot();
-  made.facts.serial = first->facts.serial;
-  made.facts.naa = first->facts.naa;
-  if (!inside->damage().empty())
+  joined.wait();
+  for (std::size_t i = 0; i < made.size(); ++i)
+    if (const result<void>& outcome = (*outcomes)[i]; !outcome)
+      return fail(outcome.error().code, "unit." + made[i]->name + ": " + outcome.error().message);
+  return {};
+}
+
+void spawn(running_unit& unit, const std::vector<runtime::core*>& cores) {
+  unit_to_start& waiting = *unit.to_start;
+  const unit::snapshot_ptr first = waiting.home->snapshot();
+  unit.facts.serial = first->facts.serial;
+  unit.facts.naa = first->facts.naa;
+  if (!waiting.home->damage().empty())
     SLUICE_LOG(error, "unit",
                "what is kept of the unit cannot be read: it is not ready until sluice pr clear gives up "
                "its reservations and saved mode pages",
-               {"unit", config.name}, {"why", inside->damage()});
-  made.home = runtime::spawn_on<unit::home_actor>(home_core, std::move(inside), std::move(links));
-
-  std::vector<caf::actor> shards;
-  made.handle = std::make_shared<access::unit_handle>(access::unit_handle{config.name, {}});
+               {"unit", unit.name}, {"why", waiting.home->damage()});
+  unit.home = runtime::spawn_on<unit::home_actor>(*unit.home_core, std::move(waiting.home), std::move(waiting.links));
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
     options.index = static_cast<unsigned>(i);
-    options.gateway = agreed.gateway;
-    options.deadline_ns = medium->describe().deadline_ns;
-    made.shards.push_back(
-        runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(made.home.handle), medium, first));
-    made.handle->doors.push_back(made.shards.back().self);
-    shards.push_back(as_actor(made.shards.back().handle));
+    options.gateway = waiting.gateway;
+    options.deadline_ns = unit.medium->describe().deadline_ns;
+    unit.shards.push_back(
+        runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.home.handle), unit.medium, first));
+    unit.handle->doors.push_back(unit.shards.back().self);
   }
-  home_core.call([&] { made.home->connect(shards); });
-  // The shards' constructors have run when this comes back: nobody meets a door without a shard behind it.
-  for (runtime::core* core : cores) core->call([] {});
-  return made;
+  unit.to_start.reset();
+}
+
+}  // namespace
+
+result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores,
+                         const runtime::let_run& wait) {
+  if (made.empty()) return {};
+  if (auto done = join(made, cores, wait); !done) {
+    for (const auto& unit : made) forget_start(*unit);
+    return done;
+  }
+  for (const auto& unit : made) spawn(*unit, cores);
+  // The shards' constructors have run when these come back: nobody meets a door without a shard behind it.
+  for (runtime::core* core : cores)
+    core->call([&] {
+      for (const auto& unit : made) {
+        if (unit->home_core != core) continue;
+        std::vector<caf::actor> shards;
+        for (const auto& shard : unit->shards) shards.push_back(as_actor(shard.handle));
+        unit->home->connect(shards);
+      }
+    });
+  return {};
 }
 
 void freeze_unit(const running_unit& unit) {
@@ -129,38 +212,73 @@ void thaw_unit(const running_unit& unit) {
   unit.home_core->call([&] { unit.home->inside().thaw(); });
 }
 
+namespace {
+
+void complain(const std::string& unit, const error& why) {
+  SLUICE_LOG(error, "unit", "a change did not take", {"unit", unit}, {"why", why.message});
+}
+
+}  // namespace
+
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change) {
   result<void> outcome;
   unit.home_core->call_async([&](const std::function<void()>& finished) {
     change(unit.home->inside(), [&unit, &outcome, finished](const result<void>& done) {
       outcome = done;
-      if (!done)
-        SLUICE_LOG(error, "unit", "a change did not take", {"unit", unit.config.name}, {"why", done.error().message});
+      if (!done) complain(unit.name, done.error());
       finished();
     });
   });
   return outcome;
 }
 
-bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
-               std::uint64_t give_up_at_ns) {
+void change_units(const std::vector<unit_change>& all, const std::vector<runtime::core*>& cores,
+                  const runtime::let_run& wait) {
+  if (all.empty()) return;
+  const runtime::latch done(wait);
+  const auto left = std::make_shared<std::atomic<std::size_t>>(all.size());
+  const auto finished = [left, open = done.opener()] {
+    if (left->fetch_sub(1) == 1) open();
+  };
+  for (runtime::core* core : cores)
+    core->call([&] {
+      for (const unit_change& each : all)
+        if (each.unit->home_core == core)
+          each.change(each.unit->home->inside(), [name = each.unit->name, finished](const result<void>& outcome) {
+            if (!outcome) complain(name, outcome.error());
+            finished();
+          });
+    });
+  done.wait();
+}
+
+unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+                     patience how) {
+  unit_list stranded;
+  std::erase_if(leaving, [](const auto& unit) {  // a change that was undone before they started
+    forget_start(*unit);
+    return unit->shards.empty();
+  });
+  if (leaving.empty()) return stranded;
   // A nexus keeps the handle until the unit has let go of it.
-  wait_until(*unit.home_core, wait, [&] { return unit.handle.use_count() == 1; });
-  const std::uint64_t limit = unit.medium->describe().deadline_ns ? give_up_at_ns : UINT64_MAX;
-  for (std::size_t i = 0; i < cores.size(); ++i) {
-    if (wait_until(
-            *cores[i], wait, [&] { return unit.shards[i]->inside().idle(); }, limit))
-      continue;
-    SLUICE_LOG(error, "unit", "the medium does not give back what it was asked; the unit is left behind",
-               {"unit", unit.config.name});
-    return false;
+  wait_until(*cores.front(), wait, leaving, stranded, how,
+             [](running_unit& unit) { return unit.handle.use_count() == 1; });
+  for (std::size_t i = 0; i < cores.size(); ++i)
+    wait_until(
+        *cores[i], wait, leaving, stranded, how, [i](running_unit& unit) { return unit.shards[i]->inside().idle(); },
+        true);
+  for (runtime::core* core : cores)
+    wait_until(*core, wait, leaving, stranded, how,
+               [core](running_unit& unit) { return unit.home_core != core || unit.home->inside().idle(); });
+  for (const auto& unit : leaving) {
+    for (auto& shard : unit->shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(unit->home.handle, caf::exit_reason::user_shutdown);
   }
-  wait_until(*unit.home_core, wait, [&] { return unit.home->inside().idle(); });
-  for (auto& shard : unit.shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
-  caf::anon_send_exit(unit.home.handle, caf::exit_reason::user_shutdown);
   // Each core has let go of the medium before the caller closes it.
-  for (std::size_t i = 0; i < cores.size(); ++i) wait_until(*cores[i], wait, [&] { return unit.shards[i]->ended(); });
-  return true;
+  for (std::size_t i = 0; i < cores.size(); ++i)
+    wait_until(*cores[i], wait, leaving, stranded, patience::some,
+               [i](running_unit& unit) { return unit.shards[i]->ended(); });
+  return stranded;
 }
 
 }  // namespace sluice::daemon

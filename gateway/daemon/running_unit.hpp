@@ -1,5 +1,4 @@
 #pragma once
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,9 +12,18 @@
 
 namespace sluice::daemon {
 
-/// A running logical unit: its home, its shards, and the handle by which LUN maps know it.
+/// A logical unit that waits for its start: the home has no actor yet.
+struct unit_to_start {
+  std::unique_ptr<unit::home> home;
+  unit::late_links links;
+  gateway_id gateway = 0;
+};
+
+/// A running logical unit: its home, its shards, and the handle by which LUN maps know it. Name, medium, actors and
+/// handle stay; the rest belongs to the control thread.
 struct running_unit {
-  config::unit_config config;
+  std::string name;
+  std::optional<unit_to_start> to_start;
   scsi::unit_facts facts;
   std::vector<scsi::target_port_group> groups;
   std::shared_ptr<store::store> medium;
@@ -36,11 +44,17 @@ struct agreement_parts {
   gateway_id gateway = 0;
 };
 
-/// Starts a unit on every core. `replaces`: it takes the place of the running unit of its name, which is frozen, and
-/// takes over what initiators have reserved persistently. Blocks; control thread.
-result<running_unit> start_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
-                                const std::vector<runtime::core*>& cores, runtime::core& home_core,
-                                const agreement_parts& agreed, bool replaces);
+/// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,
+/// which is frozen, and takes over what initiators have reserved. Blocks; control thread.
+result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
+                                                std::size_t cores, runtime::core& home_core,
+                                                const agreement_parts& agreed, bool replaces);
+
+using unit_list = std::vector<std::shared_ptr<running_unit>>;
+
+/// Starts units on every core: they join what is agreed, side by side. When one fails, none has started. Control
+/// thread.
+result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
 
 /// As the home's, for a unit that gives its place to another one.
 void freeze_unit(const running_unit& unit);
@@ -49,12 +63,19 @@ void thaw_unit(const running_unit& unit);
 /// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.
 result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
 
-/// Ends a unit that no LUN map names any more: waits until its nexuses and tasks are gone, then ends its actors.
-/// Blocks; control thread. False when the medium, one with a deadline, does not give back the requests that it has
-/// until `give_up_at_ns`, by the loops' clock: the unit and its store must then be kept.
-bool stop_unit(running_unit& unit, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
-               std::uint64_t give_up_at_ns);
-/// For how long a medium that does not answer holds up the end of its unit.
-inline constexpr std::uint64_t medium_patience_ns = 8 * ns_per_s;
+/// Changes at the homes of many units, side by side.
+struct unit_change {
+  std::shared_ptr<running_unit> unit;
+  std::function<void(unit::home&, unit::home::done)> change;
+};
+void change_units(const std::vector<unit_change>& all, const std::vector<runtime::core*>& cores,
+                  const runtime::let_run& wait);
+
+/// Ends units that no LUN map names any more: waits until their nexuses and tasks are gone, then ends their actors.
+/// Blocks, but not for ever; control thread. Those whose medium does not give back the requests that it has, or whose
+/// initiators do not let go, are returned: they and their stores must be kept, and may be tried again.
+enum class patience : std::uint8_t { at_once, some };
+unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+                     patience how = patience::some);
 
 }  // namespace sluice::daemon

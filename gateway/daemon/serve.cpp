@@ -13,6 +13,7 @@
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
 #include "gateway/daemon/known_types.hpp"
+#include "gateway/daemon/secrets.hpp"
 #include "gateway/daemon/service.hpp"
 #include "gateway/daemon/watchdog.hpp"
 
@@ -20,11 +21,12 @@ namespace sluice::daemon {
 
 namespace {
 
-/// What a medium with a new size sends to the thread that waits for signals: control work from any other thread, which
-/// must not wait for it.
+/// What a medium with a new size sends to the thread that waits for signals: it may be a loop's, and there may be
+/// nobody to tell yet.
 constexpr int medium_signal = SIGUSR1;
 
-/// The signals that main() waits for; blocked before any thread starts, so that no other thread takes one.
+/// The signals that main() waits for; blocked before any thread starts, those of libraries too, so that no other thread
+/// takes one.
 sigset_t block_signals() {
   sigset_t set;
   sigemptyset(&set);
@@ -63,19 +65,18 @@ int wait_for_signal(const sigset_t& signals, watchdog& watch) {
   }
 }
 
+/// Nothing in here waits: a change that takes its time must not keep the watchdog from being fed, or a signal waiting.
 void follow_signals(const sigset_t& signals, watchdog& watch, service& commands, const std::string& file) {
   for (;;) {
     const int number = wait_for_signal(signals, watch);
     if (number == medium_signal) {
-      commands.follow_media();
+      commands.follow_media_later();
       continue;
     }
     if (number != SIGHUP) return;
     if (file.empty()) continue;
     notify("RELOADING=1");
-    if (auto done = commands.apply(file); !done)
-      SLUICE_LOG(error, "control", "not applied", {"why", done.error().message});
-    notify("READY=1");
+    commands.apply_later(file, [] { notify("READY=1"); });
   }
 }
 
@@ -87,10 +88,19 @@ machine_options options_of(const config::gateway_config& config) {
   return options;
 }
 
+/// What a start cannot make as the file says, and leaves as it is, is told.
+result<void> apply_first(gateway& served, const std::shared_ptr<const config::model>& wanted) {
+  const auto done = served.apply(wanted, {});
+  if (!done) return tl::unexpected(done.error());
+  for (const config::refusal& no : done->refused) return fail(errc::invalid_argument, no.key + ": " + no.reason);
+  for (const config::warning& but : served.plan(wanted).warnings)
+    SLUICE_LOG(warning, "control", "not as the file says", {"key", but.key}, {"what", but.text});
+  return {};
+}
+
 /// Runs until a signal; `ready` is called when every port takes logins.
 int run(const config::model& model, const config::serve_options& options, const config::known_types& known,
-        state::state_store& state, const std::function<void(gateway&)>& ready) {
-  const sigset_t signals = block_signals();
+        const sigset_t& signals, state::state_store& state, const std::function<void(gateway&)>& ready) {
   raise_descriptor_limit();
   set_log_of(model.gateway);
   auto hardware = machine::start(options_of(model.gateway));
@@ -99,7 +109,8 @@ int run(const config::model& model, const config::serve_options& options, const 
   auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed});
   if (!made) return complain(made.error().message);
   gateway& served = **made;
-  if (auto done = served.apply(model); !done) {
+  const auto wanted = std::make_shared<const config::model>(model);
+  if (auto done = apply_first(served, wanted); !done) {
     served.stop();
     return complain(done.error().message);
   }
@@ -115,7 +126,9 @@ int run(const config::model& model, const config::serve_options& options, const 
   auto opened = door.start();
   if (opened && window) opened = window->start();
   if (!opened) {
+    commands.interrupt();
     door.stop();
+    commands.stop();
     served.stop();
     return complain(opened.error().message);
   }
@@ -127,8 +140,10 @@ int run(const config::model& model, const config::serve_options& options, const 
   follow_signals(signals, watch, commands, options.config_file);
   notify("STOPPING=1");
   SLUICE_LOG(info, "gateway", "stopping");
+  commands.interrupt();
   window.reset();
   door.stop();
+  commands.stop();
   served.stop();
   if (served.is_stranded()) ::_exit(0);  // all that must last has been made durable when it was agreed
   return 0;
@@ -195,13 +210,14 @@ int demo(const config::demo_options& options, const config::known_types& known) 
   }
   const std::string control = options.control.value_or(directory + "/control.sock");
   const std::string listen = reactor::endpoint{options.listen.host, options.listen.port}.to_string();
+  const sigset_t signals = block_signals();
   const auto model = config::load_text(demo_text(directory, control, listen), "demo", directory, known);
   int status = 1;
   if (model) {
     const auto state = state::make_memory_store();
-    status = run(*model, {"", control}, known, *state, [&](gateway& served) {
+    status = run(*model, {"", control}, known, signals, *state, [&](gateway& served) {
       say_ready();
-      print_how_to_connect(served.addresses({"iscsi", "iqn.2026-11.io.sluice:demo", 1}).at(0), control);
+      print_how_to_connect(served.seen()->ports.at(0)->addresses.at(0), control);
     });
   } else {
     complain(model.error().to_string());
@@ -212,9 +228,10 @@ int demo(const config::demo_options& options, const config::known_types& known) 
 }
 
 int serve(const config::model& model, const config::serve_options& options, const config::known_types& known) {
+  const sigset_t signals = block_signals();
   auto state = state::open_rocksdb_store(model.gateway.state_dir);
   if (!state) return complain(state.error().message);
-  return run(model, options, known, **state, [](gateway&) { say_ready(); });
+  return run(model, options, known, signals, **state, [](gateway&) { say_ready(); });
 }
 
 }  // namespace sluice::daemon

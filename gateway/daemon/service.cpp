@@ -1,80 +1,31 @@
 #include "gateway/daemon/service.hpp"
 
-#include <cstdio>
-
-#include "actors/observe/counters.hpp"
 #include "actors/observe/log.hpp"
 #include "actors/observe/recent.hpp"
-#include "config/schema/plan.hpp"
+#include "config/schema/quantity.hpp"
+#include "gateway/control/plan_view.hpp"
+#include "gateway/daemon/looking.hpp"
 #include "gateway/daemon/tier_commands.hpp"
-#include "gateway/daemon/version.hpp"
 
 namespace sluice::daemon {
 
 using nlohmann::json;
-namespace view = control::view;
 
 namespace {
 
-std::string hex(std::uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(value));
-  return text;
+std::string an_apply_of(const std::string& file) {
+  return "an apply of " + file;
 }
 
-double microseconds(std::uint64_t ns) {
-  return static_cast<double>(ns) / 1e3;
-}
-double seconds(std::uint64_t ns) {
-  return static_cast<double>(ns) / 1e9;
-}
-
-view::store store_view(const config::store_config& config, const store::store& opened) {
-  view::store shown{
-      config.name, config.type, config.over, opened.describe().size_bytes, opened.health(), nlohmann::json::object()};
-  for (const store::figure& each : opened.figures())
-    std::visit([&](const auto& value) { shown.figures[each.name] = value; }, each.value);
-  return shown;
-}
-
-std::string type_name(reservations::type type) {
-  switch (type) {
-    case reservations::type::none:
-      return "";
-    case reservations::type::write_exclusive:
-      return "write exclusive";
-    case reservations::type::exclusive_access:
-      return "exclusive access";
-    case reservations::type::write_exclusive_registrants_only:
-      return "write exclusive, registrants only";
-    case reservations::type::exclusive_access_registrants_only:
-      return "exclusive access, registrants only";
-    case reservations::type::write_exclusive_all_registrants:
-      return "write exclusive, all registrants";
-    case reservations::type::exclusive_access_all_registrants:
-      return "exclusive access, all registrants";
-  }
-  return "unknown";
-}
-
-view::command command_view(observe::command_class what, const observe::command_counters& counted) {
-  const observe::histogram& latency = counted.latency;
-  return {observe::to_string(what),
-          latency.count(),
-          counted.failed,
-          counted.octets,
-          microseconds(latency.quantile_ns(0.5)),
-          microseconds(latency.quantile_ns(0.99)),
-          microseconds(latency.quantile_ns(0.999)),
-          microseconds(latency.max_ns())};
+/// The store at the bottom of a unit's, whose file says a size; null where none does.
+const config::store_config* sized_store(const config::model& model, const std::string& unit) {
+  const config::unit_config* of = config::find_named(model.units, unit);
+  const config::store_config* at = of ? config::find_named(model.stores, of->store) : nullptr;
+  while (at && !at->settings.has("size") && !at->over.empty()) at = config::find_named(model.stores, at->over);
+  return at && at->settings.has("size") ? at : nullptr;
 }
 
 }  // namespace
-
-void set_log_of(const config::gateway_config& config) {
-  observe::set_log(config.log == config::log_form::json ? observe::form::json : observe::form::text,
-                   static_cast<observe::level>(config.log_level));
-}
 
 service::service(gateway& served, const machine& hardware, config::known_types known,
                  std::optional<std::string> control)
@@ -82,25 +33,24 @@ service::service(gateway& served, const machine& hardware, config::known_types k
       machine_(hardware),
       known_(std::move(known)),
       control_(std::move(control)),
-      started_ns_(served.cores().front()->loop().now_ns()) {}
+      started_ns_(served.cores().front()->loop().now_ns()),
+      worker_([this] { work(); }) {}
+
+service::~service() {
+  SLUICE_CHECK(!worker_.joinable());
+}
 
 result<json> service::handle(const std::string& command, const json& arguments) {
-  const std::lock_guard guard(one_at_a_time_);
-  if (command == "status") return json(status());
+  if (command == "status") {
+    json shown = look(gateway_, machine_, started_ns_);
+    if (const auto at_work = turns_.now())
+      shown["change"] = {{"what", at_work->what}, {"since", at_work->since}, {"step", at_work->step}};
+    return shown;
+  }
   if (command == "plan") return plan(arguments.at("file").get<std::string>());
   if (command == "apply") {
     const auto file = arguments.at("file").get<std::string>();
-    auto wanted = load(file);
-    if (!wanted) return tl::unexpected(wanted.error());
-    auto steps = plan(file);
-    if (!steps || !steps->at("refused").empty()) return steps;
-    if (auto done = gateway_.apply(*wanted); !done) {
-      SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"why", done.error().message});
-      return tl::unexpected(done.error());
-    }
-    set_log_of(wanted->gateway);
-    SLUICE_LOG(info, "control", "applied", {"file", file});
-    return steps;
+    return apply(file, turns_.take_at_once(an_apply_of(file)));
   }
   if (command == "session.kick") {
     const auto id = arguments.at("id").get<std::uint64_t>();
@@ -108,21 +58,28 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     SLUICE_LOG(info, "control", "session kicked", {"id", id});
     return json::object();
   }
-  if (command == "unit.resize") return resize(arguments);
   if (command == "events") return events(arguments.at("since").get<std::uint64_t>());
-  if (command.starts_with("cache.")) return do_tier_command(gateway_, command, arguments);
-  if (command == "pr.clear") {
-    const auto unit = arguments.at("unit").get<std::string>();
-    if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());
-    SLUICE_LOG(warning, "control", "persistent reservations cleared", {"unit", unit});
-    return json::object();
-  }
+  if (command == "cache.flush" || command == "cache.record") return do_tier_command(gateway_, command, arguments);
   if (command == "pr.show") {
-    auto found = reservations(arguments.at("unit").get<std::string>());
+    auto found = look_at_reservations(gateway_, arguments.at("unit").get<std::string>());
     if (!found) return tl::unexpected(found.error());
     return json(*found);
   }
-  return fail(errc::invalid_argument, "no command '" + command + "'");
+  return change(command, arguments);
+}
+
+/// Commands that change something, but no file's doing.
+result<json> service::change(const std::string& command, const json& arguments) {
+  if (command != "unit.resize" && command != "pr.clear" && !command.starts_with("cache."))
+    return fail(errc::invalid_argument, "no command '" + command + "'");
+  auto turn = turns_.take("the command " + command);
+  if (!turn) return tl::unexpected(turn.error());
+  if (command == "unit.resize") return resize(arguments);
+  if (command.starts_with("cache.")) return do_tier_command(gateway_, command, arguments);
+  const auto unit = arguments.at("unit").get<std::string>();
+  if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());
+  SLUICE_LOG(warning, "control", "persistent reservations cleared", {"unit", unit});
+  return json::object();
 }
 
 result<config::model> service::load(const std::string& file) const {
@@ -132,28 +89,49 @@ result<config::model> service::load(const std::string& file) const {
   return std::move(*loaded);
 }
 
-result<json> service::plan(const std::string& file) const {
+result<json> service::plan(const std::string& file) {
   auto wanted = load(file);
   if (!wanted) return tl::unexpected(wanted.error());
-  const config::plan difference = config::make_plan(gateway_.model(), *wanted, known_);
-  json steps = json::array(), refused = json::array();
-  for (const config::step& step : difference.steps)
-    steps.push_back({{"action", config::to_string(step.what)}, {"text", step.text}});
-  for (const config::refusal& no : difference.refused) refused.push_back({{"key", no.key}, {"reason", no.reason}});
-  return json{{"steps", std::move(steps)}, {"refused", std::move(refused)}};
+  config::plan told = gateway_.plan(std::make_shared<const config::model>(std::move(*wanted)));
+  if (const auto at_work = turns_.now())
+    told.warnings.push_back({"gateway", at_work->what + " is under way since " + at_work->since});
+  return json(told);
+}
+
+result<json> service::apply(const std::string& file, result<turns::turn> turn) {
+  if (!turn) return tl::unexpected(turn.error());
+  auto wanted = load(file);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const auto done = gateway_.apply(std::make_shared<const config::model>(std::move(*wanted)),
+                                   [&](const std::string& step) { turn->tell(step); });
+  if (!done) {
+    SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"why", done.error().message});
+    return tl::unexpected(done.error());
+  }
+  for (const config::refusal& no : done->refused)
+    SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"key", no.key}, {"why", no.reason});
+  for (const config::warning& but : done->warnings)
+    SLUICE_LOG(warning, "control", "not as the file says", {"file", file}, {"key", but.key}, {"what", but.text});
+  if (done->refused.empty()) SLUICE_LOG(info, "control", "applied", {"file", file});
+  return json(*done);
 }
 
 result<json> service::resize(const json& arguments) {
   const auto unit = arguments.at("unit").get<std::string>();
   const auto size = arguments.at("size_bytes").get<std::uint64_t>();
-  const auto found = gateway_.units().find(unit);
-  if (found == gateway_.units().end()) return fail(errc::not_found, "no unit '" + unit + "'");
-  if (size < found->second.medium->describe().size_bytes && !arguments.value("shrink", false))
+  const auto seen = gateway_.seen();
+  const auto found = seen->units.find(unit);
+  if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (size < found->second->medium->describe().size_bytes && !arguments.value("shrink", false))
     return fail(errc::invalid_argument,
                 "the new size is smaller: what lies beyond it would be lost; say so with --shrink");
   if (auto done = gateway_.resize(unit, size); !done) return tl::unexpected(done.error());
   SLUICE_LOG(info, "control", "unit resized", {"unit", unit}, {"size_bytes", size});
-  return json::object();
+  json told = {{"unit", unit}, {"size_bytes", size}};
+  const config::store_config* store = sized_store(*seen->model, unit);
+  if (store && store->settings.number("size", 0) != size)
+    told["file"] = {{"store", store->name}, {"size", config::format_size(size)}};
+  return told;
 }
 
 json service::events(std::uint64_t since) const {
@@ -164,74 +142,62 @@ json service::events(std::uint64_t since) const {
   return {{"events", std::move(lines)}, {"next", next}};
 }
 
-result<json> service::apply(const std::string& file) {
-  return handle("apply", {{"file", file}});
-}
+// -- what is not waited for ------------------------------------------------------------------------------------------
 
-void service::follow_media() {
-  const std::lock_guard guard(one_at_a_time_);
-  gateway_.follow_media();
-}
-
-view::unit service::unit_view(const std::string& name, const running_unit& unit) {
-  view::unit shown;
-  shown.name = name;
-  shown.store = unit.config.store;
-  shown.size_bytes = unit.facts.capacity_blocks * unit.facts.block_size;
-  shown.block_size = unit.facts.block_size;
-  shown.read_only = unit.facts.read_only;
-  shown.serial = unit.facts.serial;
-  shown.naa = hex(unit.facts.naa);
-  observe::unit_counters sum;
-  for (std::size_t i = 0; i < unit.shards.size(); ++i)
-    gateway_.cores()[i]->call([&] { sum.merge(unit.shards[i]->inside().counters()); });
-  for (std::size_t i = 0; i < observe::command_class_count; ++i) {
-    const auto what = static_cast<observe::command_class>(i);
-    if (sum.of(what).latency.count() > 0) shown.commands.push_back(command_view(what, sum.of(what)));
+void service::apply_later(const std::string& file, std::function<void()> done) {
+  {
+    const std::lock_guard hold(guard_);
+    reload_ = file;
+    reloaded_ = std::move(done);
   }
-  return shown;
+  wake_.notify_one();
 }
 
-view::status service::status() {
-  const std::uint64_t now = gateway_.cores().front()->loop().now_ns();
-  const config::model& model = gateway_.model();
-  view::status shown;
-  shown.gateway = {model.gateway.name, version, seconds(now - started_ns_), {}};
-  for (runtime::core* core : gateway_.cores())
-    shown.gateway.reactors.push_back(
-        {core->loop().index(), core->loop().kind(), machine_.cpu_seconds(core->loop().index())});
-  for (const config::store_config& config : model.stores) {
-    shown.stores.push_back(store_view(config, *gateway_.stores().at(config.name)));
+void service::follow_media_later() {
+  {
+    const std::lock_guard hold(guard_);
+    media_changed_ = true;
   }
-  for (const auto& [name, unit] : gateway_.units()) shown.units.push_back(unit_view(name, unit));
-  const std::vector<nexus::nexus_info> nexuses = gateway_.nexuses();
-  for (const config::target_config& target : model.targets) {
-    view::target entry{target.name, {}, {}, {}};
-    for (const config::lun_config& lun : target.luns) entry.luns.push_back({lun.lun, lun.unit});
-    for (const config::port_config& port : target.ports) {
-      const port::port_id id{port.fabric, port.name, port.group};
-      entry.ports.push_back({port.fabric, port.name, gateway_.addresses(id), port.group});
+  wake_.notify_one();
+}
+
+void service::interrupt() {
+  gateway_.interrupt();
+}
+
+void service::stop() {
+  {
+    const std::lock_guard hold(guard_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (worker_.joinable()) worker_.join();
+}
+
+void service::work() {
+  std::unique_lock hold(guard_);
+  for (;;) {
+    wake_.wait(hold, [this] { return stopping_ || media_changed_ || reload_; });
+    if (stopping_) return;
+    const bool media_changed = std::exchange(media_changed_, false);
+    const auto file = std::exchange(reload_, std::nullopt);
+    const auto reloaded = std::exchange(reloaded_, nullptr);
+    hold.unlock();
+    if (media_changed) {
+      const auto turn = turns_.wait("a medium's change of size");
+      gateway_.follow_media();
     }
-    for (const nexus::nexus_info& nexus : nexuses)
-      if (nexus.target == target.name)
-        entry.sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port.name,
-                                  nexus.port.group, nexus.description, seconds(now - nexus.opened_ns)});
-    shown.targets.push_back(std::move(entry));
+    if (file) {
+      reload(*file);
+      reloaded();
+    }
+    hold.lock();
   }
-  return shown;
 }
 
-result<view::reservations> service::reservations(const std::string& unit) {
-  const auto found = gateway_.units().find(unit);
-  if (found == gateway_.units().end()) return fail(errc::not_found, "no unit '" + unit + "'");
-  unit::snapshot_ptr snapshot;
-  found->second.home_core->call([&] { snapshot = found->second.home->inside().snapshot(); });
-  const reservations::state& kept = snapshot->reservations;
-  view::reservations shown{unit, kept.generation, kept.aptpl, kept.reserved() ? type_name(kept.type) : "", {}};
-  for (const reservations::registrant& each : kept.registrants)
-    shown.registrants.push_back({each.who.initiator.to_string(), std::to_string(each.who.relative_target_port),
-                                 hex(each.key), kept.holds(each.who), false});
-  return shown;
+void service::reload(const std::string& file) {
+  const auto done = apply(file, turns_.wait(an_apply_of(file)));
+  if (!done) SLUICE_LOG(error, "control", "not applied", {"file", file}, {"why", done.error().message});
 }
 
 }  // namespace sluice::daemon

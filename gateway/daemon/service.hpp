@@ -1,47 +1,64 @@
 #pragma once
-#include <map>
+#include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "config/toml/load.hpp"
-#include "gateway/control/views.hpp"
 #include "gateway/daemon/gateway.hpp"
 #include "gateway/daemon/machine.hpp"
+#include "gateway/daemon/turns.hpp"
 
 namespace sluice::daemon {
 
-/// Form and threshold of the log, as configured.
-void set_log_of(const config::gateway_config& config);
-
-/// What the control socket can ask of a running gateway. One command at a time, from any thread.
+/// What the control socket can ask of a running gateway. Any number of threads at a time: whoever looks waits for
+/// nobody, whoever changes something does so alone.
 class service {
  public:
   /// `control`: the socket of --control, which stays whatever a file says.
   service(gateway& served, const machine& hardware, config::known_types known, std::optional<std::string> control);
+  /// stop() has returned.
+  ~service();
 
   result<nlohmann::json> handle(const std::string& command, const nlohmann::json& arguments);
-  /// Applies a file; what SIGHUP and `sluice apply` do.
-  result<nlohmann::json> apply(const std::string& file);
-  /// Media have changed their size by themselves; the units follow.
-  void follow_media();
+
+  /// Applies a file, what SIGHUP asks for, on a thread of its own, when nobody else is at it; then calls `done` there.
+  /// Asked again before it has begun, it is done once.
+  void apply_later(const std::string& file, std::function<void()> done);
+  /// Media have changed their size by themselves; the units follow soon. Waits for nothing.
+  void follow_media_later();
+  /// An apply that is under way is undone; nothing changes the gateway any more.
+  void interrupt();
+  /// Waits for the thread behind the two above. After interrupt().
+  void stop();
 
  private:
   result<config::model> load(const std::string& file) const;
-  result<nlohmann::json> plan(const std::string& file) const;
+  result<nlohmann::json> plan(const std::string& file);
+  result<nlohmann::json> apply(const std::string& file, result<turns::turn> turn);
   result<nlohmann::json> resize(const nlohmann::json& arguments);
+  result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
-  control::view::status status();
-  control::view::unit unit_view(const std::string& name, const running_unit& unit);
-  result<control::view::reservations> reservations(const std::string& unit);
+  void work();
+  void reload(const std::string& file);
 
-  std::mutex one_at_a_time_;
   gateway& gateway_;
   const machine& machine_;
   const config::known_types known_;
   const std::optional<std::string> control_;
   const std::uint64_t started_ns_;
+  turns turns_;
+
+  std::mutex guard_;
+  std::condition_variable wake_;
+  std::optional<std::string> reload_;
+  std::function<void()> reloaded_;
+  bool media_changed_ = false;
+  bool stopping_ = false;
+  std::thread worker_;  // last: it uses all of the above
 };
 
 }  // namespace sluice::daemon

@@ -11,11 +11,12 @@ using nlohmann::json;
 namespace {
 
 result<std::shared_ptr<store::store>> find_tier(const gateway& of, const std::string& name) {
-  const config::store_config* config = config::find_named(of.model().stores, name);
+  const auto seen = of.seen();
+  const config::store_config* config = config::find_named(seen->model->stores, name);
   if (!config) return fail(errc::not_found, "no store '" + name + "'");
   if (config->over.empty())
     return fail(errc::invalid_argument, "store '" + name + "' lies over no other: it is no cache");
-  return of.stores().at(name);
+  return seen->stores.at(name);
 }
 
 result<json> drop(const std::string& name, store::store& tier) {

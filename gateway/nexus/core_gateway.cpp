@@ -79,7 +79,7 @@ std::vector<nexus_info> core_gateway::list() const {
   std::vector<nexus_info> all;
   for (const auto& [id, nexus] : live_)
     all.push_back({id, nexus.who.initiator.to_string(), nexus.target, nexus.who.port, nexus.who.peer,
-                   nexus.who.description, nexus.opened_ns, loop_.index()});
+                   nexus.who.description, nexus.who.initiator.name, nexus.opened_ns, loop_.index()});
   return all;
 }
 

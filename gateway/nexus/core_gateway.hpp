@@ -27,6 +27,7 @@ struct nexus_info {
   std::string initiator, target;
   port::port_id port;
   std::string peer, description;
+  std::string initiator_name;  // as access tables call it
   std::uint64_t opened_ns = 0;
   unsigned core = 0;
 };

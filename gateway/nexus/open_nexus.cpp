@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <unordered_set>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -84,10 +85,12 @@ open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexu
   for (const handle& unit : distinct_units()) door_of(unit)->attach(identity_);
 }
 
+/// In the order of their first LUNs.
 std::vector<open_nexus::handle> open_nexus::distinct_units() const {
   std::vector<handle> units;
+  std::unordered_set<const access::unit_handle*> seen;
   for (const auto& [number, unit] : luns_)
-    if (std::find(units.begin(), units.end(), unit) == units.end()) units.push_back(unit);
+    if (seen.insert(unit.get()).second) units.push_back(unit);
   return units;
 }
 
@@ -205,23 +208,26 @@ void open_nexus::remap(access::lun_map luns) {
   const std::vector<handle> before = distinct_units();
   const access::lun_map old = std::exchange(luns_, std::move(luns));
   const std::vector<handle> now = distinct_units();
-  const auto holds = [](const std::vector<handle>& units, const handle& unit) {
-    return std::find(units.begin(), units.end(), unit) != units.end();
-  };
+  const std::unordered_set<handle> before_set(before.begin(), before.end()), now_set(now.begin(), now.end());
   index();
   for (const handle& unit : before) {
-    if (holds(now, unit)) continue;
+    if (now_set.contains(unit)) continue;
     std::vector<std::uint16_t> numbers;
     for (const auto& [number, named] : old)
       if (named == unit) numbers.push_back(number);
     depart(unit, std::move(numbers));
   }
   for (const handle& unit : now) {
-    if (!holds(before, unit))
+    if (!before_set.contains(unit))
       door_of(unit)->attach(identity_);
     else
       door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed);
   }
+  // What the initiator knows of the disk behind such a LUN is another one's [SPC-4 6.6.1]. A unit that went over to
+  // another store is still the same disk.
+  for (const auto& [number, unit] : luns_)
+    if (const auto had = old.find(number); had != old.end() && had->second->name != unit->name)
+      door_of(unit)->raise(identity_->id, scsi::asc::inquiry_data_changed);
 }
 
 /// The handle is kept until the unit has let go.

@@ -10,7 +10,6 @@ namespace {
 
 using page = std::vector<std::uint8_t>;
 
-constexpr std::string_view vendor = "SLUICE";
 constexpr std::size_t vendor_octets = 8;
 constexpr std::size_t product_octets = 16;
 constexpr std::size_t revision_octets = 4;
@@ -124,7 +123,7 @@ page standard_inquiry(const unit_facts& unit, const port_facts& port) {
   p[6] = port.multiple_ports ? 0x10 : 0x00;
   p[7] = 0x02;  // CMDQUE
   const bytes all(p);
-  store_ascii(all.subspan(8, vendor_octets), vendor);
+  store_ascii(all.subspan(8, vendor_octets), unit.vendor);
   store_ascii(all.subspan(16, product_octets), unit.product);
   store_ascii(all.subspan(32, revision_octets), unit.revision);
   std::size_t at = 58;
@@ -153,14 +152,15 @@ page device_identification_page(const unit_facts& unit, const port_facts& port) 
   const auto put = [&](code_set set, association whose, designator kind, const_bytes octets) {
     put_designator(p, set, whose, kind, port.protocol, octets);
   };
-  page naa(8);
+  page naa(unit.naa >> 60 == 6 ? 16 : 8);
   wire::store64(naa, 0, unit.naa);
+  if (naa.size() == 16) wire::store64(naa, 8, unit.naa_extension);
   put(code_set::binary, association::logical_unit, designator::naa, naa);
 
   const std::string_view serial = cut_serial(unit);
   page t10(vendor_octets + product_octets + serial.size());
   const bytes all(t10);
-  store_ascii(all.first(vendor_octets), vendor);
+  store_ascii(all.first(vendor_octets), unit.vendor);
   store_ascii(all.subspan(vendor_octets, product_octets), unit.product);
   store_ascii(all.subspan(vendor_octets + product_octets), serial);
   put(code_set::ascii, association::logical_unit, designator::t10_vendor, t10);

@@ -65,6 +65,20 @@ TEST(inquiry, is_cut_to_the_allocation_length_without_changing_lengths) {
   EXPECT_EQ((*p)[4], 91);
 }
 
+TEST(inquiry, names_that_were_configured_are_told) {
+  unit_facts unit = disk();
+  unit.vendor = "ACME";
+  unit.product = "Disk";
+  unit.naa = 0x6001405aabbccdde;
+  unit.naa_extension = 0xeff0011223344550;
+  EXPECT_EQ(as_text(const_bytes(standard_inquiry(unit, port())).subspan(8, 24)), "ACME    Disk            ");
+  const octets p = device_identification_page(unit, port());
+  EXPECT_EQ(p[5], 3) << "NAA";
+  ASSERT_EQ(p[7], 16);
+  EXPECT_EQ(wire::load64(p, 8), unit.naa);
+  EXPECT_EQ(wire::load64(p, 16), unit.naa_extension);
+}
+
 TEST(inquiry, designators_are_well_formed) {
   const octets p = device_identification_page(disk(), port());
   std::vector<unsigned> kinds;

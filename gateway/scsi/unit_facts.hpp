@@ -8,12 +8,14 @@ namespace sluice::scsi {
 
 /// What a logical unit says about itself, as far as every nexus gets the same answer.
 struct unit_facts {
+  std::string vendor = "SLUICE";         // 8 octets at most
   std::string product = "VIRTUAL DISK";  // 16 octets at most
   std::string revision = "0001";         // 4 octets at most
   std::string serial;                    // ASCII, up to 64 octets, never changes
   /// NAA 3h, locally assigned: made of `serial`'s unit identity by locally_assigned_naa(), never changes.
   std::uint64_t naa = 0;
-  std::uint32_t block_size = 512;  // 512 or 4096
+  std::uint64_t naa_extension = 0;  // the other 8 octets of an NAA 6h name [SPC-4 7.8.6.6.5]
+  std::uint32_t block_size = 512;   // 512 or 4096
   std::uint64_t capacity_blocks = 0;
   std::uint8_t physical_block_exponent = 0;  // physical block = block_size << exponent
   bool thin = false;                         // LBPME: UNMAP and WRITE SAME with UNMAP work

@@ -167,6 +167,7 @@ void home::set_facts(const scsi::unit_facts& facts, done finished) {
                        now.block_size = before.block_size;
                        now.serial = before.serial;
                        now.naa = before.naa;
+                       now.naa_extension = before.naa_extension;
                        attentions.push_back({{}, scsi::asc::inquiry_data_changed});
                        if (now.read_only != before.read_only)
                          attentions.push_back({{}, scsi::asc::mode_parameters_changed});

@@ -20,6 +20,8 @@ struct home_options {
   bool maps = false;       // of the store's properties
   std::vector<scsi::target_port_group> groups;
   std::string serial;                            // the unit's identity when none was made yet
+  std::string configured_serial = {};            // told in place of it; empty: it is told
+  std::uint64_t configured_naa = 0;              // likewise; 0: the one that follows from it
   bool replaces = false;                         // takes the place of a home of this gateway while initiators use it
   std::optional<agreement::former> before = {};  // what a former format says
 };

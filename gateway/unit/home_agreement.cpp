@@ -15,8 +15,8 @@ home::draft home::draft_of(const agreement::agreed& agreed) const {
   next->maps = options_.maps;
   next->mode_saved = agreed.saved_mode.value_or(scsi::default_mode_state(next->facts));
   next->groups = agreement::groups_of(agreed);
-  next->facts.serial = agreed.serial;
-  next->facts.naa = state::identity_of(agreed.serial).naa;
+  next->facts.serial = options_.configured_serial.empty() ? agreed.serial : options_.configured_serial;
+  next->facts.naa = options_.configured_naa ? options_.configured_naa : state::identity_of(agreed.serial).naa;
   if (!damage_.empty()) next->serves = unit_snapshot::service::damaged;
   return next;
 }

@@ -23,8 +23,18 @@ machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned r
       bug_(bug),
       disk_state_(state::make_memory_store()) {
   store::registry healthy;
-  daemon::register_everything(healthy, fabrics_);
-  stores_ = with_plant(healthy, bug);
+  port::registry real;
+  daemon::register_everything(healthy, real);
+  // A simulated disk and network cannot be looked at from outside.
+  for (port::fabric each : real.all()) {
+    each.probe = {};
+    fabrics_.add(std::move(each));
+  }
+  const store::registry planted = with_plant(healthy, bug);
+  for (store::factory each : planted.all()) {
+    each.probe = {};
+    stores_.add(std::move(each));
+  }
 }
 
 machine::~machine() = default;
@@ -89,12 +99,8 @@ void machine::kick_all() {
 }
 
 void machine::clear_reservations(const std::string& unit) {
-  const auto found = gateway_->units().find(unit);
-  if (found == gateway_->units().end()) return;
   hangs_at_ns_ = world_.now_ns() + patience_ns;
-  daemon::running_unit& running = const_cast<daemon::running_unit&>(found->second);
-  daemon::change_unit(running,
-                      [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
+  if (gateway_->seen()->units.contains(unit)) (void)gateway_->clear_reservations(unit);
 }
 
 }  // namespace sluice::sim

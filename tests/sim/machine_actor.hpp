@@ -45,7 +45,7 @@ class machine {
   void lose_power(const std::function<void()>& at_once);
   bool running() const { return gateway_ != nullptr; }
   /// One of those that run.
-  store::store& store(const std::string& name) { return *gateway_->stores().at(name); }
+  store::store& store(const std::string& name) { return *gateway_->seen()->stores.at(name); }
   /// The operator's doing, behind the initiators' backs.
   void clear_reservations(const std::string& unit);
   void kick_all();

@@ -2,6 +2,7 @@
 
 #include "tiers/block/block_store.hpp"
 #include "tiers/store/descriptor_store.hpp"
+#include "tiers/store/probe.hpp"
 
 namespace sluice::block {
 
@@ -15,6 +16,11 @@ void register_store(store::registry& to) {
             const std::string* path = s.text("path");
             return open_store(path ? *path : std::string(), s.flag("read_only", false), loop,
                               s.number("deadline", store::descriptor_deadline_ns));
+          },
+          {},
+          [](const config::settings& s) {
+            const std::string* path = s.text("path");
+            return store::probe_device(path ? *path : std::string(), !s.flag("read_only", false));
           }});
 }
 

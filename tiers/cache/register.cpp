@@ -4,6 +4,7 @@
 
 #include "config/schema/quantity.hpp"
 #include "tiers/cache/cache_store.hpp"
+#include "tiers/store/probe.hpp"
 
 namespace sluice::cache {
 
@@ -131,7 +132,15 @@ void register_store(store::registry& to) {
          wanted->medium = *over;
          return cache_store::open(std::move(under), *wanted, &loop);
        },
-       [](const config::settings& s) { return read_options(s).map([](const options&) {}); }});
+       [](const config::settings& s) { return read_options(s).map([](const options&) {}); },
+       [](const config::settings& s) -> result<void> {
+         const std::string* flash = s.text("flash.path");
+         if (!flash) return {};
+         auto found =
+             store::probe_file({.path = *flash, .direct = true, .made_when_absent = s.number("flash.size", 0) != 0});
+         if (!found) return fail(found.error().code, "flash.path: " + found.error().message);
+         return {};
+       }});
 }
 
 }  // namespace sluice::cache

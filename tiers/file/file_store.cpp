@@ -1,8 +1,11 @@
 #include "tiers/file/file_store.hpp"
 
+#include <sys/stat.h>
+
 #include <utility>
 
 #include "tiers/store/descriptor_store.hpp"
+#include "tiers/store/probe.hpp"
 
 namespace sluice::file {
 namespace {
@@ -32,12 +35,7 @@ result<void> fit(store::descriptor& medium, const options& wanted) {
   if (wanted.size_bytes == 0 && medium.size() < 512) {
     return fail(errc::invalid_argument, wanted.path + " is empty; give the store a size");
   }
-  if (wanted.size_bytes == 0 || medium.size() == wanted.size_bytes) return {};
-  if (medium.size() > wanted.size_bytes) {
-    return fail(errc::invalid_argument, wanted.path + " holds " + std::to_string(medium.size()) +
-                                            " octets, more than the size " + std::to_string(wanted.size_bytes) +
-                                            " given; shrink the file first or leave size out");
-  }
+  if (medium.size() >= wanted.size_bytes) return {};  // nothing is cut; the gateway tells what the size should say
   if (wanted.read_only)
     return fail(errc::invalid_argument, wanted.path + " is read-only and smaller than the size given");
   return medium.resize(wanted.size_bytes);
@@ -57,6 +55,23 @@ result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor:
   auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct);
   if (auto fitted = fit(*medium, wanted); !fitted) return tl::unexpected(fitted.error());
   return std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only, wanted.deadline_ns);
+}
+
+result<void> probe(const options& wanted) {
+  struct stat about;
+  if (::stat(wanted.path.c_str(), &about) == 0) {
+    if (S_ISBLK(about.st_mode))
+      return fail(errc::invalid_argument, wanted.path + " is a block device; use a store of type \"block\"");
+    if (wanted.size_bytes == 0 && about.st_size < 512)
+      return fail(errc::invalid_argument, wanted.path + " is empty; give the store a size");
+    if (wanted.read_only && static_cast<std::uint64_t>(about.st_size) < wanted.size_bytes)
+      return fail(errc::invalid_argument, wanted.path + " is read-only and smaller than the size given");
+  }
+  return store::probe_file({.path = wanted.path,
+                            .writable = !wanted.read_only,
+                            .direct = wanted.direct,
+                            .made_when_absent = wanted.size_bytes != 0 && !wanted.read_only,
+                            .alone = true});
 }
 
 }  // namespace sluice::file

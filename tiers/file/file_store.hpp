@@ -17,8 +17,10 @@ struct options {
 };
 
 /// Opens a file as a store, held against other gateways. It is created, sparse, when it is absent and a size is given;
-/// one that is smaller grows to the size. errc::busy when another process holds it; errc::invalid_argument when it is
-/// larger than the size given (octets would be lost) or no file; otherwise what the system says.
+/// one that is smaller grows to the size, one that is larger stays as it is. errc::busy when another process holds it;
+/// errc::invalid_argument when it is no file; otherwise what the system says.
 result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor::loop& control_loop);
+/// Whether it would open; changes nothing. Blocks.
+result<void> probe(const options& wanted);
 
 }  // namespace sluice::file

@@ -87,7 +87,9 @@ TEST_F(file_store_test, takes_the_size_of_the_file_and_grows_it_but_never_cuts_i
   ASSERT_TRUE(grown);
   EXPECT_EQ((*grown)->describe().size_bytes, 2 * mib);
   grown->reset();
-  expect_refused(open(1 * mib), errc::invalid_argument, "shrink the file first");
+  auto larger = open(1 * mib);
+  ASSERT_TRUE(larger);
+  EXPECT_EQ((*larger)->describe().size_bytes, 2 * mib);
   EXPECT_EQ(std::filesystem::file_size(path_), 2 * mib);
 }
 
@@ -100,6 +102,16 @@ TEST_F(file_store_test, refuses_what_it_cannot_serve) {
   const auto odd = open(1000);
   ASSERT_FALSE(odd);
   EXPECT_THAT(odd.error().message, HasSubstr("multiple of 512"));
+}
+
+TEST_F(file_store_test, a_probe_tells_what_opening_would_and_makes_nothing) {
+  EXPECT_EQ(file::probe({.path = path_}).error().code, errc::not_found);
+  EXPECT_TRUE(file::probe({.path = path_, .size_bytes = mib}));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  EXPECT_EQ(file::probe({.path = path_ + "/nowhere/x", .size_bytes = mib}).error().code, errc::not_found);
+  const auto held = open(1 * mib);
+  ASSERT_TRUE(held);
+  EXPECT_EQ(file::probe({.path = path_, .size_bytes = mib}).error().code, errc::busy);
 }
 
 TEST_F(file_store_test, refuses_an_empty_file_without_a_size) {

@@ -5,6 +5,19 @@
 
 namespace sluice::file {
 
+namespace {
+
+options read_options(const config::settings& s) {
+  const std::string* path = s.text("path");
+  return {.path = path ? *path : std::string(),
+          .size_bytes = s.number("size", 0),
+          .direct = s.flag("direct", false),
+          .read_only = s.flag("read_only", false),
+          .deadline_ns = s.number("deadline", store::descriptor_deadline_ns)};
+}
+
+}  // namespace
+
 void register_store(store::registry& to) {
   using config::kind;
   to.add({"file",
@@ -13,15 +26,9 @@ void register_store(store::registry& to) {
            {"direct", kind::flag, false, "read and write past the page cache (O_DIRECT)"},
            {"read_only", kind::flag, false, "never write to it"},
            store::deadline_key()},
-          [](const config::settings& s, reactor::loop& loop, const auto&) {
-            const std::string* path = s.text("path");
-            return open_store({.path = path ? *path : std::string(),
-                               .size_bytes = s.number("size", 0),
-                               .direct = s.flag("direct", false),
-                               .read_only = s.flag("read_only", false),
-                               .deadline_ns = s.number("deadline", store::descriptor_deadline_ns)},
-                              loop);
-          }});
+          [](const config::settings& s, reactor::loop& loop, const auto&) { return open_store(read_options(s), loop); },
+          {},
+          [](const config::settings& s) { return probe(read_options(s)); }});
 }
 
 }  // namespace sluice::file

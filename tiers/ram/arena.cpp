@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 #include <string>
@@ -13,12 +14,23 @@
 namespace sluice::ram {
 namespace {
 
-// Room to grow: address space costs nothing, and 47 bits of it hold some dozens of stores this large.
-constexpr std::uint64_t roomy = tib;
+// Room to grow is shared: each store takes a part of what the others have left, so that the first few may become large
+// and thousands still fit into the 47 bits of address space that a process has.
+constexpr std::uint64_t all_room = 64 * tib;
+constexpr std::uint64_t part_of_room = 128;
+constexpr std::uint64_t least_room = gib;
+std::atomic<std::uint64_t> room_taken = 0;
 constexpr std::uint64_t huge_page = 2 * mib;
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
+}
+
+/// What a new store of `size` octets reserves at best.
+std::uint64_t room_for(std::uint64_t size) {
+  const std::uint64_t taken = room_taken.load(std::memory_order_relaxed);
+  const std::uint64_t left = taken < all_room ? all_room - taken : 0;
+  return round_up(std::max({2 * size, least_room, left / part_of_room}), huge_page);
 }
 
 std::uint64_t bitmap_bytes(std::uint64_t reserved) {
@@ -43,12 +55,13 @@ std::uint64_t mask_in_word(std::uint64_t index, std::uint64_t first, std::uint64
 result<std::unique_ptr<arena>> arena::make(std::uint64_t size, bool huge_pages) {
   if (size > 64 * tib) return fail(errc::no_space, "a RAM store holds at most 64 TiB");
   const std::uint64_t least = std::max(round_up(size, huge_page), huge_page);
-  for (std::uint64_t wanted = std::max(least, roomy);; wanted = std::max(least, wanted / 2)) {
+  for (std::uint64_t wanted = room_for(size);; wanted = std::max(least, wanted / 2 / huge_page * huge_page)) {
     void* memory = reserve(wanted, PROT_NONE);
     void* bitmap = memory ? reserve(bitmap_bytes(wanted), PROT_READ | PROT_WRITE) : nullptr;
     if (bitmap) {
       std::unique_ptr<arena> made(
           new arena(static_cast<std::uint8_t*>(memory), wanted, static_cast<std::uint64_t*>(bitmap)));
+      room_taken.fetch_add(wanted, std::memory_order_relaxed);
       // Best effort. The first touch of a huge page zeroes 2 MiB while the core waits, so it is the operator who asks.
       (void)madvise(memory, wanted, huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
       if (auto grown = made->resize(size); !grown) return tl::unexpected(grown.error());
@@ -62,6 +75,7 @@ result<std::unique_ptr<arena>> arena::make(std::uint64_t size, bool huge_pages) 
 }
 
 arena::~arena() {
+  room_taken.fetch_sub(reserved_, std::memory_order_relaxed);
   munmap(memory_, reserved_);
   munmap(bitmap_, bitmap_bytes(reserved_));
 }
@@ -141,12 +155,15 @@ std::uint64_t arena::run_end(std::uint64_t offset, std::uint64_t end) const {
   return end;
 }
 
+result<void> arena::check_size(std::uint64_t size) const {
+  if (size <= reserved_) return {};
+  return fail(errc::no_space, "this RAM store grows to at most " + std::to_string(reserved_ / gib) +
+                                  " GiB while it is open; remove and add it for more");
+}
+
 result<void> arena::resize(std::uint64_t size) {
   const std::lock_guard lock(resizing_);
-  if (size > reserved_) {
-    return fail(errc::no_space, "this RAM store grows to at most " + std::to_string(reserved_ / gib) +
-                                    " GiB while it is open; remove and add it for more");
-  }
+  if (auto fits = check_size(size); !fits) return fits;
   const std::uint64_t before = size_.load();
   const std::uint64_t touched = round_up(size, page);
   if (touched > touchable_.load()) {

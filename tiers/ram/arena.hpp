@@ -8,9 +8,10 @@
 
 namespace sluice::ram {
 
-/// The memory of a RAM store: address space reserved once, so that pointers into it stay valid through every resize,
-/// and one bit per 4 KiB page that says whether the page was written. Any number of threads may use it without a lock
-/// as long as they do not touch the same octets; resize() alone takes one.
+/// The memory of a RAM store: address space reserved once, so that pointers into it stay valid through every resize (at
+/// least twice the first size, or 1 GiB; more while there are few stores), and one bit per 4 KiB page that says whether
+/// the page was written. Any number of threads may use it without a lock as long as they do not touch the same octets;
+/// resize() alone takes one.
 ///
 /// A clear bit promises that the page reads as zeroes: a writer sets it after its copy, a discard clears it before it
 /// gives the page back, so that no interleaving leaves data behind a clear bit.
@@ -41,6 +42,8 @@ class arena {
 
   /// Grows (the new range reads as zeroes) or shrinks. errc::no_space beyond the address space reserved at the start.
   result<void> resize(std::uint64_t size);
+  /// Whether resize() would find the address space for it.
+  result<void> check_size(std::uint64_t size) const;
 
  private:
   arena(std::uint8_t* memory, std::uint64_t reserved, std::uint64_t* bitmap)

@@ -117,6 +117,29 @@ TEST_F(arena_test, pointers_survive_growth_and_a_shrunk_range_returns_as_zeroes)
   EXPECT_FALSE(memory_->is_mapped(4 * mib));
 }
 
+TEST(arena_room, thousands_of_stores_fit_and_each_can_double) {
+  std::vector<std::unique_ptr<arena>> all;
+  for (int i = 0; i < 4000; ++i) {
+    auto made = arena::make(4 * gib);
+    ASSERT_TRUE(made) << i << ": " << made.error().message;
+    all.push_back(std::move(*made));
+  }
+  std::uint8_t* const there = all.back()->at(4 * gib - 1);
+  *there = 7;
+  EXPECT_TRUE(all.back()->check_size(8 * gib));
+  ASSERT_TRUE(all.back()->resize(8 * gib));
+  EXPECT_EQ(all.back()->at(4 * gib - 1), there);
+  EXPECT_EQ(*there, 7);
+  EXPECT_EQ(*all.back()->at(8 * gib - 1), 0);
+}
+
+TEST(arena_room, one_store_alone_has_room_for_hundreds_of_gibibytes) {
+  const auto made = arena::make(gib);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE((*made)->check_size(256 * gib));
+  EXPECT_FALSE((*made)->check_size(64 * tib));
+}
+
 TEST_F(arena_test, growth_beyond_the_reservation_is_refused) {
   const auto refused = memory_->resize(65 * tib);
   ASSERT_FALSE(refused);

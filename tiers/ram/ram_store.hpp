@@ -22,6 +22,7 @@ class ram_store final : public store::store {
   sluice::store::properties describe() const override;
   std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
   result<void> resize(std::uint64_t size_bytes) override;
+  result<void> check_size(std::uint64_t size_bytes) const override { return memory_->check_size(size_bytes); }
   void on_change(sluice::store::changed callback) override { listeners_.add(std::move(callback)); }
 
  private:

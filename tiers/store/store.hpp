@@ -234,6 +234,11 @@ class store {
 
   /// Grows or shrinks the medium (errc::unsupported where it has a size of its own).
   virtual result<void> resize(std::uint64_t size_bytes) = 0;
+  /// Whether resize() would take that size, as far as is known without trying. Any thread; never waits for the medium.
+  virtual result<void> check_size(std::uint64_t size_bytes) const {
+    (void)size_bytes;
+    return {};
+  }
   virtual void on_change(changed callback) { (void)callback; }
 
   /// Other settings of the same type over the same store, while requests are under way. Does whatever may fail, and
@@ -332,8 +337,8 @@ struct factory {
   /// Whether the keys go together, of which each one is good: touches nothing. The sentence begins with the key that it
   /// is about. Empty where all do.
   std::function<result<void>(const config::settings&)> examine = {};
-  /// Looks whether open() would find its medium, and changes nothing: `sluice check --probe`. Empty where there is
-  /// nothing to look at. May block.
+  /// Looks whether open() would find its medium, and changes nothing: `sluice check --probe`, and `sluice plan` for
+  /// stores that come. Empty where there is nothing to look at. May block.
   std::function<result<void>(const config::settings&)> probe = {};
 };
 

@@ -1,0 +1,32 @@
+#include "gateway/daemon/step.hpp"
+
+namespace sluice::daemon {
+
+namespace {
+
+result<void> prepare_one(const steps& all, std::size_t at, const driving& how) {
+  if (how.interrupted && how.interrupted()) return fail(errc::closed, "the gateway stops");
+  if (how.trip == at) return fail(errc::io, "tripped at step " + std::to_string(at));
+  if (at == all.size()) return {};
+  if (how.tell && !all[at]->told().text.empty()) how.tell(all[at]->told().text);
+  return all[at]->prepare();
+}
+
+}  // namespace
+
+result<void> prepare(const steps& all, const driving& how) {
+  for (std::size_t at = 0; at <= all.size(); ++at) {
+    auto done = prepare_one(all, at, how);
+    if (done) continue;
+    while (at-- > 0) all[at]->undo();
+    return done;
+  }
+  return {};
+}
+
+void commit(const steps& all) {
+  for (const auto& each : all) each->commit();
+  for (auto it = all.rbegin(); it != all.rend(); ++it) (*it)->finish();
+}
+
+}  // namespace sluice::daemon

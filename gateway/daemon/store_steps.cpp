@@ -1,0 +1,289 @@
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "actors/observe/log.hpp"
+#include "gateway/daemon/kept_witness.hpp"
+#include "gateway/daemon/steps.hpp"
+
+namespace sluice::daemon {
+
+namespace {
+
+/// A name that steps of stores begin their sentences with.
+tl::unexpected<error> about(const std::string& store, const error& why) {
+  return fail(why.code, "store." + store + ": " + why.message);
+}
+
+/// Whoever looks at what runs is through in an instant; the store closes here and not on another thread.
+void close(std::shared_ptr<store::store>& medium, const runtime::let_run& wait) {
+  for (int patience = 1000; !wait && medium.use_count() > 1 && patience > 0; --patience)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  medium.reset();
+}
+
+class store_step : public step {
+ public:
+  using step::step;
+
+ protected:
+  const std::string& name() const { return told_.name; }
+  const config::store_config& wanted() const { return *config::find_named(in_.wanted->stores, told_.name); }
+  running& now() const { return in_.now; }
+};
+
+/// add_store, replace_store: both are open for a while.
+class open_step final : public store_step {
+ public:
+  using store_step::store_step;
+
+  result<void> check() override {
+    const store::factory* factory = now().made_of.stores.find(wanted().type);
+    if (!factory) return no_type();
+    if (auto free = check_path(); !free) return free;
+    if (!factory->probe) return {};
+    auto found = factory->probe(wanted().settings);
+    if (!found) return about(name(), found.error());
+    return {};
+  }
+
+  result<void> prepare() override {
+    const config::store_config& config = wanted();
+    const store::factory* factory = now().made_of.stores.find(config.type);
+    if (!factory) return no_type();
+    if (auto free = check_path(); !free) return free;
+    auto opened = factory->open(config.settings, now().made_of.cores.front()->loop(),
+                                [&](const std::string& below) { return in_.medium(below); });
+    if (!opened) return about(name(), opened.error());
+    if (config.over.empty() && (*opened)->describe().keeps_data)
+      (*opened)->keep_witness_in(std::make_shared<kept_witness>(now().made_of.state, config));
+    if (now().made_of.medium_changed) (*opened)->on_change(now().made_of.medium_changed);
+    // Until all is in force others may write to what lies below it.
+    if (!in_.before->stores.empty()) (*opened)->hand_over();
+    in_.stores[name()] = std::move(*opened);
+    return {};
+  }
+  void undo() override { in_.stores.erase(name()); }
+  void commit() override {
+    std::shared_ptr<store::store>& place = in_.next.stores[name()];
+    if (place) in_.voided.push_back(place);
+    old_ = std::exchange(place, in_.stores.at(name()));
+  }
+  void finish() override {
+    if (old_) close(old_, now().made_of.wait);
+  }
+
+ private:
+  tl::unexpected<error> no_type() const {
+    return fail(errc::unsupported, "store." + name() + ": no store type '" + wanted().type + "' in this build");
+  }
+
+  /// A medium has one user at a time, and the one that runs lets go of it only after this step has taken it.
+  result<void> check_path() const {
+    const auto only_reads = [](const config::store_config& store) { return store.settings.flag("read_only", false); };
+    for (const std::string& key : wanted().settings.names()) {
+      const std::string* path = key == "path" || key.ends_with(".path") ? wanted().settings.text(key) : nullptr;
+      if (!path) continue;
+      for (const config::store_config& other : in_.before->model->stores)
+        for (const std::string& their : other.settings.names())
+          if ((their == "path" || their.ends_with(".path")) && other.settings.text(their) &&
+              *other.settings.text(their) == *path && !(only_reads(other) && only_reads(wanted())))
+            return fail(errc::busy, "store." + name() + ": " + *path + " is in use by store " + other.name +
+                                        " as it runs; take that away in one step, and add this one in the next");
+    }
+    return {};
+  }
+
+  std::shared_ptr<store::store> old_;
+};
+
+/// change_store: other settings while requests are under way.
+class settings_step final : public store_step {
+ public:
+  using store_step::store_step;
+
+  result<void> check() override {
+    const store::factory* factory = now().made_of.stores.find(wanted().type);
+    if (!factory || !factory->probe) return {};
+    auto found = factory->probe(wanted().settings);
+    if (!found) return about(name(), found.error());
+    return {};
+  }
+
+  result<void> prepare() override {
+    auto ready = in_.medium(name())->prepare_settings(wanted().settings);
+    if (!ready) return about(name(), ready.error());
+    if (!*ready) return fail(errc::unsupported, "store." + name() + ": cannot change while it runs");
+    settings_ = std::move(*ready);
+    if (settings_.after_hand_over) in_.emptied.insert(name());
+    return {};
+  }
+  void undo() override { settings_ = {}; }
+  void commit() override {
+    settings_();
+    concern_users(in_, name());
+  }
+
+ private:
+  store::prepared settings_;
+};
+
+class remove_step final : public store_step {
+ public:
+  using store_step::store_step;
+
+  void commit() override {
+    const auto place = in_.next.stores.find(name());
+    old_ = place->second;
+    in_.voided.push_back(old_);
+    in_.next.stores.erase(place);
+  }
+  void finish() override { close(old_, now().made_of.wait); }
+
+ private:
+  std::shared_ptr<store::store> old_;
+};
+
+/// The last to be prepared: the only step that an initiator could notice.
+class resize_step final : public store_step {
+ public:
+  using store_step::store_step;
+
+  result<void> check() override {
+    if (auto fits = in_.medium(name())->check_size(size()); !fits) return about_size(fits.error());
+    return {};
+  }
+  result<void> prepare() override {
+    store::store& medium = *in_.medium(name());
+    before_ = medium.describe().size_bytes;
+    if (auto done = medium.resize(size()); !done) return about_size(done.error());
+    return {};
+  }
+  void commit() override { concern_users(in_, name()); }
+  void undo() override {
+    if (auto back = in_.medium(name())->resize(before_); !back)
+      SLUICE_LOG(error, "gateway", "could not undo a resize", {"store", name()}, {"why", back.error().message});
+  }
+
+ private:
+  std::uint64_t size() const { return wanted().settings.number("size", 0); }
+  tl::unexpected<error> about_size(const error& why) const {
+    return fail(why.code, "store." + name() + ".size: " + why.message);
+  }
+
+  std::uint64_t before_ = 0;
+};
+
+class hand_over_step final : public step {
+ public:
+  hand_over_step(change& in, std::string store, bool leaves) : step(in), store_(std::move(store)), leaves_(leaves) {}
+
+  result<void> prepare() override {
+    if (!leaves_ && !in_.emptied.contains(store_)) return {};
+    store::store& medium = *in_.before->stores.at(store_);
+    medium.begin_hand_over();
+    auto done = wait(medium);
+    if (done) return {};
+    medium.take_over();
+    return fail(done.error().code, "store." + store_ + ": cannot be " + (leaves_ ? "taken away" : "changed") + ": " +
+                                       done.error().message);
+  }
+  void undo() override {
+    if (leaves_ || in_.emptied.contains(store_)) in_.before->stores.at(store_)->take_over();
+  }
+
+ private:
+  /// While the loops go on.
+  result<void> wait(store::store& medium) const {
+    reactor::loop& clock = in_.now.made_of.cores.front()->loop();
+    const runtime::let_run& let_run = in_.now.made_of.wait;
+    const std::uint64_t end_ns = clock.now_ns() + 300 * ns_per_s;
+    for (;;) {
+      auto done = medium.handed_over();
+      if (done || done.error().code != errc::busy) return done;
+      if (in_.now.interrupted) return fail(errc::closed, "the gateway stops");
+      if (clock.now_ns() > end_ns) return fail(errc::timeout, done.error().message);
+      if (let_run)
+        let_run();
+      else
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
+  const std::string store_;
+  const bool leaves_;
+};
+
+class claim_step final : public step {
+ public:
+  claim_step(change& in, std::string tier) : step(in), tier_(std::move(tier)) {}
+
+  result<void> prepare() override {
+    const config::store_config& config = *config::find_named(in_.wanted->stores, tier_);
+    return check_mark(in_, "store." + tier_, config.over, in_.medium(tier_)->holder());
+  }
+
+ private:
+  const std::string tier_;
+};
+
+class take_over_step final : public step {
+ public:
+  using step::step;
+
+  void finish() override { take_over(in_.now); }
+};
+
+}  // namespace
+
+result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder) {
+  const auto mark = in.medium(used)->read_mark();
+  if (!mark && mark.error().code == errc::unsupported) return {};
+  if (!mark) return fail(mark.error().code, user + ": store." + used + ": " + mark.error().message);
+  if (mark->holder.empty() || mark->holder == holder) return {};
+  return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + mark->holder +
+                              ": use it through that cache, or give them up with: sluice cache resolve --store " +
+                              used + " --config FILE --discard");
+}
+
+void take_over(running& now) {
+  // Requests of units that were left behind may still come to what lies below.
+  now.stranded = stop_units(std::exchange(now.stranded, {}), now.made_of.cores, now.made_of.wait, patience::at_once);
+  if (!now.stranded.empty()) return;
+  for (const auto& [name, medium] : now.seen()->stores) medium->take_over();
+}
+
+void concern_users(change& in, const std::string& store) {
+  for (const config::unit_config& unit : in.wanted->units) {
+    const config::store_config* at = config::find_named(in.wanted->stores, unit.store);
+    while (at && at->name != store && !at->over.empty()) at = config::find_named(in.wanted->stores, at->over);
+    if (at && at->name == store) in.concerned.insert(unit.name);
+  }
+}
+
+std::unique_ptr<step> make_store_step(change& in, const config::step& told) {
+  switch (told.what) {
+    case config::action::change_store:
+      return std::make_unique<settings_step>(in, told);
+    case config::action::remove_store:
+      return std::make_unique<remove_step>(in, told);
+    case config::action::resize_store:
+      return std::make_unique<resize_step>(in, told);
+    default:
+      return std::make_unique<open_step>(in, told);
+  }
+}
+
+std::unique_ptr<step> make_hand_over_step(change& in, const std::string& store, bool leaves) {
+  return std::make_unique<hand_over_step>(in, store, leaves);
+}
+
+std::unique_ptr<step> make_claim_step(change& in, const std::string& tier) {
+  return std::make_unique<claim_step>(in, tier);
+}
+
+std::unique_ptr<step> make_take_over_step(change& in) {
+  return std::make_unique<take_over_step>(in);
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "actors/observe/log.hpp"
+#include "gateway/daemon/steps.hpp"
+
+namespace sluice::daemon {
+
+namespace {
+
+class unit_step : public step {
+ public:
+  using step::step;
+
+ protected:
+  const std::string& name() const { return told_.name; }
+  const config::unit_config& wanted() const { return *config::find_named(in_.wanted->units, told_.name); }
+};
+
+/// add_unit, replace_unit. What initiators have reserved goes over: the unit that runs is frozen before the new one
+/// joins what they agreed on.
+class start_step final : public unit_step {
+ public:
+  using unit_step::unit_step;
+
+  result<void> prepare() override {
+    const config::unit_config& config = wanted();
+    if (auto free = check_mark(in_, "unit." + name(), config.store, {}); !free) return free;
+    running& now = in_.now;
+    const std::vector<runtime::core*>& cores = now.made_of.cores;
+    const auto running = in_.before->units.find(name());
+    const bool replaces = running != in_.before->units.end();
+    if (replaces) freeze_unit(*running->second);
+    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_home++ % cores.size()],
+                          {*now.authority, now.made_of.state}, replaces);
+    if (!made) {
+      thaw();
+      return fail(made.error().code, "unit." + name() + ": " + made.error().message);
+    }
+    in_.units[name()] = std::move(*made);
+    return {};
+  }
+  void undo() override {
+    in_.unused.push_back(in_.units.at(name()));
+    in_.units.erase(name());
+    thaw();
+  }
+  void commit() override {
+    std::shared_ptr<running_unit>& place = in_.next.units[name()];
+    if (place) in_.leaving.push_back(place);
+    place = in_.units.at(name());
+    in_.concerned.insert(name());
+  }
+
+ private:
+  void thaw() {
+    if (const auto running = in_.before->units.find(name()); running != in_.before->units.end())
+      thaw_unit(*running->second);
+  }
+};
+
+class change_step final : public unit_step {
+ public:
+  using unit_step::unit_step;
+  void commit() override { in_.concerned.insert(name()); }
+};
+
+class remove_step final : public unit_step {
+ public:
+  using unit_step::unit_step;
+  void commit() override {
+    const auto place = in_.next.units.find(name());
+    in_.leaving.push_back(place->second);
+    in_.next.units.erase(place);
+  }
+};
+
+/// What initiators wrote and only memory holds gets below before the gateway ends, if the media take it within a
+/// minute.
+void empty_memory(running& now) {
+  struct one {
+    const std::string name;
+    const std::shared_ptr<store::store> medium;
+    const std::uint64_t mark;
+    bool is_below() const { return medium->undestaged_bytes(mark) == 0; }
+  };
+  std::vector<one> all;
+  for (const auto& medium : now.last_stores)
+    if (medium.second->describe().volatile_cache)
+      all.push_back({medium.first, medium.second, medium.second->destage()});
+  now.last_stores.clear();
+  reactor::loop& clock = now.made_of.cores.front()->loop();
+  const std::uint64_t end_ns = clock.now_ns() + 60 * ns_per_s;
+  while (!std::all_of(all.begin(), all.end(), [](const one& each) { return each.is_below(); })) {
+    if (clock.now_ns() > end_ns) break;
+    if (now.made_of.wait)
+      now.made_of.wait();
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (const one& each : all)
+    if (!each.is_below())
+      SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", each.name},
+                 {"bytes", each.medium->undestaged_bytes(each.mark)}, {"why", each.medium->health()});
+}
+
+class units_end_step final : public step {
+ public:
+  using step::step;
+  void undo() override { end(in_.unused); }
+  void finish() override {
+    if (in_.now.stopping) empty_memory(in_.now);
+    end(in_.leaving);
+  }
+
+ private:
+  void end(unit_list& all) {
+    running& now = in_.now;
+    const unit_list left = stop_units(std::exchange(all, {}), now.made_of.cores, now.made_of.wait);
+    now.stranded.insert(now.stranded.end(), left.begin(), left.end());
+  }
+};
+
+class units_begin_step final : public step {
+ public:
+  using step::step;
+  result<void> prepare() override {
+    unit_list made;
+    for (const auto& [name, unit] : in_.units) made.push_back(unit);
+    return start_units(made, in_.now.made_of.cores, in_.now.made_of.wait);
+  }
+};
+
+class forget_witness_step final : public step {
+ public:
+  forget_witness_step(change& in, std::string unit) : step(in), unit_(std::move(unit)) {}
+
+  result<void> prepare() override {
+    const config::unit_config& unit = *config::find_named(in_.wanted->units, unit_);
+    store::store& medium = *in_.medium(unit.store);
+    if (medium.describe().read_only) return {};
+    const auto named = medium.read_witness();
+    if (named ? *named == 0 : named.error().code == errc::unsupported) return {};
+    auto forgotten = named ? medium.write_witness(0) : tl::unexpected(named.error());
+    if (forgotten) return {};
+    return fail(forgotten.error().code, "unit." + unit_ + ": store." + unit.store + ": " + forgotten.error().message);
+  }
+
+ private:
+  const std::string unit_;
+};
+
+}  // namespace
+
+std::unique_ptr<step> make_unit_step(change& in, const config::step& told) {
+  switch (told.what) {
+    case config::action::change_unit:
+      return std::make_unique<change_step>(in, told);
+    case config::action::remove_unit:
+      return std::make_unique<remove_step>(in, told);
+    default:
+      return std::make_unique<start_step>(in, told);
+  }
+}
+
+std::unique_ptr<step> make_units_end_step(change& in) {
+  return std::make_unique<units_end_step>(in);
+}
+std::unique_ptr<step> make_units_begin_step(change& in) {
+  return std::make_unique<units_begin_step>(in);
+}
+std::unique_ptr<step> make_forget_witness_step(change& in, const std::string& unit) {
+  return std::make_unique<forget_witness_step>(in, unit);
+}
+
+}  // namespace sluice::daemon
