@@ -25,10 +25,9 @@ std::uint64_t patience_ns_of(const running_unit& unit, patience how) {
 }
 
 /// Asks on a core, of all units at once, until it holds for each: for the end of things that end by themselves soon.
-/// Those that take too long go to `stranded`.
+/// Those that take too long, counted from `begun_ns` of the loops' clock, go to `stranded`.
 void wait_until(runtime::core& core, const runtime::let_run& wait, unit_list& units, unit_list& stranded, patience how,
-                const std::function<bool(running_unit&)>& holds, bool of_the_medium = false) {
-  const std::uint64_t begun_ns = core.loop().now_ns();  // by the loops' clock, which is not always the system's
+                std::uint64_t begun_ns, const std::function<bool(running_unit&)>& holds, bool of_the_medium = false) {
   unit_list left = units;
   for (;;) {
     core.call([&] { std::erase_if(left, [&](const auto& unit) { return holds(*unit); }); });
@@ -260,15 +259,18 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
     return unit->shards.empty();
   });
   if (leaving.empty()) return stranded;
+  // One patience for all media and all that they hold up.
+  reactor::loop& clock = cores.front()->loop();
+  const std::uint64_t begun_ns = clock.now_ns();
   // A nexus keeps the handle until the unit has let go of it.
-  wait_until(*cores.front(), wait, leaving, stranded, how,
+  wait_until(*cores.front(), wait, leaving, stranded, how, begun_ns,
              [](running_unit& unit) { return unit.handle.use_count() == 1; });
   for (std::size_t i = 0; i < cores.size(); ++i)
     wait_until(
-        *cores[i], wait, leaving, stranded, how, [i](running_unit& unit) { return unit.shards[i]->inside().idle(); },
-        true);
+        *cores[i], wait, leaving, stranded, how, begun_ns,
+        [i](running_unit& unit) { return unit.shards[i]->inside().idle(); }, true);
   for (runtime::core* core : cores)
-    wait_until(*core, wait, leaving, stranded, how,
+    wait_until(*core, wait, leaving, stranded, how, begun_ns,
                [core](running_unit& unit) { return unit.home_core != core || unit.home->inside().idle(); });
   for (const auto& unit : leaving) {
     for (auto& shard : unit->shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
@@ -276,7 +278,7 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
   }
   // Each core has let go of the medium before the caller closes it.
   for (std::size_t i = 0; i < cores.size(); ++i)
-    wait_until(*cores[i], wait, leaving, stranded, patience::some,
+    wait_until(*cores[i], wait, leaving, stranded, patience::some, clock.now_ns(),
                [i](running_unit& unit) { return unit.shards[i]->ended(); });
   return stranded;
 }

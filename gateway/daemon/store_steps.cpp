@@ -15,9 +15,11 @@ tl::unexpected<error> about(const std::string& store, const error& why) {
   return fail(why.code, "store." + store + ": " + why.message);
 }
 
-/// Whoever looks at what runs is through in an instant; the store closes here and not on another thread.
-void close(std::shared_ptr<store::store>& medium, const runtime::let_run& wait) {
-  for (int patience = 1000; !wait && medium.use_count() > 1 && patience > 0; --patience)
+/// Whoever looks at what runs is through in an instant; the store closes here and not on another thread. Units that
+/// were left behind keep what they use, for as long as that takes.
+void close(std::shared_ptr<store::store>& medium, const running& now) {
+  const bool waits = !now.made_of.wait && now.stranded.empty();
+  for (int patience = 1000; waits && medium.use_count() > 1 && patience > 0; --patience)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   medium.reset();
 }
@@ -70,7 +72,7 @@ class open_step final : public store_step {
     old_ = std::exchange(place, in_.stores.at(name()));
   }
   void finish() override {
-    if (old_) close(old_, now().made_of.wait);
+    if (old_) close(old_, now());
   }
 
  private:
@@ -138,7 +140,7 @@ class remove_step final : public store_step {
     in_.voided.push_back(old_);
     in_.next.stores.erase(place);
   }
-  void finish() override { close(old_, now().made_of.wait); }
+  void finish() override { close(old_, now()); }
 
  private:
   std::shared_ptr<store::store> old_;
