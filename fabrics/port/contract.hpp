@@ -300,37 +300,6 @@ TEST_P(fabric_contract, a_task_that_the_transport_loses_is_gone) {
   EXPECT_TRUE(read(*a, 0, 4096) == before_);
 }
 
-TEST_P(fabric_contract, a_task_that_waits_for_another_ends_at_once_when_it_is_aborted_or_lost) {
-  const auto a = ready(0);
-  site_->add_lun();
-  attentions(*a);
-  attentions(*a, 1);
-  site_->stall_medium(true);
-  request first = read_10(0, 8), aborted = read_10(64, 8), lost = read_10(128, 8);
-  first.attribute = task_attribute::ordered;
-  for (request* each : {&first, &aborted, &lost}) {
-    each->lun = 1;
-    a->submit(*each);
-  }
-  site_->run_for(100 * ns_per_ms);
-  EXPECT_FALSE(first.done || aborted.done || lost.done);
-  if (a->can_lose()) {
-    a->lose(lost);
-    site_->run_for(ns_per_s);
-    EXPECT_TRUE(lost.done);
-    EXPECT_FALSE(lost.how.answered);
-  }
-  std::optional<task_response> answer;
-  a->manage(task_function::abort_task, 1, &aborted, [&](task_response r) { answer = r; });
-  site_->run_for(ns_per_s);
-  EXPECT_EQ(answer, task_response::function_complete);
-  EXPECT_FALSE(first.done);
-  ASSERT_TRUE(is_done(first));
-  EXPECT_TRUE(first.how.good());
-  EXPECT_FALSE(aborted.how.answered);
-  site_->stall_medium(false);
-}
-
 TEST_P(fabric_contract, data_that_the_initiator_does_not_take_hold_up_nobody_else) {
   const auto slow = ready(0), other = ready(1);
   if (!slow->can_withhold_reads()) GTEST_SKIP() << "this initiator takes all that comes";

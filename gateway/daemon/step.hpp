@@ -34,6 +34,8 @@ struct change {
   std::set<std::string> emptied;                               // stores that must hold nothing back to change
   std::vector<std::shared_ptr<store::store>> voided;           // leave; pass on what comes, keep nothing
   std::vector<std::shared_ptr<running_unit>> leaving, unused;  // to be stopped after commits, or when undone
+  std::vector<std::shared_ptr<running_unit>>
+      frozen;  // go on when it is undone, after those that were to take their place
 
   /// The store of that name as it will be.
   const std::shared_ptr<store::store>& medium(const std::string& name) const {

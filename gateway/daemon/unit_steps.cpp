@@ -31,32 +31,25 @@ class start_step final : public unit_step {
     const std::vector<runtime::core*>& cores = now.made_of.cores;
     const auto running = in_.before->units.find(name());
     const bool replaces = running != in_.before->units.end();
-    if (replaces) freeze_unit(*running->second);
+    if (replaces) {
+      freeze_unit(*running->second);
+      in_.frozen.push_back(running->second);
+    }
     auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_home++ % cores.size()],
                           {*now.authority, now.made_of.state}, replaces);
-    if (!made) {
-      thaw();
-      return fail(made.error().code, "unit." + name() + ": " + made.error().message);
-    }
+    if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);
     in_.units[name()] = std::move(*made);
     return {};
   }
   void undo() override {
     in_.unused.push_back(in_.units.at(name()));
     in_.units.erase(name());
-    thaw();
   }
   void commit() override {
     std::shared_ptr<running_unit>& place = in_.next.units[name()];
     if (place) in_.leaving.push_back(place);
     place = in_.units.at(name());
     in_.concerned.insert(name());
-  }
-
- private:
-  void thaw() {
-    if (const auto running = in_.before->units.find(name()); running != in_.before->units.end())
-      thaw_unit(*running->second);
   }
 };
 
@@ -108,7 +101,10 @@ void empty_memory(running& now) {
 class units_end_step final : public step {
  public:
   using step::step;
-  void undo() override { end(in_.unused); }
+  void undo() override {
+    end(in_.unused);
+    for (const auto& unit : in_.frozen) thaw_unit(*unit);
+  }
   void finish() override {
     if (in_.now.stopping) empty_memory(in_.now);
     end(in_.leaving);

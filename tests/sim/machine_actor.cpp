@@ -71,6 +71,11 @@ bool machine::try_apply(const config::model& model) {
   return done.has_value();
 }
 
+void machine::resize(const std::string& unit, std::uint64_t size_bytes) {
+  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  if (auto done = gateway_->resize(unit, size_bytes); !done) judge_.fail("resize: " + done.error().message);
+}
+
 void machine::stop() {
   if (!running()) return;
   tear_down();

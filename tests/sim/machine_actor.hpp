@@ -38,6 +38,8 @@ class machine {
   void apply(const config::model& model);
   /// Whether it could be had; refused only because an earlier change is not through yet.
   bool try_apply(const config::model& model);
+  /// As sluice unit resize --shrink: an apply never makes a store smaller.
+  void resize(const std::string& unit, std::uint64_t size_bytes);
   /// Orderly.
   void stop();
   /// At once: unsynced writes are lost or torn, connections break. Tears the gateway down afterwards; `at_once` runs
