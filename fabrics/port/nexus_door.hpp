@@ -79,7 +79,7 @@ class gateway {
 struct limits {
   std::uint32_t max_connections = 4096;  // logged in
   std::uint64_t login_timeout_ns = 15ull * 1000 * 1000 * 1000;
-  std::uint32_t max_tasks_per_nexus = 128;  // the iSCSI command window
+  std::uint32_t max_tasks_per_nexus = 128;        // the iSCSI command window
   std::uint32_t max_connections_per_address = 0;  // logged in, from one address; 0: a quarter of all, at least 64
 };
 
