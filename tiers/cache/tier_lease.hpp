@@ -49,10 +49,10 @@ class tier_lease {
   class own_flush final : public store::request {
    public:
     explicit own_flush(flash_tier* tier) : tier_(tier) { what = store::verb::flush; }
-    void start(store::channel& below) noexcept {
+    void start(store::channel& medium) noexcept {
       at_work = true;
       begun_ = tier_->flush_begins();
-      below.submit(*this);
+      medium.submit(*this);
     }
     void done(store::status outcome) noexcept override {
       at_work = false;
