@@ -50,14 +50,15 @@ class Outstanding:
 class Initiator:
     """`number` distinguishes the sessions of one initiator name (it goes into the ISID)."""
 
-    def __init__(self, port: int, target: str, name: str, lun: int = 0, number: int = 1):
+    def __init__(self, port: int, target: str, name: str, lun: int = 0, number: int = 1,
+                 host: str = "127.0.0.1"):
         self.lun = lun
         self.cmd_sn, self.exp_stat_sn, self.max_cmd_sn = 1, 0, 1
         self.outstanding: dict[int, Outstanding] = {}
         self.next_tag = 1
         self.ended: list[Answer] = []  # that came while something else was waited for
         self.segment, self.immediate, self.first_burst = 8192, True, 65536
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
+        self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._log_in(target, name, number)

@@ -4,7 +4,6 @@ over a RAM unit and a file unit, with and without CHAP. `--target tgt` runs Debi
 
 import argparse
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,51 +11,23 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
-from targets import Chap, INITIATOR, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
+from qemu_tools import StepFailed, make_image, step, unit_options  # noqa: E402
+from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
 
 SIZE = 64 << 20
-STEP_S = 120
-
-
-class StepFailed(Exception):
-    """A command that failed, with its output."""
-
-
-def step(*command) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=STEP_S, check=False)
-    output = done.stdout + done.stderr
-    # qemu-io reports a failed pattern in words, with status 0 in some versions
-    if done.returncode != 0 or "Pattern verification failed" in output or "failed:" in output:
-        raise StepFailed(f"{' '.join(words)}\n{output}")
-    return output
 
 
 def options_of(target: Target, lun: int, chap: Chap | None) -> str:
-    text = (
-        f"driver=raw,file.driver=iscsi,file.transport=tcp,file.portal=127.0.0.1:{target.port},"
-        f"file.target={target.iqn},file.lun={lun},file.initiator-name={INITIATOR}"
-    )
-    return text + (f",file.user={chap.user},file.password-secret=chap" if chap else "")
+    return unit_options(f"127.0.0.1:{target.port}", target.iqn, lun, chap)
 
 
 def secret(chap: Chap | None) -> list[str]:
     return ["--object", f"secret,id=chap,data={chap.secret}"] if chap else []
 
 
-def make_image(path: Path) -> None:
-    """Data, holes and an end that is not aligned to anything large."""
-    source = random.Random(1)
-    with path.open("wb") as file:
-        file.truncate(SIZE)
-        for _ in range(40):
-            file.seek(source.randrange(SIZE // 4096) * 4096)
-            file.write(source.randbytes(min(source.choice([512, 4096, 65536, 1 << 20]), SIZE - file.tell())))
-
-
 def round_trip(target: Target, lun: int, chap: Chap | None, work: Path) -> None:
     original, back = work / "original.raw", work / "back.raw"
-    make_image(original)
+    make_image(original, SIZE)
     unit = options_of(target, lun, chap)
     step("qemu-img", "convert", *secret(chap), "-n", "--target-image-opts", "-f", "raw", original, unit)
     step("qemu-img", "convert", *secret(chap), "--image-opts", unit, "-O", "raw", back)

@@ -8,24 +8,19 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from gateway import Checks, own_gateway  # noqa: E402
 from initiator import Initiator  # noqa: E402
-from live import NAME, Checks, Gateway, size_of  # noqa: E402
+from live import NAME, size_of  # noqa: E402
+from targets import free_port  # noqa: E402
 
 HOST = "iqn.2026-11.io.sluice:operator"
 AT_ONCE_S = 2.0  # of a command line: a look takes a tenth of it, a loaded machine the rest
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def body(stores, units, luns, listen=("127.0.0.1:0",), more=""):
@@ -235,7 +230,7 @@ def nobody_waits(gateway, checks):
             refused, took = timed(gateway, *words)
             check(f"another {words[0]} is refused in words",
                   refused.returncode == 1 and "is under way since" in refused.stderr and took < AT_ONCE_S + 1)
-        victim = min(s["id"] for t in gateway.ask("status")["targets"] for s in t["sessions"])
+        victim = min(s["id"] for s in gateway.sessions())
         done, took = timed(gateway, "session", "kick", str(victim))
         check("a session is kicked meanwhile", done.returncode == 0 and took < AT_ONCE_S)
         check("the apply is still at it", applying.poll() is None)
@@ -260,19 +255,9 @@ def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
     for scenario in (plans, sizes, names, secrets, nobody_waits):
-        with tempfile.TemporaryDirectory(prefix="sluice-changes-") as folder:
-            gateway = Gateway(program, pathlib.Path(folder))
-            failed = checks.failed
-            try:
-                scenario(gateway, checks)
-            finally:
-                if gateway.process and gateway.process.poll() is None:
-                    gateway.process.kill()
-                    gateway.process.wait()
-                if checks.failed > failed:
-                    print((gateway.folder / "log").read_text()[-4000:])
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+        with own_gateway(program, checks) as gateway:
+            scenario(gateway, checks)
+    return checks.end()
 
 
 if __name__ == "__main__":

@@ -1,90 +1,26 @@
 #!/usr/bin/env python3
 """Live change: LUNs added, removed and resized by `sluice apply` under verified I/O on another LUN; a file that can't
 be applied changes nothing; access lists and kicks take effect. usage: live.py PROGRAM"""
-import contextlib
 import json
 import os
 import pathlib
 import re
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from gateway import Checks, own_gateway  # noqa: E402
 from initiator import Initiator, persistent_reserve_out, registration  # noqa: E402
 
 NAME = "iqn.2026-11.io.sluice:live"
 INITIATOR = "iqn.2026-11.io.sluice:load"
 
 
-class Gateway:
-    """A sluice of its own, in a folder of its own, on a port that the system chose."""
-
-    def __init__(self, program, folder):
-        self.program, self.folder = program, folder
-        self.config = folder / "sluice.toml"
-        self.socket = folder / "control.sock"
-        self.portal = None
-        self.process = None
-        # What systemd would hear.
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(str(folder / "notify.sock"))
-        self.manager.settimeout(10)
-
-    def write(self, body, path=None):
-        text = f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body
-        (path or self.config).write_text(text)
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "serve", "--config", str(self.config)],
-            stdout=subprocess.PIPE,
-            stderr=open(self.folder / "log", "ab"),
-            text=True,
-            env=os.environ | {"NOTIFY_SOCKET": str(self.folder / "notify.sock"), "WATCHDOG_USEC": "400000"},
-        )
-        line = self.process.stdout.readline()
-        if "sluice: ready" not in line:
-            raise SystemExit("sluice did not start:\n" + (self.folder / "log").read_text())
-        ports = [p for t in self.ask("status")["targets"] for p in t["ports"]]
-        self.portal = ports[0]["portals"][0]
-
-    def run(self, *arguments, check=True):
-        done = subprocess.run(
-            [self.program, *arguments, "--control", str(self.socket)], capture_output=True, text=True, timeout=60
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"sluice {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
-        return done
-
-    def ask(self, *arguments):
-        return json.loads(self.run(*arguments, "--json").stdout)
-
-    def apply(self, body):
-        self.write(body)
-        self.run("apply", str(self.config))
-
-    def url(self, lun):
-        return f"iscsi://{self.portal}/{NAME}/{lun}"
-
-    def heard(self):
-        """The next thing that the service manager is told."""
-        return self.manager.recv(4096).decode()
-
-    def listen(self):
-        """As a service manager does, until nothing has come for a while."""
-        with contextlib.suppress(OSError):
-            while self.heard():
-                pass
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+def url(gateway, lun):
+    return f"iscsi://{gateway.portal}/{NAME}/{lun}"
 
 
 def body(luns, sizes=None, access="", port=0):
@@ -118,24 +54,12 @@ def picture(gateway):
 
 def size_of(gateway, lun):
     done = subprocess.run(
-        ["qemu-img", "info", "--output=json", "-f", "raw", gateway.url(lun)],
+        ["qemu-img", "info", "--output=json", "-f", "raw", url(gateway, lun)],
         capture_output=True,
         text=True,
         timeout=30,
     )
     return json.loads(done.stdout)["virtual-size"]
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, what, holds):
-        print(("ok: " if holds else "FAILED: ") + what, flush=True)
-        if holds:
-            self.passed += 1
-        else:
-            self.failed += 1
 
 
 def start_load(gateway, load, seconds):
@@ -168,14 +92,6 @@ def start_load(gateway, load, seconds):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-
-
-def session_ids(gateway, initiator):
-    return sorted(
-        s["id"]
-        for s in (each for t in gateway.ask("status")["targets"] for each in t["sessions"])
-        if s["initiator"].startswith(initiator)
     )
 
 
@@ -223,9 +139,9 @@ def scenario(gateway, load, checks):
     checks.check("two LUNs at the start", luns_of(gateway) == [0, 1])
     io = start_load(gateway, load, 8)
     deadline = time.monotonic() + 10
-    while not session_ids(gateway, INITIATOR) and time.monotonic() < deadline:
+    while not gateway.session_ids(INITIATOR) and time.monotonic() < deadline:
         time.sleep(0.05)
-    sessions = session_ids(gateway, INITIATOR)
+    sessions = gateway.session_ids(INITIATOR)
     checks.check("the load is logged in", len(sessions) == 1)
     looks(gateway, checks)
     reservations(gateway, checks)
@@ -233,7 +149,7 @@ def scenario(gateway, load, checks):
     gateway.apply(body({0: "a", 1: "b", 5: "c"}))
     checks.check("a LUN appears", luns_of(gateway) == [0, 1, 5])
     written = subprocess.run(
-        ["qemu-io", "-f", "raw", "-c", "write -P 0x5a 0 1M", "-c", "read -P 0x5a 0 1M", gateway.url(5)],
+        ["qemu-io", "-f", "raw", "-c", "write -P 0x5a 0 1M", "-c", "read -P 0x5a 0 1M", url(gateway, 5)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -263,19 +179,19 @@ def scenario(gateway, load, checks):
     )
     checks.check("and all is as it was", picture(gateway) == before and luns_of(gateway) == [0, 5])
 
-    checks.check("the load's session was never disturbed", session_ids(gateway, INITIATOR) == sessions)
+    checks.check("the load's session was never disturbed", gateway.session_ids(INITIATOR) == sessions)
     output, _ = io.communicate(timeout=60)
     checks.check("the load verified all that it wrote", io.returncode == 0)
     if io.returncode != 0:
         print(output)
 
     io = start_load(gateway, load, 20)
-    while not session_ids(gateway, INITIATOR) and time.monotonic() < deadline + 30:
+    while not gateway.session_ids(INITIATOR) and time.monotonic() < deadline + 30:
         time.sleep(0.05)
-    victim = session_ids(gateway, INITIATOR)[0]
+    victim = gateway.session_ids(INITIATOR)[0]
     gateway.run("session", "kick", str(victim))
     io.communicate(timeout=60)
-    checks.check("a kicked session ends", victim not in session_ids(gateway, INITIATOR))
+    checks.check("a kicked session ends", victim not in gateway.session_ids(INITIATOR))
 
     gateway.apply(body({0: "a", 5: "c"}, grown, access=f'[target.live.access."iqn.2026-11.io.sluice:somebody"]\n'))
     checks.check("an access list shuts the others out", luns_of(gateway) == [])
@@ -294,18 +210,9 @@ def main():
     program = os.path.abspath(sys.argv[1])
     load = str(pathlib.Path(program).parent / "sluice-load")
     checks = Checks()
-    with tempfile.TemporaryDirectory(prefix="sluice-live-") as folder:
-        gateway = Gateway(program, pathlib.Path(folder))
-        try:
-            scenario(gateway, load, checks)
-        finally:
-            if gateway.process and gateway.process.poll() is None:
-                gateway.process.kill()
-                gateway.process.wait()
-            if checks.failed:
-                print((gateway.folder / "log").read_text()[-4000:])
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+    with own_gateway(program, checks) as gateway:
+        scenario(gateway, load, checks)
+    return checks.end()
 
 
 if __name__ == "__main__":

@@ -4,16 +4,16 @@ their own commands, or take the LUN away: nobody waits for it. usage: owed_data.
 import os
 import pathlib
 import sys
-import tempfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from gateway import Checks, own_gateway  # noqa: E402
 from initiator import (CLEAR_TASK_SET, LOGICAL_UNIT_RESET, ORDERED, TARGET_COLD_RESET, TARGET_WARM_RESET,  # noqa: E402
                        ConnectionLost, Initiator, persistent_reserve_out, read_16, registration, test_unit_ready,
                        write_16)
-from live import NAME, Checks, Gateway, session_ids  # noqa: E402
+from live import NAME  # noqa: E402
 
 AT_ONCE_S = 1.0
 DEBTOR, HOST = "iqn.2026-11.io.sluice:debtor", "iqn.2026-11.io.sluice:host"
@@ -131,11 +131,11 @@ def operator(scene):
     debtor.log_out()
     gateway.apply(body({0: "a", 1: "b"}))
     debtor, _, _ = scene.debt()
-    victim = session_ids(gateway, DEBTOR)[0]
+    victim = gateway.session_ids(DEBTOR)[0]
 
     def kick():
         gateway.run("session", "kick", str(victim))
-        while session_ids(gateway, DEBTOR):
+        while gateway.session_ids(DEBTOR):
             time.sleep(0.01)
 
     scene.at_once("session kick", kick)
@@ -180,25 +180,16 @@ def cold_reset(scene, allowed):
 
 
 def run(program, checks, port_keys, acts):
-    with tempfile.TemporaryDirectory(prefix="sluice-owed-") as folder:
-        gateway = Gateway(program, pathlib.Path(folder))
+    with own_gateway(program, checks) as gateway:
         scene = Scene(gateway, checks)
-        failed = checks.failed
-        try:
-            gateway.write(body({0: "a", 1: "b"}, port_keys))
-            gateway.start()
-            threading.Thread(target=gateway.listen, daemon=True).start()
-            for act in acts:
-                try:
-                    act(scene)
-                except (AssertionError, ConnectionLost, OSError) as error:
-                    checks.check(f"{act}: {error!r}", False)
-        finally:
-            if gateway.process and gateway.process.poll() is None:
-                gateway.process.kill()
-                gateway.process.wait()
-            if checks.failed != failed:
-                print((gateway.folder / "log").read_text()[-4000:])
+        gateway.write(body({0: "a", 1: "b"}, port_keys))
+        gateway.start()
+        threading.Thread(target=gateway.listen, daemon=True).start()
+        for act in acts:
+            try:
+                act(scene)
+            except (AssertionError, ConnectionLost, OSError) as error:
+                checks.check(f"{act}: {error!r}", False)
 
 
 def main():
@@ -207,8 +198,7 @@ def main():
     run(program, checks, "", [fences, task_aborted, order, lambda scene: cold_reset(scene, False), operator])
     run(program, checks, 'data_out_timeout = "1 s"\ncold_reset = true\n',
         [time_out, lambda scene: cold_reset(scene, True)])
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+    return checks.end()
 
 
 if __name__ == "__main__":

@@ -2,24 +2,26 @@
 """Targets, portals and groups over real sockets: what a portal serves, what discovery tells, what a changed file does
 to ports and sessions. usage: ports.py PROGRAM"""
 
-import os
 import pathlib
 import re
 import socket
 import subprocess
 import sys
-import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from gateway import Checks, own_gateway  # noqa: E402
 from initiator import ConnectionLost, Initiator  # noqa: E402
-from live import Checks, Gateway  # noqa: E402
+from namespace import again_in_namespace, inside  # noqa: E402
+from paths import discovered, target_port_groups, until_ready  # noqa: E402
+from targets import free_port  # noqa: E402
 
 A, B, LOCAL = (f"iqn.2026-11.io.sluice:{name}" for name in ("a", "b", "local"))
 HOST = "iqn.1994-05.com.example:host"
 STORES = "".join(f'[store.{name}]\ntype = "ram"\nsize = "8MiB"\n' for name in "abc")
-IN_NAMESPACE = "--in-namespace"
+# An interface dum0 with addresses of documentation, and one of its link.
+DUM0 = ("ip link add dum0 type veth peer name dum1 && ip link set dum1 up && ip link set dum0 up && "
+        "ip addr add 192.0.2.1/24 dev dum0 && ip addr add 2001:db8::1/64 dev dum0 nodad && sleep 2.5")
 
 
 def target(name, store, more=""):
@@ -31,12 +33,6 @@ def port(target_name, name, listen, more=""):
     return f'[[target.{target_name}.port]]\nfabric = "iscsi"\nname = "{name}"\nlisten = [{addresses}]\n' + more
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def logs_in(number, name, initiator=HOST, isid=1):
     """None when the target admits us, else why not."""
     try:
@@ -45,12 +41,6 @@ def logs_in(number, name, initiator=HOST, isid=1):
         return None
     except (ConnectionLost, OSError) as error:
         return str(error)
-
-
-def discovered(number):
-    """What SendTargets tells libiscsi at a portal: pairs of target and portal."""
-    done = subprocess.run(["iscsi-ls", f"iscsi://127.0.0.1:{number}"], capture_output=True, text=True, timeout=30)
-    return sorted(re.findall(r"Target:(\S+) Portal:(\S+)", done.stdout))
 
 
 def shared_portal(gateway, checks):
@@ -67,12 +57,12 @@ def shared_portal(gateway, checks):
     checks.check("a name finds its target whatever its case", logs_in(one, A.replace("sluice:a", "Sluice:A")) is None)
     checks.check("a target is not reached through another's portal", "0203" in (logs_in(one, LOCAL) or ""))
     checks.check("nor a group through a portal that is not its own", "0203" in (logs_in(two, B) or ""))
-    found = discovered(one)
+    found = discovered(f"127.0.0.1:{one}")
     checks.check(
         "discovery shows what the portal serves, with all groups",
         found == sorted([(A, f"127.0.0.1:{one},1"), (A, f"127.0.0.1:{two},2"), (B, f"127.0.0.1:{one},1")]),
     )
-    checks.check("and nothing of others", discovered(own) == [(LOCAL, f"127.0.0.1:{own},1")])
+    checks.check("and nothing of others", discovered(f"127.0.0.1:{own}") == [(LOCAL, f"127.0.0.1:{own},1")])
     groups(gateway, checks, one, two)
     changes(gateway, checks, one, two, own)
     checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
@@ -81,22 +71,19 @@ def shared_portal(gateway, checks):
 def groups(gateway, checks, one, two):
     """A target in two portal groups is one device with two ports: RFC 7143 4.2.7, SPC-4 5.15."""
     with Initiator(one, A, HOST) as first, Initiator(two, A, HOST) as second:
-        for session in (first, second):
-            for _ in range(8):  # unit attentions
-                if session.execute(bytes(6)).status == 0:
-                    break
+        until_ready(first)
+        until_ready(second)
         checks.check("the same initiator port has a session at each group", first.execute(bytes(6)).status == 0)
-        report = first.execute(bytes([0xA3, 0x0A, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]), data_in_length=256).data
-        described = {int.from_bytes(report[i + 2:i + 4], "big"): int.from_bytes(report[i + 10:i + 12], "big")
-                     for i in range(4, len(report), 12)}
+        described = target_port_groups(first)
+        ports = [port for group in described.values() for port in group.ports]
         checks.check("REPORT TARGET PORT GROUPS shows two groups with a port each",
-                     sorted(described) == [1, 2] and len(set(described.values())) == 2)
+                     sorted(described) == [1, 2] and len(ports) == len(set(ports)) == 2)
         pages = [session.execute(bytes([0x12, 1, 0x83, 1, 0, 0]), data_in_length=256).data
                  for session in (first, second)]
         names = [f"{A},t,0x000{group}".encode() for group in (1, 2)]
         checks.check("page 83h names the port that was asked",
                      names[0] in pages[0] and names[1] in pages[1] and names[0] not in pages[1])
-        ports = sorted((s["group"], s["port"]) for t in gateway.ask("status")["targets"] for s in t["sessions"])
+        ports = sorted((s["group"], s["port"]) for s in gateway.sessions())
         checks.check("status tells the sessions' groups", ports == [(1, A), (2, A)])
 
 
@@ -123,7 +110,7 @@ def changes(gateway, checks, one, two, own):
         gateway.apply(file([f"127.0.0.1:{one}"], name_b=B + "2"))
         checks.check("a target gets another name at the same address",
                      logs_in(one, B + "2") is None and "0203" in (logs_in(one, B) or ""))
-        sessions = [s for t in gateway.ask("status")["targets"] for s in t["sessions"]]
+        sessions = gateway.sessions()
         stays.execute(bytes(6))
         checks.check("the session at the portal that stays goes on", len(sessions) == 1)
     with Initiator(more_after(gateway, file, one, more), A, HOST) as leaves, Initiator(one, A, HOST, number=2) as stays:
@@ -153,7 +140,7 @@ def many_targets(gateway, checks):
                         [f"127.0.0.1:{number}"]))
     gateway.write(text)
     gateway.start()
-    checks.check("libiscsi sees 130 targets", len(discovered(number)) == 130)
+    checks.check("libiscsi sees 130 targets", len(discovered(f"127.0.0.1:{number}")) == 130)
     checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
 
 
@@ -173,17 +160,14 @@ def wildcards(gateway, checks):
     )
     gateway.start()
 
-    def at(host, number):
-        done = subprocess.run(["iscsi-ls", f"iscsi://{host}:{number}"], capture_output=True, text=True, timeout=30)
-        return sorted(re.findall(r"Target:(\S+) Portal:(\S+)", done.stdout))
-
     checks.check("a wildcard is told as the address that was found, of its family",
-                 at("192.0.2.1", four) == [(A, f"192.0.2.1:{four},1")])
-    checks.check("IPv6 likewise", at("[2001:db8::1]", six) == [(A, f"[2001:db8::1]:{six},1")])
+                 discovered(f"192.0.2.1:{four}") == [(A, f"192.0.2.1:{four},1")])
+    checks.check("IPv6 likewise", discovered(f"[2001:db8::1]:{six}") == [(A, f"[2001:db8::1]:{six},1")])
     # A peer that comes from 192.0.2.1 is not on loopback as far as anybody can tell.
-    checks.check("loopback is not told to others", at("192.0.2.1", named) == [(B, f"192.0.2.1:{named},1")])
-    checks.check("but on loopback it is", (B, f"127.0.0.1:{named},1") in at("127.0.0.1", named))
-    checks.check("what is advertised is told", at("127.0.0.1", named + 1) == [(LOCAL, "gw.example.com:3260,1")])
+    checks.check("loopback is not told to others", discovered(f"192.0.2.1:{named}") == [(B, f"192.0.2.1:{named},1")])
+    checks.check("but on loopback it is", (B, f"127.0.0.1:{named},1") in discovered(f"127.0.0.1:{named}"))
+    checks.check("what is advertised is told",
+                 discovered(f"127.0.0.1:{named + 1}") == [(LOCAL, "gw.example.com:3260,1")])
     with socket.socket(socket.AF_INET6) as link:
         link.settimeout(10)
         link.connect((link_local, named, 0, socket.if_nametoindex("dum0")))
@@ -191,44 +175,15 @@ def wildcards(gateway, checks):
     checks.check("SIGTERM ends it with status 0", gateway.stop() == 0)
 
 
-def in_namespace(program):
-    """Runs wildcards() in a network namespace of its own; a reason when that can't be."""
-    script = (
-        "ip link set lo up && ip link add dum0 type veth peer name dum1 && ip link set dum1 up && "
-        "ip link set dum0 up && ip addr add 192.0.2.1/24 dev dum0 && "
-        "ip addr add 2001:db8::1/64 dev dum0 nodad && sleep 2.5 && exec \"$0\" \"$@\""
-    )
-    command = ["unshare", "-n", "sh", "-c", script, sys.executable, __file__, program, IN_NAMESPACE]
-    return subprocess.run(command, timeout=120, capture_output=True, text=True)
-
-
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
     checks = Checks()
-    scenarios = [wildcards] if IN_NAMESPACE in sys.argv else [shared_portal, many_targets]
-    for scenario in scenarios:
-        with tempfile.TemporaryDirectory() as folder:
-            gateway = Gateway(program, pathlib.Path(folder))
-            try:
-                scenario(gateway, checks)
-            finally:
-                if gateway.process and gateway.process.poll() is None:
-                    gateway.process.kill()
-    skipped = 0
-    if IN_NAMESPACE not in sys.argv:
-        done = in_namespace(program)
-        print(done.stdout, end="")
-        found = re.search(r"(\d+) passed, (\d+) failed", done.stdout)
-        if found:
-            checks.passed += int(found[1])
-            checks.failed += int(found[2])
-        elif os.geteuid() == 0 and "Operation not permitted" not in done.stderr:
-            checks.check(f"wildcards in a network namespace: {done.stderr.strip()}", False)
-        else:
-            print(f"skipped: no network namespace: {done.stderr.strip()}")
-            skipped = 1
-    print(f"{checks.passed} passed, {checks.failed} failed, {skipped} skipped")
-    return 1 if checks.failed else 0
+    for scenario in [wildcards] if inside() else [shared_portal, many_targets]:
+        with own_gateway(program, checks) as gateway:
+            scenario(gateway, checks)
+    if not inside():
+        again_in_namespace(checks, "wildcards", DUM0, program)
+    return checks.end()
 
 
 if __name__ == "__main__":

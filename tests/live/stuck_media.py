@@ -12,9 +12,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from gateway import Checks, own_gateway  # noqa: E402
 from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator, test_unit_ready,  # noqa: E402
                        write_16)
-from live import NAME, Checks, Gateway, session_ids  # noqa: E402
+from live import NAME  # noqa: E402
 
 AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 8.0, 10.0
 HOST, OTHER = "iqn.2026-11.io.sluice:host", "iqn.2026-11.io.sluice:other"
@@ -105,11 +106,11 @@ def sessions(scene):
     again.socket.close()
     again = scene.within(AT_ONCE_S, "a login after the connection broke", scene.log_in)
     scene.hang(again, 16)
-    victim = session_ids(gateway, HOST)[0]
+    victim = gateway.session_ids(HOST)[0]
 
     def kick():
         gateway.run("session", "kick", str(victim))
-        while session_ids(gateway, HOST):
+        while gateway.session_ids(HOST):
             time.sleep(0.01)
 
     scene.within(AT_ONCE_S + 0.5, "session kick", kick)
@@ -179,25 +180,16 @@ def frozen_files(program, checks):
 
 
 def run(program, checks, over, stores, acts):
-    with tempfile.TemporaryDirectory(prefix="sluice-stuck-") as folder:
-        gateway = Gateway(program, pathlib.Path(folder))
+    with own_gateway(program, checks) as gateway:
         scene = Scene(gateway, checks)
-        failed = checks.failed
-        try:
-            gateway.write(body(over, stores))
-            gateway.start()
-            threading.Thread(target=gateway.listen, daemon=True).start()
-            for act in acts:
-                try:
-                    act(scene)
-                except (AssertionError, ConnectionLost, OSError) as error:
-                    checks.check(f"{act}: {error!r}", False)
-        finally:
-            if gateway.process and gateway.process.poll() is None:
-                gateway.process.kill()
-                gateway.process.wait()
-            if checks.failed != failed:
-                print((gateway.folder / "log").read_text()[-4000:])
+        gateway.write(body(over, stores))
+        gateway.start()
+        threading.Thread(target=gateway.listen, daemon=True).start()
+        for act in acts:
+            try:
+                act(scene)
+            except (AssertionError, ConnectionLost, OSError) as error:
+                checks.check(f"{act}: {error!r}", False)
 
 
 def main():

@@ -6,13 +6,14 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-from live import INITIATOR, NAME, Checks, Gateway, session_ids, start_load
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
-from initiator import Initiator, persistent_reserve_out, registration
+from gateway import Checks, own_gateway  # noqa: E402
+from initiator import Initiator, persistent_reserve_out, registration  # noqa: E402
+from live import INITIATOR, NAME, start_load  # noqa: E402
 
 SECONDS = 24
 
@@ -58,14 +59,14 @@ class Stand:
         if steps is not None:
             self.checks.check(f"the plan is {steps}", planned == steps)
         time.sleep(0.4)
-        self.checks.check("the session stays", session_ids(self.gateway, INITIATOR) == self.sessions)
+        self.checks.check("the session stays", self.gateway.session_ids(INITIATOR) == self.sessions)
 
     def log_in(self, load):
         io = start_load(self.gateway, load, SECONDS)
         deadline = time.monotonic() + 10
-        while not session_ids(self.gateway, INITIATOR) and time.monotonic() < deadline:
+        while not self.gateway.session_ids(INITIATOR) and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.sessions = session_ids(self.gateway, INITIATOR)
+        self.sessions = self.gateway.session_ids(INITIATOR)
         self.checks.check("the load is logged in", len(self.sessions) == 1)
         return io
 
@@ -230,25 +231,16 @@ def main():
     program = os.path.abspath(sys.argv[1])
     load = str(pathlib.Path(program).parent / "sluice-load")
     checks = Checks()
-    with tempfile.TemporaryDirectory(prefix="sluice-tiers-") as folder:
-        gateway = Gateway(program, pathlib.Path(folder))
+    with own_gateway(program, checks) as gateway:
         stand = Stand(gateway, checks)
-        try:
-            gateway.write(stand.body())
-            gateway.start()
-            threading.Thread(target=gateway.listen, daemon=True).start()
-            stand.under_load(load)
-            stand.reserve()
-            status = gateway.stop()
-            checks.check(f"SIGTERM ends it with status {status}", status == 0)
-        finally:
-            if gateway.process and gateway.process.poll() is None:
-                gateway.process.kill()
-                gateway.process.wait()
-            if checks.failed:
-                print((gateway.folder / "log").read_text()[-4000:])
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    return 1 if checks.failed else 0
+        gateway.write(stand.body())
+        gateway.start()
+        threading.Thread(target=gateway.listen, daemon=True).start()
+        stand.under_load(load)
+        stand.reserve()
+        status = gateway.stop()
+        checks.check(f"SIGTERM ends it with status {status}", status == 0)
+    return checks.end()
 
 
 if __name__ == "__main__":
