@@ -1,10 +1,14 @@
-"""What the guest needs beside the host's own root: a kernel, busybox, open-iscsi. Unpacked, not installed."""
+"""What the guest needs beside the host's own root: a kernel, busybox, udev, open-iscsi, multipath-tools. Unpacked, not
+installed."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
-TOOLS = ["busybox-static", "kmod", "open-iscsi", "libisns0", "libopeniscsiusr"]
+TOOLS = ["busybox-static", "kmod", "udev", "libudev1", "sg3-utils", "sg3-utils-udev", "open-iscsi", "dmsetup", "kpartx",
+         "multipath-tools"]
+MERGED = ("bin", "lib", "sbin")  # symbolic links into /usr, as on the host
 KERNEL_META = "linux-image-amd64"
 DOWNLOAD_S = 300
 
@@ -33,26 +37,53 @@ def kernel_package() -> str:
     return found[1]
 
 
+def missing_libraries(package: str) -> list[str]:
+    """Those that the package needs, by way of other libraries too, and the host has not."""
+    host = set(call("dpkg-query", "-W", "-f", "${Package}\n").splitlines())
+    found: list[str] = []
+    wanted = [package]
+    while wanted:
+        needed = re.findall(r"^ +(?:Pre)?Depends: (lib\S+)$", call("apt-cache", "depends", wanted.pop()), re.M)
+        new = [name for name in dict.fromkeys(needed) if name not in host and name not in found]
+        found += new
+        wanted += new
+    return found
+
+
 def unpack(package: str, folder: Path) -> None:
-    """Downloads a package and unpacks it; once."""
+    """Downloads a package and unpacks it, with /bin, /lib and /sbin below /usr; once."""
     done = folder / f".{package}.unpacked"
     if done.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    call("apt-get", "download", package, cwd=folder)
-    for archive in folder.glob(f"{package}_*.deb"):
-        call("dpkg", "-x", archive, folder)
-        archive.unlink()
+    for name in MERGED:
+        (folder / "usr" / name).mkdir(parents=True, exist_ok=True)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"usr/{name}")
+    downloads = folder / ".downloads"
+    shutil.rmtree(downloads, ignore_errors=True)
+    downloads.mkdir()
+    call("apt-get", "download", package, cwd=downloads)
+    for archive in downloads.iterdir():
+        call("sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -x --keep-directory-symlink -C "$1"', archive, folder)
+    shutil.rmtree(downloads)
     done.touch()
 
 
+def unpack_with_libraries(package: str, folder: Path) -> None:
+    if (folder / f".{package}.unpacked").exists():
+        return
+    for library in missing_libraries(package):
+        unpack(library, folder)
+    unpack(package, folder)
+
+
 class Guest:
-    """The unpacked guest: `tools` (bin/busybox, sbin/iscsid), `kernel` (a bzImage) and `modules` (/lib/modules)."""
+    """The unpacked guest: `tools` (a root of packages), `kernel` (a bzImage) and `modules` (/lib/modules)."""
 
     def __init__(self, folder: Path):
-        self.tools = folder / "tools"
+        self.tools = folder / "root"
         for package in TOOLS:
-            unpack(package, self.tools)
+            unpack_with_libraries(package, self.tools)
         unpack(package := kernel_package(), folder / package)
         self.kernel = next((folder / package / "boot").glob("vmlinuz-*"))
         self.version = self.kernel.name.removeprefix("vmlinuz-")

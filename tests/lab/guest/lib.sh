@@ -1,6 +1,20 @@
 # For jobs: timed and bounded steps, a request to the host, one check of a disk.
 uptime_s() { cut -d. -f1 /proc/uptime; }
 
+# give_up: shows what a job may want to show (diagnose, if it has one) and ends it.
+give_up() {
+  dmesg | tail -n 15
+  declare -F diagnose > /dev/null && diagnose
+  exit 1
+}
+
+# must WHAT COMMAND...: a check that waits for nothing.
+must() {
+  local what=$1
+  shift
+  if "$@"; then echo "step: $what"; else echo "step FAILED: $what"; give_up; fi
+}
+
 # step SECONDS WORDS...: runs a command, bounded; ends the job when it fails.
 step() {
   local limit=$1 begin
@@ -11,8 +25,7 @@ step() {
   else
     echo "step FAILED, status $?: $*"
     tail -n 30 /tmp/step.log
-    dmesg | tail -n 15
-    exit 1
+    give_up
   fi
 }
 
@@ -24,12 +37,11 @@ wait_for() {
   until "$@" > /dev/null 2>&1; do
     if [ "$(uptime_s)" -ge "$deadline" ]; then
       echo "step FAILED: no $what within $limit s"
-      dmesg | tail -n 15
-      exit 1
+      give_up
     fi
     sleep 0.2
   done
-  echo "step: $what is there"
+  echo "step: $what is there ($(($(uptime_s) + limit - deadline)) s)"
 }
 
 # ask_host WORD: has the host do something (see lab's requests) and waits until it is done.
@@ -40,6 +52,19 @@ ask_host() {
 }
 
 verify_disk() { # DEVICE SIZE RUNTIME: random reads and writes that fio checks
-  fio --name=verify --filename="$1" --rw=randrw --bs=4k-64k --size="$2" --iodepth=4 --ioengine=libaio --direct=1 \
+  fio --name=verify --filename="$1" --rw=randrw --bsrange=4k-64k --size="$2" --iodepth=4 --ioengine=libaio --direct=1 \
     --verify=crc32c --verify_fatal=1 ${3:+--time_based --runtime="$3"}
+}
+
+# iscsi_initiator [LINE...]: the network, and open-iscsi with these lines more in its configuration.
+iscsi_initiator() {
+  modprobe -a virtio_net iscsi_tcp sd_mod sg crc32c_generic
+  ip link set lo up
+  ip link set eth0 up
+  ip addr add 10.0.2.15/24 dev eth0
+  mkdir -p /etc/iscsi /run/lock/iscsi /var/lib/iscsi
+  echo "InitiatorName=$GUEST" > /etc/iscsi/initiatorname.iscsi
+  printf '%s\n' "node.startup = manual" "node.conn[0].timeo.login_timeout = 30" \
+    "node.session.initial_login_retry_max = 8" "$@" > /etc/iscsi/iscsid.conf
+  iscsid -f > /tmp/iscsid.log 2>&1 &
 }

@@ -1,24 +1,11 @@
 # The kernel's iSCSI initiator (open-iscsi): login, checked I/O, a file system, and a gateway that restarts under load.
 . /job/lib.sh
 
-modprobe -a virtio_net iscsi_tcp sd_mod sg ext4 crc32c_generic
-ip link set eth0 up
-ip addr add 10.0.2.15/24 dev eth0
-mkdir -p /etc/iscsi /run/lock/iscsi /var/lib/iscsi
-echo "InitiatorName=iqn.2026-11.io.sluice:guest" > /etc/iscsi/initiatorname.iscsi
-cat > /etc/iscsi/iscsid.conf <<END
-node.startup = manual
-node.session.timeo.replacement_timeout = 300
-node.conn[0].timeo.login_timeout = 30
-node.session.initial_login_retry_max = 8
-END
-iscsid="$TOOLS/sbin/iscsid" iscsiadm="$TOOLS/usr/bin/iscsiadm"
-[ -x "$iscsiadm" ] || iscsiadm="$TOOLS/sbin/iscsiadm"
-$iscsid -f -c /etc/iscsi/iscsid.conf -i /etc/iscsi/initiatorname.iscsi > /tmp/iscsid.log 2>&1 &
-
-portal=10.0.2.2:$PORT
-step 60 "$iscsiadm" -m node -o new -T "$IQN" -p "$portal,1"
-step 120 "$iscsiadm" -m node -T "$IQN" -p "$portal" --login
+modprobe ext4
+iscsi_initiator "node.session.timeo.replacement_timeout = 300"
+portal=$PORTAL_HOST:$PORT
+step 60 iscsiadm -m node -o new -T "$IQN" -p "$portal,1"
+step 120 iscsiadm -m node -T "$IQN" -p "$portal" --login
 wait_for 60 disk sh -c 'ls /sys/class/iscsi_session/session*/device/target*/*/block/*/size'
 disk=$(ls -d /sys/class/iscsi_session/session*/device/target*/*:"$LUN"/block/* | head -n 1)
 disk=/dev/${disk##*/}
@@ -40,5 +27,5 @@ wait_for 240 "end of the writes over the restart" test -e /tmp/writer.done
 step 60 sh -c 'for i in $(seq 40); do cmp /tmp/file.$i /mnt/file.$i || exit 1; done'
 step 60 umount /mnt
 step 120 e2fsck -fn "$disk"
-step 60 "$iscsiadm" -m node -T "$IQN" -p "$portal" --logout
+step 60 iscsiadm -m node -T "$IQN" -p "$portal" --logout
 echo "job: passed"

@@ -1,0 +1,151 @@
+"""What runs on the host beside a guest: the gateway of each job, what the job's script is told of it, and what that may
+ask the host to do."""
+
+import re
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway import Checks, Gateway, own_gateway
+from packages import LabError
+from targets import Sluice, Target, Tgt, Unit, free_port
+
+HOST_IN_GUEST = "10.0.2.2"  # by QEMU's user network; what the guest sends there comes to this host's loopback
+GUEST = "iqn.2026-11.io.sluice:guest"
+OPERATIONS = Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md"
+Requests = dict[str, Callable[[], None]]
+
+
+class Hosting:
+    """`environment`: the script's variables; `requests`: what it may ask for, by word."""
+
+    def __init__(self, environment: dict[str, object], requests: Requests):
+        self.environment = {"GUEST": GUEST, "PORTAL_HOST": HOST_IN_GUEST} | environment
+        self.requests = requests
+
+
+@contextmanager
+def one_path(options, _job: Path):
+    """One target with one LUN; the gateway, or tgt, restarts when asked to."""
+    target: Target = Tgt(size=128 << 20) if options.target == "tgt" else Sluice(
+        options.sluice, [Unit("file", "128MiB", {"thin": True})])
+
+    def restart() -> None:
+        if options.target == "tgt":
+            target.kill()
+        else:
+            target.stop()
+        target.start()
+
+    with target:
+        yield Hosting({"IQN": target.iqn, "PORT": target.port, "LUN": target.lun}, {"restart": restart})
+
+
+class Kicks:
+    """A thread that ends the sessions of a group, and those that follow them, until it is told to stop."""
+
+    PAUSE_S = 0.5
+
+    def __init__(self, gateway: Gateway, group: int):
+        self.gateway, self.group = gateway, group
+        self.count = 0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.go, daemon=True)
+
+    def go(self) -> None:
+        while not self.stop.wait(self.PAUSE_S):
+            for session in self.gateway.sessions():
+                if session["group"] == self.group:  # it may be gone by the time it is kicked
+                    self.count += self.gateway.run("session", "kick", str(session["id"]), check=False).returncode == 0
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join()
+        print(f"host: ended {self.count} sessions of group {self.group}", flush=True)
+        if self.count < 2:
+            raise LabError("too few sessions were ended")
+
+
+class TwoGroups:
+    """A target in two portal groups, a portal each, and another target behind the first of the portals, whose session
+    is to stay what it is."""
+
+    def __init__(self, gateway: Gateway):
+        self.gateway = gateway
+        self.names = [f"iqn.2026-11.io.sluice:{name}" for name in ("vm1", "vm2")]
+        self.portals = [free_port(), free_port()]
+        self.kicks = Kicks(gateway, group=2)
+        self.others: list[int] = []
+
+    def body(self, groups: list[int]) -> str:
+        """A configuration in which the first target has these groups."""
+        text = ""
+        for number, name in enumerate(("vm1", "vm2"), 1):
+            text += (f'[store.{name}]\ntype = "file"\npath = "{name}.raw"\nsize = "64MiB"\n[target.{name}]\n'
+                     f'luns = {{ 0 = "{name}" }}\n[target.{name}.access."{GUEST}"]\n')
+            for group in groups if number == 1 else [1]:
+                portal = self.portals[group - 1]
+                text += (f'[[target.{name}.port]]\nfabric = "iscsi"\nname = "{self.names[number - 1]}"\n'
+                         f'group = {group}\nlisten = ["127.0.0.1:{portal}"]\n'
+                         f'advertise = ["{HOST_IN_GUEST}:{portal}"]\n')
+        return text
+
+    def sessions(self) -> None:
+        """Prints what the gateway says of its paths; fails when the other target's session is not the one it was."""
+        sessions = self.gateway.sessions()
+        groups = Counter((each["port"].rsplit(":", 1)[1], each["group"]) for each in sessions)
+        print("host: sessions: " + ", ".join(f"{name} group {group}: {count}" for (name, group), count
+                                             in sorted(groups.items())), flush=True)
+        others = [each["id"] for each in sessions if each["port"] == self.names[1]]
+        if len(others) != 1 or self.others not in ([], others):
+            raise LabError(f"the other target's session was {self.others}, is {others}")
+        self.others = others
+
+    def with_groups(self, *groups: int) -> Callable[[], None]:
+        return lambda: self.gateway.apply(self.body(list(groups)))
+
+    def requests(self) -> Requests:
+        return {"kick": self.kicks.start, "end-kicks": self.kicks.end, "sessions": self.sessions,
+                "both-groups": self.with_groups(1, 2), "without-group-1": self.with_groups(2),
+                "without-group-2": self.with_groups(1)}
+
+
+def multipath_stanza() -> str:
+    """What docs/operations.md tells operators to write: the job takes it from there."""
+    found = re.search(r"^```multipath\n(.*?)^```", OPERATIONS.read_text(encoding="utf-8"), re.M | re.S)
+    if not found:
+        raise LabError(f"{OPERATIONS} has no block of multipath.conf")
+    return found[1]
+
+
+@contextmanager
+def two_paths(options, job: Path):
+    (job / "multipath.conf").write_text(multipath_stanza())
+    checks = Checks()
+    with own_gateway(options.sluice, checks) as gateway:
+        groups = TwoGroups(gateway)
+        gateway.write(groups.body([1, 2]))
+        gateway.start()
+        yield Hosting({"IQN": groups.names[0], "OTHER_IQN": groups.names[1], "PORT": groups.portals[0],
+                       "SECOND_PORT": groups.portals[1]}, groups.requests())
+        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
+        if checks.failed:
+            raise LabError("the gateway did not end well")
+
+
+def of_job(name: str):
+    """The context manager that serves a job: called with the runner's options and the job's folder."""
+    return {"multipath": two_paths}.get(name, one_path)
+
+
+def need_tools() -> None:
+    """What the guest uses of this host's own root."""
+    for program, package in (("fio", "fio"), ("mkfs.ext4", "e2fsprogs"), ("ip", "iproute2")):
+        if not shutil.which(program):
+            raise LabError(f"{program} is not installed (package {package})")
