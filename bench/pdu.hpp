@@ -23,10 +23,12 @@ enum opcode : std::uint8_t {
   data_in = 0x25,
   logout_response = 0x26,
   r2t = 0x31,
+  async_message = 0x32,
 };
 
 inline constexpr std::uint8_t immediate_bit = 0x40, final_bit = 0x80, read_bit = 0x40, write_bit = 0x20;
 inline constexpr std::uint8_t status_bit = 0x01;  // Data-In that carries the status
+inline constexpr std::uint8_t scsi_event = 0;     // of an Asynchronous Message
 inline constexpr std::uint32_t no_tag = 0xffffffff;
 
 inline std::uint8_t opcode_of(const_bytes header) {

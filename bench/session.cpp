@@ -211,11 +211,12 @@ bool session::end_pdu() {
   receiving_ = nullptr;
   auto& c = connection_;
   auto code = opcode_of(header_);
-  bool with_status = code == scsi_response || (code == data_in && (header_[1] & status_bit));
+  bool with_status = code == scsi_response || code == async_message || (code == data_in && (header_[1] & status_bit));
   if (static_cast<std::int32_t>(wire::load32(header_, 32) - c.max_cmd_sn) > 0) c.max_cmd_sn = wire::load32(header_, 32);
   if (with_status) c.exp_stat_sn = wire::load32(header_, 24) + 1;
   if (code == data_in && !with_status) return true;
   if (code == nop_in) return answer_nop();
+  if (code == async_message) return header_[36] == scsi_event || broken("the target ends the session");
   if (code != scsi_response && code != data_in && code != r2t)
     return broken("an unexpected PDU, opcode " + std::to_string(code));
   auto tag = wire::load32(header_, 16);

@@ -313,7 +313,8 @@ void connection::open_nexus() {
   who.peer = peer_;
   who.description = parameters().describe();
   gateway_.open(
-      who, [this](port::loss_reason reason) { close(reason); },
+      who,
+      {[this](port::loss_reason reason) { close(reason); }, [this](const port::unit_event& what) { report(what); }},
       [this](result<std::unique_ptr<port::nexus>> made) { opened(std::move(made)); });
 }
 

@@ -160,6 +160,9 @@ class connection {
   std::string list_targets(const std::string& name);
   void keepalive();
 
+  // connection_events.cpp
+  void report(const port::unit_event& what);
+
   // connection_receive.cpp: framing
   bool process();
   bool take_header();

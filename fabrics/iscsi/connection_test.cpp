@@ -2,6 +2,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "fabrics/iscsi/test_stand.hpp"
+#include "gateway/scsi/asc.hpp"
 
 namespace sluice::iscsi::stand {
 namespace {
@@ -440,13 +441,37 @@ TEST(connection, ends_when_the_core_evicts_it) {
   s.log_in({"ImmediateData=No"});
   s.initiator.send(s.write_10(0, 8));
   ASSERT_TRUE(s.initiator.next());
-  s.target_loop->post([&s] { s.gateway.evict(port::loss_reason::kicked); });
+  s.target_loop->post([&s] { s.gateway.events.evict(port::loss_reason::kicked); });
   const auto farewell = s.initiator.next();
   ASSERT_TRUE(farewell && farewell->code() == opcode::async_message);
   EXPECT_EQ(farewell->as<async_message>().event, async_event::session_dropped);
   EXPECT_TRUE(s.initiator.closed());
   EXPECT_TRUE(s.gone());
   EXPECT_EQ(s.gateway.closed.at(0), port::loss_reason::kicked);
+}
+
+TEST(connection, tells_of_changed_luns_without_being_asked) {
+  stand s;
+  s.log_in();
+  s.target_loop->post([&s] {
+    s.gateway.events.report({port::lun_address(5), scsi::asc::mode_parameters_changed});  // nothing to look up
+    s.gateway.events.report({0, scsi::asc::reported_luns_changed});
+    s.gateway.events.report({port::lun_address(5), scsi::asc::capacity_changed});
+  });
+  std::uint32_t stat_sn = 0;
+  for (const auto& [lun, code] : {std::pair<std::uint64_t, int>(0, 0x3f0e), {port::lun_address(5), 0x2a09}}) {
+    const auto told = s.initiator.next();
+    ASSERT_TRUE(told && told->code() == opcode::async_message);
+    const auto event = told->as<async_message>();
+    EXPECT_EQ(event.event, async_event::scsi_event);
+    EXPECT_EQ(event.lun, lun);
+    ASSERT_EQ(told->data.size(), 20U);
+    EXPECT_EQ(told->data[0] << 8 | told->data[1], 18);
+    EXPECT_EQ(told->data[2 + 2] & 0xf, 6);
+    EXPECT_EQ(told->data[2 + 12] << 8 | told->data[2 + 13], code);
+    EXPECT_TRUE(stat_sn == 0 || event.sn.stat_sn == stat_sn + 1) << "each takes a StatSN";
+    stat_sn = event.sn.stat_sn;
+  }
 }
 
 TEST(connection, refuses_the_login_when_the_nexus_does_not_open) {

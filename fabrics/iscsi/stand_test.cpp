@@ -199,9 +199,9 @@ std::shared_ptr<shared_state> make_shared_state(const offer& ours, const std::fu
   return made;
 }
 
-void core::open(const port::login& who, std::function<void(port::loss_reason)> on_evict,
+void core::open(const port::login& who, port::channel_events on_events,
                 std::function<void(result<std::unique_ptr<port::nexus>>)> opened) {
-  evict = std::move(on_evict);
+  events = std::move(on_events);
   std::function<void()> later = [this, who, opened = std::move(opened)] {
     if (open_fails) return opened(fail(*open_fails, "as the test wants it"));
     opened(std::make_unique<memory_nexus>(*this, who));

@@ -33,6 +33,7 @@ class memory_nexus final : public port::nexus, public port::task_endpoint {
   const std::shared_ptr<const port::i_t_nexus>& identity() const noexcept override { return identity_; }
   void submit(port::task& t) noexcept override;
   void manage(port::task_management& request) noexcept override;
+  void reset(port::transport_reset, std::function<void()>) noexcept override { ADD_FAILURE() << "TCP has no resets"; }
   void close(port::loss_reason reason, std::function<void()> closed) noexcept override;
   void post(port::task& t, port::task_event event) noexcept override;
   void post(port::task_management&) noexcept override {}
@@ -64,8 +65,12 @@ class core final : public port::gateway {
     for (std::size_t i = 0; i < medium.size(); ++i) medium[i] = pattern(i);
   }
   std::optional<port::access> check(const port::port_id& port, const std::string& initiator) override;
-  void open(const port::login& who, std::function<void(port::loss_reason)> evict,
+  void open(const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
+  void join(std::uint64_t, const port::login&, port::channel_events,
+            std::function<void(result<std::unique_ptr<port::nexus>>)>) override {
+    FAIL() << "a session has one connection";
+  }
 
   reactor::loop& loop;
   octets medium;
@@ -74,7 +79,7 @@ class core final : public port::gateway {
   bool borrow = true;
   port::access access{true, {}};
   std::optional<errc> open_fails;
-  std::function<void(port::loss_reason)> evict;
+  port::channel_events events;
   std::vector<octets> cdbs;  // of all tasks, as submitted
   std::vector<port::task_function> managed;
   std::vector<port::loss_reason> closed;

@@ -313,6 +313,33 @@ TEST_P(fabric_contract, data_that_the_initiator_does_not_take_hold_up_nobody_els
   EXPECT_TRUE(is_done(r)) << "taken back";
 }
 
+TEST_P(fabric_contract, what_waits_behind_an_ordered_task_on_a_stalled_medium_ends_at_once) {
+  const auto a = ready(0);
+  site_->add_lun();
+  attentions(*a);
+  attentions(*a, 1);
+  site_->stall_medium(true);
+  request first = write_10(0, octets_of(after_, 0, 4096)), behind = read_10(0, 8), lost = read_10(8, 8);
+  first.attribute = task_attribute::ordered;
+  for (request* each : {&first, &behind, &lost}) {
+    each->lun = 1;
+    a->submit(*each);
+  }
+  site_->run_for(ns_per_s);
+  EXPECT_FALSE(first.done || behind.done || lost.done);
+  EXPECT_EQ(manage(*a, task_function::abort_task, 1, &behind), task_response::function_complete);
+  EXPECT_FALSE(behind.how.answered);
+  if (a->can_lose()) {
+    a->lose(lost);
+    EXPECT_TRUE(is_done(lost));
+  }
+  EXPECT_FALSE(first.done) << "neither waits for the medium";
+  site_->stall_medium(false);
+  EXPECT_TRUE(is_done(first));
+  EXPECT_TRUE(first.how.good()) << first.how.describe();
+  EXPECT_TRUE(a->can_lose() || is_done(lost));
+}
+
 TEST_P(fabric_contract, a_nexus_lost_in_the_middle_of_a_write_is_told_once) {
   const auto a = ready(0);
   ASSERT_TRUE(write(*a, 0, before_).good());
@@ -365,6 +392,19 @@ TEST_P(fabric_contract, a_changed_list_of_luns_is_told_to_every_nexus) {
     EXPECT_EQ(reported(**each), 8u + 16);
     attentions(**each, 1);
     EXPECT_TRUE(run(**each, test_unit_ready(1)).good());
+  }
+}
+
+TEST_P(fabric_contract, a_changed_list_of_luns_is_told_once_without_being_asked) {
+  const auto a = ready(0), b = ready(1);
+  site_->add_lun();
+  for (const auto* each : {&a, &b}) {
+    EXPECT_TRUE(site_->until([&] { return !(*each)->heard().empty(); }));
+    site_->run_for(ns_per_s);
+    const auto heard = (*each)->heard();
+    ASSERT_EQ(heard.size(), 1u);
+    EXPECT_EQ(heard[0].code, scsi::asc::reported_luns_changed);
+    EXPECT_EQ(heard[0].lun, 0u);
   }
 }
 

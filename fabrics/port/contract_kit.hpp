@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "actors/base/bytes.hpp"
+#include "fabrics/port/nexus_door.hpp"
 #include "fabrics/port/task.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
@@ -76,6 +77,8 @@ class initiator {
   virtual bool can_lose() const { return false; }
   virtual void lose(request&) {}
   virtual bool can_withhold_reads() const { return false; }
+  /// What the target told without being asked, in order.
+  virtual std::vector<unit_event> heard() const = 0;
 };
 
 /// A gateway with one target behind one port: LUN 0 is a disk of 4 MiB with blocks of 512 octets, all zeroes.

@@ -35,6 +35,9 @@ struct login {
   capabilities caps;
   std::string peer;         // "127.0.0.1:50000", for status
   std::string description;  // e.g. negotiated digests, for status
+  /// The nexus may get a channel on each of several cores. It pays a lock for a moment per command where a single
+  /// channel pays none.
+  bool several_channels = false;
 };
 
 enum class loss_reason : std::uint8_t {
@@ -48,7 +51,29 @@ enum class loss_reason : std::uint8_t {
 };
 const char* to_string(loss_reason reason);  // in an operator's words
 
-/// An open I_T nexus, used on the core where it was opened.
+/// Something happened at a logical unit. A unit attention with this code waits for the nexus there in any case: a
+/// fabric that can tells the initiator without being asked [SPC-4 5.14.5], any other ignores it.
+struct unit_event {
+  port::lun lun = 0;
+  scsi::additional_sense code = 0;  // REPORTED LUNS DATA HAS CHANGED comes once, with LUN 0, for the whole nexus
+};
+
+/// What the core tells a fabric of a channel; on the channel's core, in a step of the loop of its own.
+struct channel_events {
+  /// Drop the connections that use the channel and close() it. May come until then.
+  std::function<void(loss_reason)> evict;
+  std::function<void(const unit_event&)> report;  // null: the fabric has no way to tell its initiator
+};
+
+/// An event of the transport that ends tasks without a task management function [SAM-5 6.3].
+enum class transport_reset : std::uint8_t {
+  nexus_loss,  // of this nexus alone: its tasks end, its RESERVE ends, I_T NEXUS LOSS OCCURRED waits
+  hard_reset,  // as of a bus: every logical unit that the nexus sees is reset, for all initiators
+};
+
+/// An I_T nexus as one of its channels has it, used on the core where that was opened. A nexus has one channel at most
+/// on a core: connections that share the core share it. Tasks of all channels are in the same task sets; task
+/// management covers them wherever they came from.
 class nexus {
  public:
   virtual const std::shared_ptr<const i_t_nexus>& identity() const noexcept = 0;
@@ -56,8 +81,10 @@ class nexus {
   virtual void submit(task& t) noexcept = 0;
   /// Starts a task management function; the answer comes to request.reply_to.
   virtual void manage(task_management& request) noexcept = 0;
-  /// Ends the nexus: its tasks are completed silently, one by one; then `closed` runs, on this core, and the nexus and
-  /// the endpoints may be destroyed. Call once.
+  /// The transport has been reset; `done` runs on this core when the tasks concerned are gone.
+  virtual void reset(transport_reset what, std::function<void()> done) noexcept = 0;
+  /// Ends the channel, and with the last one the nexus: its tasks are completed silently, one by one; then `closed`
+  /// runs, on this core, and this object and the endpoints may be destroyed. Call once.
   virtual void close(loss_reason reason, std::function<void()> closed) noexcept = 0;
   virtual ~nexus() = default;
 };
@@ -68,10 +95,13 @@ class gateway {
   virtual ~gateway() = default;
   /// Access control for one initiator at one port; nullopt when there is no such port. At once.
   virtual std::optional<access> check(const port_id& port, const std::string& initiator_name) = 0;
-  /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: its `evict`
-  /// has been called and its close() has finished before `opened` runs [RFC7143 6.3.5]. `evict` tells the fabric to
-  /// drop its connections and close() the nexus; it may come any time until then.
-  virtual void open(const login& who, std::function<void(loss_reason)> evict,
+  /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: each of its
+  /// channels' `evict` has been called and each close() has finished before `opened` runs [RFC7143 6.3.5].
+  virtual void open(const login& who, channel_events events,
+                    std::function<void(result<std::unique_ptr<nexus>>)> opened) = 0;
+  /// Opens a channel on this core to the live nexus of that id, which `who` opened with several_channels.
+  /// errc::not_found: there is no such nexus, or it ends; errc::already_exists: it has a channel on this core.
+  virtual void join(std::uint64_t nexus_id, const login& who, channel_events events,
                     std::function<void(result<std::unique_ptr<nexus>>)> opened) = 0;
 };
 

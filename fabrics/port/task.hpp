@@ -102,6 +102,7 @@ struct i_t_nexus {
   port_descriptor port;     // its identity names the target port group
   std::uint16_t relative_target_port = 1;
   capabilities caps;
+  bool several_channels = false;  // it may have one on each core, each with a value of this type of its own
 };
 
 /// The longest CDB that there is [SPC-4 4.2.3].

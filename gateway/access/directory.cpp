@@ -1,5 +1,7 @@
 #include "gateway/access/directory.hpp"
 
+#include <atomic>
+
 namespace sluice::access {
 
 namespace {
@@ -14,7 +16,8 @@ const initiator_entry* entry_of(const found_port& at, const std::string& initiat
 }  // namespace
 
 directory make_directory(std::vector<target_entry> targets) {
-  directory made{std::move(targets), {}};
+  static std::atomic<std::uint64_t> versions{0};
+  directory made{++versions, std::move(targets), {}};
   for (std::size_t t = 0; t < made.targets.size(); ++t)
     for (std::size_t p = 0; p < made.targets[t].ports.size(); ++p)
       made.ports.emplace(made.targets[t].ports[p].descriptor.id, std::pair(t, p));

@@ -35,6 +35,7 @@ struct target_entry {
 
 /// Made whole, by make_directory(); shared and never changed then.
 struct directory {
+  std::uint64_t version = 0;  // above that of every earlier one of the process; 0: empty
   std::vector<target_entry> targets;
   std::map<port::port_id, std::pair<std::size_t, std::size_t>> ports;  // target and port, by place above
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/secrets.hpp"
@@ -145,10 +146,12 @@ class show_step final : public step {
 
 std::vector<nexus::nexus_info> nexuses_of(running& now) {
   std::vector<nexus::nexus_info> all;
+  std::set<std::uint64_t> seen;
   for (std::size_t i = 0; i < now.core_actors.size(); ++i)
     now.made_of.cores[i]->call([&] {
       const auto here = now.core_actors[i]->gateway().list();
-      all.insert(all.end(), here.begin(), here.end());
+      for (const nexus::nexus_info& each : here)
+        if (seen.insert(each.id).second) all.push_back(each);  // once, however many channels it has
     });
   return all;
 }

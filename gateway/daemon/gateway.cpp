@@ -43,6 +43,8 @@ gateway::gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<s
     now_.doors.push_back({core, &now_.core_actors.back()->gateway()});
   }
   first.call([&] { now_.registry->connect(actors); });
+  for (std::size_t i = 0; i < made_of.cores.size(); ++i)
+    made_of.cores[i]->call([&] { now_.core_actors[i]->connect(actors); });
 }
 
 gateway::~gateway() {

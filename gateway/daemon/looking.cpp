@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "actors/observe/counters.hpp"
 #include "config/schema/quantity.hpp"
@@ -211,8 +212,10 @@ view::status look(gateway& at, const machine& hardware, std::uint64_t started_ns
   for (const auto& [name, unit] : seen->units)
     shown.units.push_back(unit_view(name, *config::find_named(seen->model->units, name), number++, all->cores));
   for (const config::target_config& target : seen->model->targets) shown.targets.push_back(target_view(target, *seen));
+  std::set<std::uint64_t> sessions;  // a nexus may have channels on several cores
   for (const gathered::of_core& core : all->cores)
     for (const nexus::nexus_info& nexus : core.nexuses) {
+      if (!sessions.insert(nexus.id).second) continue;
       const auto of = std::find_if(shown.targets.begin(), shown.targets.end(),
                                    [&](const view::target& each) { return each.name == nexus.target; });
       if (of != shown.targets.end())

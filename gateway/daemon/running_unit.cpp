@@ -166,8 +166,10 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores) {
                "its reservations and saved mode pages",
                {"unit", unit.name}, {"why", waiting.home->damage()});
   unit.home = runtime::spawn_on<unit::home_actor>(*unit.home_core, std::move(waiting.home), std::move(waiting.links));
+  const auto attentions = std::make_shared<unit::attention_book>();
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
+    options.attentions = attentions;
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;
     options.deadline_ns = unit.medium->describe().deadline_ns;

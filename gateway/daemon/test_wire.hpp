@@ -55,12 +55,11 @@ class wire::session final : public port::task_endpoint, public std::enable_share
     who.port = port_;
     who.initiator = {scsi::protocol::iscsi, initiator_, "0x000000000001"};
     door_.core->call_async([&](const std::function<void()>& finished) {
-      door_.gateway->open(
-          who, [this](port::loss_reason reason) { close(reason, [] {}); },
-          [this, finished](result<std::unique_ptr<port::nexus>> opened) {
-            if (opened) nexus_ = std::move(*opened);
-            finished();
-          });
+      door_.gateway->open(who, {[this](port::loss_reason reason) { close(reason, [] {}); }, nullptr},
+                          [this, finished](result<std::unique_ptr<port::nexus>> opened) {
+                            if (opened) nexus_ = std::move(*opened);
+                            finished();
+                          });
     });
     return nexus_ != nullptr;
   }

@@ -4,7 +4,8 @@
 
 namespace sluice::nexus {
 
-core_gateway::core_gateway(reactor::loop& loop, registry_door& registry) : loop_(loop), registry_(registry) {}
+core_gateway::core_gateway(reactor::loop& loop, registry_door& registry, peer_link& peers)
+    : loop_(loop), registry_(registry), peers_(peers) {}
 
 std::optional<port::access> core_gateway::check(const port::port_id& port, const std::string& initiator_name) {
   const auto found = access::find_port(*picture_, port);
@@ -12,11 +13,28 @@ std::optional<port::access> core_gateway::check(const port::port_id& port, const
   return access::check(*found, initiator_name);
 }
 
-void core_gateway::open(const port::login& who, std::function<void(port::loss_reason)> evict,
+void core_gateway::open(const port::login& who, port::channel_events events,
                         std::function<void(result<std::unique_ptr<port::nexus>>)> opened) {
+  wish(0, {who, std::move(events), std::move(opened)});
+}
+
+void core_gateway::join(std::uint64_t nexus_id, const port::login& who, port::channel_events events,
+                        std::function<void(result<std::unique_ptr<port::nexus>>)> opened) {
+  SLUICE_CHECK(who.several_channels);
+  wish(nexus_id, {who, std::move(events), std::move(opened), true});
+}
+
+void core_gateway::wish(std::uint64_t joins, pending what) {
   const std::uint64_t ticket = next_ticket_++;
-  waiting_.emplace(ticket, pending{who, std::move(evict), std::move(opened)});
-  registry_.admit({loop_.index(), ticket, who.initiator, who.port});
+  const port::login& who = waiting_.emplace(ticket, std::move(what)).first->second.who;
+  registry_.admit({loop_.index(), ticket, who.initiator, who.port, joins});
+}
+
+void core_gateway::refused(std::uint64_t ticket, errc why) {
+  auto node = waiting_.extract(ticket);
+  if (node.empty()) return;
+  node.mapped().opened(
+      fail(why, why == errc::already_exists ? "the nexus has a channel on this core" : "there is no such nexus"));
 }
 
 void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
@@ -40,15 +58,19 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
   identity->port = found->port->descriptor;
   identity->relative_target_port = found->port->relative_id;
   identity->caps = wish.who.caps;
+  identity->several_channels = wish.who.several_channels;
   auto opened =
-      std::make_unique<open_nexus>(loop_, identity, access::luns_of(*found, wish.who.initiator.name), [this, nexus_id] {
-        live_.erase(nexus_id);
-        registry_.closed(nexus_id);
-      });
-  live_[nexus_id] = {opened.get(), wish.who, std::move(wish.evict), found->target->name, loop_.now_ns(), false};
-  SLUICE_LOG(info, "nexus", "session opened", {"id", nexus_id}, {"initiator", wish.who.initiator.to_string()},
-             {"target", found->target->name}, {"peer", wish.who.peer}, {"port", wish.who.port.name},
-             {"group", wish.who.port.group});
+      std::make_unique<open_nexus>(loop_, identity, access::luns_of(*found, wish.who.initiator.name),
+                                   open_nexus::surroundings{wish.who.several_channels ? this : nullptr, wish.joins,
+                                                            std::move(wish.events.report), [this, nexus_id] {
+                                                              live_.erase(nexus_id);
+                                                              registry_.closed(nexus_id);
+                                                            }});
+  live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns(),
+                     wish.joins,   false};
+  SLUICE_LOG(info, "nexus", wish.joins ? "channel opened" : "session opened", {"id", nexus_id},
+             {"initiator", wish.who.initiator.to_string()}, {"target", found->target->name}, {"peer", wish.who.peer},
+             {"port", wish.who.port.name}, {"group", wish.who.port.group});
   wish.opened(std::move(opened));
 }
 
@@ -68,7 +90,7 @@ void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
     if (nexus.evicted) continue;
     const auto found = access::find_port(*picture_, nexus.who.port);
     if (found && access::check(*found, nexus.who.initiator.name).allowed)
-      nexus.nexus->remap(access::luns_of(*found, nexus.who.initiator.name));
+      nexus.nexus->remap(access::luns_of(*found, nexus.who.initiator.name), picture_->version);
     else
       unwanted.push_back(id);
   }
@@ -81,6 +103,37 @@ std::vector<nexus_info> core_gateway::list() const {
     all.push_back({id, nexus.who.initiator.to_string(), nexus.target, nexus.who.port, nexus.who.peer,
                    nexus.who.description, nexus.who.initiator.name, nexus.opened_ns, loop_.index()});
   return all;
+}
+
+void core_gateway::manage_elsewhere(const port::task_management& request, other_channels::answer answered) {
+  const unsigned others = peers_.cores() - 1;
+  if (others == 0)
+    return loop_.post([answered = std::move(answered)] { answered(port::task_response::task_does_not_exist); });
+  const std::uint64_t ticket = next_ticket_++;
+  questions_[ticket] = {.left = others, .answered = std::move(answered)};
+  for (unsigned core = 0; core < peers_.cores(); ++core)
+    if (core != loop_.index())
+      peers_.ask(core,
+                 {loop_.index(), ticket, request.nexus->id, request.function, request.lun, request.referenced_tag});
+}
+
+void core_gateway::asked(const peer_request& request) {
+  const auto reply = [this, from = request.from, ticket = request.ticket](port::task_response response) {
+    peers_.answer(from, {ticket, response});
+  };
+  const auto found = live_.find(request.nexus_id);
+  if (found == live_.end()) return reply(port::task_response::task_does_not_exist);
+  found->second.nexus->manage_for_peer(request, reply);
+}
+
+void core_gateway::answered(const peer_answer& what) {
+  const auto found = questions_.find(what.ticket);
+  question& q = found->second;
+  q.together = of_both(q.together, what.response);
+  if (--q.left > 0) return;
+  const question done = std::move(q);
+  questions_.erase(found);
+  done.answered(done.together);
 }
 
 }  // namespace sluice::nexus

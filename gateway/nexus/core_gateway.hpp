@@ -21,7 +21,7 @@ class registry_door {
   ~registry_door() = default;
 };
 
-/// One live nexus, for status.
+/// One channel of a live nexus, for status; the others have the same id.
 struct nexus_info {
   std::uint64_t id = 0;
   std::string initiator, target;
@@ -34,25 +34,32 @@ struct nexus_info {
 
 /// The SCSI core's door for the fabrics of one core: answers discovery and access at once from the published directory,
 /// and opens nexuses with the registry's leave. Plain class; core_actor brings it its messages.
-class core_gateway final : public port::gateway {
+class core_gateway final : public port::gateway, other_channels {
  public:
-  core_gateway(reactor::loop& loop, registry_door& registry);
+  core_gateway(reactor::loop& loop, registry_door& registry, peer_link& peers);
 
   std::optional<port::access> check(const port::port_id& port, const std::string& initiator_name) override;
-  void open(const port::login& who, std::function<void(port::loss_reason)> evict,
+  void open(const port::login& who, port::channel_events events,
+            std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
+  void join(std::uint64_t nexus_id, const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
 
   void granted(std::uint64_t ticket, std::uint64_t nexus_id);
+  void refused(std::uint64_t ticket, errc why);
   void evict(std::uint64_t nexus_id, port::loss_reason reason);
   /// A new picture: LUN maps of live nexuses follow it; nexuses that it no longer admits are evicted.
   void publish(std::shared_ptr<const access::directory> picture);
   std::vector<nexus_info> list() const;
+  /// Another core's channel of a nexus has a function to carry out; what it asked of us has been answered.
+  void asked(const peer_request& request);
+  void answered(const peer_answer& what);
 
  private:
   struct pending {
     port::login who;
-    std::function<void(port::loss_reason)> evict;
+    port::channel_events events;
     std::function<void(result<std::unique_ptr<port::nexus>>)> opened;
+    bool joins = false;
   };
   struct live {
     open_nexus* nexus = nullptr;  // the fabric's; it tells us through `gone`
@@ -60,15 +67,26 @@ class core_gateway final : public port::gateway {
     std::function<void(port::loss_reason)> evict;
     std::string target;
     std::uint64_t opened_ns = 0;
+    bool joined = false;
     bool evicted = false;
   };
+  struct question {
+    unsigned left = 0;
+    port::task_response together = port::task_response::task_does_not_exist;
+    other_channels::answer answered;
+  };
+
+  void wish(std::uint64_t joins, pending what);
+  void manage_elsewhere(const port::task_management& request, other_channels::answer answered) override;
 
   reactor::loop& loop_;
   registry_door& registry_;
+  peer_link& peers_;
   std::shared_ptr<const access::directory> picture_ = std::make_shared<access::directory>();
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint64_t, pending> waiting_;
   std::map<std::uint64_t, live> live_;
+  std::map<std::uint64_t, question> questions_;  // by ticket
 };
 
 }  // namespace sluice::nexus

@@ -9,9 +9,10 @@
 
 namespace sluice::nexus {
 
-/// core -> registry: the nexus has ended, or a grant was not used.
+/// core -> registry: the channel there has ended, or a grant was not used.
 struct closed_notice {
   std::uint64_t nexus_id;
+  unsigned core;
 };
 /// control -> registry: end a nexus; `done` runs on the registry's core, with false when there is none of that number.
 struct kick_order {
@@ -22,6 +23,11 @@ struct kick_order {
 /// registry -> core: a wish was granted.
 struct grant_notice {
   std::uint64_t ticket, nexus_id;
+};
+/// registry -> core: a wish for a channel was not.
+struct refusal_notice {
+  std::uint64_t ticket;
+  errc why;
 };
 /// registry -> core: drop this nexus.
 struct evict_order {
@@ -49,26 +55,34 @@ class registry_actor final : public runtime::pinned<caf::event_based_actor>, reg
  private:
   void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) override;
   void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) override;
+  void refuse(unsigned core, std::uint64_t ticket, errc why) override;
 
   registry registry_;
   std::vector<caf::actor> cores_;
 };
 
 /// Brings one core's gateway its messages.
-class core_actor final : public runtime::pinned<caf::event_based_actor>, registry_door {
+class core_actor final : public runtime::pinned<caf::event_based_actor>, registry_door, peer_link {
  public:
   core_actor(caf::actor_config& config, reactor::loop& loop, caf::actor registry);
   const char* name() const override { return "core-gateway"; }
   caf::behavior make_behavior() override;
   /// The door for this core's fabrics; theirs while the actor lives, on its core.
   core_gateway& gateway() { return gateway_; }
-  void on_exit() override { registry_ = nullptr; }
+  /// Before the first message: all cores' actors, by core index.
+  void connect(std::vector<caf::actor> cores) { cores_ = std::move(cores); }
+  void on_exit() override;
 
  private:
   void admit(const admission& wish) override;
   void closed(std::uint64_t nexus_id) override;
+  unsigned cores() const override { return static_cast<unsigned>(cores_.size()); }
+  void ask(unsigned core, const peer_request& request) override;
+  void answer(unsigned core, const peer_answer& answer) override;
 
+  const unsigned index_;
   caf::actor registry_;
+  std::vector<caf::actor> cores_;
   core_gateway gateway_;
 };
 
@@ -78,5 +92,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::admission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::closed_notice)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::kick_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::grant_notice)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::refusal_notice)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::evict_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::peer_request)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::peer_answer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::nexus::publish_order)

@@ -21,14 +21,6 @@ std::function<void()> after(std::size_t count, std::function<void()> done) {
   };
 }
 
-/// What two units say together: one that does not know the task says nothing, and "complete" is what is left to say
-/// when the other has nothing to add.
-port::task_response of_both(port::task_response one, port::task_response other) {
-  if (one == port::task_response::task_does_not_exist) return other;
-  if (other == port::task_response::task_does_not_exist) return one;
-  return one == port::task_response::function_complete ? other : one;
-}
-
 /// One function of the initiator, carried out by several units; answers once, for all of them.
 class fan_out final : public port::task_endpoint {
  public:
@@ -57,6 +49,43 @@ class fan_out final : public port::task_endpoint {
   std::vector<std::unique_ptr<port::task_management>> copies_;
 };
 
+/// A copy of a function that somebody is to carry out; tells what came of it, and is gone.
+class copy_of_request final : public port::task_endpoint {
+ public:
+  copy_of_request(const port::task_management& original, other_channels::answer answered)
+      : request(original), answered_(std::move(answered)) {
+    request.reply_to = this;
+  }
+  void post(port::task&, port::task_event) noexcept override {
+    SLUICE_CHECK(!"a task was sent to a copy of a task management function");
+  }
+  void post(port::task_management& done) noexcept override {
+    const auto answered = std::move(answered_);
+    const port::task_response response = done.response;
+    delete this;  // it lived for this one answer
+    answered(response);
+  }
+  port::task_management request;
+
+ private:
+  other_channels::answer answered_;
+};
+
+/// Whether it concerns the tasks of one nexus only, which each of its channels must look for; the others are carried
+/// out by the coordinator of a unit, for all cores.
+bool is_of_one_nexus(port::task_function function) {
+  switch (function) {
+    case port::task_function::abort_task:
+    case port::task_function::abort_task_set:
+    case port::task_function::query_task:
+    case port::task_function::query_task_set:
+    case port::task_function::i_t_nexus_reset:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data, memory::pool& buffers) {
   t.outcome = outcome;
   t.length_in = data.size();
@@ -79,10 +108,16 @@ void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data
 }  // namespace
 
 open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
-                       std::function<void()> gone)
-    : loop_(loop), identity_(std::move(identity)), luns_(std::move(luns)), gone_(std::move(gone)) {
+                       surroundings around)
+    : loop_(loop),
+      identity_(std::move(identity)),
+      luns_(std::move(luns)),
+      others_(around.others),
+      joined_(around.joined),
+      gone_(std::move(around.gone)) {
+  if (around.report) report_ = std::make_shared<std::function<void(const port::unit_event&)>>(std::move(around.report));
   index();
-  for (const handle& unit : distinct_units()) door_of(unit)->attach(identity_);
+  for (const handle& unit : distinct_units()) add_to(unit);
 }
 
 /// In the order of their first LUNs.
@@ -152,6 +187,39 @@ void open_nexus::manage(port::task_management& request) noexcept {
   SLUICE_LOG(info, "nexus", "task management", {"function", port::to_string(request.function)},
              {"initiator", identity_->initiator.to_string()}, {"target", identity_->target_name},
              {"lun", port::lun_number(request.lun)});
+  if (!others_ || !is_of_one_nexus(request.function)) return manage_here(request);
+  request.response = port::task_response::task_does_not_exist;
+  const auto heard = [&request, left = std::make_shared<int>(2)](port::task_response said) {
+    request.response = of_both(request.response, said);
+    if (--*left == 0) request.reply_to->post(request);
+  };
+  others_->manage_elsewhere(request, heard);
+  manage_here((new copy_of_request(request, heard))->request);
+}
+
+/// What makes I T NEXUS RESET more than an end of tasks is done where it was asked for.
+void open_nexus::manage_for_peer(const peer_request& what, other_channels::answer answered) {
+  port::task_management request;
+  request.nexus = identity_;
+  request.function = what.function;
+  request.lun = what.lun;
+  request.referenced_tag = what.referenced_tag;
+  const bool resets = what.function == port::task_function::i_t_nexus_reset;
+  if (resets) request.function = port::task_function::abort_task_set;
+  port::task_management& copy = (new copy_of_request(request, std::move(answered)))->request;
+  if (resets) return manage_every_unit(copy);
+  manage_here(copy);
+}
+
+void open_nexus::reset(port::transport_reset what, std::function<void()> done) noexcept {
+  port::task_management request;
+  request.nexus = identity_;
+  request.function = what == port::transport_reset::nexus_loss ? port::task_function::i_t_nexus_reset
+                                                               : port::task_function::target_warm_reset;
+  manage((new copy_of_request(request, [done = std::move(done)](port::task_response) { done(); }))->request);
+}
+
+void open_nexus::manage_here(port::task_management& request) {
   switch (request.function) {
     case port::task_function::i_t_nexus_reset:
     case port::task_function::target_warm_reset:
@@ -186,10 +254,12 @@ void open_nexus::manage_at(port::task_management& request, std::vector<access::u
 }
 
 void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
-  SLUICE_LOG(info, "nexus", "session ended", {"id", identity_->id}, {"initiator", identity_->initiator.to_string()},
-             {"target", identity_->target_name}, {"why", port::to_string(reason)});
+  SLUICE_LOG(info, "nexus", joined_ ? "channel ended" : "session ended", {"id", identity_->id},
+             {"initiator", identity_->initiator.to_string()}, {"target", identity_->target_name},
+             {"why", port::to_string(reason)});
   const std::vector<handle> units = distinct_units();
   closing_ = true;
+  report_.reset();
   by_number_.clear();
   auto finished = [gone = std::move(gone_), closed = std::move(closed), units] {
     gone();
@@ -200,10 +270,10 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
     return;
   }
   const auto one_less = after(units.size(), std::move(finished));
-  for (const handle& unit : units) door_of(unit)->detach(identity_->id, reason, one_less);
+  for (const handle& unit : units) door_of(unit)->remove_nexus(identity_->id, reason, one_less);
 }
 
-void open_nexus::remap(access::lun_map luns) {
+void open_nexus::remap(access::lun_map luns, std::uint64_t picture_version) {
   if (closing_ || luns == luns_) return;  // every unit has been told already that it ends
   const std::vector<handle> before = distinct_units();
   const access::lun_map old = std::exchange(luns_, std::move(luns));
@@ -219,22 +289,37 @@ void open_nexus::remap(access::lun_map luns) {
   }
   for (const handle& unit : now) {
     if (!before_set.contains(unit))
-      door_of(unit)->attach(identity_);
+      add_to(unit);
     else
-      door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed);
+      door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed, picture_version);
   }
   // What the initiator knows of the disk behind such a LUN is another one's [SPC-4 6.6.1]. A unit that went over to
   // another store is still the same disk.
   for (const auto& [number, unit] : luns_)
     if (const auto had = old.find(number); had != old.end() && had->second->name != unit->name)
-      door_of(unit)->raise(identity_->id, scsi::asc::inquiry_data_changed);
+      door_of(unit)->raise(identity_->id, scsi::asc::inquiry_data_changed, picture_version);
+  if (!joined_) report({0, scsi::asc::reported_luns_changed});
+}
+
+/// From within the turn of a unit's actor.
+void open_nexus::on_attention(const access::unit_door& at, scsi::additional_sense code) noexcept {
+  const auto found = std::find(by_number_.begin(), by_number_.end(), &at);
+  if (found == by_number_.end()) return;
+  report({port::lun_address(static_cast<std::uint16_t>(found - by_number_.begin())), code});
+}
+
+void open_nexus::report(port::unit_event what) {
+  if (!report_) return;
+  loop_.post([to = std::weak_ptr(report_), what] {
+    if (const auto fabric = to.lock()) (*fabric)(what);
+  });
 }
 
 /// The handle is kept until the unit has let go.
 void open_nexus::depart(const handle& unit, std::vector<std::uint16_t> numbers) {
   departing_->push_front({unit, std::move(numbers)});
-  door_of(unit)->detach(identity_->id, port::loss_reason::unit_removed,
-                        [all = departing_, it = departing_->begin()] { all->erase(it); });
+  door_of(unit)->remove_nexus(identity_->id, port::loss_reason::unit_removed,
+                              [all = departing_, it = departing_->begin()] { all->erase(it); });
 }
 
 }  // namespace sluice::nexus

@@ -6,25 +6,34 @@
 
 #include "fabrics/port/nexus_door.hpp"
 #include "gateway/access/directory.hpp"
+#include "gateway/nexus/peers.hpp"
 
 namespace sluice::nexus {
 
-/// An I_T nexus that is logged in: routes its tasks to logical units by LUN, and answers for the target device itself
-/// (REPORT LUNS, LUNs that are not there). Lives on one core, owned by the fabric's session.
-class open_nexus final : public port::nexus {
+/// A channel of an I_T nexus that is logged in: routes its tasks to logical units by LUN, and answers for the target
+/// device itself (REPORT LUNS, LUNs that are not there). Lives on one core, owned by the fabric's session.
+class open_nexus final : public port::nexus, access::attention_listener {
  public:
-  /// `gone` is called once, when the nexus has been closed.
+  struct surroundings {
+    other_channels* others = nullptr;  // null: the nexus has this channel only
+    bool joined = false;               // another channel opened the nexus
+    std::function<void(const port::unit_event&)> report = {};
+    std::function<void()> gone;  // called once, when the channel has been closed
+  };
   open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
-             std::function<void()> gone);
+             surroundings around);
 
   const std::shared_ptr<const port::i_t_nexus>& identity() const noexcept override { return identity_; }
   void submit(port::task& t) noexcept override;
   void manage(port::task_management& request) noexcept override;
+  void reset(port::transport_reset what, std::function<void()> done) noexcept override;
   void close(port::loss_reason reason, std::function<void()> closed) noexcept override;
 
   /// Replaces the LUN map while tasks run: units that left lose the nexus, new ones gain it, and the initiator is told
   /// REPORTED LUNS DATA HAS CHANGED through the units that stay [SPC-4 6.33].
-  void remap(access::lun_map luns);
+  void remap(access::lun_map luns, std::uint64_t picture_version);
+  /// The part of a function that another channel of the nexus was asked for which concerns this one.
+  void manage_for_peer(const peer_request& what, other_channels::answer answered);
 
  private:
   using handle = std::shared_ptr<const access::unit_handle>;
@@ -36,8 +45,12 @@ class open_nexus final : public port::nexus {
     std::vector<std::uint16_t> numbers;  // its LUNs
   };
 
+  void on_attention(const access::unit_door& at, scsi::additional_sense code) noexcept override;
+  void report(port::unit_event what);
+  void add_to(const handle& unit) { door_of(unit)->add_nexus(identity_, report_ ? this : nullptr); }
   access::unit_door* route(port::lun address) const noexcept;
   void depart(const handle& unit, std::vector<std::uint16_t> numbers);
+  void manage_here(port::task_management& request);
   void manage_at(port::task_management& request, std::vector<access::unit_door*> doors);
   std::vector<handle> distinct_units() const;
   void index();
@@ -50,6 +63,9 @@ class open_nexus final : public port::nexus {
   access::lun_map luns_;
   std::vector<access::unit_door*> by_number_;  // LUN -> door, null where there is none
   std::shared_ptr<std::list<departing_unit>> departing_ = std::make_shared<std::list<departing_unit>>();
+  other_channels* const others_;
+  const bool joined_;
+  std::shared_ptr<std::function<void(const port::unit_event&)>> report_;  // null: the fabric cannot
   std::function<void()> gone_;
   bool closing_ = false;
 };

@@ -2,19 +2,22 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 
 #include "actors/base/global_id.hpp"
+#include "actors/base/result.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
 namespace sluice::nexus {
 
-/// A wish to open a nexus, from one core.
+/// A wish to open a nexus, or another channel to one, from one core.
 struct admission {
   unsigned core = 0;
   std::uint64_t ticket = 0;  // the core's own number for it
   scsi::transport_id initiator;
   port::port_id port;
+  std::uint64_t joins = 0;  // the live nexus that is to get a channel; 0: a new one is wished
 };
 
 /// What the registry tells cores; the actor turns each into a message.
@@ -22,6 +25,8 @@ class registry_link {
  public:
   virtual void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) = 0;
   virtual void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) = 0;
+  /// Only a wish for a channel is ever refused.
+  virtual void refuse(unsigned core, std::uint64_t ticket, errc why) = 0;
 
  protected:
   ~registry_link() = default;
@@ -34,9 +39,9 @@ class registry {
   explicit registry(registry_link& cores, gateway_id gateway = 0) : cores_(cores), gateway_(gateway) {}
 
   void admit(admission wish);
-  /// The nexus has ended, or the grant was not used.
-  void closed(std::uint64_t nexus_id);
-  /// Asks for the end of a nexus; false when there is none of that number.
+  /// The nexus' channel on that core has ended, or the grant was not used.
+  void closed(std::uint64_t nexus_id, unsigned core);
+  /// Asks for the end of a nexus, of all its channels; false when there is none of that number.
   bool kick(std::uint64_t nexus_id, port::loss_reason reason);
   std::size_t size() const { return by_id_.size(); }
 
@@ -48,11 +53,14 @@ class registry {
   };
   struct entry {
     std::uint64_t id = 0;
-    unsigned core = 0;
+    std::set<unsigned> cores;  // that have a channel
+    bool ends = false;         // it has been told to: nobody joins any more
     std::deque<admission> waiting;
   };
 
   void grant(entry& e, const name& who, const admission& wish);
+  void join(const admission& wish);
+  void evict(entry& e, port::loss_reason reason);
 
   registry_link& cores_;
   const gateway_id gateway_;

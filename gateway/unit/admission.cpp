@@ -35,11 +35,11 @@ std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
     return snapshot_->serves == unit_snapshot::service::suspended
                ? outcomes::busy()
                : outcomes::not_ready(scsi::asc::manual_intervention_required);
-  if (!n.attentions.empty() && (!c.row || c.row->attention == scsi::attention_rule::reports)) {
-    const scsi::additional_sense code = n.attentions.front();
-    n.attentions.drop_front();
-    review(n);
-    return outcomes::unit_attention(code);
+  if (!c.row || c.row->attention == scsi::attention_rule::reports) {
+    if (const auto code = n.attentions.take()) {
+      review(n);
+      return outcomes::unit_attention(*code);
+    }
   }
   if (!c.row) return std::nullopt;  // refused for what it is
   if (n.reserved_by_other && !c.row->under_reserve) return outcomes::reservation_conflict();
@@ -59,8 +59,9 @@ void shard::review(nexus_record& n) noexcept {
   n.access = group ? group->state : scsi::asymmetric_access::active_optimized;
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;
-  n.plain = n.attentions.empty() && n.allowance == reservations::allowance::everything && !n.reserved_by_other &&
-            active && !now.stopped && now.serves == unit_snapshot::service::on;
+  // What the channels of a nexus share may come to be at any time.
+  n.plain = !n.attentions.shared() && n.attentions.empty() && n.allowance == reservations::allowance::everything &&
+            !n.reserved_by_other && active && !now.stopped && now.serves == unit_snapshot::service::on;
 }
 
 }  // namespace sluice::unit

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "gateway/scsi/outcome.hpp"
 
@@ -13,18 +14,23 @@ class attention_queue {
   bool empty() const { return count_ == 0; }
   std::size_t size() const { return count_; }
 
-  void establish(scsi::additional_sense code) {
+  /// Whether it is new.
+  bool establish(scsi::additional_sense code) {
     if (is_reset(code)) count_ = 0;
     for (std::size_t i = 0; i < count_; ++i)
-      if (codes_[i] == code) return;
-    if (count_ == codes_.size()) return;  // the nexus is told to look around anew by those that it has
+      if (codes_[i] == code) return false;
+    if (count_ == codes_.size()) return false;  // the nexus is told to look around anew by those that it has
     codes_[count_++] = code;
+    return true;
   }
 
-  scsi::additional_sense front() const { return codes_[0]; }
-  void drop_front() {
+  /// The oldest, which goes.
+  std::optional<scsi::additional_sense> take() {
+    if (count_ == 0) return std::nullopt;
+    const scsi::additional_sense oldest = codes_[0];
     for (std::size_t i = 1; i < count_; ++i) codes_[i - 1] = codes_[i];
     --count_;
+    return oldest;
   }
   void drop(scsi::additional_sense code) {
     std::size_t kept = 0;

@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "fabrics/port/task.hpp"
+#include "gateway/access/unit_door.hpp"
 #include "gateway/reservations/conflicts.hpp"
 #include "gateway/scsi/cdb.hpp"
-#include "gateway/unit/attentions.hpp"
 #include "gateway/unit/links.hpp"
+#include "gateway/unit/nexus_attentions.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::unit {
@@ -19,7 +20,8 @@ class shard;
 struct nexus_record {
   std::shared_ptr<const port::i_t_nexus> identity;
   reservations::i_t who;
-  attention_queue attentions;
+  nexus_attentions attentions;
+  access::attention_listener* listener = nullptr;  // hears of new ones; null: nobody wants to
   reservations::allowance allowance = reservations::allowance::everything;
   bool reserved_by_other = false;  // RESERVE(6)/(10)
   scsi::asymmetric_access access = scsi::asymmetric_access::active_optimized;

@@ -33,10 +33,8 @@ data_or_outcome inquiry(const unit_snapshot& now, const command& c) {
 data request_sense(const unit_snapshot& now, command& c) {
   const scsi::request_sense_cdb cdb = scsi::decode_request_sense(c.cdb());
   scsi::sense sense;
-  attention_queue& attentions = c.nexus->attentions;
-  if (!attentions.empty()) {
-    sense = outcomes::unit_attention(attentions.front()).sense;
-    attentions.drop_front();
+  if (const auto code = c.nexus->attentions.take()) {
+    sense = outcomes::unit_attention(*code).sense;
   } else if (now.stopped) {
     sense = outcomes::not_ready(scsi::asc::initializing_command_required).sense;
   }

@@ -152,6 +152,7 @@ class home final : state::watcher {
   const std::unique_ptr<state::seat> seat_;
   std::uint64_t incarnation_ = 0;
   snapshot_ptr snapshot_;
+  std::uint64_t publications_ = 0;
   std::vector<scsi::target_port_group> own_groups_;
   std::string damage_;
   bool frozen_ = false;

@@ -60,7 +60,9 @@ void home::on_verdict(const state::verdict& how) {
 void home::publish() {
   snapshot_ = current_.next;
   const std::vector<control_request> aborted = take_aborted(current_.aborts);
-  for (shard_link* shard : shards_) shard->send(publication{snapshot_, current_.attentions, current_.aborts});
+  ++publications_;
+  for (shard_link* shard : shards_)
+    shard->send(publication{publications_, snapshot_, current_.attentions, current_.aborts});
   // The shards answer nobody before these have come.
   for (const control_request& request : aborted) shards_[request.shard]->send(control_answer{request.id, {}});
   busy_ = true;
@@ -233,7 +235,8 @@ void home::lose_touch() {
   for (step& each : queue_) unsure.push_back(std::move(each));
   queue_.clear();
   abort_order all;
-  for (shard_link* shard : shards_) shard->send(publication{snapshot_, {}, {all}});
+  ++publications_;
+  for (shard_link* shard : shards_) shard->send(publication{publications_, snapshot_, {}, {all}});
   for (step& each : unsure) {
     if (std::holds_alternative<control_request>(each))
       finish(each, scsi::outcome{});  // its task ends without it

@@ -107,6 +107,7 @@ using to_home = std::variant<control_request, control_cancel, manage_request, ac
 /// A new snapshot with what comes along: first the aborts, then the unit attentions. Answered by acknowledgement, once
 /// each.
 struct publication {
+  std::uint64_t number = 0;  // counts the home's publications
   snapshot_ptr snapshot;
   std::vector<attention_order> attentions;
   std::vector<abort_order> aborts;

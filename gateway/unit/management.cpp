@@ -130,7 +130,7 @@ void shard::on_manage(port::task_management& request) noexcept {
     case task_function::logical_unit_reset:
     case task_function::target_warm_reset:
     case task_function::target_cold_reset: {
-      const std::uint64_t id = next_serial_++;
+      const std::uint64_t id = std::exchange(next_serial_, next_serial_ + serial_step);
       managed_.emplace(id, &request);
       return home_.send(manage_request{options_.index, id, nexus, request.function});
     }
@@ -145,7 +145,10 @@ void shard::reset_nexus(port::task_management& request) noexcept {
   std::vector<std::uint64_t> serials;
   abort_where([&](const command& c) { return c.nexus->identity->id == nexus; }, {doom::silent, port::silence::reset},
               serials);
-  establish_attention(nexus, scsi::asc::i_t_nexus_loss);
+  if (nexus_record* const n = find_nexus(nexus)) {
+    n->attentions.establish(scsi::asc::i_t_nexus_loss);
+    review(*n);
+  }
   home_.send(nexus_lost{nexus});
   when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
 }
@@ -160,12 +163,20 @@ void shard::on(manage_answer& message) {
 
 // -- nexuses ---------------------------------------------------------------------------------------------------
 
-void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additional_sense attention) {
+void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additional_sense attention,
+                   access::attention_listener* listener) {
   const std::uint64_t id = identity->id;
   auto record = std::make_unique<nexus_record>();
   record->who = {identity->initiator, identity->relative_target_port};
+  record->listener = listener;
+  bool fresh = true;
+  if (identity->several_channels) {
+    auto joined = options_.attentions->join(id);
+    record->attentions.share(std::move(joined.queue));
+    fresh = joined.fresh;
+  }
   record->identity = std::move(identity);
-  if (attention != 0) record->attentions.establish(attention);
+  if (fresh && attention != 0) record->attentions.establish(attention);
   review(*record);
   const bool is_new = nexuses_.emplace(id, std::move(record)).second;
   SLUICE_CHECK(is_new);
@@ -191,16 +202,18 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   }
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;
-    nexuses_.erase(nexus_id);
-    home_.send(nexus_lost{nexus_id});
+    auto left = nexuses_.extract(nexus_id);
+    const bool was_last = !left.mapped()->attentions.shared() || options_.attentions->leave(nexus_id);
+    left = {};
+    if (was_last) home_.send(nexus_lost{nexus_id});
     done();
   });
 }
 
-void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code) {
+void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) {
   nexus_record* n = find_nexus(nexus_id);
   if (!n) return;
-  n->attentions.establish(code);
+  n->attentions.establish(code, attention_source::lun_map, picture_version);
   review(*n);
 }
 
@@ -217,7 +230,12 @@ bool shard::concerns(const addressees& whom, const nexus_record& n) const {
 
 void shard::apply(const attention_order& order) {
   for (auto& [id, n] : nexuses_)
-    if (concerns(order.whom, *n)) n->attentions.establish(order.code);
+    if (concerns(order.whom, *n)) order_attention(*n, order.code);
+}
+
+void shard::order_attention(nexus_record& n, scsi::additional_sense code) {
+  const bool is_new = n.attentions.establish(code, attention_source::coordinator, publication_);
+  if (is_new && n.listener) n.listener->on_attention(*door_, code);
 }
 
 void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials) {
@@ -238,12 +256,13 @@ void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials)
     abort_where(matches, {by_other && task_aborted ? doom::task_aborted : doom::silent, order.reason}, serials);
     const auto still = nexuses_.find(id);
     if (lost_one && by_other && !task_aborted && order.attention != 0 && still != nexuses_.end())
-      still->second->attentions.establish(order.attention);
+      order_attention(*still->second, order.attention);
   }
 }
 
 void shard::on(publication& message) {
   snapshot_ = std::move(message.snapshot);
+  publication_ = message.number;
   std::vector<std::uint64_t> serials;
   for (const abort_order& order : message.aborts) apply(order, serials);
   for (const attention_order& order : message.attentions) apply(order);

@@ -1,6 +1,7 @@
 #include "gateway/unit/shard.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::unit {
 
@@ -24,6 +25,11 @@ bool is_block_command(const scsi::opcode_row& row) {
     default:
       return false;
   }
+}
+
+shard_options with_book(shard_options options) {
+  if (!options.attentions) options.attentions = std::make_shared<attention_book>();
+  return options;
 }
 
 }  // namespace
@@ -56,7 +62,7 @@ void command::reset() {
 
 shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
              snapshot_ptr first)
-    : options_(options), home_(home), loop_(loop), medium_(std::move(medium)), snapshot_(std::move(first)) {}
+    : options_(with_book(options)), home_(home), loop_(loop), medium_(std::move(medium)), snapshot_(std::move(first)) {}
 
 shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
@@ -96,7 +102,7 @@ void shard::submit(port::task& t) noexcept {
   }
   c->task = &t;
   c->nexus = n;
-  c->serial = next_serial_++;
+  c->serial = std::exchange(next_serial_, next_serial_ + serial_step);
   t.holder = c;
   ++n->tasks;
   ++task_count_;

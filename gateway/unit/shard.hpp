@@ -24,6 +24,7 @@ struct shard_options {
   std::uint64_t deadline_ns = 0;
   std::uint64_t abort_patience_ns = 5 * ns_per_s;     // of somebody who aborts it; only with a deadline
   std::uint64_t leave_patience_ns = 250 * ns_per_ms;  // of a nexus that ends; likewise
+  std::shared_ptr<attention_book> attentions = {};    // one for all shards of the unit; null: of this one only
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -48,9 +49,11 @@ class shard {
   void on_manage(port::task_management& request) noexcept;
 
   // -- nexuses ---------------------------------------------------------------------------------------------------
-  /// A nexus may send tasks from now on; it is told `attention` first (0: nothing).
+  /// A nexus may send tasks from now on; it is told `attention` first (0: nothing), unless it has another channel,
+  /// which has told it or will. `listener`: see unit_door.
   void attach(std::shared_ptr<const port::i_t_nexus> identity,
-              scsi::additional_sense attention = scsi::asc::reset_occurred);
+              scsi::additional_sense attention = scsi::asc::reset_occurred,
+              access::attention_listener* listener = nullptr);
   /// Ends the tasks of a nexus silently, or with unit_removed waits for them, then forgets it and runs `done`; its
   /// SPC-2 reservation goes, its persistent one stays. `done` may run before this returns.
   void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
@@ -58,8 +61,10 @@ class shard {
   // -- the home ---------------------------------------------------------------------------------------------------
   void on_message(to_shard message);
 
-  /// A unit attention for one nexus here, e.g. REPORTED LUNS DATA HAS CHANGED after its LUN map changed.
-  void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code);
+  /// A unit attention for one nexus here, because its LUN map changed with that version of the picture of targets.
+  void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version);
+  /// The door by which it is known to listeners; once, before the first nexus.
+  void set_door(const access::unit_door* door) { door_ = door; }
 
   const observe::unit_counters& counters() const { return counters_; }
   const unit_snapshot& snapshot() const { return *snapshot_; }
@@ -180,6 +185,7 @@ class shard {
   void reset_nexus(port::task_management& request) noexcept;
   void apply(const abort_order& order, std::vector<std::uint64_t>& serials);
   void apply(const attention_order& order);
+  void order_attention(nexus_record& n, scsi::additional_sense code);
   bool concerns(const addressees& whom, const nexus_record& n) const;
 
   void on(publication& message);
@@ -190,10 +196,12 @@ class shard {
   void on(fence_lowered& message);
 
   const shard_options options_;
+  const access::unit_door* door_ = nullptr;
   home_link& home_;
   reactor::loop& loop_;
   std::unique_ptr<store::channel> medium_;
   snapshot_ptr snapshot_;
+  std::uint64_t publication_ = 0;  // the number of the last
 
   std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;
   nexus_record* last_nexus_ = nullptr;
@@ -201,7 +209,9 @@ class shard {
   std::deque<command> commands_;  // grows to max_tasks and a few that wait at the home
   command* free_commands_ = nullptr;
   std::uint32_t task_count_ = 0;
-  std::uint64_t next_serial_ = 1;
+  /// Serials are told apart from those of the unit's other shards: a nexus may have tasks at several. Never 0.
+  static constexpr std::uint64_t serial_step = 4096;
+  std::uint64_t next_serial_ = serial_step + options_.index;
   std::uint64_t fences_asked_ = 0;
 
   command_list active_;

@@ -20,6 +20,7 @@ shard_actor::shard_actor(caf::actor_config& config, shard_options options, caf::
 caf::behavior shard_actor::make_behavior() {
   shard_.emplace(options_, static_cast<home_link&>(*this), home().loop(), medium_->attach(home().loop()),
                  std::move(first_));
+  shard_->set_door(this);
   return {
       [this](to_shard& message) { shard_->on_message(std::move(message)); },
   };
@@ -65,18 +66,19 @@ void shard_actor::enqueue_call(std::function<void(shard&)> work) {
   send_note(new std::function<void(shard&)>(std::move(work)), call_note);
 }
 
-void shard_actor::attach(std::shared_ptr<const port::i_t_nexus> nexus) {
-  enqueue_call([nexus = std::move(nexus)](shard& s) { s.attach(nexus); });
+void shard_actor::add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, access::attention_listener* listener) {
+  enqueue_call(
+      [nexus = std::move(nexus), listener](shard& s) { s.attach(nexus, scsi::asc::reset_occurred, listener); });
 }
 
-void shard_actor::detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> detached) {
+void shard_actor::remove_nexus(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> removed) {
   // The callback belongs to another actor: it must not run inside this one's turn.
-  auto later = [&loop = home().loop(), detached = std::move(detached)] { loop.post(detached); };
+  auto later = [&loop = home().loop(), removed = std::move(removed)] { loop.post(removed); };
   enqueue_call([=](shard& s) { s.detach(nexus_id, reason, later); });
 }
 
-void shard_actor::raise(std::uint64_t nexus_id, scsi::additional_sense code) {
-  enqueue_call([=](shard& s) { s.establish_attention(nexus_id, code); });
+void shard_actor::raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) {
+  enqueue_call([=](shard& s) { s.establish_attention(nexus_id, code, picture_version); });
 }
 
 home_actor::home_actor(caf::actor_config& config, std::unique_ptr<unit::home> inside, late_links links)

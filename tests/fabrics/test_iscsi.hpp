@@ -35,6 +35,8 @@ class iscsi_initiator final : public port::contract::initiator, sim::session::li
   void log_out() override { session_.log_out(); }
   void vanish() override { world_.reset_connection(session_.connection()); }
 
+  std::vector<port::unit_event> heard() const override { return heard_; }
+
   void submit(port::contract::request& r) override {
     const std::uint32_t tag = next_tag_++;
     sent_[tag] = &r;
@@ -112,6 +114,7 @@ class iscsi_initiator final : public port::contract::initiator, sim::session::li
   }
   void on_echo(std::uint32_t) override {}
   void on_logged_out() override {}
+  void on_event(std::uint64_t lun, scsi::additional_sense code) override { heard_.push_back({lun, code}); }
 
   reactor::sim_world& world_;
   sim::judge told_;
@@ -120,6 +123,7 @@ class iscsi_initiator final : public port::contract::initiator, sim::session::li
   const sim::wishes wishes_;
   state state_ = state::idle;
   bool refused_ = false;
+  std::vector<port::unit_event> heard_;
   std::uint32_t next_tag_ = 100;
   std::map<std::uint32_t, port::contract::request*> sent_;  // and not answered
   std::map<const port::contract::request*, std::uint32_t> last_tag_of_;

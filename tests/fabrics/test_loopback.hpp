@@ -12,7 +12,7 @@ inline std::string loopback_initiator_name(unsigned number) {
   return "5000c5000000010" + std::to_string(number);
 }
 
-/// Its commands go by all cores in turn, whichever the nexus is on.
+/// Its commands go by the channels of all cores in turn.
 class loopback_initiator final : public port::contract::initiator, loopback::session::handler {
  public:
   loopback_initiator(port::contract::site& where, unsigned number, std::string name)
@@ -34,7 +34,7 @@ class loopback_initiator final : public port::contract::initiator, loopback::ses
     else
       state_ = state::down;
   }
-  void log_out() override { session_->log_out(next_channel()); }
+  void log_out() override { session_->log_out(); }
   void vanish() override { session_->end(port::loss_reason::connection_lost); }
   void submit(port::contract::request& r) override {
     auto& made = sent_[&r] = std::make_unique<command>();
@@ -52,15 +52,16 @@ class loopback_initiator final : public port::contract::initiator, loopback::ses
   bool owes(const port::contract::request& r) const override {
     return sent_.at(const_cast<port::contract::request*>(&r))->asked;
   }
-  void resume(port::contract::request& r) override { session_->resume(next_channel(), *sent_.at(&r)); }
+  void resume(port::contract::request& r) override { session_->resume(sent_.at(&r)->channel, *sent_.at(&r)); }
   void manage(port::task_function function, std::uint16_t lun, const port::contract::request* referenced,
               std::function<void(port::task_response)> answered) override {
     const std::uint64_t tag = referenced ? sent_.at(const_cast<port::contract::request*>(referenced))->tag : 0;
     session_->manage(next_channel(), function, port::lun_address(lun), tag, std::move(answered));
   }
   bool can_lose() const override { return true; }
-  void lose(port::contract::request& r) override { session_->lose(next_channel(), *sent_.at(&r)); }
+  void lose(port::contract::request& r) override { session_->lose(sent_.at(&r)->channel, *sent_.at(&r)); }
   bool can_withhold_reads() const override { return true; }
+  std::vector<port::unit_event> heard() const override { return heard_; }
 
  private:
   struct command final : loopback::command {
@@ -73,6 +74,7 @@ class loopback_initiator final : public port::contract::initiator, loopback::ses
 
   void on_up(const result<void>& how) noexcept override { state_ = how ? state::up : state::down; }
   void on_down(port::loss_reason) noexcept override { state_ = state::down; }
+  void on_event(const port::unit_event& what) noexcept override { heard_.push_back(what); }
   unsigned next_channel() { return next_channel_++ % simulated_site::cores; }
 
   port::contract::site& site_;
@@ -83,6 +85,7 @@ class loopback_initiator final : public port::contract::initiator, loopback::ses
   std::map<port::contract::request*, std::unique_ptr<command>> sent_;  // kept: a request's memory may be used again
   std::uint64_t next_tag_ = 1;
   unsigned next_channel_ = 0;
+  std::vector<port::unit_event> heard_;
 };
 
 class loopback_site final : public simulated_site {

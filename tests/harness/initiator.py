@@ -57,6 +57,7 @@ class Initiator:
         self.outstanding: dict[int, Outstanding] = {}
         self.next_tag = 1
         self.ended: list[Answer] = []  # that came while something else was waited for
+        self.events: list[int] = []  # additional sense codes of SCSI asynchronous events
         self.segment, self.immediate, self.first_burst = 8192, True, 65536
         self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -215,9 +216,15 @@ class Initiator:
             raise ConnectionLost(str(error)) from None
 
     def _receive(self) -> tuple[bytes, bytes]:
-        header = self._receive_octets(48)
-        length = int.from_bytes(header[5:8], "big")
-        return header, self._receive_octets(length + -length % 4)[:length]
+        """The next PDU that is no SCSI asynchronous event; those are kept."""
+        while True:
+            header = self._receive_octets(48)
+            length = int.from_bytes(header[5:8], "big")
+            data = self._receive_octets(length + -length % 4)[:length]
+            if header[0] & 0x3F != 0x32 or header[36] != 0:
+                return header, data
+            self.exp_stat_sn = struct.unpack_from(">I", header, 24)[0] + 1
+            self.events.append(struct.unpack_from(">H", data, 2 + 12)[0])
 
     def _receive_octets(self, count: int) -> bytes:
         parts = bytearray()

@@ -154,6 +154,7 @@ def names(gateway, checks):
         check("INQUIRY vendor and product", about[8:32] == b"ACME    Disk            ")
         gateway.apply(body({"a": ram()}, {"u": keys.replace("Disk", "Other")}, {0: "u"}))
         check("another product is told", "3f03" in until_told(host))
+        check("without being asked, too", 0x3F03 in host.events)
         gateway.write(body({"a": ram()}, {"u": keys.replace("vm1-0001", "vm1-0002")}, {0: "u"}))
         refused = gateway.run("plan", str(gateway.config), check=False)
         check("another serial number under a running unit is refused",

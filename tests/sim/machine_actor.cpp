@@ -6,7 +6,9 @@ namespace sluice::sim {
 
 namespace {
 constexpr std::uint64_t patience_ns = 120 * ns_per_s;  // a gateway gives its media a minute
-}
+constexpr std::uint64_t lingering_ns =
+    200 * ns_per_ms;  // what a cache had lent when its unit went, it frees by a timer
+}  // namespace
 
 actors::actors() {
   config_.set("scheduler.max-threads", 1);
@@ -93,6 +95,7 @@ void machine::tear_down() {
   gateway_->stop();
   gateway_.reset();
   while (actors_.system().registry().running() > 0) step();
+  world_.run_for(lingering_ns);
   cores_.clear();
   loops_.clear();
   state_.reset();

@@ -6,6 +6,7 @@
 #include "actors/base/check.hpp"
 #include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/text.hpp"
+#include "gateway/scsi/outcome_builders.hpp"
 
 namespace sluice::sim {
 
@@ -219,7 +220,11 @@ void session::handle(iscsi::bhs_view header, const_bytes data) {
     case opcode::async_message: {
       const auto pdu = iscsi::decode<iscsi::async_message>(header);
       count_status(pdu.sn);
-      if (pdu.event != iscsi::async_event::scsi_event) end();
+      if (pdu.event != iscsi::async_event::scsi_event) {
+        end();
+      } else if (data.size() > 2) {
+        tell_.on_event(pdu.lun, scsi::decode_sense({data.begin() + 2, data.end()}).code);
+      }
       break;
     }
     case opcode::reject:

@@ -8,6 +8,7 @@
 #include "actors/reactor/loop.hpp"
 #include "fabrics/iscsi/answers.hpp"
 #include "fabrics/iscsi/requests.hpp"
+#include "gateway/scsi/asc.hpp"
 #include "tests/sim/judge.hpp"
 
 namespace sluice::sim {
@@ -53,6 +54,11 @@ class session {
     virtual void on_managed(std::uint32_t tag, iscsi::management_response response) = 0;
     virtual void on_echo(std::uint32_t tag) = 0;
     virtual void on_logged_out() = 0;
+    /// A SCSI asynchronous event.
+    virtual void on_event(std::uint64_t lun, scsi::additional_sense code) {
+      (void)lun;
+      (void)code;
+    }
 
    protected:
     ~listener() = default;
