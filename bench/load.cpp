@@ -248,7 +248,8 @@ void load::advance(std::uint64_t now) {
   auto passed = static_cast<double>(now - phase_began_ns_) / 1e9;
   bool counted = settings_.count && submitted_ == settings_.count && idle();
   if (phase_ == phase::warm_up && passed >= settings_.warm_up_seconds) return start_measuring(now);
-  if (phase_ == phase::measured && (counted || (settings_.seconds > 0 && passed >= settings_.seconds)))
+  bool stopped = settings_.stop && settings_.stop->load(std::memory_order_relaxed);
+  if (phase_ == phase::measured && (counted || stopped || (settings_.seconds > 0 && passed >= settings_.seconds)))
     return stop_measuring(now);
   if (phase_ == phase::draining && idle() && settings_.verify) {
     phase_ = phase::read_back;

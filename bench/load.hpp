@@ -1,6 +1,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include <atomic>
+
 #include "bench/account.hpp"
 #include "bench/histogram.hpp"
 #include "bench/login.hpp"
@@ -24,7 +26,8 @@ struct load_settings {
   std::uint64_t spin_ns = 0;  // polls so long before it sleeps
   std::uint64_t seed = 1;
   int core = -1;
-  pid_t target_pid = 0;  // whose CPU time is accounted; 0: nobody's
+  pid_t target_pid = 0;                     // whose CPU time is accounted; 0: nobody's
+  const std::atomic<bool>* stop = nullptr;  // ends the measured time early when it becomes true; outlives the load
 };
 
 struct load_report {

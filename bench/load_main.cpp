@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -74,16 +76,21 @@ void add_options(CLI::App& app, load_settings& asked) {
   app.add_option("--target-pid", asked.target_pid, "account the CPU time of this process");
 }
 
+std::atomic<bool> interrupted = false;
+static_assert(std::atomic<bool>::is_always_lock_free);  // a signal handler sets it
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Drives an iSCSI target as hard as one core can; prints JSON."};
+  CLI::App app{"Drives an iSCSI target as hard as one core can; prints JSON. SIGINT ends it in good order."};
   load_settings asked;
   std::uint64_t spin_us = 0;
   add_options(app, asked);
   app.add_option("--spin-us", spin_us, "poll so long before sleeping");
   CLI11_PARSE(app, argc, argv);
   asked.spin_ns = spin_us * 1000;
+  asked.stop = &interrupted;
+  std::signal(SIGINT, [](int) { interrupted = true; });
   auto report = run_load(asked);
   if (!report) {
     std::fprintf(stderr, "sluice-load: %s\n", report.error().message.c_str());

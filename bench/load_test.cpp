@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "bench/ceiling.hpp"
@@ -90,6 +92,26 @@ TEST_F(load_against_ceiling, moves_large_extents_and_an_open_loop) {
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->first_error, "");
   EXPECT_EQ(report->reads + report->writes, 200u);
+}
+
+TEST_F(load_against_ceiling, ends_in_good_order_when_stopped) {
+  std::atomic<bool> stop = false;
+  settings_.count = 0;
+  settings_.seconds = 60;
+  settings_.write_percent = 50;
+  settings_.verify = true;
+  settings_.stop = &stop;
+  std::thread later([&stop] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    stop = true;
+  });
+  const auto report = run_load(settings_);
+  later.join();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_LT(report->seconds, 30);
+  EXPECT_GT(report->writes, 0u);
+  EXPECT_GT(report->read_back, 0u);  // what was written is verified all the same
+  EXPECT_EQ(report->errors + report->mismatches, 0u) << report->first_error;
 }
 
 TEST(load, says_why_it_cannot_begin) {

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from targets import START_S, STOP_S, TargetError, spawn, wait_for_line
@@ -53,7 +54,8 @@ class Gateway:
         text = f'[gateway]\nstate_dir = "{self.folder}/state"\ncontrol = "{self.socket}"\nreactors = 2\n' + body
         (path or self.config).write_text(text)
 
-    def start(self) -> None:
+    def start(self, listen: bool = True) -> None:
+        """Until it is ready. Its words to the service manager are taken, unless the test wants to hear them itself."""
         with (self.folder / "log").open("ab") as log:
             self.process = spawn(
                 [self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log,
@@ -62,6 +64,8 @@ class Gateway:
             wait_for_line(self.process, "sluice: ready", START_S)
         except TargetError as error:
             raise TargetError(f"sluice: {error}\n{self.log()}") from None
+        if listen:
+            threading.Thread(target=self.listen, daemon=True).start()
         ports = [port for target in self.ask("status")["targets"] for port in target["ports"]]
         self.portal = ports[0]["portals"][0]
 

@@ -6,7 +6,6 @@ port that listens on loopback alone is not reached from another host. usage: pat
 import argparse
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,18 +193,13 @@ def discovery(checks: Checks, first: Route, second: Route, other: Route) -> None
     not_found(checks, "a target is not found where it has no portal", Route(second.host, second.number, VM2))
 
 
-def start(gateway: Gateway) -> None:
-    gateway.start()
-    threading.Thread(target=gateway.listen, daemon=True).start()
-
-
 def two_paths(gateway: Gateway, checks: Checks) -> None:
     one, two = free_port(), free_port()
     first, second = Route("127.0.0.1", one, VM1), Route("127.0.0.2", two, VM1, group=2)
     other = Route("127.0.0.1", one, VM2)
     gateway.write(STORES + '[target.vm1]\nluns = { 0 = "vm1", 1 = "data" }\n' + port("vm1", first) + port("vm1", second)
                   + '[target.vm2]\nluns = { 0 = "vm2" }\n' + port("vm2", other))
-    start(gateway)
+    gateway.start()
     discovery(checks, first, second, other)
     images(checks, gateway.folder, first, second)
     at_once(checks, first, second, other)
@@ -223,7 +217,7 @@ def another_host(gateway: Gateway, checks: Checks) -> None:
         gateway.write(STORES + '[target.vm1]\nopen = true\nluns = { 0 = "vm1" }\n' + port("vm1", first)
                       + port("vm1", second) + '[target.vm2]\nopen = true\nluns = { 0 = "vm2" }\n' + port("vm2", other)
                       + '[target.local]\nluns = { 0 = "local" }\n' + port("local", local))
-        start(gateway)
+        gateway.start()
         for path, pattern, reader in ((first, "0x44", second), (second, "0x55", first)):
             wrote = host.run("qemu-io", "--image-opts", path.unit(), "-c", f"write -P {pattern} 1M 1M", "-c", "flush")
             read = host.run("qemu-io", "--image-opts", reader.unit(), "-c", f"read -P {pattern} 1M 1M")

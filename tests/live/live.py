@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -62,7 +63,8 @@ def size_of(gateway, lun):
     return json.loads(done.stdout)["virtual-size"]
 
 
-def start_load(gateway, load, seconds):
+def start_load(gateway, load):
+    """Verified I/O on LUN 0 until stop_load()."""
     host, port = gateway.portal.rsplit(":", 1)
     return subprocess.Popen(
         [
@@ -87,12 +89,18 @@ def start_load(gateway, load, seconds):
             "--region",
             str(32 << 20),
             "--seconds",
-            str(seconds),
+            "600",
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def stop_load(io):
+    """What it says; it reads all back before that."""
+    io.send_signal(signal.SIGINT)
+    return io.communicate(timeout=60)[0]
 
 
 def reservations(gateway, checks):
@@ -132,12 +140,12 @@ def looks(gateway, checks):
 
 def scenario(gateway, load, checks):
     gateway.write(body({0: "a", 1: "b"}))
-    gateway.start()
+    gateway.start(listen=False)
     checks.check("the service manager hears that it is ready", gateway.heard() == "READY=1")
     checks.check("and that its event loops turn", gateway.heard() == "WATCHDOG=1")
     threading.Thread(target=gateway.listen, daemon=True).start()
     checks.check("two LUNs at the start", luns_of(gateway) == [0, 1])
-    io = start_load(gateway, load, 8)
+    io = start_load(gateway, load)
     deadline = time.monotonic() + 10
     while not gateway.session_ids(INITIATOR) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -180,13 +188,14 @@ def scenario(gateway, load, checks):
     checks.check("and all is as it was", picture(gateway) == before and luns_of(gateway) == [0, 5])
 
     checks.check("the load's session was never disturbed", gateway.session_ids(INITIATOR) == sessions)
-    output, _ = io.communicate(timeout=60)
+    output = stop_load(io)
     checks.check("the load verified all that it wrote", io.returncode == 0)
     if io.returncode != 0:
         print(output)
 
-    io = start_load(gateway, load, 20)
-    while not gateway.session_ids(INITIATOR) and time.monotonic() < deadline + 30:
+    io = start_load(gateway, load)
+    deadline = time.monotonic() + 10
+    while not gateway.session_ids(INITIATOR) and time.monotonic() < deadline:
         time.sleep(0.05)
     victim = gateway.session_ids(INITIATOR)[0]
     gateway.run("session", "kick", str(victim))

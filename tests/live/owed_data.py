@@ -4,7 +4,6 @@ their own commands, or take the LUN away: nobody waits for it. usage: owed_data.
 import os
 import pathlib
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
@@ -184,7 +183,6 @@ def run(program, checks, port_keys, acts):
         scene = Scene(gateway, checks)
         gateway.write(body({0: "a", 1: "b"}, port_keys))
         gateway.start()
-        threading.Thread(target=gateway.listen, daemon=True).start()
         for act in acts:
             try:
                 act(scene)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
@@ -184,7 +183,6 @@ def run(program, checks, over, stores, acts):
         scene = Scene(gateway, checks)
         gateway.write(body(over, stores))
         gateway.start()
-        threading.Thread(target=gateway.listen, daemon=True).start()
         for act in acts:
             try:
                 act(scene)

@@ -6,16 +6,13 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
 from gateway import Checks, own_gateway  # noqa: E402
 from initiator import Initiator, persistent_reserve_out, registration  # noqa: E402
-from live import INITIATOR, NAME, start_load  # noqa: E402
-
-SECONDS = 24
+from live import INITIATOR, NAME, start_load, stop_load  # noqa: E402
 
 
 def has_direct_io(folder):
@@ -62,7 +59,7 @@ class Stand:
         self.checks.check("the session stays", self.gateway.session_ids(INITIATOR) == self.sessions)
 
     def log_in(self, load):
-        io = start_load(self.gateway, load, SECONDS)
+        io = start_load(self.gateway, load)
         deadline = time.monotonic() + 10
         while not self.gateway.session_ids(INITIATOR) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -92,7 +89,7 @@ class Stand:
         check("its RAM shrinks", shrunk["ram_used_bytes"] <= 4 << 20)
         self.apply(None)
         check("it is taken away", self.figures() is None)
-        output, _ = io.communicate(timeout=60)
+        output = stop_load(io)
         check("the load verified all that it wrote", io.returncode == 0)
         if io.returncode != 0:
             print(output)
@@ -235,7 +232,6 @@ def main():
         stand = Stand(gateway, checks)
         gateway.write(stand.body())
         gateway.start()
-        threading.Thread(target=gateway.listen, daemon=True).start()
         stand.under_load(load)
         stand.reserve()
         status = gateway.stop()
