@@ -65,6 +65,15 @@ for path in "1 $one" "2 $two"; do
     "$(groups_of "$of" | wc -l) $(groups_of "$of" | grep "^$group ")" = "2 $(own_group "$of")"
 done
 
+# A registration of the map is one of each path; sg3-utils reads them back by a path of its own.
+key=0x51c1
+step 60 mpathpersist --out --register --param-sark=$key "$disk"
+registrants=$(sg_persist --in --read-full-status "/dev/$two" | sed -nE 's/.*Relative port address: (0x[0-9a-f]+)$/\1/p' | xargs)
+must "each path is registered, by its own port" test "$registrants" = "0x1 0x2"
+step 60 mpathpersist --out --clear --param-rk=$key "$disk"
+nobody_registered() { sg_persist --in --read-keys "/dev/$one" | grep -q "there are NO registered"; }
+wait_for 30 "end of both registrations" nobody_registered # the first to ask is told RESERVATIONS PREEMPTED
+
 fio_s=$(uptime_s)
 must "checked I/O on the map" eval 'verify_disk "$disk" 8m > /tmp/fio.map.log 2>&1'
 echo "fio: $(($(uptime_s) - fio_s)) s; $(sed -nE 's/^ +(READ|WRITE): (bw=\S+) .*/\1 \2/p' /tmp/fio.map.log | xargs)"
