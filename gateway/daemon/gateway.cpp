@@ -23,10 +23,10 @@ config::known_types known_by(const parts& made_of) {
 }  // namespace
 
 result<std::unique_ptr<gateway>> gateway::make(const parts& made_of) {
-  auto numbers = relative_ports::load(made_of.state);
-  if (!numbers) return tl::unexpected(numbers.error());
   auto authority = state::local_authority::make(made_of.state);
   if (!authority) return tl::unexpected(authority.error());
+  auto numbers = relative_ports::load(**authority, *made_of.cores.front(), made_of.state);
+  if (!numbers) return tl::unexpected(numbers.error());
   return std::unique_ptr<gateway>(new gateway(made_of, std::move(*numbers), std::move(*authority)));
 }
 

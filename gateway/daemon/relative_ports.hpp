@@ -1,27 +1,34 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 
+#include "actors/runtime/core.hpp"
 #include "fabrics/port/port_id.hpp"
+#include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
 
 namespace sluice::daemon {
 
 /// Relative target port identifiers by port. Persistent reservations that survive power loss are keyed by them
-/// [SPC-4 5.12.1], so a port's number is made once, kept in the state store, and never given to another port.
+/// [SPC-4 5.12.1], so a port's number is made once, agreed among the gateways, and never given to another port.
+/// Control thread; blocks.
 class relative_ports {
  public:
-  static result<relative_ports> load(state::state_store& state);
-  /// The port's identifier, made and saved when it is new. Blocks; control thread.
+  /// `agreed` and `core`, whose loop does the asking, outlive it. `kept` is where numbers lay that no authority knows.
+  static result<relative_ports> load(state::authority& agreed, runtime::core& core, state::state_store& kept);
+  /// The port's identifier, made and agreed when it is new.
   result<std::uint16_t> of(const port::port_id& port);
 
  private:
   using numbers = std::map<std::string, std::uint16_t>;
-  explicit relative_ports(state::state_store& state) : state_(&state) {}
-  state::state_store* state_;
-  std::optional<std::string> stored_;  // what numbers_ was read from, or written as
+  relative_ports(state::authority& agreed, runtime::core& core) : authority_(&agreed), core_(&core) {}
+  result<void> take(const state::record& now);
+  result<state::verdict> propose(const numbers& grown);
+
+  state::authority* authority_;
+  runtime::core* core_;
+  std::uint64_t epoch_ = 0;  // of what numbers_ was read from, or agreed as
   numbers numbers_;
 };
 

@@ -2,55 +2,91 @@
 
 #include <gtest/gtest.h>
 
-namespace sluice::daemon {
+#include <caf/all.hpp>
+#include <thread>
 
-static port::port_id iscsi(const char* name, std::uint16_t group = 1) {
+#include "gateway/state/local_authority.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+/// A core that the control thread can ask, over a state store that stays.
+class relative_ports_test : public testing::Test {
+ protected:
+  ~relative_ports_test() override {
+    loop_->stop();
+    thread_.join();
+  }
+  /// As at a start of the gateway.
+  void start() { authority_ = *state::local_authority::make(*state_); }
+  result<relative_ports> load() {
+    if (!authority_) start();
+    return relative_ports::load(*authority_, core_, *state_);
+  }
+  relative_ports loaded() { return std::move(load().value()); }
+
+  const std::unique_ptr<state::state_store> state_ = state::make_memory_store();
+
+ private:
+  caf::actor_system_config config_;
+  caf::actor_system system_{config_};
+  const std::unique_ptr<reactor::loop> loop_ = *reactor::make_loop({});
+  runtime::core core_{system_, *loop_};
+  std::thread thread_{[this] { loop_->run(); }};
+  std::unique_ptr<state::local_authority> authority_;
+};
+
+port::port_id iscsi(const char* name, std::uint16_t group = 1) {
   return {"iscsi", name, group};
 }
 
-TEST(relative_ports, keep_their_numbers_whatever_comes_and_goes) {
-  const auto state = state::make_memory_store();
+TEST_F(relative_ports_test, keep_their_numbers_whatever_comes_and_goes) {
   {
-    auto ports = *relative_ports::load(*state);
+    auto ports = loaded();
     EXPECT_EQ(ports.of(iscsi("iqn.a")).value(), 1);
     EXPECT_EQ(ports.of(iscsi("iqn.b")).value(), 2);
     EXPECT_EQ(ports.of(iscsi("iqn.a")).value(), 1);
     EXPECT_EQ(ports.of(iscsi("iqn.a", 2)).value(), 3) << "a port of the same name in another group is another port";
     EXPECT_EQ(ports.of({"iser", "iqn.a", 1}).value(), 4);
   }
-  auto again = *relative_ports::load(*state);
+  start();
+  auto again = loaded();
   EXPECT_EQ(again.of(iscsi("iqn.c")).value(), 5);
   EXPECT_EQ(again.of(iscsi("iqn.b")).value(), 2);
   EXPECT_EQ(again.of(iscsi("iqn.a", 2)).value(), 3);
 }
 
-TEST(relative_ports, take_over_the_numbers_of_a_list_by_names_alone) {
-  const auto state = state::make_memory_store();
-  ASSERT_TRUE(state->save("relative-ports", "7 iqn.a\n3 iqn.b\n"));
-  auto ports = *relative_ports::load(*state);
+TEST_F(relative_ports_test, take_over_the_numbers_of_a_list_by_names_alone) {
+  ASSERT_TRUE(state_->save("relative-ports", "7 iqn.a\n3 iqn.b\n"));
+  auto ports = loaded();
   EXPECT_EQ(ports.of(iscsi("iqn.a", 2)).value(), 7);
   EXPECT_EQ(ports.of(iscsi("iqn.a", 1)).value(), 8);
-  auto again = *relative_ports::load(*state);
+  start();
+  auto again = loaded();
   EXPECT_EQ(again.of(iscsi("iqn.a", 2)).value(), 7);
   EXPECT_EQ(again.of(iscsi("iqn.b")).value(), 3);
 }
 
-TEST(relative_ports, of_two_gateways_over_one_state_differ) {
-  const auto state = state::make_memory_store();
-  auto one = *relative_ports::load(*state);
-  auto two = *relative_ports::load(*state);
+TEST_F(relative_ports_test, of_two_gateways_with_one_authority_differ) {
+  auto one = loaded();
+  auto two = loaded();
   EXPECT_EQ(one.of(iscsi("iqn.a")).value(), 1);
   EXPECT_EQ(two.of(iscsi("iqn.b")).value(), 2);
   EXPECT_EQ(one.of(iscsi("iqn.b")).value(), 2);
   EXPECT_EQ(two.of(iscsi("iqn.a")).value(), 1);
 }
 
-TEST(relative_ports, refuse_a_damaged_list) {
+TEST_F(relative_ports_test, refuse_a_damaged_list) {
   for (const char* text : {"x iqn.a\n", "0 iqn.a\n", "1\n", "1 \n", "70000 iqn.a\n"}) {
-    const auto state = state::make_memory_store();
-    ASSERT_TRUE(state->save("relative-ports", text));
-    EXPECT_FALSE(relative_ports::load(*state)) << text;
+    ASSERT_TRUE(state_->save("relative-ports", text));
+    EXPECT_FALSE(load()) << text;
   }
+  ASSERT_TRUE(state_->save("relative-ports", "1 iqn.a\n"));
+  EXPECT_TRUE(load());
+  ASSERT_TRUE(state_->save("ports", "1 iscsi 1 iqn.a\n"));
+  start();
+  EXPECT_EQ(load().error().code, errc::corrupt) << "no record of the authority";
 }
 
+}  // namespace
 }  // namespace sluice::daemon

@@ -22,10 +22,6 @@ class counting_store final : public state_store {
     ++writes;
     return below->save(std::move(key), std::move(value));
   }
-  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
-    ++writes;
-    return below->replace(key, expected, std::move(value));
-  }
   void change(std::vector<update> updates, reactor::loop& home, durable done) override {
     ++writes;
     if (full) return home.post([done] { done(fail(errc::no_space, "full")); });

@@ -19,13 +19,6 @@ class memory_store final : public state_store {
     values_[std::move(key)] = std::move(value);
     return {};
   }
-  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
-    const std::lock_guard hold(mutex_);
-    const auto it = values_.find(key);
-    if (expected ? it == values_.end() || it->second != *expected : it != values_.end()) return false;
-    values_[key] = std::move(value);
-    return true;
-  }
   void change(std::vector<update> updates, reactor::loop& home, durable done) override {
     {
       const std::lock_guard hold(mutex_);

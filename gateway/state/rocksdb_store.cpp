@@ -57,15 +57,6 @@ class rocksdb_store final : public state_store {
     return {};
   }
 
-  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
-    const std::lock_guard alone(replacing_);
-    const auto now = load(key);
-    if (!now) return tl::unexpected<error>(now.error());
-    if (*now != expected) return false;
-    if (auto saved = save(key, std::move(value)); !saved) return tl::unexpected<error>(saved.error());
-    return true;
-  }
-
   void change(std::vector<update> updates, reactor::loop& home, durable done) override {
     {
       const std::lock_guard hold(mutex_);
@@ -115,7 +106,6 @@ class rocksdb_store final : public state_store {
   }
 
   std::unique_ptr<rocksdb::DB> db_;
-  std::mutex replacing_;
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
   std::vector<issued_change> issued_;

@@ -9,7 +9,7 @@
 #include "actors/base/result.hpp"
 #include "actors/reactor/loop.hpp"
 
-/// What must survive a restart: records of what units agree on (authority.hpp), target port numbers, witnesses.
+/// What must survive a restart: records of what gateways agree on (authority.hpp), and witnesses.
 namespace sluice::state {
 
 /// Told when a change is durable, or why it is not; runs on the loop that was given, never from within change().
@@ -29,10 +29,6 @@ class state_store {
   virtual result<std::optional<std::string>> load(std::string_view key) = 0;
   /// Stores and returns when it is durable; blocks, as load(). Any thread.
   virtual result<void> save(std::string key, std::string value) = 0;
-  /// As save(), if the key's value is the one expected (nullopt: none), which is told. For keys that change() is not
-  /// used with.
-  virtual result<bool> replace(const std::string& key, const std::optional<std::string>& expected,
-                               std::string value) = 0;
   /// All of it or nothing. Changes are done in the order of the calls of one thread. Any thread.
   virtual void change(std::vector<update> updates, reactor::loop& home, durable done) = 0;
   void put(std::string key, std::string value, reactor::loop& home, durable done) {

@@ -82,21 +82,6 @@ TEST(state_store, a_folder_that_cannot_be) {
   EXPECT_FALSE(store.error().message.empty());
 }
 
-TEST(state_store, a_key_is_replaced_only_when_it_is_as_expected) {
-  const folder where;
-  auto rocksdb = open_rocksdb_store(where.path);
-  ASSERT_TRUE(rocksdb.has_value());
-  const auto memory = make_memory_store();
-  for (state_store* store : {rocksdb->get(), memory.get()}) {
-    EXPECT_FALSE(*store->replace("k", "one", "two"));
-    EXPECT_TRUE(*store->replace("k", std::nullopt, "one"));
-    EXPECT_FALSE(*store->replace("k", std::nullopt, "two"));
-    EXPECT_FALSE(*store->replace("k", "other", "two"));
-    EXPECT_TRUE(*store->replace("k", "one", "two"));
-    EXPECT_EQ(store->load("k")->value(), "two");
-  }
-}
-
 TEST(identity, follows_from_its_serial) {
   std::uint64_t next = 0x0123456789abcdef;
   const std::string serial = make_serial([&] { return next++; });

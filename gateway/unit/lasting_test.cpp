@@ -17,9 +17,6 @@ class counted_store final : public state::state_store {
   result<void> save(std::string key, std::string value) override {
     return below->save(std::move(key), std::move(value));
   }
-  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
-    return below->replace(key, expected, std::move(value));
-  }
   void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
     ++changes;
     if (full) return home.post([done] { done(fail(errc::no_space, "full")); });

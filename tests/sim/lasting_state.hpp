@@ -18,10 +18,6 @@ class lasting_state final : public state::state_store {
   result<void> save(std::string key, std::string value) override {
     return *powered_ ? below_.save(std::move(key), std::move(value)) : no_power();
   }
-  result<bool> replace(const std::string& key, const std::optional<std::string>& expected, std::string value) override {
-    if (!*powered_) return tl::unexpected(no_power().error());
-    return below_.replace(key, expected, std::move(value));
-  }
   void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
     later(home, std::move(done), [this, updates = std::move(updates), &home] {
       below_.change(updates, home, [](const result<void>&) {});
