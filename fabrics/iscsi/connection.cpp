@@ -309,6 +309,7 @@ void connection::open_nexus() {
   port::login who;
   who.port = port_->id;
   who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
+  who.caps.can_query = parameters().protocol_level >= 2;  // RFC 7144
   who.caps.may_borrow = !parameters().data_digest;
   who.peer = peer_;
   who.description = parameters().describe();

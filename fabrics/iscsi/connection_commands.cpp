@@ -83,7 +83,7 @@ bool covers(const port::task_management& request, const port::task& t) {
     case port::task_function::abort_task_set:
     case port::task_function::clear_task_set:
     case port::task_function::logical_unit_reset:
-      return t.lun == request.lun;
+      return port::same_unit(t.lun, request.lun);
     case port::task_function::i_t_nexus_reset:
     case port::task_function::target_warm_reset:
     case port::task_function::target_cold_reset:
@@ -358,7 +358,8 @@ void connection::take_management(const task_management_request& request) {
 
   if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
     command* c = commands_.find(request.referenced_task_tag);
-    if (!c || c->task.lun != request.lun) return answer_management(tag, management_response::task_does_not_exist);
+    if (!c || !port::same_unit(c->task.lun, request.lun))
+      return answer_management(tag, management_response::task_does_not_exist);
     const bool waits_here = c->where() == command::stage::gathering || c->where() == command::stage::ended;
     if (waits_here) {  // for its turn, or for data: the core has not seen it yet, or is done with it
       const bool query = *function == port::task_function::query_task;

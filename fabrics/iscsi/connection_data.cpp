@@ -105,7 +105,7 @@ void connection::end_landing(command& c) {
 
 void connection::run_out_of_memory(command& c) {
   fail_transfer(c, 0);
-  c.verdict = scsi::outcomes::task_set_full();
+  c.verdict = commands_.live().size() > 1 ? scsi::outcomes::task_set_full() : scsi::outcomes::busy();
 }
 
 void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {

@@ -395,6 +395,13 @@ TEST_P(fabric_contract, a_changed_list_of_luns_is_told_to_every_nexus) {
   }
 }
 
+TEST_P(fabric_contract, whoever_has_asked_for_the_luns_is_not_told_that_they_have_changed) {
+  const auto a = ready(0);
+  site_->add_lun();
+  EXPECT_EQ(run(*a, in_cdb({0xa0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0}, 512)).data.size(), 8u + 16);
+  EXPECT_EQ(attentions(*a), std::vector<scsi::additional_sense>{});
+}
+
 TEST_P(fabric_contract, a_changed_list_of_luns_is_told_once_without_being_asked) {
   const auto a = ready(0), b = ready(1);
   site_->add_lun();

@@ -24,6 +24,10 @@ lun lun_address(std::uint16_t number) {
   return first << 48;
 }
 
+bool same_unit(lun one, lun other) {
+  return one == other || (lun_number(one) >= 0 && lun_number(one) == lun_number(other));
+}
+
 const char* to_string(task_function function) {
   switch (function) {
     case task_function::abort_task:

@@ -24,6 +24,8 @@ using lun = std::uint64_t;
 /// The number of a single-level LUN, or -1 for any other form.
 std::int32_t lun_number(lun address);
 lun lun_address(std::uint16_t number);
+/// Whether they address one logical unit, in whichever form [SAM-5 4.7].
+bool same_unit(lun one, lun other);
 
 /// [SAM-5 8.9]
 enum class task_attribute : std::uint8_t { simple, ordered, head_of_queue, aca };
@@ -92,6 +94,7 @@ struct capabilities {
   bool task_attributes = true;           // without them every task is SIMPLE
   bool may_borrow = true;  // data_in may borrow a store's memory (false when a digest is computed over it)
   std::uint32_t max_get_octets = 1 << 20;  // the most that one get_data may ask for
+  bool can_query = true;                   // has QUERY TASK, QUERY TASK SET and I_T NEXUS RESET
 };
 
 /// An I_T nexus as the SCSI core knows it: an initiator port, a target port, apart from connections. Immutable.

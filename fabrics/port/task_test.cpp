@@ -17,4 +17,14 @@ TEST(lun, other_forms_are_no_number) {
   EXPECT_EQ(lun_number(0x0101000000000000ull), -1);  // bus 1
 }
 
+TEST(lun, forms_of_one_unit_are_told_apart_from_other_units) {
+  const lun flat = std::uint64_t{0x4005} << 48;
+  EXPECT_TRUE(same_unit(lun_address(5), flat));
+  EXPECT_TRUE(same_unit(flat, flat));
+  EXPECT_FALSE(same_unit(lun_address(5), lun_address(6)));
+  const lun unknown = 0xc101000000000000, other = 0xc102000000000000;  // well known units
+  EXPECT_TRUE(same_unit(unknown, unknown));
+  EXPECT_FALSE(same_unit(unknown, other));
+}
+
 }  // namespace sluice::port

@@ -34,6 +34,8 @@ class unit_door : public port::task_endpoint {
   /// Establishes a unit attention condition for one nexus, because of that version of the picture of targets; the
   /// channels of a nexus say it once together.
   virtual void raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) = 0;
+  /// The nexus has learnt by other means what a unit attention would tell it.
+  virtual void withdraw(std::uint64_t nexus_id, scsi::additional_sense code) = 0;
 
  protected:
   ~unit_door() = default;

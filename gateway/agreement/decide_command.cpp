@@ -128,7 +128,19 @@ decision mode_select(const agreed& now, const command& c, const scsi::opcode_row
 /// [SBC-3 5.25] The shard has flushed the medium.
 decision start_stop(const agreed& now, const command& c) {
   const scsi::start_stop_cdb cdb = scsi::decode_start_stop(c.cdb);
-  if (cdb.power_condition != 0) return no_change();  // no power to save
+  switch (cdb.power_condition) {
+    case 0x0:  // START_VALID
+      break;
+    case 0x1:  // ACTIVE, IDLE, STANDBY, LU_CONTROL, FORCE_IDLE_0, FORCE_STANDBY_0: no power to save
+    case 0x2:
+    case 0x3:
+    case 0x7:
+    case 0xa:
+    case 0xb:
+      return no_change();
+    default:
+      return refuse(outcomes::invalid_field_in_cdb(4, 7));
+  }
   if (cdb.load_eject && !cdb.start && !now.prevents_removal.empty())
     return refuse(outcomes::check(scsi::sense_key::illegal_request, scsi::asc::removal_prevented));
   if (now.stopped == !cdb.start) return no_change();

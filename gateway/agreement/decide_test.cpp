@@ -60,6 +60,14 @@ TEST(decide, epochs_grow_by_one_and_the_state_before_stays) {
   EXPECT_EQ(*d.next, *pr_out(now, 'a', 1, 0, 0, 0xa).next) << "the same again";
 }
 
+TEST(decide, reserved_power_conditions_are_refused) {
+  for (unsigned condition = 0; condition < 16; ++condition) {
+    const decision d = plain(alone(), 1, {0x1b, 0, 0, 0, static_cast<std::uint8_t>(condition << 4 | 1), 0});
+    const bool known = condition <= 3 || condition == 7 || condition == 0xa || condition == 0xb;
+    EXPECT_EQ(d.outcome.status == scsi::status::good, known) << condition;
+  }
+}
+
 TEST(decide, only_what_survives_power_loss_must_last) {
   agreed now = alone();
   EXPECT_FALSE(pr_out(now, 'a', 1, 0, 0, 0xa).lasts);

@@ -155,7 +155,10 @@ result<void> join(const unit_list& made, const std::vector<runtime::core*>& core
   return {};
 }
 
-void spawn(running_unit& unit, const std::vector<runtime::core*>& cores) {
+/// Commands that a session may send outside of its window: iSCSI's immediate ones.
+constexpr std::uint32_t beside_the_window = 32;
+
+void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::uint32_t max_tasks) {
   unit_to_start& waiting = *unit.to_start;
   const unit::snapshot_ptr first = waiting.home->snapshot();
   unit.facts.serial = first->facts.serial;
@@ -170,6 +173,7 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores) {
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
     options.attentions = attentions;
+    options.max_tasks_per_nexus = std::max(options.max_tasks_per_nexus, max_tasks + beside_the_window);
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;
     options.deadline_ns = unit.medium->describe().deadline_ns;
@@ -182,14 +186,14 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores) {
 
 }  // namespace
 
-result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores,
-                         const runtime::let_run& wait) {
+result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+                         std::uint32_t max_tasks) {
   if (made.empty()) return {};
   if (auto done = join(made, cores, wait); !done) {
     for (const auto& unit : made) forget_start(*unit);
     return done;
   }
-  for (const auto& unit : made) spawn(*unit, cores);
+  for (const auto& unit : made) spawn(*unit, cores, max_tasks);
   // The shards' constructors have run when these come back: nobody meets a door without a shard behind it.
   for (runtime::core* core : cores)
     core->call([&] {

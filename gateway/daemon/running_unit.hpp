@@ -52,9 +52,10 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
 
 using unit_list = std::vector<std::shared_ptr<running_unit>>;
 
-/// Starts units on every core: they join what is agreed, side by side. When one fails, none has started. Control
-/// thread.
-result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
+/// Starts units on every core: they join what is agreed, side by side. When one fails, none has started. `max_tasks`:
+/// that an initiator may have in flight. Control thread.
+result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
+                         std::uint32_t max_tasks);
 
 /// As the home's, for a unit that gives its place to another one.
 void freeze_unit(const running_unit& unit);

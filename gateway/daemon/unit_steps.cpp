@@ -124,7 +124,7 @@ class units_begin_step final : public step {
   result<void> prepare() override {
     unit_list made;
     for (const auto& [name, unit] : in_.units) made.push_back(unit);
-    return start_units(made, in_.now.made_of.cores, in_.now.made_of.wait);
+    return start_units(made, in_.now.made_of.cores, in_.now.made_of.wait, in_.wanted->gateway.max_tasks);
   }
 };
 

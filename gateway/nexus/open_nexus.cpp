@@ -95,7 +95,7 @@ void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data
     if (piece.empty()) {
       t.data_in.clear();
       t.length_in = 0;
-      t.outcome = scsi::outcomes::task_set_full();
+      t.outcome = scsi::outcomes::busy();  // it is in no task set
       break;
     }
     std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(done), part, piece.data());
@@ -156,6 +156,8 @@ void open_nexus::report_luns(port::task& t) noexcept {
   if (!checked) return finish(t, checked.error(), {}, loop_.buffers());
   const auto cdb = scsi::decode_report_luns(t.cdb);
   if (!cdb) return finish(t, cdb.error(), {}, loop_.buffers());
+  // Whoever has the list need not be told that it has changed [SPC-4 6.33].
+  for (const handle& unit : distinct_units()) door_of(unit)->withdraw(identity_->id, scsi::asc::reported_luns_changed);
   std::vector<std::uint64_t> addresses;
   for (const auto& [number, unit] : luns_) addresses.push_back(port::lun_address(number));
   finish(t, scsi::outcomes::good(), scsi::report_luns_data(*cdb, addresses), loop_.buffers());

@@ -21,6 +21,8 @@ class slow_unit final : public access::unit_door {
     let_go = std::move(removed);
   }
   void raise(std::uint64_t, scsi::additional_sense, std::uint64_t) override {}
+  void withdraw(std::uint64_t, scsi::additional_sense code) override { withdrawn.push_back(code); }
+  std::vector<scsi::additional_sense> withdrawn;
   void answer(task_response with) {
     port::task_management& request = *asked.back();
     asked.pop_back();

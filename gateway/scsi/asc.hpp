@@ -52,6 +52,7 @@
   row(internal_target_failure, 0x4400, "internal target failure")                                         \
   row(protocol_service_crc_error, 0x4705, "protocol service CRC error")                                   \
   row(initiator_detected_error, 0x4800, "initiator detected error message received")                      \
+  row(invalid_message, 0x4900, "invalid message error")                                                   \
   row(data_phase_error, 0x4b00, "data phase error")                                                       \
   row(initiator_response_timeout, 0x4b06, "initiator response timeout")                                   \
   row(overlapped_commands, 0x4e00, "overlapped commands attempted")                                       \

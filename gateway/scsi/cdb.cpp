@@ -20,8 +20,6 @@ struct padded {
   std::uint64_t u64(std::size_t i) const { return wire::load64(octets, i); }
 };
 
-constexpr std::uint32_t least_report_luns_allocation = 16;
-
 /// LBA, length and group by CDB length [SPC-4 4.3.4].
 void decode_place(block_command& b, const padded& cdb, std::size_t octets) {
   switch (octets) {
@@ -240,7 +238,6 @@ or_outcome<report_luns_cdb> decode_report_luns(const_bytes cdb) {
   const padded from(cdb);
   const report_luns_cdb c{.select_report = from.at(2), .allocation = from.u32(6)};
   if (c.select_report > 2) return tl::unexpected(outcomes::invalid_field_in_cdb(2, 7));
-  if (c.allocation < least_report_luns_allocation) return tl::unexpected(outcomes::invalid_field_in_cdb(6, 7));
   return c;
 }
 

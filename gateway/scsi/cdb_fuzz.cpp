@@ -71,7 +71,7 @@ void run_description(const opcode_row& row, const_bytes cdb, const unit_facts& u
     case command::report_supported_operation_codes:
       return check_size(report_opcodes_data(decode_report_opcodes(cdb), unit), room);
     case command::report_supported_task_management_functions:
-      return check_size(report_functions_data(decode_report_functions(cdb)), room);
+      return check_size(report_functions_data(decode_report_functions(cdb), (cdb.size() & 1) != 0), room);
     case command::read_defect_data:
       return check_size(defect_data(row, cdb), room);
     case command::report_luns:

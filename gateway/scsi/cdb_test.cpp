@@ -141,7 +141,7 @@ TEST(cdb, small_decoders_read_their_fields) {
   EXPECT_EQ(decode_pr_out(pr_out).type, 3);
   EXPECT_EQ(decode_pr_out(pr_out).list_length, 280u);
   const std::uint8_t report_luns[] = {0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0};
-  EXPECT_FALSE(decode_report_luns(report_luns));
+  EXPECT_EQ(decode_report_luns(report_luns)->allocation, 15u);
   const std::uint8_t groups[] = {0xa3, 0x2a, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0};
   EXPECT_TRUE(decode_report_groups(groups)->extended_header);
 }

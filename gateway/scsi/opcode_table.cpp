@@ -64,19 +64,21 @@ constexpr manner sense_of_device = {.direction = in,
                                     .access = access_rule::any_state,
                                     .attention = attention_rule::conveys,
                                     .timeout_s = 10};
-constexpr manner about_groups = {
-    .direction = in, .reservation = rr::always, .under_reserve = true, .access = access_rule::any_state,
-    .timeout_s = 10};
+constexpr manner about_groups = {.direction = in,
+                                 .reservation = rr::always,
+                                 .under_reserve = true,
+                                 .access = access_rule::any_state,
+                                 .timeout_s = 10};
 constexpr manner readiness = {.reservation = rr::always, .needs_medium = true, .timeout_s = 10};
-constexpr manner settings_in = {.direction = in, .access = access_rule::not_unavailable, .timeout_s = 10};
+constexpr manner settings_in = {
+    .direction = in, .reservation = rr::read_like, .access = access_rule::not_unavailable, .timeout_s = 10};
 constexpr manner settings_out = {.direction = out, .access = access_rule::not_unavailable, .timeout_s = 30};
 constexpr manner self_test = {.access = access_rule::not_unavailable, .timeout_s = 60};
 constexpr manner capacity = {
     .direction = in, .reservation = rr::always, .under_reserve = true, .needs_medium = true, .timeout_s = 10};
 constexpr manner block_read = {
     .direction = in, .reservation = rr::read_like, .overlap = overlap_rule::shared, .needs_medium = true};
-constexpr manner block_prefetch = {
-    .reservation = rr::read_like, .overlap = overlap_rule::shared, .needs_medium = true};
+constexpr manner block_prefetch = {.reservation = rr::read_like, .overlap = overlap_rule::shared, .needs_medium = true};
 constexpr manner block_verify = {
     .direction = out, .reservation = rr::read_like, .overlap = overlap_rule::shared, .needs_medium = true};
 constexpr manner defects = {.direction = in, .reservation = rr::read_like, .needs_medium = true};
@@ -84,11 +86,8 @@ constexpr manner block_write = {
     .direction = out, .overlap = overlap_rule::writes, .writes_medium = true, .needs_medium = true};
 constexpr manner block_update = {
     .direction = out, .overlap = overlap_rule::exclusive, .writes_medium = true, .needs_medium = true};
-constexpr manner block_fill = {.direction = out,
-                               .overlap = overlap_rule::writes,
-                               .writes_medium = true,
-                               .needs_medium = true,
-                               .timeout_s = 120};
+constexpr manner block_fill = {
+    .direction = out, .overlap = overlap_rule::writes, .writes_medium = true, .needs_medium = true, .timeout_s = 120};
 constexpr manner cache_flush = {.overlap = overlap_rule::whole_unit, .needs_medium = true, .timeout_s = 120};
 constexpr manner start_stop = {.reservation = rr::start_stop, .overlap = overlap_rule::whole_unit, .timeout_s = 120};
 constexpr manner prevent_allow = {.reservation = rr::prevent_allow, .timeout_s = 10};
@@ -285,7 +284,9 @@ outcome first_bad_field(const opcode_row& row, const_bytes cdb) {
 
 }  // namespace
 
-std::uint8_t opcode_row::allowed_bits(std::size_t octet) const { return allowed(*this, octet); }
+std::uint8_t opcode_row::allowed_bits(std::size_t octet) const {
+  return allowed(*this, octet);
+}
 
 std::array<std::uint8_t, 16> opcode_row::usage_by(const unit_facts& unit) const {
   auto mask = usage;
@@ -293,7 +294,9 @@ std::array<std::uint8_t, 16> opcode_row::usage_by(const unit_facts& unit) const 
   return mask;
 }
 
-std::span<const opcode_row> opcode_table() { return table; }
+std::span<const opcode_row> opcode_table() {
+  return table;
+}
 
 std::span<const opcode_row> rows_of(std::uint8_t opcode) {
   const stretch s = by_opcode[opcode];

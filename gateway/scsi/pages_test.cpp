@@ -296,8 +296,9 @@ TEST(reports, a_thick_unit_offers_no_unmap) {
 }
 
 TEST(reports, task_management_functions) {
-  EXPECT_EQ(report_functions_data({.extended = false, .allocation = 64}), (octets{0xde, 0x03, 0, 0}));
-  EXPECT_EQ(report_functions_data({.extended = true, .allocation = 64}).size(), 16u);
+  EXPECT_EQ(report_functions_data({.extended = false, .allocation = 64}, true), (octets{0xde, 0x03, 0, 0}));
+  EXPECT_EQ(report_functions_data({.extended = false, .allocation = 64}, false), (octets{0xda, 0, 0, 0}));
+  EXPECT_EQ(report_functions_data({.extended = true, .allocation = 64}, true).size(), 16u);
 }
 
 TEST(reports, no_defects_in_the_format_asked_for) {

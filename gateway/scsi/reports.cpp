@@ -124,10 +124,10 @@ or_outcome<std::vector<std::uint8_t>> report_opcodes_data(const report_opcodes_c
   return data;
 }
 
-std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb) {
+std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb, bool can_query) {
   std::vector<std::uint8_t> data(cdb.extended ? 16 : 4);
-  data[0] = 0xde;  // ATS, ATSS, CTSS, LURS, QTS, TRS
-  data[1] = 0x03;  // QTSS, ITNRS
+  data[0] = can_query ? 0xde : 0xda;  // ATS, ATSS, CTSS, LURS, QTS, TRS
+  data[1] = can_query ? 0x03 : 0;     // QTSS, ITNRS
   if (cdb.extended) data[3] = 0x0c;
   cut(data, cdb.allocation);
   return data;

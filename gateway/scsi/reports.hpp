@@ -23,9 +23,9 @@ std::vector<std::uint8_t> report_luns_data(const report_luns_cdb& cdb, std::span
 
 /// The commands that `unit` supports [SPC-4 6.34].
 or_outcome<std::vector<std::uint8_t>> report_opcodes_data(const report_opcodes_cdb& cdb, const unit_facts& unit);
-/// ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, I_T NEXUS RESET, QUERY TASK, QUERY TASK SET, TARGET
-/// RESET.
-std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb);
+/// ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, TARGET RESET; I_T NEXUS RESET, QUERY TASK, QUERY
+/// TASK SET if the transport has them [SPC-4 6.36].
+std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb, bool can_query);
 
 /// [SPC-4 6.37]
 enum class asymmetric_access : std::uint8_t {

@@ -26,6 +26,13 @@ std::optional<scsi::outcome> access_obstacle(scsi::asymmetric_access state, scsi
   return std::nullopt;
 }
 
+/// A command whose CDB is refused is still the command that it is.
+scsi::attention_rule attention_rule_of(const command& c) {
+  if (c.row) return c.row->attention;
+  const auto rows = scsi::rows_of(c.cdb().front());
+  return rows.empty() ? scsi::attention_rule::reports : rows.front().attention;
+}
+
 }  // namespace
 
 /// Why a task of a nexus that is not plain may not run, in the order of precedence [SAM-5 5.14, SPC-4 5.12.1, 5.15].
@@ -35,7 +42,7 @@ std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
     return snapshot_->serves == unit_snapshot::service::suspended
                ? outcomes::busy()
                : outcomes::not_ready(scsi::asc::manual_intervention_required);
-  if (!c.row || c.row->attention == scsi::attention_rule::reports) {
+  if (attention_rule_of(c) == scsi::attention_rule::reports) {
     if (const auto code = n.attentions.take()) {
       review(n);
       return outcomes::unit_attention(*code);

@@ -40,7 +40,16 @@ TEST(unit_commands, cdbs_that_are_refused) {
   EXPECT_TRUE(s.done(a.send(octets{0xff, 0, 0, 0, 0, 0})).sensed(sense_key::illegal_request, asc::invalid_opcode));
   EXPECT_TRUE(s.done(a.send(octets{0, 1, 0, 0, 0, 0})).sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));
   EXPECT_TRUE(s.done(a.send(test_unit_ready(), {}, 0, port::task_attribute::aca))
-                  .sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));
+                  .sensed(sense_key::illegal_request, asc::invalid_message));
+}
+
+TEST(unit_commands, a_refused_inquiry_leaves_the_unit_attention) {
+  stand s;
+  initiator& a = s.add();
+  s.shards[0]->establish_attention(a.identity->id, asc::capacity_changed, 1);
+  for (const octets& bad : {octets{0x12, 0, 1, 0, 36, 0}, octets{0x12, 2, 0, 0, 36, 0}, octets{0x03, 2, 0, 0, 18, 0}})
+    EXPECT_TRUE(s.done(a.send(bad, {}, 36)).sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));
+  EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::capacity_changed));
 }
 
 TEST(unit_commands, the_medium_hears_of_reads_before_their_turn_and_of_nothing_else) {
@@ -122,6 +131,8 @@ TEST(unit_commands, write_same) {
   EXPECT_EQ(blocks_of(s, a, 13, 1), filled(512, 0));
   EXPECT_TRUE(s.done(a.send(cdb16(0x93, 11, 1, 0x09))).good());  // UNMAP, NDOB
   EXPECT_EQ(blocks_of(s, a, 11, 1), filled(512, 0));
+  EXPECT_TRUE(s.done(a.send(cdb16(0x93, 12, 1, 0x08), pattern)).good());  // UNMAP, and a pattern that is not zero
+  EXPECT_EQ(blocks_of(s, a, 12, 1), pattern);
   EXPECT_TRUE(s.done(a.send(cdb10(0x41, 12, 1), filled(512, 0))).good());
   EXPECT_EQ(blocks_of(s, a, 12, 1), filled(512, 0));
   EXPECT_TRUE(s.done(a.send(cdb16(0x93, 8190, 0), pattern)).good());  // to the last block

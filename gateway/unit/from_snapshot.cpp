@@ -92,7 +92,7 @@ data_or_outcome parameter_data(const unit_snapshot& now, command& c) {
     case scsi::command::report_supported_operation_codes:
       return scsi::report_opcodes_data(scsi::decode_report_opcodes(c.cdb()), now.facts);
     case scsi::command::report_supported_task_management_functions:
-      return scsi::report_functions_data(scsi::decode_report_functions(c.cdb()));
+      return scsi::report_functions_data(scsi::decode_report_functions(c.cdb()), c.nexus->identity->caps.can_query);
     default:
       return tl::unexpected<scsi::outcome>(outcomes::invalid_opcode());
   }

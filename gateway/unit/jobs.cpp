@@ -109,7 +109,7 @@ scsi::outcome answer(shard& s, command& c, std::span<const std::uint8_t> data) {
     memory::slice buffer = s.take_buffer(c, octets);
     if (buffer.empty()) {
       t.data_in.clear();
-      return outcomes::task_set_full();
+      return shard::no_room(c);
     }
     std::memcpy(buffer.data(), from, octets);
     t.data_in.push_back(buffer.sub(0, static_cast<std::uint32_t>(octets)));

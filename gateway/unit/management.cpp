@@ -217,6 +217,13 @@ void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense c
   review(*n);
 }
 
+void shard::withdraw_attention(std::uint64_t nexus_id, scsi::additional_sense code) {
+  nexus_record* n = find_nexus(nexus_id);
+  if (!n) return;
+  n->attentions.drop(code);
+  review(*n);
+}
+
 // -- what the home orders --------------------------------------------------------------------------------------
 
 void shard::on_message(to_shard message) {

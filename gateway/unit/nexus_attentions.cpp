@@ -18,6 +18,11 @@ std::optional<scsi::additional_sense> shared_attentions::take() {
   return queue_.take();
 }
 
+void shared_attentions::drop(scsi::additional_sense code) {
+  const std::lock_guard lock(mutex_);
+  queue_.drop(code);
+}
+
 void shared_attentions::establish(scsi::additional_sense code) {
   const std::lock_guard lock(mutex_);
   queue_.establish(code);

@@ -23,6 +23,7 @@ class shared_attentions {
  public:
   bool empty() const;
   std::optional<scsi::additional_sense> take();
+  void drop(scsi::additional_sense code);
   void establish(scsi::additional_sense code);
   /// False: another shard has carried out this order, or the condition was there before.
   bool establish(scsi::additional_sense code, attention_source from, std::uint64_t order);
@@ -67,6 +68,7 @@ class nexus_attentions {
   bool empty() const { return shared_ ? shared_->empty() : own_.empty(); }
   /// The oldest, which is thereby told.
   std::optional<scsi::additional_sense> take();
+  void drop(scsi::additional_sense code) { shared_ ? shared_->drop(code) : own_.drop(code); }
   void establish(scsi::additional_sense code) { shared_ ? shared_->establish(code) : void(own_.establish(code)); }
   /// As an order says; whether it is this shard that established something new.
   bool establish(scsi::additional_sense code, attention_source from, std::uint64_t order) {

@@ -18,7 +18,7 @@ bool is_zero(const command& c) {
   return true;
 }
 
-/// UNMAP=1 on a thin unit frees the blocks whatever the pattern says: what iscsi-test-cu expects of WRITE SAME(10).
+/// UNMAP=1 asks to free the blocks where they then read as the pattern does; freed blocks read as zeroes [SBC-3 5.46].
 bool frees(const shard& s, const command& c) {
   return c.block.unmap && s.snapshot().facts.thin;
 }
@@ -42,7 +42,7 @@ job write_same(shard& s, command& c) {
     set_data_out(c, 0, size);
   }
   if (length == 0) co_return outcomes::good();
-  if (frees(s, c) || is_zero(c)) {
+  if (is_zero(c)) {
     c.parts.clear();
     prepare(c, frees(s, c) ? store::verb::discard : store::verb::write_zeroes, offset, length);
     c.io.fua = must_be_durable(s, c);
@@ -53,7 +53,7 @@ job write_same(shard& s, command& c) {
   memory::slice pattern;
   if (c.parts.size() != 1) {
     pattern = s.take_buffer(c, size);
-    if (pattern.empty()) co_return outcomes::task_set_full();
+    if (pattern.empty()) co_return shard::no_room(c);
     copy_data_out(c, 0, bytes(pattern.data(), size));
     set_buffer(c, pattern, size);
   }

@@ -25,7 +25,7 @@ job read_windows(shard& s, command& c) {
     memory::slice buffer;
     if (octets != whole || !use_destination(c, at, octets, s.gives_up(), places)) {
       buffer = s.take_buffer(c, whole);
-      if (buffer.empty()) co_return outcomes::task_set_full();
+      if (buffer.empty()) co_return shard::no_room(c);
       set_buffer(c, buffer, whole);
       places.assign(1, buffer.sub(0, static_cast<std::uint32_t>(octets)));
     }
@@ -62,7 +62,7 @@ job pre_fetch(shard& s, command& c) {
   const std::uint64_t all = c.block.blocks * size;
   if (c.block.immed) co_return outcomes::condition_met();
   memory::slice buffer = s.take_buffer(c, std::min(std::max(all, size), window_octets));
-  if (buffer.empty()) co_return outcomes::task_set_full();
+  if (buffer.empty()) co_return shard::no_room(c);
   const std::uint64_t fetched = std::min(all, most);
   for (std::uint64_t at = 0; at < fetched; at += window_octets) {
     const std::uint64_t octets = std::min(fetched - at, window_octets);

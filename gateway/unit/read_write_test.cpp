@@ -119,15 +119,18 @@ TEST(unit_read_write, a_full_task_set) {
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
+  initiator& c = s.add();
   a.identity->caps.may_borrow = false;
   std::vector<exchange*> sent;
   for (int i = 0; i < 3; ++i) sent.push_back(&a.send(read10(0, 1), {}, 512));
   for (int i = 0; i < 2; ++i) sent.push_back(&b.send(read10(0, 1), {}, 512));
+  sent.push_back(&c.send(read10(0, 1), {}, 512));
   s.run();
   EXPECT_TRUE(sent[0]->good() && sent[1]->good() && sent[3]->good());
   EXPECT_TRUE(sent[2]->ended_with(status::task_set_full));
   EXPECT_TRUE(sent[4]->ended_with(status::task_set_full));
-  EXPECT_EQ(s.shards[0]->counters().task_set_full, 2u);
+  EXPECT_TRUE(sent[5]->ended_with(status::busy)) << "none of its own could end first";
+  EXPECT_EQ(s.shards[0]->counters().task_set_full, 3u);
 }
 
 struct ended_request final : store::request {

@@ -97,7 +97,8 @@ void shard::submit(port::task& t) noexcept {
   command* c = n->tasks < options_.max_tasks_per_nexus ? take_command() : nullptr;
   if (!c) [[unlikely]] {
     ++counters_.task_set_full;
-    t.outcome = outcomes::task_set_full();
+    // Who has nothing here that could end would wait for its own for ever [SAM-5 5.3.1].
+    t.outcome = n->tasks == 0 ? outcomes::busy() : outcomes::task_set_full();
     return t.fabric->post(t, task_event::complete);
   }
   c->task = &t;
@@ -176,7 +177,7 @@ void shard::decode(command& c) noexcept {
   }
   c.row = *row;
   if (t.attribute == port::task_attribute::aca) {  // there never is an auto contingent allegiance [SAM-5 8.6.2]
-    c.refused = outcomes::invalid_field_in_cdb(t.cdb_octets - 1);
+    c.refused = outcomes::check(scsi::sense_key::illegal_request, scsi::asc::invalid_message);
     return;
   }
   if (c.row->what == scsi::command::unmap) {  // its ranges are in the data-out

@@ -63,6 +63,7 @@ class shard {
 
   /// A unit attention for one nexus here, because its LUN map changed with that version of the picture of targets.
   void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version);
+  void withdraw_attention(std::uint64_t nexus_id, scsi::additional_sense code);
   /// The door by which it is known to listeners; once, before the first nexus.
   void set_door(const access::unit_door* door) { door_ = door; }
 
@@ -84,6 +85,11 @@ class shard {
     memory::pool& buffers = loop_.buffers();
     memory::account* const payer = c.task ? c.task->payer : nullptr;
     return buffers.take(static_cast<std::uint32_t>(octets), payer ? *payer : buffers.accounts().own());
+  }
+  /// What a command ends with that finds no buffer: TASK SET FULL, or BUSY when its nexus has no other here that could
+  /// end first [SAM-5 5.3.1].
+  static scsi::outcome no_room(const command& c) {
+    return c.nexus->tasks > 1 ? scsi::outcomes::task_set_full() : scsi::outcomes::busy();
   }
   void ask_data(command& c) noexcept;
   /// Gives the task to its fabric for a get_data or put_data.

@@ -81,6 +81,10 @@ void shard_actor::raise(std::uint64_t nexus_id, scsi::additional_sense code, std
   enqueue_call([=](shard& s) { s.establish_attention(nexus_id, code, picture_version); });
 }
 
+void shard_actor::withdraw(std::uint64_t nexus_id, scsi::additional_sense code) {
+  enqueue_call([=](shard& s) { s.withdraw_attention(nexus_id, code); });
+}
+
 home_actor::home_actor(caf::actor_config& config, std::unique_ptr<unit::home> inside, late_links links)
     : pinned(config), links_(std::move(links)), home_(std::move(inside)) {}
 

@@ -30,6 +30,7 @@ class shard_actor final : public runtime::pinned<caf::event_based_actor>, public
   void add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, access::attention_listener* listener) override;
   void remove_nexus(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> removed) override;
   void raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) override;
+  void withdraw(std::uint64_t nexus_id, scsi::additional_sense code) override;
 
   /// Looks at the shard, on its core.
   const shard& inside() const { return *shard_; }

@@ -58,7 +58,7 @@ job verify(shard& s, command& c) {
     if (!arrived) co_return outcomes::good();
   }
   memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
-  if (buffer.empty()) co_return outcomes::task_set_full();
+  if (buffer.empty()) co_return shard::no_room(c);
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
     if (compares) {
@@ -88,7 +88,7 @@ job write_and_verify(shard& s, command& c) {
   const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
   memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
-  if (buffer.empty()) co_return outcomes::task_set_full();
+  if (buffer.empty()) co_return shard::no_room(c);
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
     const bool arrived = co_await data_until{s, c, at + octets};
@@ -118,7 +118,7 @@ job or_write(shard& s, command& c) {
   const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
   memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
-  if (buffer.empty()) co_return outcomes::task_set_full();
+  if (buffer.empty()) co_return shard::no_room(c);
   for (std::uint64_t at = 0; at < all; at += window_octets) {
     const std::uint64_t octets = std::min(all - at, window_octets);
     const bool arrived = co_await data_until{s, c, at + octets};
