@@ -60,7 +60,8 @@ std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
 /// Works out anew what stands in the way of a nexus; after each publication and each change of its unit attentions.
 void shard::review(nexus_record& n) noexcept {
   const unit_snapshot& now = *snapshot_;
-  n.allowance = reservations::allowance_of(now.reservations, n.who);
+  n.allowance = now.reservations.reserved() ? reservations::allowance_of(now.reservations, n.who())
+                                            : reservations::allowance::everything;
   n.reserved_by_other = now.reserve_holder != 0 && now.reserve_holder != n.identity->id;
   const scsi::target_port_group* group = now.group(n.identity->port.id.group);
   n.access = group ? group->state : scsi::asymmetric_access::active_optimized;

@@ -19,7 +19,6 @@ class shard;
 /// An I_T nexus as one shard sees it (an I_T_L nexus).
 struct nexus_record {
   std::shared_ptr<const port::i_t_nexus> identity;
-  reservations::i_t who;
   nexus_attentions attentions;
   access::attention_listener* listener = nullptr;  // hears of new ones; null: nobody wants to
   reservations::allowance allowance = reservations::allowance::everything;
@@ -28,6 +27,9 @@ struct nexus_record {
   bool plain = false;  // nothing of the above stands in the way: the one branch of the hot path
   std::uint32_t tasks = 0;
   bool leaving = false;
+
+  /// As reservations know it.
+  reservations::i_t who() const { return {identity->initiator, identity->relative_target_port}; }
 };
 
 /// How a task that was aborted ends.

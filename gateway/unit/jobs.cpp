@@ -175,7 +175,7 @@ void shard::ask_home(command& c, std::vector<std::uint8_t> parameters) {
   request.shard = options_.index;
   request.id = c.serial;
   request.nexus = c.nexus->identity->id;
-  request.who = c.nexus->who;
+  request.who = c.nexus->who();
   request.cdb_octets = static_cast<std::uint8_t>(std::min<std::size_t>(c.task->cdb_octets, request.cdb.size()));
   request.cdb = c.task->cdb;
   request.parameters = std::move(parameters);

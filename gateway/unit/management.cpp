@@ -167,7 +167,6 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
                    access::attention_listener* listener) {
   const std::uint64_t id = identity->id;
   auto record = std::make_unique<nexus_record>();
-  record->who = {identity->initiator, identity->relative_target_port};
   record->listener = listener;
   bool fresh = true;
   if (identity->several_channels) {
@@ -232,7 +231,7 @@ void shard::on_message(to_shard message) {
 
 bool shard::concerns(const addressees& whom, const nexus_record& n) const {
   if (whom.except_nexus == n.identity->id) return false;
-  return !whom.only || *whom.only == n.who;
+  return !whom.only || *whom.only == n.who();
 }
 
 void shard::apply(const attention_order& order) {
