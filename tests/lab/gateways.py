@@ -113,7 +113,7 @@ class TwoGroups:
     def requests(self) -> Requests:
         return {"kick": self.kicks.start, "end-kicks": self.kicks.end, "sessions": self.sessions,
                 "both-groups": self.with_groups(1, 2), "without-group-1": self.with_groups(2),
-                "without-group-2": self.with_groups(1)}
+                "without-group-2": self.with_groups(1), "without-groups": self.with_groups()}
 
 
 def multipath_stanza() -> str:

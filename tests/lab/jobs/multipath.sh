@@ -103,6 +103,7 @@ used() { # DISK: its path takes requests
   wait_for 120 "I/O by $1" takes_requests "$1" $(($(requests_of "$1") + 20))
 }
 is_down() { paths | grep -q "$1 failed "; }
+all_are_down() { [ "$(paths | grep -c " failed ")" = 2 ]; }
 load map "$disk" &
 load other "/dev/$other" &
 goes_on "over both groups"
@@ -125,6 +126,17 @@ for gone in "2 $two 1" "1 $one 2"; do
   wait_for 300 "map with two paths" has_paths 2
   used "$2"
 done
+goes_on "over both groups"
+
+# With neither group commands wait, as no_path_retry says, and go on when one is back.
+ask_host without-groups
+wait_for 180 "failed paths of both groups" all_are_down
+sleep 3 # a round may just have ended
+rounds_before=$(rounds map)
+sleep 5
+must "no command has failed" test ! -e /tmp/failed.map -a "$(rounds map)" = "$rounds_before"
+ask_host both-groups
+wait_for 300 "map with two paths" has_paths 2
 goes_on "over both groups"
 ask_host sessions
 
