@@ -39,11 +39,11 @@ void shard::tick() noexcept {
   give_up_where([this](const command& c) { return overdue(c); });
 }
 
-/// A host that lost its session must not wait with its next login until a medium answers, nor with its other units.
+/// A host that lost its session must not wait with its next login until a medium answers, nor with its other units; nor
+/// whoever fences another host, or escalates from aborts to resets.
 void shard::let_go() noexcept {
-  give_up_where([](const command& c) {
-    return c.with == command::place::medium && !c.abandoned && c.guard == 0 && c.doomed() && c.nexus->leaving;
-  });
+  give_up_where(
+      [](const command& c) { return c.with == command::place::medium && !c.abandoned && c.guard == 0 && c.doomed(); });
 }
 
 template <class Match>
@@ -72,9 +72,7 @@ bool shard::overdue(const command& c) const noexcept {
   }
   if (c.with == command::place::fence) return age > ticks(options_.deadline_ns, options_);
   if (c.with != command::place::medium || c.abandoned || c.guard != 0) return false;
-  const std::uint64_t patience =
-      c.doomed() ? std::min(options_.abort_patience_ns, options_.deadline_ns) : options_.deadline_ns;
-  return age > ticks(patience, options_);
+  return age > ticks(options_.deadline_ns, options_);
 }
 
 void shard::give_up(command& c) noexcept {
@@ -118,6 +116,16 @@ void shard::abandon(command& c) noexcept {
 bool shard::is_late() const noexcept {
   return abandoned_ != 0 ||
          std::any_of(fences_.begin(), fences_.end(), [](const raised_fence& f) { return f.range.guard; });
+}
+
+medium_debt shard::debt() const noexcept {
+  medium_debt owed{medium_->available(), 0, abandoned_, 0};
+  for (const command* c = active_.head(); c != nullptr; c = c->next) {
+    if (c->with != command::place::medium || c->abandoned) continue;
+    ++owed.waiting;
+    owed.oldest_ns = std::max(owed.oldest_ns, (tick_ - c->since) * period_ns(options_));
+  }
+  return owed;
 }
 
 bool shard::overburdened() const noexcept {

@@ -46,7 +46,6 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
   if (!c.doomed()) {
     c.doom = how.how;
     c.why = how.why;
-    c.since = tick_;  // from here on it is whoever aborts that waits
   }
   if (c.with == command::place::fence) {
     c.with = command::place::here;
@@ -55,6 +54,9 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
   if (c.where == command::stage::waiting) return finish(c, {});
   // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
   if (c.with == command::place::home) home_.send(control_cancel{options_.index, c.serial});
+  // Who aborts while others wait already waits less: giving up is safe at any time.
+  if (c.with == command::place::medium && gives_up() && !leaving_.armed())
+    loop_.arm(leaving_, std::min(options_.abort_patience_ns, options_.deadline_ns));
   serials.push_back(c.serial);
 }
 
@@ -196,8 +198,6 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
         if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {doom::busy});
   } else {
     abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
-    if (!serials.empty() && options_.deadline_ns != 0 && !leaving_.armed())
-      loop_.arm(leaving_, options_.leave_patience_ns);
   }
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;

@@ -22,10 +22,20 @@ struct shard_options {
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
   /// How long a command waits for the medium, see store::properties; 0: as long as it takes.
   std::uint64_t deadline_ns = 0;
-  std::uint64_t abort_patience_ns = 5 * ns_per_s;     // of somebody who aborts it; only with a deadline
-  std::uint64_t leave_patience_ns = 250 * ns_per_ms;  // of a nexus that ends; likewise
-  std::shared_ptr<attention_book> attentions = {};    // one for all shards of the unit; null: of this one only
+  /// Of whoever aborts a command, or ends its nexus, with the medium; only with a deadline. What is given up hurts
+  /// nobody, for its blocks stay locked: this only spares a medium that is well the lock.
+  std::uint64_t abort_patience_ns = 250 * ns_per_ms;
+  std::shared_ptr<attention_book> attentions = {};  // one for all shards of the unit; null: of this one only
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
+};
+
+/// What a medium owes one core.
+struct medium_debt {
+  store::availability state = store::availability::ready;
+  std::uint32_t waiting = 0;   // commands whose requests it has
+  std::uint32_t given_up = 0;  // requests whose commands were answered without it
+  std::uint64_t oldest_ns =
+      0;  // for how long the first of those that wait does, within a period of the deadlines' clock
 };
 
 /// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door
@@ -70,6 +80,7 @@ class shard {
   const observe::unit_counters& counters() const { return counters_; }
   const unit_snapshot& snapshot() const { return *snapshot_; }
   std::uint32_t tasks() const { return task_count_; }
+  medium_debt debt() const noexcept;
   /// Nothing of this shard is at work on the medium or at the home.
   bool idle() const { return active_.empty() && waiting_.empty() && !flushing_.busy && medium_->idle(); }
 
@@ -100,7 +111,7 @@ class shard {
   std::optional<scsi::outcome> unready() const noexcept;
   /// A period of the deadlines' clock is over; called by the clock itself (and by tests instead).
   void tick() noexcept;
-  /// Nexuses that end have waited for the medium as long as they do; likewise.
+  /// Who aborts has waited for the medium long enough; likewise.
   void let_go() noexcept;
   /// REQUEST SENSE took a unit attention of the task's nexus.
   void attentions_changed(command& c) noexcept { review(*c.nexus); }
