@@ -102,10 +102,10 @@ tl::expected<json, call_error> call_gateway(const std::string& socket_path, cons
           .and_then([&] { return to.send_line(question.dump(-1, ' ', false, json::error_handler_t::replace)); })
           .and_then([&] { return to.receive_line(); });
   if (!answer) return tl::unexpected<call_error>(answer.error());
-  const json document = json::parse(*answer, nullptr, false);
+  json document = json::parse(*answer, nullptr, false);
   if (!document.is_object() || !document.contains("ok") || !document["ok"].is_boolean())
     return unreachable("what answers at " + socket_path + " is no sluice gateway");
-  if (document["ok"].get<bool>()) return document.value("result", json());
+  if (document["ok"].get<bool>()) return std::move(document["result"]);
   const auto text = [&document](const char* name) {
     return document.contains(name) && document[name].is_string() ? document[name].get<std::string>() : std::string();
   };

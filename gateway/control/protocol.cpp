@@ -73,8 +73,12 @@ result<nlohmann::json> answer(const handler& handle, std::string_view line) {
   }
 }
 
-std::string format_answer(const result<nlohmann::json>& answer) {
-  if (answer) return dump({{"ok", true}, {"result", *answer}});
+std::string format_answer(result<nlohmann::json> answer) {
+  if (answer) {
+    json whole = {{"ok", true}};
+    whole["result"] = std::move(*answer);  // may be large
+    return dump(whole);
+  }
   return dump({{"ok", false}, {"error", answer.error().message}, {"code", code_name(answer.error().code)}});
 }
 

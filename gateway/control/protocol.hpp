@@ -30,6 +30,6 @@ result<request> parse_request(std::string_view line);
 /// client's mistake, and an invalid_argument.
 result<nlohmann::json> answer(const handler& handle, std::string_view line);
 /// One line, without its newline. Text that is no UTF-8 is made so.
-std::string format_answer(const result<nlohmann::json>& answer);
+std::string format_answer(result<nlohmann::json> answer);
 
 }  // namespace sluice::control

@@ -1,70 +1,126 @@
 #include "gateway/control/views.hpp"
 
+#include <utility>
+
 namespace sluice::control::view {
 
 using nlohmann::json;
 
+namespace {
+
+/// Builds an object in place. A list in braces would make each member twice, and a gateway has thousands of units.
+class object {
+ public:
+  explicit object(json& out) : members_((out = json::object()).get_ref<json::object_t&>()) {}
+  object& add(const char* name, json value) {
+    members_.insert_or_assign(name, std::move(value));
+    return *this;
+  }
+  template <class Each>
+  object& add_all(const char* name, const std::vector<Each>& all) {
+    json::array_t list;
+    list.reserve(all.size());
+    for (const Each& each : all) list.emplace_back(each);
+    return add(name, std::move(list));
+  }
+
+ private:
+  json::object_t& members_;
+};
+
+}  // namespace
+
 void to_json(json& out, const command& v) {
-  out = {{"class", v.what},    {"count", v.count},   {"errors", v.errors},   {"bytes", v.bytes},
-         {"p50_us", v.p50_us}, {"p99_us", v.p99_us}, {"p999_us", v.p999_us}, {"max_us", v.max_us}};
+  object(out)
+      .add("class", v.what)
+      .add("count", v.count)
+      .add("errors", v.errors)
+      .add("bytes", v.bytes)
+      .add("p50_us", v.p50_us)
+      .add("p99_us", v.p99_us)
+      .add("p999_us", v.p999_us)
+      .add("max_us", v.max_us);
 }
 
 void to_json(json& out, const reactor& v) {
-  out = {{"index", v.index}, {"kind", v.kind}, {"cpu_s", v.cpu_s}, {"health", v.health}};
+  object shown(out);
+  shown.add("index", v.index).add("kind", v.kind).add("cpu_s", v.cpu_s).add("health", v.health);
+  if (v.silent_s > 0) shown.add("silent_s", v.silent_s);
 }
 
 void to_json(json& out, const gateway& v) {
-  out = {{"name", v.name}, {"version", v.version}, {"uptime_s", v.uptime_s}, {"reactors", v.reactors}};
+  object(out).add("name", v.name).add("version", v.version).add("uptime_s", v.uptime_s).add_all("reactors", v.reactors);
 }
 
 void to_json(json& out, const store& v) {
-  out = {{"name", v.name}, {"type", v.type}, {"size_bytes", v.size_bytes}, {"health", v.health}};
-  if (!v.warning.empty()) out["warning"] = v.warning;
-  if (!v.over.empty()) out["over"] = v.over;
-  if (!v.figures.empty()) out["figures"] = v.figures;
+  object shown(out);
+  shown.add("name", v.name).add("type", v.type).add("size_bytes", v.size_bytes).add("health", v.health);
+  if (!v.warning.empty()) shown.add("warning", v.warning);
+  if (!v.over.empty()) shown.add("over", v.over);
+  if (!v.figures.empty()) shown.add("figures", v.figures);
 }
 
 void to_json(json& out, const unit& v) {
-  out = {{"name", v.name},        {"store", v.store}, {"size_bytes", v.size_bytes}, {"block_size", v.block_size},
-         {"serial", v.serial},    {"naa", v.naa},     {"read_only", v.read_only},   {"health", v.health},
-         {"commands", v.commands}};
+  object(out)
+      .add("name", v.name)
+      .add("store", v.store)
+      .add("size_bytes", v.size_bytes)
+      .add("block_size", v.block_size)
+      .add("serial", v.serial)
+      .add("naa", v.naa)
+      .add("read_only", v.read_only)
+      .add("health", v.health)
+      .add_all("commands", v.commands);
 }
 
 void to_json(json& out, const lun& v) {
-  out = {{"lun", v.number}, {"unit", v.unit}};
+  object(out).add("lun", v.number).add("unit", v.unit);
 }
 
 void to_json(json& out, const port& v) {
-  out = {{"fabric", v.fabric}, {"name", v.name}, {"portals", v.portals}, {"group", v.group}};
+  object(out).add("fabric", v.fabric).add("name", v.name).add("portals", v.portals).add("group", v.group);
 }
 
 void to_json(json& out, const session& v) {
-  out = {{"id", v.id},       {"initiator", v.initiator},   {"peer", v.peer},  {"target", v.target}, {"port", v.port},
-         {"group", v.group}, {"parameters", v.parameters}, {"age_s", v.age_s}};
+  object(out)
+      .add("id", v.id)
+      .add("initiator", v.initiator)
+      .add("peer", v.peer)
+      .add("target", v.target)
+      .add("port", v.port)
+      .add("group", v.group)
+      .add("parameters", v.parameters)
+      .add("age_s", v.age_s);
 }
 
 void to_json(json& out, const target& v) {
-  out = {{"name", v.name}, {"luns", v.luns}, {"ports", v.ports}, {"sessions", v.sessions}};
+  object(out).add("name", v.name).add_all("luns", v.luns).add_all("ports", v.ports).add_all("sessions", v.sessions);
 }
 
 void to_json(json& out, const status& v) {
-  out = {{"gateway", v.gateway}, {"stores", v.stores}, {"units", v.units}, {"targets", v.targets}};
+  object(out)
+      .add("gateway", v.gateway)
+      .add_all("stores", v.stores)
+      .add_all("units", v.units)
+      .add_all("targets", v.targets);
 }
 
 void to_json(json& out, const registrant& v) {
-  out = {{"initiator", v.initiator},
-         {"port", v.port},
-         {"key", v.key},
-         {"holder", v.holder},
-         {"all_target_ports", v.all_target_ports}};
+  object(out)
+      .add("initiator", v.initiator)
+      .add("port", v.port)
+      .add("key", v.key)
+      .add("holder", v.holder)
+      .add("all_target_ports", v.all_target_ports);
 }
 
 void to_json(json& out, const reservations& v) {
-  out = {{"unit", v.unit},
-         {"generation", v.generation},
-         {"persists", v.persists},
-         {"type", v.type},
-         {"registrants", v.registrants}};
+  object(out)
+      .add("unit", v.unit)
+      .add("generation", v.generation)
+      .add("persists", v.persists)
+      .add("type", v.type)
+      .add_all("registrants", v.registrants);
 }
 
 }  // namespace sluice::control::view

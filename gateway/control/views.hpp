@@ -21,6 +21,7 @@ struct reactor {
   std::string kind;  // "io_uring", "epoll"
   double cpu_s = 0;
   std::string health = "good";
+  double silent_s = 0;  // not 0: it owes an answer for so long, what it serves is shown as it was before
 };
 
 struct gateway {

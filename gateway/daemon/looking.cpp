@@ -4,9 +4,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
-#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 
 #include "actors/observe/counters.hpp"
 #include "config/schema/quantity.hpp"
@@ -18,8 +20,12 @@ namespace view = control::view;
 
 namespace {
 
-/// A loop that takes longer for a turn than this stands still: it is shown without what only it knows.
-constexpr std::chrono::seconds patience{1};
+/// How long loops may take for their answers: whoever asks has one within 100 ms.
+constexpr std::chrono::milliseconds answer_patience{70};
+/// A loop that owes an answer for longer stands still: it is not asked again before it has answered.
+constexpr std::uint64_t standstill_ns = 1 * ns_per_s;
+/// A medium that takes longer for a request is not well.
+constexpr std::uint64_t slow_medium_ns = 3 * ns_per_s;
 
 std::string hex(std::uint64_t value) {
   char text[24];
@@ -34,31 +40,59 @@ double seconds(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e9;
 }
 
-/// What each core knows, gathered on it. Outlives whoever asks, should a loop answer late.
-struct gathered {
-  struct of_unit {
-    std::vector<std::pair<observe::command_class, observe::command_counters>>
-        counters;  // of what there was, 5 KiB each
-    std::shared_ptr<const scsi::unit_facts> facts;
-  };
-  struct of_core {
-    bool answered = false;
-    std::vector<nexus::nexus_info> nexuses;
-    std::vector<of_unit> units;  // in the order of the picture
-  };
+}  // namespace
+
+/// What one core knows of a unit.
+struct onlooker::of_unit {
+  std::string name;
+  std::vector<std::pair<observe::command_class, observe::command_counters>> counters;  // of what there was, 5 KiB each
+  std::shared_ptr<const scsi::unit_facts> facts;                                       // the first core's only
+  unit::unit_snapshot::service serves = unit::unit_snapshot::service::on;
+  unit::medium_debt owed;
+};
+
+/// What one core said, whole.
+struct onlooker::report {
+  std::uint64_t asked_ns = 0;
+  std::vector<nexus::nexus_info> nexuses;
+  std::vector<of_unit> units;  // in the order of their names
+};
+
+/// One question to all cores. Outlives whoever asks, should a loop answer late.
+struct onlooker::question {
   std::mutex guard;
   std::condition_variable more;
   std::size_t left = 0;
-  std::vector<of_core> cores;
+  std::vector<std::optional<report>> answers;  // by core
+};
+
+/// Since when loops owe answers. Shared with questions that are under way.
+struct onlooker::debts {
+  std::mutex guard;
+  std::vector<std::multiset<std::uint64_t>> asked_ns;  // by core: what was asked then has no answer yet
+
+  /// 0: nothing is owed.
+  std::uint64_t silent_ns(std::size_t core, std::uint64_t now_ns) {
+    const std::lock_guard hold(guard);
+    return asked_ns[core].empty() ? 0 : now_ns - std::min(now_ns, *asked_ns[core].begin());
+  }
 };
 
 /// Looks at one core's part of the units, some in each turn: what initiators ask for is not to wait behind it.
-class core_look : public std::enable_shared_from_this<core_look> {
+class onlooker::core_look : public std::enable_shared_from_this<core_look> {
  public:
-  core_look(std::shared_ptr<gathered> all, std::shared_ptr<const picture> seen, runtime::core& core, std::size_t index,
-            runtime::pinned_ref<nexus::core_actor> side)
-      : all_(std::move(all)), seen_(std::move(seen)), core_(core), index_(index), side_(std::move(side)) {
+  core_look(std::shared_ptr<question> of, std::shared_ptr<debts> owed, std::shared_ptr<const picture> seen,
+            runtime::core& core, std::size_t index, runtime::pinned_ref<nexus::core_actor> side, std::uint64_t now_ns)
+      : of_(std::move(of)),
+        owed_(std::move(owed)),
+        seen_(std::move(seen)),
+        core_(core),
+        index_(index),
+        side_(std::move(side)) {
     next_ = seen_->units.begin();
+    found_.asked_ns = now_ns;
+    const std::lock_guard hold(owed_->guard);
+    owed_->asked_ns[index_].insert(now_ns);
   }
 
   void start() {
@@ -67,47 +101,103 @@ class core_look : public std::enable_shared_from_this<core_look> {
 
  private:
   void some() {
-    constexpr int units_in_a_turn = 64;
+    constexpr int units_in_a_turn = 256;  // some 100 us
     for (int i = 0; i < units_in_a_turn && next_ != seen_->units.end(); ++i, ++next_) look_at(*next_->second);
     if (next_ != seen_->units.end()) return start();
     found_.nexuses = side_.self->gateway().list();
-    found_.answered = true;
     seen_.reset();  // stores close on the thread that takes them away, never on a loop
-    const std::lock_guard hold(all_->guard);
-    all_->cores[index_] = std::move(found_);
-    if (--all_->left == 0) all_->more.notify_all();
+    {
+      const std::lock_guard hold(owed_->guard);
+      std::multiset<std::uint64_t>& open = owed_->asked_ns[index_];
+      open.erase(open.find(found_.asked_ns));
+    }
+    const std::lock_guard hold(of_->guard);
+    of_->answers[index_] = std::move(found_);
+    if (--of_->left == 0) of_->more.notify_all();
   }
 
   void look_at(const running_unit& unit) {
-    gathered::of_unit& one = found_.units.emplace_back();
+    of_unit& one = found_.units.emplace_back();
+    one.name = unit.name;
     const unit::shard_actor& shard = *unit.shards[index_].self;
     if (shard.ended()) return;
     const observe::unit_counters& counters = shard.inside().counters();
     for (std::size_t i = 0; i < observe::command_class_count; ++i)
       if (const auto what = static_cast<observe::command_class>(i); counters.of(what).latency.count() > 0)
         one.counters.emplace_back(what, counters.of(what));
-    if (index_ == 0) one.facts = std::make_shared<const scsi::unit_facts>(shard.inside().snapshot().facts);
+    one.owed = shard.inside().debt();
+    if (index_ != 0) return;
+    one.facts = std::make_shared<const scsi::unit_facts>(shard.inside().snapshot().facts);
+    one.serves = shard.inside().snapshot().serves;
   }
 
-  const std::shared_ptr<gathered> all_;
+  const std::shared_ptr<question> of_;
+  const std::shared_ptr<debts> owed_;
   std::shared_ptr<const picture> seen_;
   runtime::core& core_;
   const std::size_t index_;
   const runtime::pinned_ref<nexus::core_actor> side_;
   std::map<std::string, std::shared_ptr<running_unit>>::const_iterator next_;
-  gathered::of_core found_;
+  report found_;
 };
 
-std::shared_ptr<gathered> ask_cores(gateway& at, const std::shared_ptr<const picture>& seen) {
-  auto all = std::make_shared<gathered>();
-  all->left = at.cores().size();
-  all->cores.resize(at.cores().size());
-  for (std::size_t i = 0; i < at.cores().size(); ++i)
-    std::make_shared<core_look>(all, seen, *at.cores()[i], i, at.nexus_side(i))->start();
-  std::unique_lock hold(all->guard);
-  all->more.wait_for(hold, patience, [&] { return all->left == 0; });
+onlooker::onlooker(gateway& at, const machine& hardware)
+    : at_(at), hardware_(hardware), started_ns_(now_ns()), owed_(std::make_shared<debts>()), kept_(at.cores().size()) {
+  owed_->asked_ns.resize(at.cores().size());
+}
+
+onlooker::~onlooker() = default;
+
+std::uint64_t onlooker::now_ns() const {
+  return at_.cores().front()->loop().now_ns();
+}
+
+/// A report for each core: of now, or what it said last, or null when it never answered.
+std::vector<onlooker::report_ptr> onlooker::ask(const std::shared_ptr<const picture>& seen) {
+  const std::uint64_t begun_ns = now_ns();
+  const std::size_t count = at_.cores().size();
+  const auto asked = std::make_shared<question>();
+  asked->answers.resize(count);
+  std::vector<std::shared_ptr<core_look>> looks;
+  bool first = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (owed_->silent_ns(i, begun_ns) < standstill_ns)
+      looks.push_back(std::make_shared<core_look>(asked, owed_, seen, *at_.cores()[i], i, at_.nexus_side(i), begun_ns));
+    const std::lock_guard hold(guard_);
+    first = first || !kept_[i];
+  }
+  asked->left = looks.size();
+  for (const auto& each : looks) each->start();
+  looks.clear();
+  std::unique_lock hold(asked->guard);
+  // There is nothing to show yet of a core that has never answered.
+  asked->more.wait_for(hold, first ? std::chrono::nanoseconds(standstill_ns) : answer_patience,
+                       [&] { return asked->left == 0; });
+  std::vector<report_ptr> all(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::optional<report>& answer = asked->answers[i];
+    if (answer) all[i] = std::make_shared<const report>(std::move(*answer));
+    all[i] = keep(i, all[i]);
+  }
   return all;
 }
+
+/// What is shown of a core: `fresh`, or else what was kept. Histograms are too large to be kept.
+onlooker::report_ptr onlooker::keep(std::size_t core, const report_ptr& fresh) {
+  const std::lock_guard hold(guard_);
+  report_ptr& place = kept_[core];
+  if (!fresh) return place;
+  if (place && place->asked_ns > fresh->asked_ns) return fresh;
+  const auto slim = std::make_shared<report>();
+  slim->asked_ns = fresh->asked_ns;
+  slim->nexuses = fresh->nexuses;
+  slim->units.reserve(fresh->units.size());
+  for (const of_unit& each : fresh->units) slim->units.push_back({each.name, {}, each.facts, each.serves, each.owed});
+  place = slim;
+  return fresh;
+}
+
+namespace {
 
 view::command command_view(observe::command_class what, const observe::command_counters& counted) {
   const observe::histogram& latency = counted.latency;
@@ -138,27 +228,28 @@ view::store store_view(const config::store_config& config, const store::store& o
   return shown;
 }
 
-view::unit unit_view(const std::string& name, const config::unit_config& config, std::size_t number,
-                     const std::vector<gathered::of_core>& cores) {
-  view::unit shown;
-  shown.name = name;
-  shown.store = config.store;
-  shown.block_size = config.block_size;
-  std::map<observe::command_class, observe::command_counters> sum;
-  for (const gathered::of_core& core : cores) {
-    if (!core.answered) continue;
-    for (const auto& [what, counted] : core.units[number].counters) sum[what].merge(counted);
-    const auto& facts = core.units[number].facts;
-    if (!facts) continue;
-    shown.size_bytes = facts->capacity_blocks * facts->block_size;
-    shown.block_size = facts->block_size;
-    shown.read_only = facts->read_only;
-    shown.serial = facts->serial;
-    shown.naa = hex(facts->naa);
-    if (facts->naa >> 60 == 6) shown.naa += hex(facts->naa_extension).substr(2);
-  }
-  for (const auto& [what, counted] : sum) shown.commands.push_back(command_view(what, counted));
-  return shown;
+std::string health_of(unit::unit_snapshot::service serves, const unit::medium_debt& owed) {
+  using service = unit::unit_snapshot::service;
+  if (serves == service::damaged)
+    return "what is kept of it cannot be read: not ready until sluice pr clear gives up its reservations and saved "
+           "mode pages";
+  if (serves == service::suspended) return "has lost touch with what it agrees on with other gateways";
+  if (owed.state == store::availability::gone) return "the medium is gone";
+  if (owed.state == store::availability::ready && owed.given_up == 0 && owed.oldest_ns < slow_medium_ns) return "good";
+  std::string told = "the medium does not answer";
+  if (owed.waiting > 0)
+    told += ": " + std::to_string(owed.waiting) + " commands wait, the first for " +
+            std::to_string(owed.oldest_ns / ns_per_s) + " s";
+  if (owed.given_up > 0)
+    told += (owed.waiting > 0 ? ", " : ": ") + std::to_string(owed.given_up) + " were answered without it";
+  return told;
+}
+
+void add(unit::medium_debt& sum, const unit::medium_debt& more) {
+  sum.state = std::max(sum.state, more.state);
+  sum.waiting += more.waiting;
+  sum.given_up += more.given_up;
+  sum.oldest_ns = std::max(sum.oldest_ns, more.oldest_ns);
 }
 
 view::target target_view(const config::target_config& target, const picture& seen) {
@@ -194,34 +285,85 @@ std::string type_name(reservations::type type) {
 
 }  // namespace
 
-view::status look(gateway& at, const machine& hardware, std::uint64_t started_ns) {
-  const std::uint64_t now = at.cores().front()->loop().now_ns();
-  const auto seen = at.seen();
-  const auto all = ask_cores(at, seen);
-  const std::lock_guard hold(all->guard);
+/// The units of the picture, from what all cores said. Commands are counted where all cores told of them now; else they
+/// are shown as they were when last all had: counts never fall.
+void onlooker::add_units(view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh) {
+  std::vector<std::size_t> at(all.size(), 0);
+  std::map<std::string, std::vector<view::command>> counted;
+  const std::lock_guard hold(guard_);
+  for (const auto& [name, running] : seen.units) {
+    const config::unit_config& config = *config::find_named(seen.model->units, name);
+    view::unit& one = shown.units.emplace_back();
+    one.name = name;
+    one.store = config.store;
+    one.block_size = config.block_size;
+    std::map<observe::command_class, observe::command_counters> sum;
+    auto serves = unit::unit_snapshot::service::on;
+    unit::medium_debt owed;
+    for (std::size_t core = 0; core < all.size(); ++core) {
+      if (!all[core]) continue;
+      const std::vector<of_unit>& units = all[core]->units;
+      while (at[core] < units.size() && units[at[core]].name < name) ++at[core];
+      if (at[core] == units.size() || units[at[core]].name != name) continue;
+      const of_unit& told = units[at[core]];
+      for (const auto& [what, counters] : told.counters) sum[what].merge(counters);
+      add(owed, told.owed);
+      if (!told.facts) continue;
+      serves = told.serves;
+      one.size_bytes = told.facts->capacity_blocks * told.facts->block_size;
+      one.block_size = told.facts->block_size;
+      one.read_only = told.facts->read_only;
+      one.serial = told.facts->serial;
+      one.naa = hex(told.facts->naa);
+      if (told.facts->naa >> 60 == 6) one.naa += hex(told.facts->naa_extension).substr(2);
+    }
+    one.health = health_of(serves, owed);
+    if (all_fresh) {
+      for (const auto& [what, counters] : sum) one.commands.push_back(command_view(what, counters));
+      if (!one.commands.empty()) counted.emplace_hint(counted.end(), name, one.commands);
+    } else if (const auto before = counted_.find(name); before != counted_.end()) {
+      one.commands = before->second;
+    }
+  }
+  if (all_fresh) counted_ = std::move(counted);
+}
+
+view::status onlooker::look() {
+  const std::uint64_t begun_ns = now_ns();
+  const auto seen = at_.seen();
+  const std::vector<report_ptr> all = ask(seen);
+  const std::uint64_t now = now_ns();
   view::status shown;
-  shown.gateway = {seen->model->gateway.name, version, seconds(now - started_ns), {}};
-  for (std::size_t i = 0; i < at.cores().size(); ++i) {
-    const reactor::loop& loop = at.cores()[i]->loop();
-    shown.gateway.reactors.push_back({loop.index(), loop.kind(), hardware.cpu_seconds(loop.index()),
-                                      all->cores[i].answered ? "good" : "stands still"});
+  shown.gateway = {seen->model->gateway.name, version, seconds(now - started_ns_), {}};
+  bool all_fresh = true;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const reactor::loop& loop = at_.cores()[i]->loop();
+    const bool fresh = all[i] && all[i]->asked_ns >= begun_ns;
+    all_fresh = all_fresh && fresh;
+    const std::uint64_t silent_ns = fresh ? 0 : now - (all[i] ? all[i]->asked_ns : started_ns_);
+    const std::uint64_t owes_ns = owed_->silent_ns(i, now);
+    shown.gateway.reactors.push_back(
+        {loop.index(), loop.kind(), hardware_.cpu_seconds(loop.index()),
+         owes_ns < standstill_ns ? "good" : "stands still for " + std::to_string(owes_ns / ns_per_s) + " s",
+         seconds(silent_ns)});
   }
   for (const config::store_config& config : seen->model->stores)
     shown.stores.push_back(store_view(config, *seen->stores.at(config.name)));
-  std::size_t number = 0;
-  for (const auto& [name, unit] : seen->units)
-    shown.units.push_back(unit_view(name, *config::find_named(seen->model->units, name), number++, all->cores));
-  for (const config::target_config& target : seen->model->targets) shown.targets.push_back(target_view(target, *seen));
+  add_units(shown, *seen, all, all_fresh);
+  std::unordered_map<std::string_view, std::size_t> number_of;
+  for (const config::target_config& target : seen->model->targets) {
+    number_of.emplace(target.name, shown.targets.size());
+    shown.targets.push_back(target_view(target, *seen));
+  }
   std::set<std::uint64_t> sessions;  // a nexus may have channels on several cores
-  for (const gathered::of_core& core : all->cores)
-    for (const nexus::nexus_info& nexus : core.nexuses) {
-      if (!sessions.insert(nexus.id).second) continue;
-      const auto of = std::find_if(shown.targets.begin(), shown.targets.end(),
-                                   [&](const view::target& each) { return each.name == nexus.target; });
-      if (of != shown.targets.end())
-        of->sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port.name, nexus.port.group,
-                                nexus.description, seconds(now - nexus.opened_ns)});
-    }
+  for (const report_ptr& core : all) {
+    if (!core) continue;
+    for (const nexus::nexus_info& nexus : core->nexuses)
+      if (const auto of = number_of.find(nexus.target); of != number_of.end() && sessions.insert(nexus.id).second)
+        shown.targets[of->second].sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target,
+                                                      nexus.port.name, nexus.port.group, nexus.description,
+                                                      seconds(now - nexus.opened_ns)});
+  }
   return shown;
 }
 

@@ -4,7 +4,6 @@
 #include "actors/observe/recent.hpp"
 #include "config/schema/quantity.hpp"
 #include "gateway/control/plan_view.hpp"
-#include "gateway/daemon/looking.hpp"
 #include "gateway/daemon/tier_commands.hpp"
 
 namespace sluice::daemon {
@@ -30,10 +29,9 @@ const config::store_config* sized_store(const config::model& model, const std::s
 service::service(gateway& served, const machine& hardware, config::known_types known,
                  std::optional<std::string> control)
     : gateway_(served),
-      machine_(hardware),
       known_(std::move(known)),
       control_(std::move(control)),
-      started_ns_(served.cores().front()->loop().now_ns()),
+      onlooker_(served, hardware),
       worker_([this] { work(); }) {}
 
 service::~service() {
@@ -42,7 +40,7 @@ service::~service() {
 
 result<json> service::handle(const std::string& command, const json& arguments) {
   if (command == "status") {
-    json shown = look(gateway_, machine_, started_ns_);
+    json shown = onlooker_.look();
     if (const auto at_work = turns_.now())
       shown["change"] = {{"what", at_work->what}, {"since", at_work->since}, {"step", at_work->step}};
     return shown;

@@ -9,6 +9,7 @@
 
 #include "config/toml/load.hpp"
 #include "gateway/daemon/gateway.hpp"
+#include "gateway/daemon/looking.hpp"
 #include "gateway/daemon/machine.hpp"
 #include "gateway/daemon/turns.hpp"
 
@@ -46,10 +47,9 @@ class service {
   void reload(const std::string& file);
 
   gateway& gateway_;
-  const machine& machine_;
   const config::known_types known_;
   const std::optional<std::string> control_;
-  const std::uint64_t started_ns_;
+  onlooker onlooker_;
   turns turns_;
 
   std::mutex guard_;

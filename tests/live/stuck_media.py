@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Media that do not answer, and hosts that wait for them: sessions end and begin anew at once, other LUNs go on, and
-aborts, resets and SIGTERM are answered in bounded time. usage: stuck_media.py PROGRAM"""
+aborts, resets and SIGTERM are answered in bounded time, and who looks waits for nobody. usage: stuck_media.py PROGRAM"""
+import json
 import os
 import pathlib
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,8 @@ from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator
                        write_16)
 from live import NAME  # noqa: E402
 
-AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 8.0, 10.0
+AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 2.0, 10.0
+LOOK_S, LOOKS = 0.1, 20
 HOST, OTHER = "iqn.2026-11.io.sluice:host", "iqn.2026-11.io.sluice:other"
 MIB = b"\x5a" * (1 << 20)
 
@@ -67,6 +70,28 @@ class Scene:
         self.checks.check(f"{name}: within {limit:.0f} s ({took:.2f} s)", took < limit)
         return result
 
+    def asked(self, command):
+        """The answer at the control socket, and how long it took."""
+        began = time.monotonic()
+        with socket.socket(socket.AF_UNIX) as to:
+            to.settimeout(30)
+            to.connect(str(self.gateway.socket))
+            to.sendall(json.dumps(command).encode() + b"\n")
+            with to.makefile() as answers:
+                answer = json.loads(answers.readline())
+        assert answer["ok"], answer
+        return answer["result"], time.monotonic() - began
+
+    def look(self, when):
+        """Status and events come soon while the medium hangs, and health says which one it is."""
+        for command in ({"command": "status"}, {"command": "events", "arguments": {"since": 0}}):
+            took = statistics.median(self.asked(command)[1] for _ in range(LOOKS))
+            self.checks.check(f"{command['command']} {when}: median of {LOOKS} within {LOOK_S * 1000:.0f} ms "
+                              f"({took * 1000:.1f} ms)", took < LOOK_S)
+        health = {unit["name"]: unit["health"] for unit in self.asked({"command": "status"})[0]["units"]}
+        self.checks.check(f"health {when} says which unit's medium hangs", health["good"] == "good"
+                          and health["stuck"].startswith("the medium does not answer"))
+
     def hang(self, host, lba=0):
         """A write that the medium keeps; its tag."""
         host.lun = 1
@@ -101,6 +126,7 @@ def sessions(scene):
     check("the other LUN serves", again.execute(test_unit_ready()).status == 0)
     again.lun = 1
     check("the stuck one says that it is", str(again.execute(test_unit_ready())) == "02/04/01")
+    scene.look("of a session's lost commands")
     scene.hang(again, 8)
     again.socket.close()
     again = scene.within(AT_ONCE_S, "a login after the connection broke", scene.log_in)
@@ -121,6 +147,8 @@ def management(scene, hang, before_the_end=lambda: None):
     check = scene.checks.check
     host = scene.log_in()
     tag = hang(host)
+    time.sleep(4)  # from 3 s on a medium is not well
+    scene.look("of commands that wait")
     host.lun = 1
     check("ABORT TASK is done", scene.within(PATIENCE_S, "ABORT TASK", lambda: host.manage(ABORT_TASK, tag)) == 0)
     host.lun = 0
@@ -172,7 +200,7 @@ def frozen_files(program, checks):
             store = f'[store.frozen]\ntype = "file"\npath = "{files.mount}/disk"\nsize = "128MiB"\n'
             run(program, checks, "frozen", store,
                 [lambda scene: files.freeze(True), sessions,
-                 lambda scene: management(scene, scene.hang, lambda: files.freeze(False))])
+                 lambda scene: management(scene, lambda host: scene.hang(host, 32768), lambda: files.freeze(False))])
         finally:
             files.close()
     return 0
@@ -194,7 +222,7 @@ def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
     run(program, checks, "hung", HUNG.format(below="ram", path=""),
-        [sessions, lambda scene: management(scene, scene.hang)])
+        [sessions, lambda scene: management(scene, lambda host: scene.hang(host, 32768))])
     run(program, checks, "cache", HUNG.format(below="file", path='path = "image"') + WRITE_BACK,
         [lambda scene: management(scene, lambda host: fill(scene, host))])
     skipped = frozen_files(program, checks)
