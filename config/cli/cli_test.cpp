@@ -23,7 +23,7 @@ using testing::StartsWith;
 
 control::view::status some_status() {
   control::view::status out;
-  out.gateway = {"gw-a", "1.2.3", 3725, {{0, "io_uring", 1.25}}};
+  out.gateway = {"gw-a", "1.2.3", 3725, {{0, "io_uring", 1.25}, {1, "io_uring", 0.5, "stands still for 3 s", 3.25}}};
   out.stores = {{"scratch", "ram", "", 1ull << 30, "good"},
                 {"vm1", "rbd", "", 8ull << 30, "good"},
                 {"vm1-hot", "cache", "vm1", 8ull << 30, "flash is gone"}};
@@ -221,6 +221,59 @@ TEST_F(cli, sends_what_the_operator_asked_for) {
   expect(3, "apply", {{"file", file}});
 }
 
+/// A flag comes before the environment, and that before the default: else a command reaches another gateway.
+TEST_F(cli, asks_the_gateway_that_the_flag_names_whatever_the_environment_says) {
+  std::size_t asked = 0, others = 0;
+  answer_with([&](const std::string&, const json&) -> result<json> {
+    ++asked;
+    return fail(errc::not_found, "the one of the flag");
+  });
+  const std::string elsewhere = directory_ / "other";
+  control::control_server other(elsewhere, [&](const std::string&, const json&) -> result<json> {
+    ++others;
+    return fail(errc::not_found, "the one of the environment");
+  });
+  ASSERT_TRUE(other.start());
+  const std::string file = write("gw.toml", "");
+  const std::string trace = directory_ / "trace";
+  const std::vector<std::vector<std::string>> all = {{"plan", file},
+                                                     {"apply", file},
+                                                     {"ls"},
+                                                     {"status"},
+                                                     {"top", "--count", "1"},
+                                                     {"events"},
+                                                     {"session", "ls"},
+                                                     {"session", "kick", "1"},
+                                                     {"unit", "resize", "vm1", "1GiB", "--shrink"},
+                                                     {"pr", "show", "vm1"},
+                                                     {"pr", "clear", "vm1", "--yes"},
+                                                     {"cache", "drop", "hot"},
+                                                     {"cache", "flush", "hot"},
+                                                     {"cache", "record", "hot", "--output", trace},
+                                                     {"cache", "resolve", "--store", "hot", "--discard"}};
+  std::size_t with_control = 0;
+  const std::string page = manual_page(hooks_);
+  for (std::size_t at = page.find("`--control "); at != std::string::npos; at = page.find("`--control ", at + 1))
+    ++with_control;
+  ASSERT_EQ(all.size() + 2, with_control) << "each command but serve and demo, which open a socket";
+  ::setenv("SLUICE_CONTROL", elsewhere.c_str(), 1);
+  for (const auto& words : all) {
+    asked = others = 0;
+    EXPECT_EQ(ask(words), 1) << words[0];
+    EXPECT_GT(asked, 0U) << words[0] << ": " << err_;
+    EXPECT_EQ(others, 0U) << words[0];
+    asked = others = 0;
+    EXPECT_EQ(run(words), 1) << words[0];
+    EXPECT_EQ(asked, 0U) << words[0];
+    EXPECT_GT(others, 0U) << words[0] << ": " << err_;
+  }
+  EXPECT_EQ(run({"serve", "--config", file}), 0) << err_;
+  EXPECT_FALSE(how_ && how_->control) << "a gateway's own socket is the file's or the flag's";
+  ::unsetenv("SLUICE_CONTROL");
+  run({"ls"});
+  EXPECT_THAT(err_, HasSubstr("/run/sluice/control.sock"));
+}
+
 TEST_F(cli, tells_a_plan_and_what_it_refuses) {
   json plan = {{"steps", {{{"action", "add_store"}, {"text", "+ store a (ram)"}}}}, {"refused", json::array()}};
   answer_with([&plan](const std::string&, const json&) -> result<json> { return plan; });
@@ -272,8 +325,9 @@ TEST_F(cli, draws_what_the_gateway_tells) {
   EXPECT_EQ(out_,
             "gateway gw-a  sluice 1.2.3, up 1 h 2 min\n"
             "\n"
-            "REACTOR  KIND      CPU\n"
-            "      0  io_uring  1.2 s\n"
+            "REACTOR  KIND      CPU    HEALTH\n"
+            "      0  io_uring  1.2 s  good\n"
+            "      1  io_uring  0.5 s  stands still for 3 s, silent for 3.2 s\n"
             "\n"
             "UNIT     HEALTH  COMMAND  COUNT  ERRORS  DATA      P50    P99    P99.9    MAX\n"
             "scratch  good    read      1000       0  3.91 MiB  12 µs  80 µs  1.50 ms  2.50 s\n"

@@ -1,9 +1,11 @@
 #include "config/cli/commands.hpp"
 
 #include <unistd.h>
+#include <cstdlib>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -70,6 +72,9 @@ command_tree::command_tree(const cli_hooks& hooks)
   add_looking_commands();
   add_acting_commands();
   add_cache_commands();
+  // Before the command line is parsed, so that --control comes after it. CLI11 would look at the environment once for
+  // each command that was not given, and all of them share the option.
+  if (const char* named = std::getenv("SLUICE_CONTROL"); named && *named) options_.control = named;
 }
 
 CLI::App* command_tree::add(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
@@ -89,8 +94,7 @@ CLI::App* command_tree::add_asking(CLI::App* to, const std::string& name, const 
 }
 
 void command_tree::add_control(CLI::App* to) {
-  to->add_option("--control", options_.control, "the gateway's control socket")
-      ->envname("SLUICE_CONTROL")
+  to->add_option("--control", options_.control, "the gateway's control socket; else SLUICE_CONTROL names it")
       ->type_name("SOCKET")
       ->capture_default_str();
 }

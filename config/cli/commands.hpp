@@ -17,7 +17,6 @@ namespace sluice::config {
 struct parsed_options {
   std::string file;
   std::string control = "/run/sluice/control.sock";
-  bool control_given = false;
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
   std::string config, unit, store, size, shell, interval = "1s";

@@ -215,12 +215,18 @@ std::string render_tree(const json& status) {
   return out;
 }
 
+/// Its units and sessions are shown as they were when it was silent not yet.
+std::string health_of_reactor(const json& reactor) {
+  const double silent_s = number(reactor, "silent_s");
+  return text(reactor, "health") + (silent_s > 0 ? ", silent for " + fixed(silent_s, 1) + " s" : "");
+}
+
 std::string render_status(const json& status) {
   std::string out = gateway_line(status) + "\n";
   if (const std::string change = render_change(status); !change.empty()) out += change + "\n";
-  std::vector<row> reactors{{"REACTOR", "KIND", "CPU"}};
+  std::vector<row> reactors{{"REACTOR", "KIND", "CPU", "HEALTH"}};
   for (const json& r : at(at(status, "gateway"), "reactors"))
-    reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s"});
+    reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s", health_of_reactor(r)});
   if (reactors.size() > 1) out += "\n" + render_table(reactors);
 
   std::vector<row> units{{"UNIT", "HEALTH", "COMMAND", "COUNT", "ERRORS", "DATA", "P50", "P99", "P99.9", "MAX"}};
