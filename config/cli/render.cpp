@@ -244,6 +244,7 @@ std::string render_status(const json& status) {
     }
     if (!head[0].empty()) units.push_back({head[0], head[1], "-"});
   }
+  for (const json& unit : at(status, "ending")) units.push_back({text(unit, "name"), text(unit, "health"), "-"});
   out += "\n" + render_table(units);
 
   std::vector<row> stores{{"STORE", "HEALTH", "FIGURE", "VALUE"}};

@@ -73,6 +73,10 @@ void to_json(json& out, const unit& v) {
       .add_all("commands", v.commands);
 }
 
+void to_json(json& out, const ending& v) {
+  object(out).add("name", v.name).add("store", v.store).add("health", v.health);
+}
+
 void to_json(json& out, const lun& v) {
   object(out).add("lun", v.number).add("unit", v.unit);
 }
@@ -98,11 +102,9 @@ void to_json(json& out, const target& v) {
 }
 
 void to_json(json& out, const status& v) {
-  object(out)
-      .add("gateway", v.gateway)
-      .add_all("stores", v.stores)
-      .add_all("units", v.units)
-      .add_all("targets", v.targets);
+  object shown(out);
+  shown.add("gateway", v.gateway).add_all("stores", v.stores).add_all("units", v.units).add_all("targets", v.targets);
+  if (!v.ending.empty()) shown.add_all("ending", v.ending);
 }
 
 void to_json(json& out, const registrant& v) {

@@ -48,6 +48,11 @@ struct unit {
   std::vector<command> commands;
 };
 
+/// A unit that was taken away and has not ended.
+struct ending {
+  std::string name, store, health;
+};
+
 struct lun {
   std::uint32_t number = 0;  // JSON: "lun"
   std::string unit;
@@ -80,6 +85,7 @@ struct status {
   std::vector<store> stores;
   std::vector<unit> units;
   std::vector<target> targets;
+  std::vector<view::ending> ending = {};  // in JSON only when there are any
 };
 
 /// One registration of "pr.show".
@@ -104,6 +110,7 @@ void to_json(nlohmann::json& out, const reactor& v);
 void to_json(nlohmann::json& out, const gateway& v);
 void to_json(nlohmann::json& out, const store& v);
 void to_json(nlohmann::json& out, const unit& v);
+void to_json(nlohmann::json& out, const ending& v);
 void to_json(nlohmann::json& out, const lun& v);
 void to_json(nlohmann::json& out, const port& v);
 void to_json(nlohmann::json& out, const session& v);

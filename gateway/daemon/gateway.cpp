@@ -119,6 +119,10 @@ result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) 
   return {};
 }
 
+void gateway::end_units() {
+  take_over(now_);
+}
+
 void gateway::follow_media() {
   daemon::follow_media(now_);
 }

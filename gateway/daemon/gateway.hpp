@@ -47,6 +47,8 @@ class gateway {
   bool kick(std::uint64_t nexus_id);
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
+  /// Ends units that were taken away, as far as their media have answered by now.
+  void end_units();
   /// Gives every unit the size that its medium has by now; initiators hear CAPACITY DATA HAS CHANGED.
   /// Stores that were changing go on when that is through.
   void follow_media();

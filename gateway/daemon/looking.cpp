@@ -24,8 +24,6 @@ namespace {
 constexpr std::chrono::milliseconds answer_patience{70};
 /// A loop that owes an answer for longer stands still: it is not asked again before it has answered.
 constexpr std::uint64_t standstill_ns = 1 * ns_per_s;
-/// A medium that takes longer for a request is not well.
-constexpr std::uint64_t slow_medium_ns = 3 * ns_per_s;
 
 std::string hex(std::uint64_t value) {
   char text[24];
@@ -228,28 +226,13 @@ view::store store_view(const config::store_config& config, const store::store& o
   return shown;
 }
 
-std::string health_of(unit::unit_snapshot::service serves, const unit::medium_debt& owed) {
+std::string health_of_unit(unit::unit_snapshot::service serves, const unit::medium_debt& owed) {
   using service = unit::unit_snapshot::service;
   if (serves == service::damaged)
     return "what is kept of it cannot be read: not ready until sluice pr clear gives up its reservations and saved "
            "mode pages";
   if (serves == service::suspended) return "has lost touch with what it agrees on with other gateways";
-  if (owed.state == store::availability::gone) return "the medium is gone";
-  if (owed.state == store::availability::ready && owed.given_up == 0 && owed.oldest_ns < slow_medium_ns) return "good";
-  std::string told = "the medium does not answer";
-  if (owed.waiting > 0)
-    told += ": " + std::to_string(owed.waiting) + " commands wait, the first for " +
-            std::to_string(owed.oldest_ns / ns_per_s) + " s";
-  if (owed.given_up > 0)
-    told += (owed.waiting > 0 ? ", " : ": ") + std::to_string(owed.given_up) + " were answered without it";
-  return told;
-}
-
-void add(unit::medium_debt& sum, const unit::medium_debt& more) {
-  sum.state = std::max(sum.state, more.state);
-  sum.waiting += more.waiting;
-  sum.given_up += more.given_up;
-  sum.oldest_ns = std::max(sum.oldest_ns, more.oldest_ns);
+  return health_of(owed);
 }
 
 view::target target_view(const config::target_config& target, const picture& seen) {
@@ -317,7 +300,7 @@ void onlooker::add_units(view::status& shown, const picture& seen, const std::ve
       one.naa = hex(told.facts->naa);
       if (told.facts->naa >> 60 == 6) one.naa += hex(told.facts->naa_extension).substr(2);
     }
-    one.health = health_of(serves, owed);
+    one.health = health_of_unit(serves, owed);
     if (all_fresh) {
       for (const auto& [what, counters] : sum) one.commands.push_back(command_view(what, counters));
       if (!one.commands.empty()) counted.emplace_hint(counted.end(), name, one.commands);
@@ -350,6 +333,9 @@ view::status onlooker::look() {
   for (const config::store_config& config : seen->model->stores)
     shown.stores.push_back(store_view(config, *seen->stores.at(config.name)));
   add_units(shown, *seen, all, all_fresh);
+  for (const auto& unit : seen->ending)
+    shown.ending.push_back({unit.name, unit.media.empty() ? std::string() : unit.media.front().name,
+                            "taken away; ends when its medium has answered, or its initiators have let go"});
   std::unordered_map<std::string_view, std::size_t> number_of;
   for (const config::target_config& target : seen->model->targets) {
     number_of.emplace(target.name, shown.targets.size());

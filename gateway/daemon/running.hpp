@@ -39,6 +39,12 @@ struct running_port {
   std::vector<std::string> addresses;  // with the numbers that the system chose
 };
 
+/// A unit that was taken away and has not ended: its medium owes answers, or initiators have not let go.
+struct ending_unit {
+  std::string name;
+  std::vector<config::store_config> media;  // its store, and those below: still in use
+};
+
 /// What runs, as a value that never changes: any thread may look at it, and holds nobody up. The units' own parts and
 /// the stores belong to the control thread, but for what they promise to any thread.
 struct picture {
@@ -47,6 +53,7 @@ struct picture {
   std::map<std::string, std::shared_ptr<store::store>> stores;
   std::map<std::string, std::shared_ptr<running_unit>> units;
   std::vector<std::shared_ptr<const running_port>> ports;
+  std::vector<ending_unit> ending;
   std::shared_ptr<const access::directory> directory = std::make_shared<access::directory>();  // as published
 };
 

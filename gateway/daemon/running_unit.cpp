@@ -21,7 +21,8 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
 /// How long the end of a unit may take. A medium that names a deadline has let tasks go by then.
 std::uint64_t patience_ns_of(const running_unit& unit, patience how) {
   if (how == patience::at_once) return 0;
-  return (unit.medium->describe().deadline_ns ? 8 : 60) * ns_per_s;
+  if (unit.medium->describe().deadline_ns == 0) return 60 * ns_per_s;
+  return how == patience::half_a_second ? ns_per_s / 2 : 8 * ns_per_s;
 }
 
 /// Asks on a core, of all units at once, until it holds for each: for the end of things that end by themselves soon.
@@ -39,8 +40,8 @@ void wait_until(runtime::core& core, const runtime::let_run& wait, unit_list& un
         medium_owes = medium_owes || (of_the_medium && unit->medium->describe().deadline_ns != 0);
         return false;
       }
-      if (how == patience::some)
-        SLUICE_LOG(error, "unit", "the medium or an initiator does not let go; the unit is left behind",
+      if (how != patience::at_once)
+        SLUICE_LOG(error, "unit", "the medium or an initiator does not let go: the unit ends when it does",
                    {"unit", unit->name});
       stranded.push_back(unit);
       std::erase(units, unit);
@@ -255,6 +256,35 @@ void change_units(const std::vector<unit_change>& all, const std::vector<runtime
           });
     });
   done.wait();
+}
+
+unit::medium_debt debt_of(const running_unit& unit, const std::vector<runtime::core*>& cores) {
+  unit::medium_debt sum;
+  for (std::size_t i = 0; i < cores.size(); ++i)
+    cores[i]->call([&] {
+      if (const unit::shard_actor& shard = *unit.shards[i].self; !shard.ended()) add(sum, shard.inside().debt());
+    });
+  return sum;
+}
+
+void add(unit::medium_debt& sum, const unit::medium_debt& more) {
+  sum.state = std::max(sum.state, more.state);
+  sum.waiting += more.waiting;
+  sum.given_up += more.given_up;
+  sum.oldest_ns = std::max(sum.oldest_ns, more.oldest_ns);
+}
+
+std::string health_of(const unit::medium_debt& owed) {
+  constexpr std::uint64_t slow_ns = 3 * ns_per_s;
+  if (owed.state == store::availability::gone) return "the medium is gone";
+  if (owed.state == store::availability::ready && owed.given_up == 0 && owed.oldest_ns < slow_ns) return "good";
+  std::string told = "the medium does not answer";
+  if (owed.waiting > 0)
+    told += ": " + std::to_string(owed.waiting) + " commands wait, the first for " +
+            std::to_string(owed.oldest_ns / ns_per_s) + " s";
+  if (owed.given_up > 0)
+    told += (owed.waiting > 0 ? ", " : ": ") + std::to_string(owed.given_up) + " were answered without it";
+  return told;
 }
 
 unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,

@@ -31,7 +31,8 @@ struct running_unit {
   runtime::pinned_ref<unit::home_actor> home;
   std::vector<runtime::pinned_ref<unit::shard_actor>> shards;
   std::shared_ptr<access::unit_handle> handle;
-  std::uint32_t failures = 0, losses = 0;  // of the medium, that initiators have been warned of
+  std::uint32_t failures = 0, losses = 0;   // of the medium, that initiators have been warned of
+  std::vector<config::store_config> media;  // once it is taken away: its store, and those below
 };
 
 /// What a unit says about itself, from its configuration and its medium.
@@ -72,10 +73,18 @@ struct unit_change {
 void change_units(const std::vector<unit_change>& all, const std::vector<runtime::core*>& cores,
                   const runtime::let_run& wait);
 
+/// What the media of a unit owe it on all cores. Blocks for a turn of each loop; any thread but a loop's.
+unit::medium_debt debt_of(const running_unit& unit, const std::vector<runtime::core*>& cores);
+void add(unit::medium_debt& sum, const unit::medium_debt& more);
+/// A sentence about a medium that does not answer, "good" otherwise.
+std::string health_of(const unit::medium_debt& owed);
+
+/// How long the end of units may take, when their media have a deadline: for somebody who waits, for the end of the
+/// gateway. A medium without one always answers, and is given a minute.
+enum class patience : std::uint8_t { at_once, half_a_second, some };
 /// Ends units that no LUN map names any more: waits until their nexuses and tasks are gone, then ends their actors.
 /// Blocks, but not for ever; control thread. Those whose medium does not give back the requests that it has, or whose
 /// initiators do not let go, are returned: they and their stores must be kept, and may be tried again.
-enum class patience : std::uint8_t { at_once, some };
 unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
                      patience how = patience::some);
 

@@ -175,7 +175,8 @@ void service::stop() {
 void service::work() {
   std::unique_lock hold(guard_);
   for (;;) {
-    wake_.wait(hold, [this] { return stopping_ || media_changed_ || reload_; });
+    const auto called = [this] { return stopping_ || media_changed_ || reload_; };
+    while (!wake_.wait_for(hold, std::chrono::milliseconds(500), called)) end_units(hold);
     if (stopping_) return;
     const bool media_changed = std::exchange(media_changed_, false);
     const auto file = std::exchange(reload_, std::nullopt);
@@ -191,6 +192,14 @@ void service::work() {
     }
     hold.lock();
   }
+}
+
+/// Looks after units that were taken away and wait for their media.
+void service::end_units(std::unique_lock<std::mutex>& hold) {
+  hold.unlock();
+  if (!gateway_.seen()->ending.empty())
+    if (const auto turn = turns_.take_briefly()) gateway_.end_units();
+  hold.lock();
 }
 
 void service::reload(const std::string& file) {

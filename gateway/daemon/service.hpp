@@ -44,6 +44,7 @@ class service {
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
   void work();
+  void end_units(std::unique_lock<std::mutex>& hold);
   void reload(const std::string& file);
 
   gateway& gateway_;

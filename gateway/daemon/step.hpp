@@ -30,10 +30,11 @@ struct change {
   std::vector<std::shared_ptr<const running_port>> ports;       // new
   std::shared_ptr<access::directory> directory;                 // null: as before
 
-  std::set<std::string> concerned;                             // units to look at again
-  std::set<std::string> emptied;                               // stores that must hold nothing back to change
-  std::vector<std::shared_ptr<store::store>> voided;           // leave; pass on what comes, keep nothing
-  std::vector<std::shared_ptr<running_unit>> leaving, unused;  // to be stopped after commits, or when undone
+  std::set<std::string> concerned;                               // units to look at again
+  std::set<std::string> emptied;                                 // stores that must hold nothing back to change
+  std::vector<std::shared_ptr<store::store>> voided;             // leave; pass on what comes, keep nothing
+  std::vector<std::shared_ptr<running_unit>> leaving, replaced;  // to be stopped after commits
+  std::vector<std::shared_ptr<running_unit>> unused;             // likewise, when undone
   std::vector<std::shared_ptr<running_unit>>
       frozen;  // go on when it is undone, after those that were to take their place
 

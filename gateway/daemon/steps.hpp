@@ -35,8 +35,11 @@ std::unique_ptr<step> make_show_step(change& in, bool visible);
 result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder);
 /// Units over that store, or over a tier above it, are to be looked at.
 void concern_users(change& in, const std::string& store);
-/// Lets tiers keep what they see, unless units that were left behind pass them by.
+/// Tries again to end the units that were left behind, then lets tiers keep what they see, but for those over media
+/// that such units may still write to.
 void take_over(running& now);
+/// Shows the units that were left behind.
+void show_ending(running& now);
 
 /// Every live nexus. Blocks for a turn of each loop.
 std::vector<nexus::nexus_info> nexuses_of(running& now);

@@ -82,18 +82,29 @@ class open_step final : public store_step {
 
   /// A medium has one user at a time, and the one that runs lets go of it only after this step has taken it.
   result<void> check_path() const {
-    const auto only_reads = [](const config::store_config& store) { return store.settings.flag("read_only", false); };
-    for (const std::string& key : wanted().settings.names()) {
-      const std::string* path = key == "path" || key.ends_with(".path") ? wanted().settings.text(key) : nullptr;
-      if (!path) continue;
-      for (const config::store_config& other : in_.before->model->stores)
-        for (const std::string& their : other.settings.names())
-          if ((their == "path" || their.ends_with(".path")) && other.settings.text(their) &&
-              *other.settings.text(their) == *path && !(only_reads(other) && only_reads(wanted())))
-            return fail(errc::busy, "store." + name() + ": " + *path + " is in use by store " + other.name +
-                                        " as it runs; take that away in one step, and add this one in the next");
-    }
+    for (const config::store_config& other : in_.before->model->stores)
+      if (const auto path = shared_path(other))
+        return fail(errc::busy, "store." + name() + ": " + *path + " is in use by store " + other.name +
+                                    " as it runs; take that away in one step, and add this one in the next");
+    for (const ending_unit& unit : in_.before->ending)
+      for (const config::store_config& other : unit.media)
+        if (const auto path = shared_path(other))
+          return fail(errc::busy, "store." + name() + ": " + *path + " is in use by unit " + unit.name +
+                                      ", which was taken away and has not ended, for its medium owes it answers: try "
+                                      "again when status no longer shows it as ending");
     return {};
+  }
+  std::optional<std::string> shared_path(const config::store_config& other) const {
+    const auto only_reads = [](const config::store_config& store) { return store.settings.flag("read_only", false); };
+    const auto path_of = [](const config::store_config& store, const std::string& key) {
+      return key == "path" || key.ends_with(".path") ? store.settings.text(key) : nullptr;
+    };
+    if (only_reads(other) && only_reads(wanted())) return std::nullopt;
+    for (const std::string& key : wanted().settings.names())
+      if (const std::string* path = path_of(wanted(), key))
+        for (const std::string& their : other.settings.names())
+          if (const std::string* used = path_of(other, their); used && *used == *path) return *path;
+    return std::nullopt;
   }
 
   std::shared_ptr<store::store> old_;
@@ -249,10 +260,28 @@ result<void> check_mark(const change& in, const std::string& user, const std::st
 }
 
 void take_over(running& now) {
-  // Requests of units that were left behind may still come to what lies below.
+  const std::size_t left = now.stranded.size();
   now.stranded = stop_units(std::exchange(now.stranded, {}), now.made_of.cores, now.made_of.wait, patience::at_once);
-  if (!now.stranded.empty()) return;
-  for (const auto& [name, medium] : now.seen()->stores) medium->take_over();
+  if (now.stranded.size() != left) show_ending(now);
+  // Requests of units that were left behind may still come to what lies below.
+  std::set<std::string> used;
+  for (const auto& unit : now.stranded)
+    for (const config::store_config& each : unit->media) used.insert(each.name);
+  const auto seen = now.seen();
+  for (const auto& [name, medium] : seen->stores) {
+    bool alone = true;
+    for (const config::store_config* at = config::find_named(seen->model->stores, name); at && alone;
+         at = at->over.empty() ? nullptr : config::find_named(seen->model->stores, at->over))
+      alone = !used.contains(at->name);
+    if (alone) medium->take_over();
+  }
+}
+
+void show_ending(running& now) {
+  picture next = *now.seen();
+  next.ending.clear();
+  for (const auto& unit : now.stranded) next.ending.push_back({unit->name, unit->media});
+  now.show(std::move(next));
 }
 
 void concern_users(change& in, const std::string& store) {

@@ -18,8 +18,8 @@ std::string wall_clock() {
 }  // namespace
 
 /// With the guard held.
-turns::turn turns::begin(std::string what) {
-  now_ = work{std::move(what), wall_clock(), {}};
+turns::turn turns::begin(std::string what, bool brief) {
+  now_ = work{std::move(what), wall_clock(), {}, brief};
   return turn(*this);
 }
 
@@ -38,15 +38,22 @@ result<turns::turn> turns::take(std::string what) {
 }
 
 result<turns::turn> turns::take_at_once(std::string what) {
-  const std::lock_guard hold(guard_);
+  std::unique_lock hold(guard_);
+  over_.wait_for(hold, std::chrono::seconds(1), [this] { return !now_ || !now_->brief; });
   if (!now_) return begin(std::move(what));
   return fail(errc::busy, now_->what + " is under way since " + now_->since +
                               (now_->step.empty() ? std::string() : " (" + now_->step + ")") + ": try again");
 }
 
+std::optional<turns::turn> turns::take_briefly() {
+  const std::lock_guard hold(guard_);
+  if (now_) return std::nullopt;
+  return begin("the end of units", true);
+}
+
 std::optional<turns::work> turns::now() const {
   const std::lock_guard hold(guard_);
-  return now_;
+  return now_ && now_->brief ? std::nullopt : now_;
 }
 
 void turns::end() {

@@ -13,9 +13,10 @@ namespace sluice::daemon {
 class turns {
  public:
   struct work {
-    std::string what;   // "an apply of /etc/sluice/gateway.toml"
-    std::string since;  // by the clock on the wall, "2026-11-28T22:30:00Z"
-    std::string step;   // what it is at, in words; may be empty
+    std::string what;    // "an apply of /etc/sluice/gateway.toml"
+    std::string since;   // by the clock on the wall, "2026-11-28T22:30:00Z"
+    std::string step;    // what it is at, in words; may be empty
+    bool brief = false;  // over in a moment: waited for, and not shown
   };
 
   /// A turn; ends with the object.
@@ -39,13 +40,15 @@ class turns {
   turn wait(std::string what);
   /// errc::busy, in words, when somebody is at work and does not end within a second.
   result<turn> take(std::string what);
-  /// The same, at once.
+  /// Nothing when somebody is at work. For what takes no time.
+  std::optional<turn> take_briefly();
+  /// errc::busy at once, but for brief turns.
   result<turn> take_at_once(std::string what);
   /// Who is at work.
   std::optional<work> now() const;
 
  private:
-  turn begin(std::string what);
+  turn begin(std::string what, bool brief = false);
   void end();
   void tell(const std::string& step);
 

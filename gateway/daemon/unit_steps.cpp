@@ -9,6 +9,15 @@ namespace sluice::daemon {
 
 namespace {
 
+/// The unit's store and those below it.
+std::vector<config::store_config> media_of(const config::model& model, const std::string& unit) {
+  std::vector<config::store_config> all;
+  const config::unit_config* of = config::find_named(model.units, unit);
+  const config::store_config* at = of ? config::find_named(model.stores, of->store) : nullptr;
+  for (; at; at = at->over.empty() ? nullptr : config::find_named(model.stores, at->over)) all.push_back(*at);
+  return all;
+}
+
 class unit_step : public step {
  public:
   using step::step;
@@ -24,8 +33,11 @@ class start_step final : public unit_step {
  public:
   using unit_step::unit_step;
 
+  result<void> check() override { return check_place(); }
+
   result<void> prepare() override {
     const config::unit_config& config = wanted();
+    if (auto free = check_place(); !free) return free;
     if (auto free = check_mark(in_, "unit." + name(), config.store, {}); !free) return free;
     running& now = in_.now;
     const std::vector<runtime::core*>& cores = now.made_of.cores;
@@ -47,9 +59,29 @@ class start_step final : public unit_step {
   }
   void commit() override {
     std::shared_ptr<running_unit>& place = in_.next.units[name()];
-    if (place) in_.leaving.push_back(place);
+    if (place) {
+      place->media = media_of(*in_.before->model, name());
+      in_.replaced.push_back(place);
+    }
     place = in_.units.at(name());
     in_.concerned.insert(name());
+  }
+
+ private:
+  /// Two units of one name would take each other's place in what is agreed. And what a medium owes a unit that gives
+  /// its place may come after what the next one writes: only the old one locks those blocks.
+  result<void> check_place() const {
+    for (const ending_unit& each : in_.before->ending)
+      if (each.name == name())
+        return fail(errc::busy, "unit." + name() +
+                                    ": the one that was taken away has not ended, for its medium owes it "
+                                    "answers: try again when status no longer shows it as ending");
+    const auto running = in_.before->units.find(name());
+    if (running == in_.before->units.end()) return {};
+    const std::string health = health_of(debt_of(*running->second, in_.now.made_of.cores));
+    if (health == "good") return {};
+    return fail(errc::busy, "unit." + name() + ": " + health +
+                                ": it cannot go over to another store before that has answered; it can be taken away");
   }
 };
 
@@ -64,6 +96,7 @@ class remove_step final : public unit_step {
   using unit_step::unit_step;
   void commit() override {
     const auto place = in_.next.units.find(name());
+    place->second->media = media_of(*in_.before->model, name());
     in_.leaving.push_back(place->second);
     in_.next.units.erase(place);
   }
@@ -102,19 +135,24 @@ class units_end_step final : public step {
  public:
   using step::step;
   void undo() override {
-    end(in_.unused);
+    end(in_.unused, patience::half_a_second);
     for (const auto& unit : in_.frozen) thaw_unit(*unit);
   }
   void finish() override {
     if (in_.now.stopping) empty_memory(in_.now);
-    end(in_.leaving);
+    // Nobody waits for the medium of a unit that is taken away: initiators have lost it, its store closes when that has
+    // answered. One that gave its place must be over before the new one's initiators can rely on it.
+    end(in_.leaving, in_.now.stopping ? patience::some : patience::half_a_second);
+    end(in_.replaced, patience::some);
   }
 
  private:
-  void end(unit_list& all) {
+  void end(unit_list& all, patience how) {
     running& now = in_.now;
-    const unit_list left = stop_units(std::exchange(all, {}), now.made_of.cores, now.made_of.wait);
+    const unit_list left = stop_units(std::exchange(all, {}), now.made_of.cores, now.made_of.wait, how);
+    if (left.empty()) return;
     now.stranded.insert(now.stranded.end(), left.begin(), left.end());
+    show_ending(now);
   }
 };
 

@@ -164,6 +164,42 @@ def management(scene, hang, before_the_end=lambda: None):
     host.socket.close()
 
 
+def taken_away(scene, stores, thaw=None):
+    """A unit whose medium hangs goes at once; what it uses stays its own until the medium has answered."""
+    check, gateway = scene.checks.check, scene.gateway
+    host = scene.log_in()
+    scene.hang(host, 4096)
+    whole = gateway.config.read_text()
+    less = whole.replace(stores, "").replace('[unit.stuck]\nstore = "hung"\n', "").replace(
+        '[unit.stuck]\nstore = "frozen"\n', "").replace(', 1 = "stuck"', "")
+    gateway.config.write_text(less)
+    scene.within(AT_ONCE_S, "apply that takes the unit away", lambda: gateway.run("apply", str(gateway.config)))
+    check("the other LUN serves", host.execute(test_unit_ready()).status == 0)
+    host.lun = 1
+    check("the LUN is gone", str(host.execute(test_unit_ready())) == "05/25/00")
+    ending = scene.asked({"command": "status"})[0].get("ending", [])
+    check("status shows it as ending", [each["name"] for each in ending] == ["stuck"])
+    gateway.config.write_text(whole)
+    for command in ("plan", "apply"):
+        done = scene.within(AT_ONCE_S, f"{command} of it anew", lambda command=command: gateway.run(
+            command, str(gateway.config), check=False))
+        check(f"{command} refuses it, and says why", done.returncode == 1 and "unit.stuck" in done.stdout
+              and "has not ended" in done.stdout)
+    if thaw:
+        thaw()
+        deadline = time.monotonic() + 20
+        while scene.asked({"command": "status"})[0].get("ending") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        check("it ends when its medium answers", "ending" not in scene.asked({"command": "status"})[0])
+        gateway.run("apply", str(gateway.config))
+        again = scene.log_in(number=2)
+        again.lun = 1
+        check("and comes back", again.execute(write_16(0, 8, False), b"\xee" * 4096).status == 0)
+        again.socket.close()
+    host.socket.close()
+    check("SIGTERM ends it with status 0", scene.within(STOP_S, "SIGTERM", gateway.stop) == 0)
+
+
 class FrozenFiles:
     """A file system of its own that fsfreeze stops: writes wait in the kernel, whoever sends them."""
 
@@ -201,6 +237,8 @@ def frozen_files(program, checks):
             run(program, checks, "frozen", store,
                 [lambda scene: files.freeze(True), sessions,
                  lambda scene: management(scene, lambda host: scene.hang(host, 32768), lambda: files.freeze(False))])
+            run(program, checks, "frozen", store,
+                [lambda scene: files.freeze(True), lambda scene: taken_away(scene, store, lambda: files.freeze(False))])
         finally:
             files.close()
     return 0
@@ -223,6 +261,8 @@ def main():
     checks = Checks()
     run(program, checks, "hung", HUNG.format(below="ram", path=""),
         [sessions, lambda scene: management(scene, lambda host: scene.hang(host, 32768))])
+    run(program, checks, "hung", HUNG.format(below="ram", path=""),
+        [lambda scene: taken_away(scene, HUNG.format(below="ram", path=""))])
     run(program, checks, "cache", HUNG.format(below="file", path='path = "image"') + WRITE_BACK,
         [lambda scene: management(scene, lambda host: fill(scene, host))])
     skipped = frozen_files(program, checks)
