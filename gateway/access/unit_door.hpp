@@ -29,7 +29,8 @@ class unit_door : public port::task_endpoint {
   /// attached at each of their cores. `listener` may be null, and else lives until `removed`.
   virtual void add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, attention_listener* listener) = 0;
   /// Aborts the nexus' tasks, or with unit_removed lets them come to their end and be answered; `removed` runs on this
-  /// core when the last was completed and the nexus forgotten.
+  /// core when the last was completed and the nexus forgotten. A nexus that ends while it waits for that aborts them by
+  /// another call.
   virtual void remove_nexus(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> removed) = 0;
   /// Establishes a unit attention condition for one nexus, because of that version of the picture of targets; the
   /// channels of a nexus say it once together.

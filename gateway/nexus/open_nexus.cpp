@@ -261,6 +261,9 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
              {"why", port::to_string(reason)});
   const std::vector<handle> units = distinct_units();
   closing_ = true;
+  // Those that were taken away have been told to answer what was sent: nobody waits for that any more, least of all for
+  // their media.
+  for (const departing_unit& each : *departing_) door_of(each.unit)->remove_nexus(identity_->id, reason, [] {});
   report_.reset();
   by_number_.clear();
   auto finished = [gone = std::move(gone_), closed = std::move(closed), units] {

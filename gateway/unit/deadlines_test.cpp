@@ -240,6 +240,36 @@ TEST_F(deadlines, aborts_resets_and_the_end_of_a_nexus_take_less_than_a_second) 
   }
 }
 
+/// A unit is taken away: its sessions wait for their answers, but not beyond their own end.
+TEST_F(deadlines, a_nexus_that_ends_after_its_unit_was_taken_away_waits_for_no_medium) {
+  start(2);
+  s_->stalled.on = true;
+  exchange& lost = write(*a_, 0, 1);
+  s_->run();
+  bool removed = false, gone = false;
+  s_->shards[0]->detach(a_->identity->id, port::loss_reason::unit_removed, [&] { removed = true; });
+  s_->run();
+  lose_patience();
+  EXPECT_FALSE(removed);
+  EXPECT_EQ(lost.completions, 0);
+  s_->shards[0]->detach(a_->identity->id, port::loss_reason::connection_lost, [&] { gone = true; });
+  s_->run();
+  lose_patience();
+  EXPECT_TRUE(gone && removed);
+  EXPECT_TRUE(lost.silent);
+  bool unknown = false;
+  s_->shards[0]->detach(a_->identity->id, port::loss_reason::connection_lost, [&] { unknown = true; });
+  EXPECT_TRUE(unknown) << "it had let go already";
+  exchange& newer = write(*b_, 0, 2);
+  s_->run();
+  EXPECT_EQ(newer.completions, 0);
+  s_->end_stall();
+  s_->run();
+  EXPECT_TRUE(newer.good());
+  EXPECT_EQ(content(0), filled(512, 2));
+  s_->initiators.remove_if([&](const initiator& i) { return &i == a_; });
+}
+
 TEST_F(deadlines, an_ordered_task_that_was_given_up_no_longer_keeps_everybody_waiting) {
   start(2);
   s_->stalled.on = true;

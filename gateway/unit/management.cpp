@@ -185,11 +185,16 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
 
 void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done) {
   nexus_record* n = find_nexus(nexus_id);
-  SLUICE_CHECK(n && !n->leaving);
-  n->leaving = true;
+  const bool loses_unit = reason == port::loss_reason::unit_removed;
+  SLUICE_CHECK((n && !n->leaving) || !loses_unit);
   std::vector<std::uint64_t> serials;
   const auto of_nexus = [n](const command& c) { return c.nexus == n; };
-  if (reason == port::loss_reason::unit_removed) {
+  if (!n || n->leaving) {  // its unit was taken away, and now the nexus ends as well: nobody waits for the answers
+    if (n) abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
+    return done();
+  }
+  n->leaving = true;
+  if (loses_unit) {
     // The session goes on, and waits for the answers to what it has sent. Not so the other way round: what waits for
     // the initiator is taken back, and the initiator may ask again, of whatever has taken the unit's place.
     serials = serials_where(of_nexus);

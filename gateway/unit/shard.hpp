@@ -65,7 +65,8 @@ class shard {
               scsi::additional_sense attention = scsi::asc::reset_occurred,
               access::attention_listener* listener = nullptr);
   /// Ends the tasks of a nexus silently, or with unit_removed waits for them, then forgets it and runs `done`; its
-  /// SPC-2 reservation goes, its persistent one stays. `done` may run before this returns.
+  /// SPC-2 reservation goes, its persistent one stays. `done` may run before this returns. After unit_removed, another
+  /// reason only aborts what is left of its tasks: the first `done` tells when they are gone.
   void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
 
   // -- the home ---------------------------------------------------------------------------------------------------

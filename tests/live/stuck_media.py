@@ -174,7 +174,9 @@ def taken_away(scene, stores, thaw=None):
         '[unit.stuck]\nstore = "frozen"\n', "").replace(', 1 = "stuck"', "")
     gateway.config.write_text(less)
     scene.within(AT_ONCE_S, "apply that takes the unit away", lambda: gateway.run("apply", str(gateway.config)))
-    check("the other LUN serves", host.execute(test_unit_ready()).status == 0)
+    told = str(host.execute(test_unit_ready()))
+    check("the other LUN serves, and tells that the LUNs changed",
+          told == "06/3f/0e" and host.execute(test_unit_ready()).status == 0)
     host.lun = 1
     check("the LUN is gone", str(host.execute(test_unit_ready())) == "05/25/00")
     ending = scene.asked({"command": "status"})[0].get("ending", [])
