@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Media that do not answer, and hosts that wait for them: sessions end and begin anew at once, other LUNs go on, and
-aborts, resets and SIGTERM are answered in bounded time, and who looks waits for nobody. usage: stuck_media.py PROGRAM"""
+"""Media that do not answer, and hosts that wait for them: sessions end and begin anew at once, other LUNs go on,
+aborts, resets and SIGTERM are answered in bounded time, who looks waits for nobody. usage: stuck_media.py PROGRAM"""
 import json
 import os
 import pathlib
