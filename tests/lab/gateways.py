@@ -139,9 +139,31 @@ def two_paths(options, job: Path):
             raise LabError("the gateway did not end well")
 
 
+@contextmanager
+def changing_luns(options, _job: Path):
+    checks = Checks()
+    with own_gateway(options.sluice, checks) as gateway:
+        name, portal = "iqn.2026-11.io.sluice:luns", free_port()
+
+        def body(luns: str) -> str:
+            stores = "".join(f'[store.{each}]\ntype = "ram"\nsize = "16MiB"\n[unit.{each}]\nstore = "{each}"\n'
+                             for each in ("a", "b"))
+            return (f'{stores}[target.main]\nluns = {{ {luns} }}\n[target.main.access."{GUEST}"]\n'
+                    f'[[target.main.port]]\nfabric = "iscsi"\nname = "{name}"\nlisten = ["127.0.0.1:{portal}"]\n')
+
+        one, both = '0 = "a"', '0 = "a", 1 = "b"'
+        gateway.write(body(one))
+        gateway.start()
+        yield Hosting({"IQN": name, "PORT": portal}, {"add-lun": lambda: gateway.apply(body(both)),
+                                                      "remove-lun": lambda: gateway.apply(body(one))})
+        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
+        if checks.failed:
+            raise LabError("the gateway did not end well")
+
+
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
-    return {"multipath": two_paths}.get(name, one_path)
+    return {"multipath": two_paths, "luns": changing_luns}.get(name, one_path)
 
 
 def need_tools() -> None:
