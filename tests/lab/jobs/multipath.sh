@@ -7,6 +7,7 @@ diagnose() {
   multipath -ll | cat
   multipathd show paths
   iscsiadm -m session
+  cat /tmp/registrants
   tail -n 20 /tmp/multipathd.log /tmp/iscsid.log /tmp/fio.*.log
 }
 
@@ -68,8 +69,11 @@ done
 # A registration of the map is one of each path; sg3-utils reads them back by a path of its own.
 key=0x51c1
 step 60 mpathpersist --out --register --param-sark=$key "$disk"
-registrants=$(sg_persist --in --read-full-status "/dev/$two" | sed -nE 's/.*Relative port address: (0x[0-9a-f]+)$/\1/p' | xargs)
-must "each path is registered, by its own port" test "$registrants" = "0x1 0x2"
+registered_ports() { # mpathpersist registers both at once: in any order
+  sg_persist --in --read-full-status "/dev/$two" | tee /tmp/registrants |
+    sed -nE 's/.*Relative port address: (0x[0-9a-f]+)$/\1/p' | sort | xargs
+}
+must "each path is registered, by its own port" test "$(registered_ports)" = "0x1 0x2"
 step 60 mpathpersist --out --clear --param-rk=$key "$disk"
 nobody_registered() { sg_persist --in --read-keys "/dev/$one" | grep -q "there are NO registered"; }
 wait_for 30 "end of both registrations" nobody_registered # the first to ask is told RESERVATIONS PREEMPTED
