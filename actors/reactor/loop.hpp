@@ -162,6 +162,9 @@ class loop {
   virtual void connect(operation& op, const endpoint& to) noexcept = 0;
   /// Result: octets received, 0 at the end of the stream.
   virtual void receive(operation& op, handle h, bytes into) noexcept = 0;
+  /// Takes what has come without waiting. Returns octets received, 0 at the end of the stream, or -errno; -EAGAIN when
+  /// nothing is there. Not while a receive of the handle is in flight.
+  virtual std::int64_t receive_now(handle h, bytes into) noexcept = 0;
   /// Sends what fits without waiting. Returns octets sent, or -errno; -EAGAIN when nothing fits.
   virtual std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept = 0;
   /// Completes with 0 when something can be received (or the end of the stream, an error) without waiting.

@@ -192,6 +192,9 @@ result<endpoint> loop_base::local_endpoint(handle h) {
 result<endpoint> loop_base::peer_endpoint(handle h) {
   return socket_peer(h);
 }
+std::int64_t loop_base::receive_now(handle h, bytes into) noexcept {
+  return socket_receive(h, into);
+}
 std::int64_t loop_base::send_now(handle h, const iovec* parts, unsigned count) noexcept {
   return socket_send(h, parts, count);
 }

@@ -35,6 +35,7 @@ class loop_base : public loop {
   result<handle> listen(const endpoint& where, int backlog) override;
   result<endpoint> local_endpoint(handle h) override;
   result<endpoint> peer_endpoint(handle h) override;
+  std::int64_t receive_now(handle h, bytes into) noexcept override;
   std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept override;
   void shutdown(handle h) noexcept override;
   void close(handle h) noexcept override;

@@ -197,6 +197,40 @@ TEST_P(loop_contract, end_of_stream_comes_after_the_data) {
   close({made.listener, no_handle, made.server});
 }
 
+TEST_P(loop_contract, what_has_come_is_taken_at_once_and_waited_for_again) {
+  const pair made = connected_pair();
+  const auto data = pattern(1000);
+  std::vector<std::uint8_t> got;
+  std::uint8_t into[300];
+  const auto take = [&] {
+    const std::int64_t result = on().receive_now(made.server, into);
+    if (result > 0) got.insert(got.end(), into, into + result);
+    return result;
+  };
+  EXPECT_EQ(take(), -EAGAIN);
+  // Waits until something is there, which `make` brings.
+  const auto await = [&](const std::function<void()>& make) {
+    recorder readable;
+    EXPECT_TRUE(do_at_home([&] { on().wait_readable(readable, made.server); }));
+    make();
+    EXPECT_TRUE(completed(readable));
+    EXPECT_EQ(readable.value, 0);
+  };
+  for (const std::size_t end : {500, 1000}) {
+    await([&] {
+      const iovec part{const_cast<std::uint8_t*>(data.data()) + end - 500, 500};
+      EXPECT_EQ(on().send_now(made.client, &part, 1), 500);
+    });
+    while (got.size() < end && !HasFailure())
+      if (take() == -EAGAIN) await([] {});
+    EXPECT_EQ(take(), -EAGAIN);
+  }
+  EXPECT_EQ(got, data);
+  await([&] { on().shutdown(made.client); });
+  EXPECT_EQ(take(), 0) << "the end of the stream";
+  close(made);
+}
+
 TEST_P(loop_contract, sending_to_a_closed_peer_fails_in_the_end) {
   const pair made = connected_pair();
   std::vector<std::uint8_t> data = pattern(10);

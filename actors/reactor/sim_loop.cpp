@@ -129,6 +129,9 @@ void sim_loop::connect(operation& op, const endpoint& to) noexcept {
 void sim_loop::receive(operation& op, handle h, bytes into) noexcept {
   world_.network().receive(*this, world_.begin_request(*this, op), h, into);
 }
+std::int64_t sim_loop::receive_now(handle h, bytes into) noexcept {
+  return world_.network().receive_now(*this, h, into);
+}
 std::int64_t sim_loop::send_now(handle h, const iovec* parts, unsigned count) noexcept {
   if (world_.datagrams().has(h)) return world_.datagrams().send(h, parts, count);
   return world_.network().send(*this, h, parts, count);

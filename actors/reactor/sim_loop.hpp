@@ -42,6 +42,7 @@ class sim_loop final : public loop {
   void accept(operation& op, handle listener) noexcept override;
   void connect(operation& op, const endpoint& to) noexcept override;
   void receive(operation& op, handle h, bytes into) noexcept override;
+  std::int64_t receive_now(handle h, bytes into) noexcept override;
   std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept override;
   void wait_readable(operation& op, handle h) noexcept override;
   void wait_writable(operation& op, handle h) noexcept override;

@@ -142,16 +142,31 @@ void sim_network::try_receive(handle h) {
     if (over || !at->inbound.empty()) world_.finish_request(request, 0);
     return;
   }
-  std::uint64_t size = std::min<std::uint64_t>(at->inbound.size(), into.size());
+  const std::int64_t got = take_some(*at, into);
+  if (got == -EAGAIN) return;
+  world_.finish_request(request, got);
+  if (got > 0) credit(at->other, static_cast<std::uint64_t>(got));
+}
+
+/// As recv(2) of a socket that does not block.
+std::int64_t sim_network::take_some(end& of, bytes into) {
+  const std::uint64_t size = std::min<std::uint64_t>(of.inbound.size(), into.size());
   if (size == 0) {
-    if (at->broken) return world_.finish_request(request, -ECONNRESET);
-    if (at->fin_received || at->fin_sent || into.empty()) return world_.finish_request(request, 0);
-    return;
+    if (of.broken) return -ECONNRESET;
+    return of.fin_received || of.fin_sent || into.empty() ? 0 : -EAGAIN;
   }
-  if (world_.chance(world_.options().short_receive)) size = 1 + world_.below(size);
-  size = take_inbound(*at, into.first(size), nullptr);
-  world_.finish_request(request, static_cast<std::int64_t>(size));
-  credit(at->other, size);
+  const bool is_short = world_.chance(world_.options().short_receive);
+  const std::uint64_t taken = is_short ? 1 + world_.below(size) : size;
+  return static_cast<std::int64_t>(take_inbound(of, into.first(taken), nullptr));
+}
+
+std::int64_t sim_network::receive_now(const sim_loop& on, handle h, bytes into) {
+  end* at = find(h);
+  if (!at) return -EBADF;
+  used_by(*at, on);
+  const std::int64_t got = take_some(*at, into);
+  if (got > 0) credit(at->other, static_cast<std::uint64_t>(got));
+  return got;
 }
 
 /// Takes octets that have come, and what was passed with them; without `passed` that is thrown away. As the system

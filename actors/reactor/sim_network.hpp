@@ -20,6 +20,7 @@ class sim_network {
   void accept(std::uint64_t request, handle listener);
   void connect(const sim_loop& on, std::uint64_t request, const endpoint& to);
   void receive(const sim_loop& on, std::uint64_t request, handle h, bytes into);
+  std::int64_t receive_now(const sim_loop& on, handle h, bytes into);
   std::int64_t send(const sim_loop& on, handle h, const iovec* parts, unsigned count, sim_events::several passed = {});
   void wait_readable(const sim_loop& on, std::uint64_t request, handle h);
   void wait_writable(std::uint64_t request, handle h);
@@ -97,6 +98,7 @@ class sim_network {
   bool cut(const end& of) const;
   void poke(handle h);
   void try_receive(handle h);
+  std::int64_t take_some(end& of, bytes into);
   std::uint64_t take_inbound(end& of, bytes into, sim_events::several* passed);
   void credit(handle sender, std::uint64_t octets);
   void break_end(handle h);
