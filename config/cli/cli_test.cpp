@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -47,6 +48,11 @@ control::view::status some_status() {
                   {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
                   {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main",
                     1, "", 61}}}};
+  out.connections.count = 3;
+  out.connections.oldest = {{5, "iscsi", "[fd00::1]:50000", "authentication", 2, 16384},
+                            {8, "iscsi", "[fd00::1]:50001", "silent", 1, 0}};
+  out.connections.addresses = {{"[fd00::1]", 3}};
+  out.connections.refused = {{"0302", 4}};
   return out;
 }
 
@@ -181,6 +187,8 @@ TEST_F(cli, says_in_a_sentence_what_is_wrong) {
                                                 {"serve"},
                                                 {"session", "kick"},
                                                 {"session", "kick", "x"},
+                                                {"session", "kick", "17", "--connection", "5"},
+                                                {"session", "kick", "--connection", "5", "--address", "10.0.0.1"},
                                                 {"ls", "--nonsense"}}) {
     EXPECT_EQ(run(words), 1);
     EXPECT_THAT(err_, StartsWith("sluice: "));
@@ -204,21 +212,25 @@ TEST_F(cli, sends_what_the_operator_asked_for) {
   });
   const std::string file = write("gw.toml", "");
   EXPECT_EQ(ask({"session", "kick", "17"}), 0);
+  EXPECT_EQ(ask({"session", "kick", "--connection", "5"}), 0);
+  EXPECT_EQ(ask({"session", "kick", "--address", "[fd00::1]"}), 0);
   EXPECT_EQ(ask({"unit", "resize", "vm1", "2TiB"}), 0);
   EXPECT_EQ(ask({"unit", "resize", "vm1", "2TB"}), 1);
   EXPECT_EQ(ask({"pr", "clear", "vm1"}), 1);
   EXPECT_EQ(ask({"pr", "clear", "vm1", "--yes"}), 0);
   EXPECT_EQ(ask({"apply", file}), 0);
   server_->stop();
-  ASSERT_EQ(asked.size(), 4u);
+  ASSERT_EQ(asked.size(), 6u);
   const auto expect = [&asked](std::size_t i, const char* command, const json& arguments) {
     EXPECT_EQ(asked[i]["command"], command);
     EXPECT_EQ(asked[i]["arguments"], arguments);
   };
   expect(0, "session.kick", {{"id", 17}});
-  expect(1, "unit.resize", {{"unit", "vm1"}, {"size_bytes", 2ull << 40}, {"shrink", false}});
-  expect(2, "pr.clear", {{"unit", "vm1"}});
-  expect(3, "apply", {{"file", file}});
+  expect(1, "connection.kick", {{"id", 5}});
+  expect(2, "connection.kick", {{"address", "[fd00::1]"}});
+  expect(3, "unit.resize", {{"unit", "vm1"}, {"size_bytes", 2ull << 40}, {"shrink", false}});
+  expect(4, "pr.clear", {{"unit", "vm1"}});
+  expect(5, "apply", {{"file", file}});
 }
 
 /// A flag comes before the environment, and that before the default: else a command reaches another gateway.
@@ -340,6 +352,15 @@ TEST_F(cli, draws_what_the_gateway_tells) {
             "                        stalled      no\n");
   EXPECT_EQ(ask({"session", "ls"}), 0);
   EXPECT_THAT(out_, HasSubstr("17  main"));
+  EXPECT_THAT(out_, EndsWith("\n"
+                             "without a session: 3\n"
+                             "CONNECTION  PEER             STAGE           AGE  MEMORY\n"
+                             "         5  [fd00::1]:50000  authentication  2 s  16 KiB\n"
+                             "         8  [fd00::1]:50001  silent          1 s     0 B\n"
+                             "…\n"
+                             "\n"
+                             "ADDRESS    CONNECTIONS\n"
+                             "[fd00::1]            3\n"));
   EXPECT_EQ(ask({"status", "--json"}), 0);
   EXPECT_EQ(json::parse(out_), json(some_status()));
   EXPECT_EQ(ask({"top", "--interval", "1ms", "--count", "1"}), 0);

@@ -169,15 +169,20 @@ void command_tree::add_looking_commands() {
 void command_tree::add_acting_commands() {
   CLI::App* session = app_->add_subcommand("session", "sessions of initiators");
   session->require_subcommand(1);
-  add_asking(session, "ls", "list the sessions", "sluice session ls",
+  add_asking(session, "ls", "list the sessions, and connections without one", "sluice session ls",
              [this] { return ask("status", json::object(), render_sessions); });
-  add_asking(session, "kick", "end a session; its initiator may log in again", "sluice session kick 17",
-             [this] {
-               return ask("session.kick", {{"id", options_.session_id}}, [](const json&) { return std::string(); });
-             })
-      ->add_option("id", options_.session_id, "as `sluice session ls` shows it")
-      ->required()
-      ->type_name("ID");
+  CLI::App* kick_command =
+      add_asking(session, "kick", "end a session, or connections without one; initiators may log in again",
+                 "sluice session kick 17", [this] { return kick(); });
+  CLI::Option* id =
+      kick_command->add_option("id", options_.session_id, "as `sluice session ls` shows it")->type_name("ID");
+  CLI::Option* connection =
+      kick_command->add_option("--connection", options_.connection, "a connection without a session")->type_name("ID");
+  CLI::Option* address =
+      kick_command->add_option("--address", options_.address, "all of an address that have no session")
+          ->type_name("ADDRESS");
+  id->excludes(connection)->excludes(address);
+  connection->excludes(address);
 
   CLI::App* unit = app_->add_subcommand("unit", "logical units");
   unit->require_subcommand(1);
@@ -372,6 +377,17 @@ int command_tree::events() {
     if (const json& next = member(*answer, "next"); next.is_number()) since = next;
     std::this_thread::sleep_for(pause);
   }
+}
+
+int command_tree::kick() {
+  const auto closed = [](const json& answer) {
+    const json& count = member(answer, "closed");
+    return count.is_number() ? "connections closed: " + count.dump() + "\n" : std::string();
+  };
+  if (options_.connection) return ask("connection.kick", {{"id", *options_.connection}}, closed);
+  if (!options_.address.empty()) return ask("connection.kick", {{"address", options_.address}}, closed);
+  if (!options_.session_id) return complain("session kick needs an ID, --connection or --address");
+  return ask("session.kick", {{"id", *options_.session_id}}, [](const json&) { return std::string(); });
 }
 
 int command_tree::resize() {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -23,7 +24,9 @@ struct parsed_options {
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes;
   std::string output;
-  std::uint64_t session_id = 0, count = 0, seconds = 60, requests = 0;
+  std::optional<std::uint64_t> session_id, connection;
+  std::string address;
+  std::uint64_t count = 0, seconds = 60, requests = 0;
   bool keep = false, discard = false;
   bool shrink = false, yes = false, follow = false, probe = false;
 };
@@ -60,6 +63,7 @@ class command_tree {
   int fail_with(const call_error& why);
   int top();
   int events();
+  int kick();
   int resize();
   int complete();
   int simulate();

@@ -266,7 +266,19 @@ std::string render_sessions(const json& status) {
     for (const json& s : at(target, "sessions"))
       rows.push_back({text(s, "id"), text(s, "target"), text(s, "initiator"), text(s, "peer"), text(s, "port"),
                       span_of_time(number(s, "age_s")), text(s, "parameters")});
-  return rows.size() == 1 ? "no sessions\n" : render_table(rows);
+  std::string out = rows.size() == 1 ? "no sessions\n" : render_table(rows);
+
+  const json& connections = at(status, "connections");
+  if (whole(connections, "count") == 0) return out;
+  std::vector<row> oldest{{"CONNECTION", "PEER", "STAGE", "AGE", "MEMORY"}};
+  for (const json& c : at(connections, "oldest"))
+    oldest.push_back({text(c, "id"), text(c, "peer"), text(c, "stage"), span_of_time(number(c, "age_s")),
+                      approximate_size(whole(c, "bytes"))});
+  std::vector<row> addresses{{"ADDRESS", "CONNECTIONS"}};
+  for (const json& a : at(connections, "addresses")) addresses.push_back({text(a, "address"), text(a, "count")});
+  out += "\nwithout a session: " + text(connections, "count") + "\n" + render_table(oldest);
+  if (whole(connections, "count") > oldest.size() - 1) out += "…\n";
+  return out + "\n" + render_table(addresses);
 }
 
 std::string render_reservations(const json& reservations) {

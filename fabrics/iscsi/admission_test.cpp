@@ -13,11 +13,19 @@ struct hall {
   explicit hall(connection_limits limits) : book(limits) {}
   std::uint64_t arrive(const std::string& address) {
     const auto number = std::make_shared<std::uint64_t>(0);
-    *number = book.arrive(address, [this, number](port::loss_reason) { closed.push_back(*number); });
+    auto facts = std::make_shared<connection_facts>();
+    facts->portal = portal;
+    facts->address = address;
+    facts->peer = address + ":50000";
+    *number = book.arrive(std::move(facts), [this, number](port::loss_reason) {
+      const bool again = std::find(closed.begin(), closed.end(), *number) != closed.end();
+      (again ? closed_for_good : closed).push_back(*number);
+    });
     return *number;
   }
   connection_book book;
-  std::vector<std::uint64_t> closed;
+  std::uint32_t portal = 1;
+  std::vector<std::uint64_t> closed, closed_for_good;
 };
 
 TEST(connection_book, a_flood_from_one_address_gives_way_to_itself) {
@@ -55,6 +63,82 @@ TEST(connection_book, sessions_have_a_limit_in_all_and_for_an_address) {
   EXPECT_EQ(of.book.sessions(), 5u);
 }
 
+TEST(connection_book, who_is_asked_for_a_secret_stays_while_others_of_its_address_are_not) {
+  hall of({.sessions = 100, .per_address = 50, .strangers = 40});
+  const auto honest = of.arrive("10.0.0.1");
+  of.book.proves(honest);
+  for (int i = 0; i < 200; ++i) of.arrive("10.0.0.1");
+  EXPECT_EQ(std::count(of.closed.begin(), of.closed.end(), honest), 0);
+  EXPECT_EQ(of.closed.size(), 191u);
+  EXPECT_TRUE(of.book.log_in(honest));
+}
+
+TEST(connection_book, of_those_that_prove_themselves_the_oldest_goes_when_there_is_nobody_else) {
+  hall of({.sessions = 100, .per_address = 50, .strangers = 40});
+  std::vector<std::uint64_t> all;
+  for (int i = 0; i < 11; ++i) of.book.proves(all.emplace_back(of.arrive("10.0.0.1")));
+  EXPECT_EQ(of.closed, std::vector<std::uint64_t>{all.front()});
+}
+
+TEST(connection_book, who_lingers_takes_no_place_and_the_oldest_go_for_good) {
+  hall of({.sessions = 100, .per_address = 50, .strangers = 40});
+  std::vector<std::uint64_t> all;
+  for (int i = 0; i < 10; ++i) all.push_back(of.arrive("10.0.0.1"));
+  of.book.lingers(all[3]);
+  of.arrive("10.0.0.1");
+  EXPECT_TRUE(of.closed.empty()) << "a place came free";
+  EXPECT_FALSE(of.book.log_in(all[3]));
+  EXPECT_FALSE(of.book.kick(all[3]));
+  EXPECT_EQ(of.book.look(100).oldest.size(), 10u);
+  for (int i = 0; i < 39; ++i) of.arrive("10.0.0.1");
+  EXPECT_EQ(of.closed.size(), 39u);
+  EXPECT_TRUE(of.closed_for_good.empty());
+  of.book.leave(all[3]);  // it has lingered for long enough
+  of.book.leave(all[0]);
+  for (int i = 0; i < 2; ++i) of.arrive("10.0.0.1");
+  EXPECT_EQ(of.closed.size(), 41u);
+  EXPECT_TRUE(of.closed_for_good.empty());
+  of.arrive("10.0.0.1");
+  EXPECT_EQ(of.closed_for_good, std::vector{all[1]});
+}
+
+TEST(connection_book, a_portal_has_ended_when_its_last_connection_has_left) {
+  hall of({});
+  const auto here = of.arrive("10.0.0.1"), session = of.arrive("10.0.0.1");
+  EXPECT_TRUE(of.book.log_in(session));
+  of.portal = 2;
+  const auto elsewhere = of.arrive("10.0.0.1");
+  bool ended = false;
+  of.book.close_portal(1, port::loss_reason::shutdown, [&] { ended = true; });
+  EXPECT_EQ(of.closed, (std::vector{here, session}));
+  of.book.leave(here);
+  EXPECT_FALSE(ended);
+  of.book.leave(session);
+  EXPECT_TRUE(ended);
+  bool empty = false;
+  of.book.close_portal(3, port::loss_reason::shutdown, [&] { empty = true; });
+  EXPECT_TRUE(empty) << "at once";
+  of.book.leave(elsewhere);
+}
+
+TEST(connection_book, shows_strangers_and_lets_them_be_kicked) {
+  hall of({});
+  std::vector<std::uint64_t> all;
+  for (int i = 0; i < 6; ++i) all.push_back(of.arrive(i % 2 ? "10.0.0.1" : "[fd00::1]"));
+  EXPECT_TRUE(of.book.log_in(all[1]));
+  const auto seen = of.book.look(3);
+  ASSERT_EQ(seen.oldest.size(), 3u);
+  EXPECT_EQ(seen.oldest[0].number, all[0]);
+  EXPECT_EQ(seen.oldest[1].number, all[2]) << "sessions are shown elsewhere";
+  EXPECT_EQ(seen.by_address, (std::map<std::string, std::uint32_t>{{"10.0.0.1", 2}, {"[fd00::1]", 3}}));
+  EXPECT_TRUE(of.book.kick(all[2]));
+  EXPECT_FALSE(of.book.kick(all[1])) << "a session";
+  EXPECT_FALSE(of.book.kick(99));
+  EXPECT_EQ(of.closed, std::vector{all[2]});
+  EXPECT_EQ(of.book.kick_address("10.0.0.1"), 2u);
+  EXPECT_EQ(of.closed, (std::vector{all[2], all[3], all[5]}));
+}
+
 TEST(guess_guard, each_failure_of_an_address_doubles_the_wait) {
   guess_guard guard;
   std::uint64_t expected = guess_guard::first_delay_ns;
@@ -62,9 +146,17 @@ TEST(guess_guard, each_failure_of_an_address_doubles_the_wait) {
     EXPECT_EQ(guard.delay_ns("10.0.0.1", "iqn." + std::to_string(i), false, second), expected) << i;
     expected = std::min(2 * expected, guess_guard::longest_delay_ns);
   }
+  EXPECT_EQ(guard.failures(), 20u);
+}
+
+TEST(guess_guard, a_right_answer_waits_as_a_wrong_one_would_where_its_name_was_guessed_at) {
+  guess_guard guard;
+  for (int i = 0; i < 20; ++i) guard.delay_ns("10.0.0.1", "iqn.x", false, second);
   EXPECT_EQ(guard.delay_ns("10.0.0.1", "iqn.x", true, second), guess_guard::longest_delay_ns)
       << "silence would tell that it was wrong";
-  EXPECT_EQ(guard.failures(), 20u);
+  EXPECT_EQ(guard.delay_ns("10.0.0.1", "iqn.another", true, second), 0u)
+      << "guesses under other names keep no host of the address out";
+  EXPECT_EQ(guard.delay_ns("10.0.0.1", "iqn.another", false, second), guess_guard::longest_delay_ns);
 }
 
 TEST(guess_guard, who_knows_a_name_cannot_keep_its_host_out) {
@@ -83,7 +175,7 @@ TEST(guess_guard, forgets_and_stays_small) {
   // Names are free: a flood of them makes room for itself, and the address is counted all the same.
   for (std::size_t i = 0; i < 3 * guess_guard::most_entries; ++i)
     guard.delay_ns("10.0.0.2", "iqn." + std::to_string(i), false, 70 * second);
-  EXPECT_EQ(guard.delay_ns("10.0.0.2", "iqn.another", true, 70 * second), guess_guard::longest_delay_ns);
+  EXPECT_EQ(guard.delay_ns("10.0.0.2", "iqn.another", false, 70 * second), guess_guard::longest_delay_ns);
 }
 
 std::shared_ptr<const port::credentials> secret_of_host() {

@@ -27,7 +27,7 @@ connection::connection(reactor::loop& loop, reactor::handle handle, port::gatewa
     : loop_(loop),
       handle_(handle),
       gateway_(gateway),
-      self_(self),
+      self_(&self),
       options_(options),
       close_later_(std::move(close_later)),
       ended_(std::move(ended)),
@@ -36,22 +36,28 @@ connection::connection(reactor::loop& loop, reactor::handle handle, port::gatewa
       out_(loop.buffers(), *payer_),
       negotiator_(offer{}),
       commands_(0) {
-  SLUICE_CHECK(options_.shared != nullptr);
+  SLUICE_CHECK(options_.shared && options_.turns && options_.listings);
 }
 
 connection::~connection() {
-  SLUICE_CHECK(phase_ == phase_of::ended || !receive_.in_flight());
+  SLUICE_CHECK(phase_ == phase_of::ended || !(receive_.in_flight() || readable_.in_flight()));
+  if (slot_ != 0) options_.shared->book->leave(slot_);
 }
 
-void connection::start() {
+void connection::start(std::shared_ptr<connection_facts> facts, std::uint64_t slot) {
+  facts_ = std::move(facts);
+  slot_ = slot;
   now_ns_ = heard_ns_ = loop_.now_ns();
-  if (auto peer = loop_.peer_endpoint(handle_)) peer_ = peer->to_string();
   login_.emplace(login_options{}, world());
   login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
-  if (options_.turns) options_.turns->arrive(turn_, address());
-  slot_ = options_.shared->book->arrive(address(), close_later_);
+  options_.turns->arrive(turn_, facts_->address);
   arm_receive();
+}
+
+void connection::move_to(port::task_endpoint& self, std::function<void()> ended) {
+  self_ = &self;
+  ended_ = std::move(ended);
 }
 
 login_world connection::world() {
@@ -83,7 +89,7 @@ connection_status connection::status() const {
   connection_status s;
   if (nexus_ && nexus_->identity()) s.nexus_id = nexus_->identity()->id;
   s.initiator = parameters().initiator_name;
-  s.peer = peer_;
+  s.peer = facts_->peer;
   s.parameters = parameters().describe();
   s.discovery = parameters().discovery;
   return s;
@@ -92,22 +98,37 @@ connection_status connection::status() const {
 // -- receiving and sending -------------------------------------------------------------------------------------
 
 void connection::arm_receive() {
-  const bool listening = phase_ == phase_of::login || phase_ == phase_of::full_feature;
-  if (!listening || receive_.in_flight() || processing_ || again_.queued_ || turn_.waiting()) return;
-  const std::uint32_t high_water = is_stranger() ? stranger_high_water : options_.send_high_water;
-  if (out_.octets() > high_water) return;  // resume() comes when the peer has taken some
+  if (!listens() || receive_.in_flight() || processing_ || again_.queued_) return;
+  if (is_stranger()) return await_turn();
+  if (out_.octets() > options_.send_high_water) return;  // resume() comes when the peer has taken some
   if (state_ == receive_state::payload) {
     const std::uint32_t left = sink_.end - sink_.at;
     return loop_.receive(receive_, handle_, {sink_.buffer.data() + sink_.at, left});
   }
   if (starved_ || !in_.prepare(wanted_)) {
     starved_ = true;
-    if (is_stranger() && options_.turns) options_.turns->make_room(turn_);
     return wait_for_memory();
   }
   const bool bulk_follows = solicited_ >= bulk_octets && state_ != receive_state::skip;
   const std::uint32_t most = bulk_follows && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
   loop_.receive(receive_, handle_, in_.room(most));
+}
+
+/// A stranger's memory is taken when something has come and it is its turn.
+void connection::await_turn() {
+  if (readable_.in_flight() || turn_.waiting() || starved_ || !out_.empty()) return;  // one answer at a time
+  if (in_.unread().empty()) in_.clear();
+  facts_->bytes.store(held_by_stranger(), std::memory_order_relaxed);
+  loop_.wait_readable(readable_, handle_);
+}
+
+std::uint64_t connection::held_by_stranger() const {
+  return in_.held() + out_.octets() + (login_ ? login_->held() : 0) + (text_ ? text_->held() : 0);
+}
+
+void connection::on_readable(std::int64_t) noexcept {
+  if (phase_ == phase_of::leaving) return maybe_finish();
+  resume();
 }
 
 void connection::on_received(std::int64_t result) noexcept {
@@ -132,13 +153,10 @@ void connection::on_received(std::int64_t result) noexcept {
 /// PDU when it is its turn.
 void connection::resume() noexcept {
   if (processing_) return;
-  if (is_stranger() && options_.turns) {
-    if (phase_ == phase_of::login || phase_ == phase_of::full_feature) return options_.turns->enter(turn_);
-    return after_processing();
-  }
+  if (is_stranger()) return listens() ? options_.turns->enter(turn_) : after_processing();
   processing_ = true;
   turn_cost_ = 0;
-  const auto goes_on = [&] { return (phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_; };
+  const auto goes_on = [&] { return listens() && !starved_; };
   bool more = true;
   while (goes_on() && turn_cost_ < work_per_turn && (more = process())) continue;
   processing_ = false;
@@ -146,12 +164,77 @@ void connection::resume() noexcept {
   after_processing();
 }
 
+/// The whole of a stranger's turn happens within this call, so that it can be measured: receiving, one PDU, the answer.
 void connection::take_turn() {
+  now_ns_ = loop_.now_ns();
   processing_ = true;
-  const bool more = (phase_ == phase_of::login || phase_ == phase_of::full_feature) && !starved_ && process();
+  const bool heard = listens() && !starved_ && hear_one();
   processing_ = false;
-  if (more) return resume();
-  after_processing();
+  if (!is_stranger()) return resume();
+  show_stage();
+  if (heard && listens() && !in_.unread().empty()) options_.turns->enter(turn_);
+  if (!out_.empty()) flush();
+  arm_receive();
+  if (phase_ == phase_of::leaving) maybe_finish();
+}
+
+/// Deals with one PDU; false when it is not all here.
+bool connection::hear_one() {
+  if (process()) return true;
+  if (!listens() || starved_) return false;
+  if (!has_memory_for_a_turn() || !in_.prepare(wanted_)) {
+    starved_ = true;
+    if (!std::exchange(asked_for_room_, true)) options_.turns->make_room(turn_);
+    wait_for_memory();
+    return false;
+  }
+  asked_for_room_ = false;
+  const std::int64_t got = loop_.receive_now(handle_, in_.room(UINT32_MAX));
+  if (got == -EAGAIN) return false;
+  if (got <= 0) {
+    drop(port::loss_reason::connection_lost);
+    return false;
+  }
+  heard_ns_ = now_ns_;
+  probe_sent_ = false;
+  in_.filled(static_cast<std::uint32_t>(got));
+  return process();
+}
+
+/// Some of the strangers' memory is kept for logins that have come further.
+bool connection::has_memory_for_a_turn() {
+  const std::uint64_t limit = ledger().strangers_limit(), used = ledger().strangers().used();
+  std::uint64_t kept = 0;
+  if (turn_.what_for() == turn_queue::purpose::other) kept = limit / 4;
+  if (turn_.what_for() == turn_queue::purpose::beginning || turn_.what_for() == turn_queue::purpose::admitted)
+    kept = limit / 8;
+  return used - in_.held() + octets_of_a_turn + kept <= limit;
+}
+
+/// Says how far a stranger has come: to those who choose who has a turn, who has to go, and to the operator.
+void connection::show_stage() {
+  using stage = connection_facts::stage;
+  stage at = stage::login;
+  turn_queue::purpose of = turn_queue::purpose::other;
+  if (phase_ == phase_of::full_feature) {
+    at = stage::discovery;
+  } else if (login_) {
+    if (!login_->started()) return;
+    switch (login_->how_far()) {
+      case login_machine::standing::unknown:
+        break;
+      case login_machine::standing::admitted:
+        of = turn_queue::purpose::admitted;
+        break;
+      case login_machine::standing::proving:
+        of = turn_queue::purpose::proving;
+        at = stage::authentication;
+        break;
+    }
+  }
+  options_.turns->set_purpose(turn_, of);
+  if (facts_->at.exchange(at, std::memory_order_relaxed) != at && at == stage::authentication)
+    options_.shared->book->proves(slot_);
 }
 
 /// Another stranger needs the memory more: this one has been about to log in for longer. Called in the midst of its
@@ -162,8 +245,9 @@ void connection::make_way() noexcept {
 
 void connection::give_way() noexcept {
   if (is_stranger() && phase_ != phase_of::opening) {
-    SLUICE_LOG(info, "iscsi", "connection dropped for those that come after it", {"peer", peer_});
-    close(port::loss_reason::connection_lost);
+    SLUICE_LOG(info, "iscsi", "connection dropped for those that come after it", {"peer", facts_->peer});
+    options_.shared->refused.count(refusals::gave_way);
+    turn_away();
   }
   maybe_finish();
 }
@@ -177,7 +261,7 @@ void connection::after_processing() {
 /// Memory comes free by turns (memory::waiter), or the time is up that a command waits for it.
 void connection::wait_for_memory() {
   ledger().wait(memory_waiter_);
-  if (!starved_timer_.armed()) loop_.arm(starved_timer_, starved_retry_ns);
+  if (!starved_timer_.armed()) loop_.arm(starved_timer_, is_stranger() ? stranger_retry_ns : starved_retry_ns);
 }
 
 void connection::on_memory() noexcept {
@@ -208,7 +292,7 @@ void connection::flush() noexcept {
         break;
     }
   }
-  if (out_.octets() <= (is_stranger() ? stranger_high_water : options_.send_high_water) / 2) {
+  if (out_.octets() <= (is_stranger() ? 0 : options_.send_high_water / 2)) {
     std::vector<command*> answered;
     answered.swap(put_waiting_);
     for (command* c : answered)
@@ -258,16 +342,11 @@ void connection::take_login(const login_request& request, const_bytes data) {
   loop_.arm(penalty_timer_, penalty);
 }
 
-/// The peer's, without the port.
-std::string connection::address() const {
-  return peer_.substr(0, peer_.rfind(':'));
-}
-
 /// How long the answer waits because secrets have been guessed.
 std::uint64_t connection::penalty_ns() {
   if (login_->proved() == login_machine::proof::none) return 0;
   const bool right = login_->proved() == login_machine::proof::right;
-  return options_.shared->guesses->delay_ns(address(), login_->parameters().initiator_name, right, now_ns_);
+  return options_.shared->guesses->delay_ns(facts_->address, login_->parameters().initiator_name, right, now_ns_);
 }
 
 void connection::on_penalty_over() noexcept {
@@ -292,8 +371,10 @@ void connection::send_login(login_step& step) {
   send(step.response, as_octets(step.data));
   if (step.verdict == login_verdict::failed) {
     const session_parameters& asked = login_->parameters();
-    SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", asked.initiator_name}, {"peer", peer_},
+    options_.shared->refused.count(step.response.status);
+    SLUICE_LOG(warning, "iscsi", "login refused", {"initiator", asked.initiator_name}, {"peer", facts_->peer},
                {"port", asked.target_name}, {"why", to_string(step.cause)});
+    lingers_ = is_stranger();
     leave(port::loss_reason::connection_lost);
   }
 }
@@ -302,6 +383,7 @@ void connection::open_nexus() {
   if (!options_.shared->book->log_in(slot_)) return refuse_login(login_status::out_of_resources);
   share_ = memory::share::open(ledger());
   if (!share_) return refuse_login(login_status::out_of_resources);
+  if (before_session_) std::exchange(before_session_, nullptr)();
   member_ = port_->sessions->join(options_.portal, close_later_);
   if (member_ == 0) return refuse_login(login_status::service_unavailable);
   phase_ = phase_of::opening;
@@ -311,7 +393,7 @@ void connection::open_nexus() {
   who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
   who.caps.can_query = parameters().protocol_level >= 2;  // RFC 7144
   who.caps.may_borrow = !parameters().data_digest;
-  who.peer = peer_;
+  who.peer = facts_->peer;
   who.description = parameters().describe();
   gateway_.open(
       who,
@@ -352,7 +434,8 @@ void connection::finish_login() {
   window_.start(login_->cmd_sn(), parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus);
   if (!parameters().discovery) {
     in_session_ = true;
-    if (options_.turns) options_.turns->depart(turn_);
+    options_.turns->depart(turn_);
+    facts_->at.store(connection_facts::stage::session, std::memory_order_relaxed);
     payer_ = &*share_;
     in_.pay_from(*payer_);
     out_.pay_from(*payer_);
@@ -368,13 +451,19 @@ void connection::finish_login() {
   if (!processing_) resume();
 }
 
-std::string connection::list_targets(const std::string& name) {
-  vantage from{options_.portal, {}, {}};
-  if (auto local = loop_.local_endpoint(handle_)) from.local = std::move(*local);
-  if (auto peer = loop_.peer_endpoint(handle_)) from.peer = std::move(*peer);
-  return options_.shared->board.now()->send_targets(from, name, [this](const port::port_id& port) {
-    const auto access = gateway_.check(port, parameters().initiator_name);
-    return access && access->allowed;
+std::shared_ptr<const std::string> connection::list_targets(const std::string& name) {
+  if (!vantage_) {
+    vantage_ = vantage{options_.portal, {}, {}};
+    if (auto local = loop_.local_endpoint(handle_)) vantage_->local = std::move(*local);
+    if (auto peer = loop_.peer_endpoint(handle_)) vantage_->peer = std::move(*peer);
+  }
+  const auto table = options_.shared->board.now();
+  const std::string& initiator = parameters().initiator_name;
+  return options_.listings->find(table, gateway_.access_epoch(), *vantage_, initiator, name, [&] {
+    return table->send_targets(*vantage_, name, [&](const port::port_id& port) {
+      const auto access = gateway_.check(port, initiator);
+      return access && access->allowed;
+    });
   });
 }
 
@@ -385,6 +474,8 @@ void connection::on_timer() noexcept {
   if (phase_ == phase_of::ended) return;
   // The session that this login takes the place of has not ended yet: it may try again soon.
   if (phase_ == phase_of::opening) return refuse_login(login_status::service_unavailable);
+  if (lingers_) return end_linger();
+  if (phase_ == phase_of::login) options_.shared->refused.count(refusals::timeout);
   drop(port::loss_reason::connection_lost);  // a login or a farewell that takes too long
   maybe_finish();
 }
@@ -412,6 +503,7 @@ void connection::keepalive() {
 
 void connection::close(port::loss_reason reason) noexcept {
   if (phase_ == phase_of::ended) return;
+  if (lingers_) return end_linger();
   const bool polite = reason != port::loss_reason::connection_lost && reason != port::loss_reason::reinstated;
   if (polite && phase_ == phase_of::leaving) return;  // the last answers are on their way
   if (phase_ == phase_of::full_feature && polite) {
@@ -427,12 +519,45 @@ void connection::close(port::loss_reason reason) noexcept {
   maybe_finish();
 }
 
+void connection::send_away(port::loss_reason reason) noexcept {
+  const bool heard = is_stranger() && listens();
+  if (heard && reason == port::loss_reason::kicked) options_.shared->refused.count(refusals::kicked);
+  if (!heard || reason != port::loss_reason::connection_lost) return close(reason);
+  options_.shared->refused.count(refusals::gave_way);
+  turn_away();
+}
+
+/// Ends a stranger of whom nothing good is to be expected, or whose place others need.
+void connection::turn_away() {
+  if (!is_stranger()) return drop(port::loss_reason::connection_lost);
+  out_.clear();
+  lingers_ = true;
+  leave(port::loss_reason::connection_lost);
+}
+
+/// Gives up all that it holds but its socket.
+void connection::linger() {
+  options_.turns->depart(turn_);
+  ledger().forget(memory_waiter_);
+  in_.clear();
+  login_.reset();
+  text_.reset();
+  options_.shared->book->lingers(slot_);
+}
+
+void connection::end_linger() {
+  const turn_queue::work paid(*options_.turns);
+  lingers_ = false;
+  abandon_output();
+  maybe_finish();
+}
+
 /// Takes nothing more in; what is queued still leaves.
 void connection::leave(port::loss_reason reason) {
   if (phase_ == phase_of::leaving || phase_ == phase_of::ended) return;
   phase_ = phase_of::leaving;
   reason_ = reason;
-  loop_.arm(timer_, farewell_ns);
+  loop_.arm(timer_, lingers_ ? linger_ns : farewell_ns);
   give_back_tasks();
   if (nexus_)
     close_nexus(reason);
@@ -507,12 +632,13 @@ void connection::maybe_finish() {
   if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
   if (management_.size() != management_free_.size()) return;  // the core will still answer them
   if (!output_abandoned_ && !out_.empty()) return;
+  if (lingers_) return linger();
   if (!shut_) loop_.shutdown(handle_);
   shut_ = true;
-  if (options_.turns) options_.turns->depart(turn_);
+  options_.turns->depart(turn_);
   ledger().forget(memory_waiter_);
-  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ || on_memory_.queued_ ||
-      give_way_.queued_)
+  if (readable_.in_flight() || receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ ||
+      on_memory_.queued_ || give_way_.queued_)
     return;
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
@@ -522,7 +648,6 @@ void connection::maybe_finish() {
   loop_.close(handle_);
   if (member_ != 0) port_->sessions->leave(member_);
   if (tsih_ != 0) options_.shared->sessions.release(tsih_);
-  options_.shared->book->leave(slot_);
   loop_.defer(finish_);
 }
 

@@ -12,15 +12,18 @@
 #include "fabrics/iscsi/command_window.hpp"
 #include "fabrics/iscsi/connection_book.hpp"
 #include "fabrics/iscsi/guess_guard.hpp"
+#include "fabrics/iscsi/listing_cache.hpp"
 #include "fabrics/iscsi/login.hpp"
 #include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/receive_buffer.hpp"
+#include "fabrics/iscsi/refusals.hpp"
 #include "fabrics/iscsi/requests.hpp"
 #include "fabrics/iscsi/send_queue.hpp"
 #include "fabrics/iscsi/session_handles.hpp"
 #include "fabrics/iscsi/text_exchange.hpp"
 #include "fabrics/iscsi/turn_queue.hpp"
 #include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/strangers.hpp"
 
 namespace sluice::iscsi {
 
@@ -28,9 +31,9 @@ namespace sluice::iscsi {
 struct shared_state {
   portal_board board;
   session_handles sessions;
-  std::vector<std::shared_ptr<turn_queue>> turns;  // by core
   std::shared_ptr<connection_book> book = std::make_shared<connection_book>(connection_limits());
   std::shared_ptr<guess_guard> guesses = std::make_shared<guess_guard>();
+  refusals refused;
 };
 
 /// What a portal's connections keep to.
@@ -39,7 +42,8 @@ struct connection_options {
   portal_id portal = 0;
   std::shared_ptr<shared_state> shared;
   std::uint32_t send_high_water = 8 * mib;  // queued octets that stop the receiving
-  std::shared_ptr<turn_queue> turns;        // of the connection's core; empty: strangers have no limit
+  std::shared_ptr<turn_queue> turns;        // of the connection's core
+  std::shared_ptr<listing_cache> listings;  // of the connection's core
 };
 
 /// For status.
@@ -61,13 +65,17 @@ struct slice_cursor {
 /// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class;
 /// the actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
 ///
-/// Memory: until it has a session, a receive slab of 4 KiB (16 KiB for a PDU that needs it), what it says in 16 KiB
-/// that go when they have been sent, and text that comes in pieces, all from what strangers have (memory::ledger). A
+/// Memory: until it has a session, nothing while it is silent; a receive slab of 4 KiB (16 KiB for a PDU that needs it)
+/// while a PDU is here in part, what it says in 16 KiB that go when they have been sent, and text that comes in pieces,
+/// all from what strangers have (memory::ledger). Time: as turn_queue grants it. A
 /// session has a share: a receive slab (and what tasks hold of older ones), what the core hands over to be sent, and
 /// data of at most limits::max_tasks_per_nexus commands and max_immediate immediate ones. Solicited data are paid for
 /// when they are asked for, at most solicited_limit octets at a time, and take memory when the first of them come.
 class connection {
  public:
+  /// Called when the connection is about to have a session.
+  using session_maker = std::function<void()>;
+
   /// Takes the connected handle over. `self` reaches on_task and on_manage. `close_later` brings close() from any
   /// thread, also when the connection has ended meanwhile. `ended` runs once, last, when no operation, timer, task or
   /// nexus is left: the connection may be destroyed within it.
@@ -77,19 +85,30 @@ class connection {
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
-  void start();
+  /// `slot`: in the connection book, which it leaves when it is destroyed.
+  void start(std::shared_ptr<connection_facts> facts, std::uint64_t slot);
+  /// Has `make` called before the nexus is opened, within which move_to() may be called.
+  void before_session(session_maker make) { before_session_ = std::move(make); }
+  /// Others own it from now on.
+  void move_to(port::task_endpoint& self, std::function<void()> ended);
   void on_task(port::task& t, port::task_event event) noexcept;
   void on_manage(port::task_management& request) noexcept;
   /// Ends the connection: at once, or (shutdown, kicked, port_removed) after telling the initiator what is queued for
   /// it.
   void close(port::loss_reason reason) noexcept;
+  /// As close(), for the sake of others or by the operator: a stranger is counted.
+  void send_away(port::loss_reason reason) noexcept;
 
   connection_status status() const;
 
   static constexpr std::uint32_t max_immediate = 32;
-  static constexpr std::uint32_t stranger_high_water = 64 * kib;  // as send_high_water, without a session
-  static constexpr unsigned work_per_turn = 256;                  // in what cost_of() says
-  static constexpr std::uint64_t starved_retry_ns = 5 * ns_per_ms;
+  /// What a stranger's turn may take of memory, but for text that is gathered: a slab and what it is answered in.
+  static constexpr std::uint32_t octets_of_a_turn = 32 * kib;
+  /// A stranger that is turned away is neither heard nor answered any more, but does not hear of it at once: who comes
+  /// again and again comes more seldom.
+  static constexpr std::uint64_t linger_ns = 2 * ns_per_s;
+  static constexpr unsigned work_per_turn = 256;  // in what cost_of() says
+  static constexpr std::uint64_t starved_retry_ns = 5 * ns_per_ms, stranger_retry_ns = 50 * ns_per_ms;
   /// How long a command waits for buffers while nothing of its session gets any; then TASK SET FULL.
   static constexpr std::uint64_t hungry_limit_ns = 2 * ns_per_s;
   /// Data of a session that are asked for and not here yet. More would fill no pipe better: it is 0.6 ms at 100 Gbit/s.
@@ -120,6 +139,7 @@ class connection {
   };
 
   // connection.cpp: life, login
+  void on_readable(std::int64_t result) noexcept;
   void on_received(std::int64_t result) noexcept;
   void on_writable(std::int64_t result) noexcept;
   void on_timer() noexcept;
@@ -129,7 +149,13 @@ class connection {
   void finish() noexcept;
   void arm_receive();
   void resume() noexcept;
+  bool listens() const { return phase_ == phase_of::login || phase_ == phase_of::full_feature; }
   void take_turn();
+  bool hear_one();
+  bool has_memory_for_a_turn();
+  void await_turn();
+  std::uint64_t held_by_stranger() const;
+  void show_stage();
   void make_way() noexcept;
   void give_way() noexcept;
   void after_processing();
@@ -139,6 +165,9 @@ class connection {
   /// Nobody has vouched for the peer: it has no session, or one for discovery.
   bool is_stranger() const { return !in_session_; }
   void drop(port::loss_reason reason);
+  void turn_away();
+  void linger();
+  void end_linger();
   void leave(port::loss_reason reason);
   void abandon_output();
   void close_nexus(port::loss_reason reason);
@@ -147,7 +176,6 @@ class connection {
   void maybe_finish();
   void give_back_tasks();
   void take_login(const login_request& request, const_bytes data);
-  std::string address() const;
   std::uint64_t penalty_ns();
   void on_penalty_over() noexcept;
   void answer_login();
@@ -157,7 +185,7 @@ class connection {
   void refuse_login(login_status why);
   void send_login(login_step& step);
   login_world world();
-  std::string list_targets(const std::string& name);
+  std::shared_ptr<const std::string> list_targets(const std::string& name);
   void keepalive();
 
   // connection_events.cpp
@@ -240,9 +268,10 @@ class connection {
   reactor::loop& loop_;
   reactor::handle handle_;
   port::gateway& gateway_;
-  port::task_endpoint& self_;
+  port::task_endpoint* self_;
   connection_options options_;
   port_sessions::closer close_later_;
+  session_maker before_session_;
   std::function<void()> ended_;
 
   phase_of phase_ = phase_of::login;
@@ -254,6 +283,8 @@ class connection {
   bool processing_ = false;
   bool starved_ = false;  // the receive side waits for buffers
   bool in_session_ = false;
+  bool asked_for_room_ = false;  // since it last got memory, as a stranger
+  bool lingers_ = false;         // leaving, as a stranger, without having been told
   unsigned turn_cost_ = 0;
   bool nexus_closing_ = false, opening_ = false;
   std::optional<logout_request> logout_;
@@ -273,11 +304,12 @@ class connection {
 
   std::optional<login_machine> login_;
   login_step last_step_;
-  std::string peer_;
+  std::shared_ptr<connection_facts> facts_;
   negotiator negotiator_;
   std::optional<text_exchange> text_;
-  served_port_ptr port_;      // that it logged in to; null for a discovery session
-  std::uint64_t member_ = 0;  // of the port's sessions
+  std::optional<vantage> vantage_;  // once it has asked for targets
+  served_port_ptr port_;            // that it logged in to; null for a discovery session
+  std::uint64_t member_ = 0;        // of the port's sessions
   std::unique_ptr<port::nexus> nexus_;
   std::uint16_t tsih_ = 0, cid_ = 0;
   std::uint64_t slot_ = 0;  // in the connection book
@@ -296,6 +328,7 @@ class connection {
   std::uint64_t now_ns_ = 0, heard_ns_ = 0;
   bool probe_sent_ = false;
 
+  reactor::member_operation<connection, &connection::on_readable> readable_{*this};  // of a stranger
   reactor::member_operation<connection, &connection::on_received> receive_{*this};
   reactor::member_operation<connection, &connection::on_writable> writable_{*this};
   reactor::member_runnable<connection, &connection::flush> flush_{*this};
@@ -316,6 +349,7 @@ class connection {
     explicit turn_entry(connection& of) : owner(of) {}
     void take_turn() noexcept override { owner.take_turn(); }
     void make_way() noexcept override { owner.make_way(); }
+    std::uint64_t holds() const noexcept override { return owner.held_by_stranger(); }
     connection& owner;
   } turn_{*this};
 };

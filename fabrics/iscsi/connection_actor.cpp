@@ -1,5 +1,9 @@
 #include "fabrics/iscsi/connection_actor.hpp"
 
+#include <caf/all.hpp>
+
+#include "actors/runtime/pinned.hpp"
+
 namespace sluice::iscsi {
 
 namespace {
@@ -7,50 +11,56 @@ namespace {
 /// Notes to a connection: the task events as they are, then these.
 enum note_kind : std::uint32_t { manage_note = 0x100, ended_note };
 
+class connection_actor final : public runtime::pinned<caf::event_based_actor>, port::task_endpoint {
+ public:
+  /// Takes the connection over; `ended` is called when it has ended.
+  connection_actor(caf::actor_config& config, connection* of, std::function<void()> ended)
+      : pinned(config), connection_(of) {
+    // The end comes from the loop, outside this actor's turn, where quit() would go unheard: it sends itself a note.
+    connection_->move_to(*this, [this, ended = std::move(ended)] {
+      ended();
+      send_note(nullptr, ended_note);
+    });
+  }
+  const char* name() const override { return "iscsi-connection"; }
+  caf::behavior make_behavior() override {
+    alive_ = ctrl();
+    return {[](caf::unit_t) {}};  // it gets nothing but notes
+  }
+  void on_exit() override {
+    connection_.reset();
+    alive_ = nullptr;
+  }
+
+ private:
+  void post(port::task& subject, port::task_event event) noexcept override {
+    send_note(&subject, static_cast<std::uint32_t>(event));
+  }
+  void post(port::task_management& request) noexcept override { send_note(&request, manage_note); }
+
+  void on_note(void* subject, std::uint32_t kind) override {
+    switch (kind) {
+      case manage_note:
+        connection_->on_manage(*static_cast<port::task_management*>(subject));
+        return;
+      case ended_note:
+        quit();
+        return;
+      default:
+        connection_->on_task(*static_cast<port::task*>(subject), static_cast<port::task_event>(kind));
+    }
+  }
+
+  std::unique_ptr<connection> connection_;
+  caf::strong_actor_ptr alive_;  // nobody else keeps it
+};
+
 }  // namespace
 
-connection_actor::connection_actor(caf::actor_config& config, reactor::handle socket, port::gateway& gateway,
-                                   connection_options options)
-    : pinned(config), socket_(socket), gateway_(gateway), options_(std::move(options)) {}
-
-caf::behavior connection_actor::make_behavior() {
-  // The end comes from the loop, outside this actor's turn, where quit() would go unheard: it sends itself a note.
-  const auto close_later = [self = caf::actor_cast<caf::actor_addr>(this)](port::loss_reason reason) {
-    if (const auto alive = caf::actor_cast<caf::actor>(self)) caf::anon_send(alive, close_order{reason});
+core_connections::session_owner connection_actors(runtime::core& on) {
+  return [&on](std::unique_ptr<connection> of, std::function<void()> ended) {
+    runtime::spawn_on<connection_actor>(on, of.release(), std::move(ended));
   };
-  connection_.emplace(home().loop(), socket_, gateway_, static_cast<port::task_endpoint&>(*this), options_, close_later,
-                      [this] { send_note(nullptr, ended_note); });
-  alive_ = ctrl();
-  connection_->start();
-  return {
-      [this](const close_order& order) { connection_->close(order.reason); },
-  };
-}
-
-void connection_actor::on_exit() {
-  connection_.reset();
-  alive_ = nullptr;
-}
-
-void connection_actor::post(port::task& subject, port::task_event event) noexcept {
-  send_note(&subject, static_cast<std::uint32_t>(event));
-}
-
-void connection_actor::post(port::task_management& request) noexcept {
-  send_note(&request, manage_note);
-}
-
-void connection_actor::on_note(void* subject, std::uint32_t kind) {
-  switch (kind) {
-    case manage_note:
-      connection_->on_manage(*static_cast<port::task_management*>(subject));
-      return;
-    case ended_note:
-      quit();
-      return;
-    default:
-      connection_->on_task(*static_cast<port::task*>(subject), static_cast<port::task_event>(kind));
-  }
 }
 
 }  // namespace sluice::iscsi

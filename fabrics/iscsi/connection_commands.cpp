@@ -120,7 +120,10 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
   turn_cost_ += cost_of(shape);
   if (phase_ == phase_of::login) {
     if (shape.code == opcode::login_request) return take_login(decode<login_request>(at), data.span());
-    if (!login_->started()) return drop(port::loss_reason::connection_lost);
+    if (!login_->started()) {
+      options_.shared->refused.count(refusals::protocol);
+      return turn_away();
+    }
     login_step refused = login_->fail(login_status::invalid_during_login);
     return send_login(refused);
   }
@@ -230,7 +233,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   port::task& t = c.task;
   c.first_transfer_tag = next_transfer_tag_;
   t.nexus = nexus_->identity();
-  t.fabric = &self_;
+  t.fabric = self_;
   t.fabric_private = &c;
   t.payer = payer_;
   t.lun = request.lun;
@@ -383,7 +386,7 @@ void connection::manage(const task_management_request& request, port::task_funct
   m.initiator_task_tag = request.initiator_task_tag;
   m.request = {};
   m.request.nexus = nexus_->identity();
-  m.request.reply_to = &self_;
+  m.request.reply_to = self_;
   m.request.function = function;
   m.request.lun = request.lun;
   m.request.referenced_tag = request.referenced_task_tag;

@@ -279,7 +279,7 @@ void connection::on_owed_timer() noexcept {
   }
   for (command* c : late) {
     SLUICE_LOG(warning, "iscsi", "an initiator does not send the data that it owes",
-               {"initiator", parameters().initiator_name}, {"peer", peer_}, {"port", served().id.name});
+               {"initiator", parameters().initiator_name}, {"peer", facts_->peer}, {"port", served().id.name});
     c->unsolicited_open = false;
     if (c->where() == command::stage::fetching) {
       fail_transfer(*c, scsi::asc::initiator_response_timeout);

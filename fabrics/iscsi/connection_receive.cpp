@@ -50,7 +50,8 @@ bool connection::take_header() {
   const std::uint32_t most = is_stranger() ? default_max_recv_data_segment_length : parameters().max_recv_target;
   // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
   if (damaged || shape.data_octets > most) {
-    drop(port::loss_reason::connection_lost);
+    if (is_stranger()) options_.shared->refused.count(refusals::protocol);
+    turn_away();
     return false;
   }
   const std::uint32_t whole = header_octets + shape.data_octets + trailer_octets(shape.data_octets);

@@ -334,6 +334,27 @@ TEST(connection, lists_targets_over_several_text_responses) {
   EXPECT_EQ(no->code(), opcode::reject);
 }
 
+TEST(connection, a_list_of_targets_is_made_once_until_access_changes) {
+  stand s;
+  s.log_in({}, true);
+  const auto ask = [&s, text = octets{'S', 'e', 'n', 'd', 'T', 'a', 'r', 'g', 'e', 't', 's', '=', 'A', 'l', 'l', 0}] {
+    text_request request;
+    request.immediate = true;
+    request.initiator_task_tag = 3;
+    s.initiator.send(request, text);
+    const auto answer = s.initiator.next();
+    return answer ? answer->data : octets();
+  };
+  const octets first = ask();
+  const unsigned checks = s.gateway.checks;
+  EXPECT_GE(checks, 201u);
+  EXPECT_EQ(ask(), first);
+  EXPECT_EQ(s.gateway.checks, checks);
+  s.gateway.access.allowed = false;
+  ++s.gateway.epoch;
+  EXPECT_EQ(ask(), octets());
+}
+
 TEST(connection, logs_out) {
   stand s;
   s.log_in();

@@ -16,11 +16,11 @@ std::uint64_t delay_after(unsigned failures) {
 std::uint64_t guess_guard::delay_ns(const std::string& address, const std::string& initiator, bool right,
                                     std::uint64_t now_ns) {
   const std::lock_guard guard(mutex_);
-  const std::string by_address = "address " + address, by_name = "name " + initiator;
-  if (right) return delay_after(count_of(by_address, now_ns));
+  const std::string by_address = "address " + address, by_name = "name " + initiator,
+                    by_both = "both " + address + " " + initiator;
+  if (right) return delay_after(count_of(by_both, now_ns));
   ++failures_;
-  count(by_address, now_ns);
-  count(by_name, now_ns);
+  for (const std::string* each : {&by_address, &by_name, &by_both}) count(*each, now_ns);
   return delay_after(std::max(count_of(by_address, now_ns), count_of(by_name, now_ns)));
 }
 

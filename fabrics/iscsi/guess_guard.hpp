@@ -7,10 +7,12 @@
 
 namespace sluice::iscsi {
 
-/// Slows down who guesses CHAP secrets. Failures are counted by the peer's address and by the initiator name that it
-/// claims; the answer to the next response of the address, right or wrong, waits twice as long as the one before, and
-/// so does a wrong one under the name. A right one under the name does not: else whoever knows a name could keep its
-/// host out. Any thread; only logins come here.
+/// Slows down who guesses CHAP secrets. Failures are counted by the peer's address, by the initiator name that it
+/// claims, and by both together. The answer to a wrong response waits for as long as the most failures of its address
+/// or of its name ask: each doubles that. A right one waits only for failures of the same address under the same name:
+/// else whoever knows a name could keep its host out, and whoever shares an address with a host (a translated one, or
+/// several initiators of one machine) by guessing under other names. It does wait for those, or silence would tell a
+/// guesser that it was wrong. Any thread; only logins come here.
 class guess_guard {
  public:
   static constexpr std::uint64_t first_delay_ns = 100'000'000, longest_delay_ns = 4'000'000'000;

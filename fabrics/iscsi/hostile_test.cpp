@@ -147,6 +147,30 @@ TEST(hostile, anything_but_a_login_first_ends_the_connection) {
   EXPECT_TRUE(s.initiator.closed());
 }
 
+TEST(hostile, a_stranger_that_is_turned_away_hears_of_it_late_and_holds_nothing_meanwhile) {
+  stand s;
+  const std::uint64_t began_ns = s.world.now_ns();
+  s.initiator.send(s.bare(0x00));
+  s.initiator.send(s.bare(0x00));
+  s.world.run_for(connection::linger_ns / 2);
+  EXPECT_EQ(s.target_loop->buffers().bytes_in_use(), 0u);
+  EXPECT_EQ(s.options.shared->book->look(10).oldest.size(), 0u);
+  EXPECT_EQ(s.options.shared->refused.all(), (std::map<std::string, std::uint64_t>{{"protocol", 1}}));
+  EXPECT_TRUE(s.initiator.closed());
+  EXPECT_GE(s.world.now_ns() - began_ns, connection::linger_ns);
+}
+
+TEST(hostile, a_gateway_that_ends_waits_for_nobody_that_lingers) {
+  stand s;
+  s.initiator.send(s.bare(0x00));
+  s.world.run_for(100 * ns_per_ms);
+  ASSERT_TRUE(s.target);
+  const std::uint64_t began_ns = s.world.now_ns();
+  s.target_loop->post([&s] { s.target->close(port::loss_reason::shutdown); });
+  EXPECT_TRUE(s.gone());
+  EXPECT_LT(s.world.now_ns() - began_ns, 100 * ns_per_ms);
+}
+
 TEST(hostile, a_command_in_the_midst_of_login_is_refused) {
   stand s;
   ASSERT_TRUE(

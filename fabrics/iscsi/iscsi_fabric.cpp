@@ -6,6 +6,8 @@
 
 #include "actors/runtime/core.hpp"
 #include "config/toml/load.hpp"
+#include "fabrics/iscsi/connection_actor.hpp"
+#include "fabrics/iscsi/operator_view.hpp"
 #include "fabrics/iscsi/probe.hpp"
 #include "fabrics/iscsi/register.hpp"
 
@@ -125,7 +127,13 @@ result<std::unique_ptr<port::port_change>> iscsi_port::prepare(const config::por
 iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores)
     : bounds_(bounds), cores_(std::move(cores)) {
   shared_->book = std::make_shared<connection_book>(connection_limits::of(bounds));
-  for (const port::core_door& each : cores_) shared_->turns.push_back(std::make_shared<turn_queue>(each.core->loop()));
+  for (const port::core_door& each : cores_)
+    connections_.push_back(
+        std::make_shared<core_connections>(each.core->loop(), *each.gateway, connection_actors(*each.core)));
+}
+
+std::shared_ptr<port::strangers> iscsi_fabric::strangers() {
+  return std::make_shared<operator_view>(shared_);
 }
 
 iscsi_fabric::~iscsi_fabric() {
@@ -172,7 +180,7 @@ result<portal_id> iscsi_fabric::take_one(const std::string& where) {
   options.bounds = bounds_;
   options.portal = ++last_portal_;
   options.shared = shared_;
-  auto opened = open_portal({address->host, address->port}, std::move(options), cores_);
+  auto opened = open_portal({address->host, address->port}, std::move(options), *cores_.front().core, connections_);
   if (!opened) return tl::unexpected(opened.error());
   portals_[last_portal_] = {where, std::move(*opened), 1};
   return last_portal_;

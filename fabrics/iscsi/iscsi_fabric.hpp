@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "fabrics/iscsi/connection.hpp"
+#include "fabrics/iscsi/core_connections.hpp"
 #include "fabrics/iscsi/portal.hpp"
 #include "fabrics/port/fabric.hpp"
 
@@ -21,6 +21,7 @@ class iscsi_fabric final : public port::running_fabric {
   iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores);
   ~iscsi_fabric() override;  // every port has stopped
   result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override;
+  std::shared_ptr<port::strangers> strangers() override;
 
  private:
   friend class iscsi_port;
@@ -47,6 +48,7 @@ class iscsi_fabric final : public port::running_fabric {
   const port::limits bounds_;
   const std::vector<port::core_door> cores_;
   const std::shared_ptr<shared_state> shared_ = std::make_shared<shared_state>();
+  std::vector<std::shared_ptr<core_connections>> connections_;  // by core
   std::map<portal_id, shared_portal> portals_;
   portal_id last_portal_ = 0;
   std::map<const port::target_port*, served_port_ptr> ports_;

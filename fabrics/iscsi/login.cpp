@@ -187,6 +187,7 @@ login_status login_machine::resolve_access() {
   must_prove_ = !credentials_.user.empty();
   // As a target that is not there: who has proved nothing does not learn which there are, or whom they admit.
   if (!access->allowed) cause_ = login_status::authorization_failure;
+  admitted_ = access->allowed;
   return access->allowed ? login_status::success : login_status::not_found;
 }
 
@@ -243,6 +244,12 @@ login_status login_machine::take_chap(std::string& answer) {
   }
   keys = {};
   return to_status(verdict);
+}
+
+login_machine::standing login_machine::how_far() const {
+  if (!port_ || !admitted_ || proof_ == proof::wrong) return standing::unknown;
+  if (method_ == method::chap) return standing::proving;
+  return must_prove_ ? standing::unknown : standing::admitted;
 }
 
 bool login_machine::authentication_settled() const {

@@ -68,6 +68,15 @@ class login_machine {
   /// Whether the request taken last was a response to our CHAP challenge, and what it was worth.
   enum class proof : std::uint8_t { none, wrong, right };
   proof proved() const { return proof_; }
+  /// What is known of who asks for a session.
+  enum class standing : std::uint8_t {
+    unknown,   // nothing yet, or it wants to discover
+    admitted,  // the port admits its name, and asks for no more
+    proving    // the port admits its name, and it is proving that it knows the secret, or has
+  };
+  standing how_far() const;
+  /// Octets of text that has not ended.
+  std::uint64_t held() const { return incoming_.held(); }
   /// What text that comes in several requests is charged to.
   void pay_by(memory::charge payment) { incoming_.pay_by(std::move(payment)); }
 
@@ -102,6 +111,7 @@ class login_machine {
   stage stage_ = stage::security;
   method method_ = method::undecided;
   bool leading_done_ = false;  // the first complete text has been taken
+  bool admitted_ = false;      // by its name
   bool authenticated_ = false;
   bool must_hear_ = false;   // our own keys went out: the initiator's answer comes before the stage ends
   bool must_prove_ = false;  // by CHAP, or be refused

@@ -32,8 +32,13 @@ login_request half_open() {
   return r;
 }
 
-TEST(memory, a_silent_connection_holds_one_page) {
+TEST(memory, a_silent_connection_holds_nothing_and_one_in_the_midst_of_a_pdu_one_page) {
   stand s;
+  s.world.run_for(ns_per_ms);
+  EXPECT_EQ(of_strangers(s), 0u);
+  EXPECT_EQ(buffers(s).bytes_in_use(), 0u);
+  const octets whole = s.initiator.frame(encode(half_open(), 100), octets(100, 'x'));
+  s.initiator.send(octets(whole.begin(), whole.begin() + 20));
   s.world.run_for(ns_per_ms);
   EXPECT_EQ(of_strangers(s), 4096u);
   EXPECT_EQ(buffers(s).bytes_in_use(), 4096u);
@@ -270,75 +275,6 @@ TEST(work, a_session_has_only_so_much_of_a_turn) {
   EXPECT_GE(counter.turns, 3000 / connection::work_per_turn);
   counter.over = true;
   s.world.run_for(ns_per_ms);
-}
-
-struct busy_entry final : turn_queue::entry {
-  busy_entry(turn_queue& in, std::vector<int>& log_of, int number, int times)
-      : queue(in), log(log_of), who(number), left(times) {
-    queue.enter(*this);
-  }
-  void take_turn() noexcept override {
-    log.push_back(who);
-    if (--left > 0) queue.enter(*this);
-  }
-  void make_way() noexcept override { made_way = true; }
-  turn_queue& queue;
-  std::vector<int>& log;
-  int who, left;
-  bool made_way = false;
-};
-
-TEST(work, strangers_take_turns_of_one_pdu_and_few_a_turn_of_the_loop) {
-  reactor::sim_world world(1);
-  const auto loop = world.make_loop(0);
-  std::vector<int> log;
-  auto queue = std::make_shared<turn_queue>(*loop);
-  std::deque<busy_entry> entries;
-  bool started = false;
-  std::unique_ptr<turn_counter> counter;
-  loop->post([&] {
-    for (int i = 0; i < 10; ++i) entries.emplace_back(*queue, log, i, 5);
-    started = true;
-  });
-  counter = std::make_unique<turn_counter>(*loop);
-  ASSERT_TRUE(world.run_until([&] { return log.size() == 50; }, 10 * ns_per_s));
-  for (int i = 0; i < 50; ++i) EXPECT_EQ(log[static_cast<std::size_t>(i)], i % 10);
-  EXPECT_GE(counter->turns, 50 / turn_queue::turns_at_once - 2);
-  counter->over = true;
-  queue.reset();
-  world.run_for(ns_per_ms);
-}
-
-TEST(work, who_is_alone_at_an_address_makes_way_last) {
-  reactor::sim_world world(1);
-  const auto loop = world.make_loop(0);
-  std::vector<int> log;
-  auto queue = std::make_shared<turn_queue>(*loop);
-  std::deque<busy_entry> entries;
-  for (int i = 0; i < 6; ++i) entries.emplace_back(*queue, log, i, 1);
-  queue->arrive(entries[0], "10.0.0.9");
-  for (std::size_t i : {1, 2, 3}) queue->arrive(entries[i], "10.0.0.1");
-  queue->arrive(entries[4], "10.0.0.2");
-  queue->arrive(entries[5], "10.0.0.3");
-  const auto gone = [&] {
-    std::vector<std::size_t> out;
-    for (std::size_t i = 0; i < entries.size(); ++i)
-      if (entries[i].made_way) out.push_back(i);
-    return out;
-  };
-  using numbers = std::vector<std::size_t>;
-  queue->make_room(entries[5]);
-  EXPECT_EQ(gone(), numbers{1}) << "the first of the address that has most, not the first of all";
-  queue->make_room(entries[3]);
-  EXPECT_EQ(gone(), (numbers{1, 2})) << "one that has many for its own";
-  queue->make_room(entries[3]);
-  EXPECT_EQ(gone(), (numbers{0, 1, 2})) << "each is alone now";
-  queue->depart(entries[3]);  // it has a session
-  queue->depart(entries[5]);
-  queue->make_room(entries[4]);
-  EXPECT_FALSE(entries[4].made_way) << "not for its own sake";
-  for (busy_entry& each : entries) queue->depart(each);
-  world.run_for(ns_per_ms);
 }
 
 }  // namespace

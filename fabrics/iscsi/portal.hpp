@@ -10,6 +10,7 @@
 namespace sluice::iscsi {
 
 struct connection_options;
+class core_connections;
 
 /// A listening socket with the connections that came by it, spread over the cores. Control thread.
 class portal {
@@ -22,8 +23,10 @@ class portal {
   virtual void close(std::function<void()> released, std::function<void()> ended) = 0;
 };
 
-/// Listens; connections are served from now on, by what options.shared->board says.
+/// Listens on the first core; connections are served from now on, by what options.shared->board says, on the cores of
+/// `spread` one after the other; the first of these is of the first core.
 result<std::unique_ptr<portal>> open_portal(const reactor::endpoint& where, connection_options options,
-                                            const std::vector<port::core_door>& cores);
+                                            runtime::core& first,
+                                            std::vector<std::shared_ptr<core_connections>> spread);
 
 }  // namespace sluice::iscsi

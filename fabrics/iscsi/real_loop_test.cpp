@@ -28,6 +28,8 @@ class live_target final : public port::task_endpoint, public reactor::operation 
     portal = loop_->local_endpoint(listener_).value();
     options_.portal = test_portal;
     options_.shared = make_shared_state();
+    options_.turns = std::make_shared<turn_queue>(*loop_);
+    options_.listings = std::make_shared<listing_cache>();
     loop_->post([this] { loop_->accept(*this, listener_); });
     thread_ = std::thread([this] { loop_->run(); });
   }
@@ -43,7 +45,7 @@ class live_target final : public port::task_endpoint, public reactor::operation 
     };
     connection_ = std::make_unique<connection>(
         *loop_, static_cast<reactor::handle>(result), *gateway, *this, options_, [](port::loss_reason) {}, ended);
-    connection_->start();
+    start(*connection_, *loop_, static_cast<reactor::handle>(result), options_);
   }
   void post(port::task& t, port::task_event event) noexcept override {
     loop_->post([this, &t, event] { connection_->on_task(t, event); });

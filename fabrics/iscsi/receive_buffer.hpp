@@ -18,6 +18,12 @@ class receive_buffer {
     wanted_size_ = least_size_ = small_octets;
     most_size_ = large_octets;
   }
+  /// Gives the slab back, with what is unread.
+  void clear() {
+    slab_ = {};
+    begin_ = end_ = 0;
+  }
+  std::uint32_t held() const { return slab_.size(); }
   /// The peer has been silent: the next slab is a small one.
   void rest() { wanted_size_ = least_size_; }
 

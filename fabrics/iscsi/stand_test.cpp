@@ -176,6 +176,7 @@ void memory_nexus::maybe_closed() {
 
 std::optional<port::access> core::check(const port::port_id& port, const std::string&) {
   EXPECT_EQ(port.fabric, "iscsi");
+  ++checks;
   return access;
 }
 
@@ -309,6 +310,15 @@ void raw_initiator::hang_up() {
 
 // -- the stand ---------------------------------------------------------------------------------------------------
 
+void start(connection& of, reactor::loop& loop, reactor::handle handle, const connection_options& options) {
+  auto facts = std::make_shared<connection_facts>();
+  facts->portal = options.portal;
+  facts->peer = loop.peer_endpoint(handle).value().to_string();
+  facts->address = facts->peer.substr(0, facts->peer.rfind(':'));
+  const std::uint64_t slot = options.shared->book->arrive(facts, [](port::loss_reason) {});
+  of.start(std::move(facts), slot);
+}
+
 stand::stand(std::uint64_t seed, std::function<void(connection_options&)> adjust, std::uint64_t buffer_bytes)
     : world(seed),
       target_loop(world.make_loop(0, buffer_bytes)),
@@ -319,6 +329,7 @@ stand::stand(std::uint64_t seed, std::function<void(connection_options&)> adjust
   options.shared = make_shared_state();
   options.bounds.max_tasks_per_nexus = 32;
   options.turns = std::make_shared<turn_queue>(*target_loop);
+  options.listings = std::make_shared<listing_cache>();
   if (adjust) adjust(options);
   connect();
 }
@@ -353,7 +364,7 @@ void stand::connect() {
     };
     target = std::make_unique<connection>(*target_loop, handle, gateway, *this, options, close_later,
                                           [this] { target.reset(); });
-    target->start();
+    start(*target, *target_loop, handle, options);
   });
   initiator_loop->post([this] { initiator.receive(); });
 }

@@ -65,6 +65,7 @@ class core final : public port::gateway {
     for (std::size_t i = 0; i < medium.size(); ++i) medium[i] = pattern(i);
   }
   std::optional<port::access> check(const port::port_id& port, const std::string& initiator) override;
+  std::uint64_t access_epoch() const noexcept override { return epoch; }
   void open(const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
   void join(std::uint64_t, const port::login&, port::channel_events,
@@ -78,6 +79,8 @@ class core final : public port::gateway {
   std::uint32_t get_octets = 1 << 20, put_octets = 1 << 20;  // what the unit moves at a time
   bool borrow = true;
   port::access access{true, {}};
+  std::uint64_t epoch = 1;
+  unsigned checks = 0;
   std::optional<errc> open_fails;
   port::channel_events events;
   std::vector<octets> cdbs;  // of all tasks, as submitted
@@ -184,6 +187,9 @@ inline constexpr portal_id test_portal = 1;
 /// What connections of a stand share: the target, at test_portal and beside it at [::1]:3261; 200 more targets there.
 std::shared_ptr<shared_state> make_shared_state(const offer& ours = {},
                                                 const std::function<void(served_port&)>& adjust = {});
+
+/// Starts a connection as a portal does.
+void start(connection& of, reactor::loop& loop, reactor::handle handle, const connection_options& options);
 
 /// Octets [offset, offset + size) of a medium that was never written.
 octets untouched(std::uint64_t offset, std::size_t size);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ class text_accumulator {
   room add(const_bytes part);
   const_bytes data() const { return as_octets(text_); }
   bool empty() const { return text_.empty(); }
+  std::uint64_t held() const { return payment_.octets(); }
   /// Gives the memory back too.
   void clear() {
     std::string().swap(text_);
@@ -57,19 +59,23 @@ class text_accumulator {
 /// A long text on its way out, in pieces that fit the receiver.
 class text_pieces {
  public:
-  void load(std::string text) {
+  void load(std::string text) { load(std::make_shared<const std::string>(std::move(text))); }
+  void clear() { load(std::shared_ptr<const std::string>()); }
+  /// A text that others share; null is an empty one.
+  void load(std::shared_ptr<const std::string> text) {
     text_ = std::move(text);
     sent_ = 0;
   }
-  bool empty() const { return sent_ == text_.size(); }
+  bool empty() const { return !text_ || sent_ == text_->size(); }
   std::string_view next(std::size_t most) {
-    const std::string_view piece = std::string_view(text_).substr(sent_, most);
+    if (!text_) return {};
+    const std::string_view piece = std::string_view(*text_).substr(sent_, most);
     sent_ += piece.size();
     return piece;
   }
 
  private:
-  std::string text_;
+  std::shared_ptr<const std::string> text_;
   std::size_t sent_ = 0;
 };
 

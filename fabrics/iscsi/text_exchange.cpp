@@ -6,7 +6,7 @@ namespace sluice::iscsi {
 
 void text_exchange::reset() {
   incoming_.clear();
-  outgoing_.load({});
+  outgoing_.clear();
   active_ = false;
 }
 
@@ -35,11 +35,9 @@ text_exchange::step text_exchange::take(const text_request& request, const_bytes
     if (room == text_accumulator::room::no_memory) return refuse(reject_reason::out_of_resources);
     if (room != text_accumulator::room::enough) return refuse(reject_reason::protocol_error);
     if (!request.continues) {
-      std::string answer;
-      const bool understood = take_text(whole ? data : incoming_.data(), answer);
+      const bool understood = take_text(whole ? data : incoming_.data());
       incoming_.clear();
       if (!understood) return refuse(reject_reason::protocol_error);
-      outgoing_.load(std::move(answer));
     }
   }
 
@@ -57,9 +55,12 @@ text_exchange::step text_exchange::take(const text_request& request, const_bytes
   return s;
 }
 
-bool text_exchange::take_text(const_bytes text, std::string& answer) {
+/// The answer is in outgoing_ then.
+bool text_exchange::take_text(const_bytes text) {
   const auto pairs = parse_text(text);
   if (!pairs) return false;
+  std::string answer;
+  std::shared_ptr<const std::string> listing;
   bool targets_sent = false;
   for (const text_pair& pair : *pairs) {
     if (pair.key != "SendTargets") {
@@ -68,21 +69,28 @@ bool text_exchange::take_text(const_bytes text, std::string& answer) {
     }
     if (targets_sent) return false;
     targets_sent = true;
-    send_targets(pair.value, answer);
+    listing = send_targets(pair.value, answer);
   }
+  if (listing && answer.empty()) {  // as nearly every list is: sent from where it is kept
+    outgoing_.load(std::move(listing));
+    return true;
+  }
+  if (listing) answer += *listing;
+  outgoing_.load(std::move(answer));
   return true;
 }
 
-void text_exchange::send_targets(std::string_view which, std::string& answer) const {
+/// The list of targets, when there is to be one.
+std::shared_ptr<const std::string> text_exchange::send_targets(std::string_view which, std::string& answer) const {
   const session_parameters& session = keys_.parameters;
-  if (session.discovery) {
-    if (which.empty()) return append_text(answer, "SendTargets", "Reject");
-    answer += list_(which == "All" ? std::string() : std::string(which));
-    return;
-  }
   // A normal session speaks of its own target only.
-  if (which == "All") return append_text(answer, "SendTargets", "Reject");
-  if (which.empty() || which == session.target_name) answer += list_(session.target_name);
+  if (which == (session.discovery ? "" : "All")) {
+    append_text(answer, "SendTargets", "Reject");
+    return nullptr;
+  }
+  if (session.discovery) return list_(which == "All" ? std::string() : std::string(which));
+  if (which.empty() || which == session.target_name) return list_(session.target_name);
+  return nullptr;
 }
 
 }  // namespace sluice::iscsi

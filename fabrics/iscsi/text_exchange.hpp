@@ -14,7 +14,7 @@ namespace sluice::iscsi {
 class text_exchange {
  public:
   /// Which targets to list; `name` empty: all that the initiator may see. Answers TargetName and TargetAddress pairs.
-  using list_targets = std::function<std::string(const std::string& name)>;
+  using list_targets = std::function<std::shared_ptr<const std::string>(const std::string& name)>;
 
   struct step {
     bool rejected = false;
@@ -28,12 +28,15 @@ class text_exchange {
   /// What text that comes in several requests is charged to.
   void pay_by(memory::charge payment) { incoming_.pay_by(std::move(payment)); }
 
+  /// Octets of text that has not ended.
+  std::uint64_t held() const { return incoming_.held(); }
+
   /// `most`: octets that fit one PDU to the initiator.
   step take(const text_request& request, const_bytes data, std::size_t most);
 
  private:
-  bool take_text(const_bytes text, std::string& answer);
-  void send_targets(std::string_view which, std::string& answer) const;
+  bool take_text(const_bytes text);
+  std::shared_ptr<const std::string> send_targets(std::string_view which, std::string& answer) const;
   step refuse(reject_reason reason);
   void reset();
 

@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   parse_number(as_text(input));
   negotiator keys{offer{}};
   keys.parameters.discovery = size % 2 == 0;
-  text_exchange exchange(keys, [](const std::string& name) { return "TargetName=" + name + '\0'; });
+  text_exchange exchange(
+      keys, [](const std::string& name) { return std::make_shared<const std::string>("TargetName=" + name + '\0'); });
   text_request request;
   request.final = false;
   for (std::size_t at = 0; at < size; at += 16) {

@@ -3,75 +3,145 @@
 #include <algorithm>
 
 namespace sluice::iscsi {
+namespace {
 
-template <turn_queue::entry::link turn_queue::entry::*Link>
-void turn_queue::list<Link>::push(entry& who) {
-  if ((who.*Link).linked) return;
-  who.*Link = {last, nullptr, true};
-  (last ? (last->*Link).next : first) = &who;
-  last = &who;
+/// Turns of each purpose in a round, when all have somebody waiting.
+constexpr std::array<unsigned, turn_queue::purposes> round_of_turns = {16, 8, 8, 4, 2};
+
+constexpr std::size_t number(turn_queue::purpose of) {
+  return static_cast<std::size_t>(of);
 }
 
-template <turn_queue::entry::link turn_queue::entry::*Link>
-void turn_queue::list<Link>::remove(entry& who) {
-  const entry::link at = who.*Link;
-  if (!at.linked) return;
-  who.*Link = {};
-  (at.previous ? (at.previous->*Link).next : first) = at.next;
-  (at.next ? (at.next->*Link).previous : last) = at.previous;
+}  // namespace
+
+turn_queue::work::work(turn_queue& by)
+    : queue_(by), counts_(!std::exchange(by.at_work_, true)), began_ns_(by.loop_.now_ns()) {}
+
+turn_queue::work::~work() {
+  if (!counts_) return;
+  queue_.at_work_ = false;
+  queue_.budget_.spend(std::min(queue_.loop_.now_ns() - began_ns_, longest_ns));
+}
+
+turn_queue::turn_queue(reactor::loop& on) : loop_(on), left_of_round_(round_of_turns) {}
+
+turn_queue::lane& turn_queue::lane_of(entry& who) {
+  return (who.address_ ? *who.address_ : nowhere_).lanes[number(who.purpose_)];
 }
 
 void turn_queue::arrive(entry& who, const std::string& address) {
   arrivals_.push(who);
-  who.address_ = addresses_.try_emplace(address, 0).first;
-  ++who.address_->second;
+  who.address_ = &addresses_.try_emplace(address).first->second;
+  if (who.address_->shares++ == 0) who.address_->name = address;
+  ++who.address_->count;
 }
 
 void turn_queue::depart(entry& who) {
-  turns_.remove(who);
+  remove_turn(who);
   forget(who);
+  if (!who.address_) return;
+  of_address& at = *std::exchange(who.address_, nullptr);
+  if (--at.shares == 0) addresses_.erase(addresses_.find(at.name));
 }
 
+/// It is going. It refers to its address until it departs: it may be waiting there.
 void turn_queue::forget(entry& who) {
-  if (!who.arrival_.linked) return;
+  if (!arrivals_.has(who)) return;
   arrivals_.remove(who);
-  if (--who.address_->second == 0) addresses_.erase(who.address_);
+  --who.address_->count;
+}
+
+void turn_queue::set_purpose(entry& who, purpose of) {
+  const bool waits = who.waiting();
+  if (waits) remove_turn(who);
+  who.purpose_ = of;
+  if (waits) enter(who);
 }
 
 void turn_queue::enter(entry& who) {
-  turns_.push(who);
+  if (who.waiting()) return;
+  lane& at = lane_of(who);
+  at.waiting.push(who);
+  lanes_[number(who.purpose_)].push(at);
+  ++waiting_;
   run_again();
 }
 
+void turn_queue::remove_turn(entry& who) {
+  if (!who.waiting()) return;
+  lane& at = lane_of(who);
+  at.waiting.remove(who);
+  if (at.waiting.empty()) lanes_[number(who.purpose_)].remove(at);
+  if (--waiting_ > 0 || !earned_.armed()) return;
+  loop_.disarm(earned_);
+  itself_.reset();  // whoever calls has a share of it
+}
+
+turn_queue::entry* turn_queue::next() {
+  if (waiting_ == 0) return nullptr;
+  for (;;) {
+    for (std::size_t i = 0; i < purposes; ++i) {
+      if (lanes_[i].empty() || left_of_round_[i] == 0) continue;
+      --left_of_round_[i];
+      lane& at = *lanes_[i].first();
+      entry& chosen = *at.waiting.first();
+      at.waiting.remove(chosen);
+      lanes_[i].remove(at);
+      if (!at.waiting.empty()) lanes_[i].push(at);  // behind the other addresses
+      --waiting_;
+      return &chosen;
+    }
+    left_of_round_ = round_of_turns;
+  }
+}
+
 void turn_queue::make_room(entry& asking) {
-  const unsigned least = asking.arrival_.linked ? std::max(asking.address_->second, 2u) : 2u;
-  entry* goes = arrivals_.first;
-  while (goes && (goes == &asking || goes->address_->second < least)) goes = goes->arrival_.next;
-  if (!goes) goes = arrivals_.first;
-  if (!goes || goes == &asking) return;
+  const unsigned least = std::max(asking.address_ ? asking.address_->count : 0u, 2u);
+  entry* crowded = nullptr;
+  entry* older = nullptr;
+  bool came_before = true;
+  for (entry* each = arrivals_.first(); each; each = arrivals_.after(*each)) {
+    if (each == &asking) came_before = false;
+    if (each == &asking || each->purpose_ == purpose::proving) continue;
+    const std::uint64_t holds = each->holds();
+    if (holds == 0) continue;
+    if (each->address_->count >= least && (!crowded || holds > crowded->holds())) crowded = each;
+    if (came_before && (!older || holds > older->holds())) older = each;
+  }
+  entry* goes = crowded ? crowded : older;
+  if (!goes) return;
   forget(*goes);
   goes->make_way();
 }
 
 void turn_queue::run_again() {
-  if (queued_) return;
+  if (queued_ || earned_.armed()) return;
   itself_ = shared_from_this();
+  loop_.defer(*this);
+}
+
+void turn_queue::on_earned() noexcept {
   loop_.defer(*this);
 }
 
 void turn_queue::run() noexcept {
   const std::shared_ptr<turn_queue> alive = std::move(itself_);
-  const std::uint64_t until_ns = loop_.now_ns() + time_at_once_ns;
-  for (unsigned i = 0; i < turns_at_once && turns_.first; ++i) {
-    if (i > 0 && loop_.now_ns() >= until_ns) break;
-    entry& next = *turns_.first;
-    turns_.remove(next);
-    next.take_turn();
+  std::uint64_t now_ns = loop_.now_ns();
+  const std::uint64_t until_ns = now_ns + time_at_once_ns;
+  budget_.earn_until(now_ns);
+  at_work_ = true;
+  for (unsigned i = 0; i < turns_at_once && now_ns < until_ns && !budget_.is_spent(); ++i) {
+    entry* const chosen = next();
+    if (!chosen) break;
+    chosen->take_turn();
+    const std::uint64_t began_ns = std::exchange(now_ns, loop_.now_ns());
+    budget_.spend(std::min(now_ns - began_ns, longest_ns) + around_ns);
   }
-  if (turns_.first) run_again();
+  at_work_ = false;
+  if (waiting_ == 0) return;
+  if (!budget_.is_spent()) return run_again();
+  itself_ = alive;
+  loop_.arm(earned_, ns_per_ms);
 }
-
-template struct turn_queue::list<&turn_queue::entry::turn_>;
-template struct turn_queue::list<&turn_queue::entry::arrival_>;
 
 }  // namespace sluice::iscsi

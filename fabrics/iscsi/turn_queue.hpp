@@ -1,22 +1,48 @@
 #pragma once
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "actors/reactor/loop.hpp"
+#include "fabrics/iscsi/chain.hpp"
+#include "fabrics/iscsi/time_budget.hpp"
 
 namespace sluice::iscsi {
 
-/// The strangers of one core: connections that nobody has vouched for yet (logins under way, discovery). They share
-/// the core's time: so many of their PDUs a turn of the loop, one connection after the other, whatever their number.
-/// So a flood of logins or of SendTargets costs sessions a bounded time a turn, and a login in the midst of it waits
-/// for one PDU of each other connection. And they share memory: when one finds none, one makes way that comes from an
-/// address with several of them, the first that came: a login that is alive is young, and alone. On the loop's thread.
+/// The strangers of one core: connections that nobody has vouched for yet (logins under way, discovery), and the
+/// portals that bring new ones. They share a part of the core's time, whatever their number. Beyond it they wait:
+/// nothing is read from their sockets, and connections stay in the backlog of the portal. Who has a turn next is
+/// decided
+///   - by what the turn is for: a login that proves itself by CHAP before one that begins, before a new connection,
+///     before discovery and logins whose text does not end; each kind has some turns in a round, so that none starves;
+///   - among those, by address, one after the other; of an address, who has waited for longest.
+/// So a flood waits for itself, and a login in the midst of it for little. They share memory as well: when one finds
+/// none, another makes way. On the loop's thread. Without a stranger that waits nothing of it runs.
 class turn_queue final : public reactor::runnable, public std::enable_shared_from_this<turn_queue> {
  public:
+  /// One part of the time of the core, and what may be saved: some hundred logins at once.
+  static constexpr unsigned parts_of_time = 16;
+  static constexpr std::uint64_t saved_ns = 100 * ns_per_ms;
+  /// What the loop does around each turn of a stranger, which nobody measures: waiting for it, polling its socket.
+  static constexpr std::uint64_t around_ns = 5 * ns_per_us;
+  /// No turn takes longer by itself: beyond that another program had the processor, which is not the strangers' doing.
+  static constexpr std::uint64_t longest_ns = ns_per_ms;
+  /// In one turn of the loop, so that sessions wait for no more than that.
   static constexpr unsigned turns_at_once = 4;
-  /// After that long no other begins: to list a thousand targets takes longer than anything else that they may ask.
   static constexpr std::uint64_t time_at_once_ns = 200 * ns_per_us;
+
+  /// What a turn is for.
+  enum class purpose : std::uint8_t {
+    proving,    // a login whose initiator has been asked for its secret, or has proved that it knows it
+    admitted,   // a login that access control admits by its name
+    beginning,  // the first PDU
+    accepting,  // a portal's
+    other,      // discovery, and logins that have not said all of their first text
+  };
+  static constexpr std::size_t purposes = 5;
+
+  struct of_address;
 
   class entry {
    public:
@@ -24,48 +50,82 @@ class turn_queue final : public reactor::runnable, public std::enable_shared_fro
     virtual void take_turn() noexcept = 0;
     /// The connection ends, for another one's sake.
     virtual void make_way() noexcept = 0;
+    /// Octets of memory that it would give up.
+    virtual std::uint64_t holds() const noexcept = 0;
     virtual ~entry() = default;
     bool waiting() const { return turn_.linked; }
+    purpose what_for() const { return purpose_; }
 
    private:
     friend class turn_queue;
-    struct link {
-      entry* previous = nullptr;
-      entry* next = nullptr;
-      bool linked = false;
-    };
-    link turn_, arrival_;
-    std::map<std::string, unsigned>::iterator address_;  // of an entry that has arrived: how many come from there
+    purpose purpose_ = purpose::beginning;
+    chain_link<entry> turn_, arrival_;
+    of_address* address_ = nullptr;  // of an entry that has arrived
   };
 
-  explicit turn_queue(reactor::loop& on) : loop_(on) {}
+  /// Work for strangers outside of their turns, paid for when it ends. Within a turn it is paid for already.
+  class work {
+   public:
+    explicit work(turn_queue& by);
+    ~work();
+    work(const work&) = delete;
+    work& operator=(const work&) = delete;
+
+   private:
+    turn_queue& queue_;
+    const bool counts_;
+    const std::uint64_t began_ns_;
+  };
+
+  explicit turn_queue(reactor::loop& on);
 
   void arrive(entry& who, const std::string& address);
   /// The connection has a session, or has ended. A no-op for who has not arrived.
   void depart(entry& who);
-  /// Waits for a turn behind the others; a no-op when it waits already.
+  void set_purpose(entry& who, purpose of);
+  /// Waits for a turn; a no-op when it waits already.
   void enter(entry& who);
-  /// For memory: the first of those makes way whose address has no fewer connections than that of `asking`, and not
-  /// only one; if there is none, the first of all, unless it is `asking` itself.
+  /// For memory: the one that holds the most makes way (the first that came, of several) among those whose address has
+  /// no fewer connections than that of `asking`, and not only one; if there is none, among those that came before
+  /// `asking`. Logins that prove themselves stay.
   void make_room(entry& asking);
 
  private:
-  template <entry::link entry::*Link>
-  struct list {
-    void push(entry& who);
-    void remove(entry& who);
-    entry* first = nullptr;
-    entry* last = nullptr;
+  using turns = chain<entry, &entry::turn_>;
+
+  /// Of one address, those that wait for a turn for one purpose.
+  struct lane {
+    turns waiting;
+    chain_link<lane> place;
   };
 
+ public:
+  struct of_address {
+    std::string name;
+    unsigned count = 0;   // of strangers there that nobody has told to go
+    unsigned shares = 0;  // entries that refer to this
+    std::array<lane, purposes> lanes;
+  };
+
+ private:
+  lane& lane_of(entry& who);
+  void remove_turn(entry& who);
   void forget(entry& who);
+  entry* next();
   void run() noexcept override;
+  void on_earned() noexcept;
   void run_again();
 
   reactor::loop& loop_;
-  list<&entry::turn_> turns_;
-  list<&entry::arrival_> arrivals_;
-  std::map<std::string, unsigned> addresses_;
+  time_budget budget_{parts_of_time, saved_ns};
+  std::array<chain<lane, &lane::place>, purposes> lanes_;  // those that are not empty, by purpose
+  std::array<unsigned, purposes> left_of_round_;
+  chain<entry, &entry::arrival_> arrivals_;
+  std::map<std::string, of_address> addresses_;
+  of_address nowhere_;  // of entries that have not arrived
+  std::size_t waiting_ = 0;
+  bool at_work_ = false;
+  reactor::member_timer<turn_queue, &turn_queue::on_earned> earned_{*this};
   std::shared_ptr<turn_queue> itself_;  // while the loop has it queued: the last connection may end meanwhile
 };
 

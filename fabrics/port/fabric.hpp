@@ -6,6 +6,7 @@
 
 #include "config/schema/model.hpp"
 #include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/strangers.hpp"
 
 namespace sluice::runtime {
 class core;
@@ -52,6 +53,8 @@ class running_fabric {
   /// Opens a port: everything that may fail. It admits nobody before gateway::check knows it, and a failure leaves
   /// nothing behind.
   virtual result<std::unique_ptr<target_port>> open(const config::port_config& wanted) = 0;
+  /// Its connections that have no nexus; null for a fabric that has no such connections. May outlive the fabric.
+  virtual std::shared_ptr<port::strangers> strangers() { return nullptr; }
 };
 
 /// How a fabric is described and started. One per folder under fabrics/, handed to the registry by register_fabric().

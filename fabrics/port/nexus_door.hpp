@@ -95,6 +95,8 @@ class gateway {
   virtual ~gateway() = default;
   /// Access control for one initiator at one port; nullopt when there is no such port. At once.
   virtual std::optional<access> check(const port_id& port, const std::string& initiator_name) = 0;
+  /// Another number whenever check() may answer otherwise than before.
+  virtual std::uint64_t access_epoch() const noexcept = 0;
   /// Opens a nexus. A live nexus of the same initiator port at the same target port is reinstated first: each of its
   /// channels' `evict` has been called and each close() has finished before `opened` runs [RFC7143 6.3.5].
   virtual void open(const login& who, channel_events events,

@@ -40,7 +40,8 @@ json some_status(const std::string& health = "good") {
                 {"p50_us", 12.5},
                 {"p99_us", 20},
                 {"p999_us", 30}}}}}}},
-          {"targets", {{{"name", "main"}, {"sessions", json::array({json::object(), json::object()})}}}}};
+          {"targets", {{{"name", "main"}, {"sessions", json::array({json::object(), json::object()})}}}},
+          {"connections", {{"count", 3}, {"refused", {{"0201", 4}, {"gave_way", 5}}}}}};
 }
 handler telling(json status) {
   return [status = std::move(status)](const std::string& command, const json&) -> result<json> {
@@ -58,6 +59,9 @@ TEST(metrics, tell_all_that_status_tells) {
                               "sluice_store_hit_ratio{store=\"hot\",type=\"cache\"} 0.75\n"));
   EXPECT_THAT(text, HasSubstr("sluice_store_stalled{store=\"hot\",type=\"cache\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("sluice_target_sessions{target=\"main\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_connections_without_session 3\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE sluice_refusals_total counter\nsluice_refusals_total{reason=\"0201\"} 4\n"
+                              "sluice_refusals_total{reason=\"gave_way\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("sluice_reactor_cpu_seconds_total{reactor=\"0\"} 0.5\n"));
   EXPECT_THAT(text, Not(HasSubstr("write-through"))) << "text is no sample";
   EXPECT_EQ(metrics_text(json::object()), "") << "whatever is missing is left out";

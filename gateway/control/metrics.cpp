@@ -102,6 +102,12 @@ std::string metrics_text(const json& status) {
   for (const json& store : list(status, "stores")) add_store(out, store);
   for (const json& target : list(status, "targets"))
     out.add("sluice_target_sessions", {{"target", text(target, "name")}}, list(target, "sessions").size());
+  const json& connections = list(status, "connections");
+  if (connections.is_object()) {
+    out.add("sluice_connections_without_session", {}, connections.value("count", json()));
+    for (const auto& [reason, count] : list(connections, "refused").items())
+      out.add("sluice_refusals_total", {{"reason", reason}}, count);
+  }
   return out.whole();
 }
 

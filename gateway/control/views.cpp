@@ -101,10 +101,22 @@ void to_json(json& out, const target& v) {
   object(out).add("name", v.name).add_all("luns", v.luns).add_all("ports", v.ports).add_all("sessions", v.sessions);
 }
 
+void to_json(json& out, const connection& v) {
+  out = {{"id", v.id},       {"fabric", v.fabric}, {"peer", v.peer},
+         {"stage", v.stage}, {"age_s", v.age_s},   {"bytes", v.bytes}};
+}
+
+void to_json(json& out, const connections& v) {
+  json addresses = json::array();
+  for (const auto& [address, count] : v.addresses) addresses.push_back({{"address", address}, {"count", count}});
+  out = {{"count", v.count}, {"oldest", v.oldest}, {"addresses", std::move(addresses)}, {"refused", v.refused}};
+}
+
 void to_json(json& out, const status& v) {
   object shown(out);
   shown.add("gateway", v.gateway).add_all("stores", v.stores).add_all("units", v.units).add_all("targets", v.targets);
   if (!v.ending.empty()) shown.add_all("ending", v.ending);
+  shown.add("connections", v.connections);
 }
 
 void to_json(json& out, const registrant& v) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -79,12 +80,36 @@ struct target {
   std::vector<session> sessions;
 };
 
+/// A connection without a session: nobody has said a word on it yet, a login is under way, or it is there for
+/// discovery.
+struct connection {
+  std::uint64_t id = 0;
+  std::string fabric, peer;
+  std::string stage;  // "silent", "login", "authentication", "discovery"
+  double age_s = 0;
+  std::uint64_t bytes = 0;  // of memory that it holds
+};
+
+/// All of them: the oldest, and the addresses that have the most.
+struct connections {
+  static constexpr std::size_t most = 100;  // of each list
+  std::uint64_t count = 0;
+  std::vector<connection> oldest;
+  struct of_address {
+    std::string address;
+    std::uint64_t count = 0;
+  };
+  std::vector<of_address> addresses;
+  std::map<std::string, std::uint64_t> refused;  // since the start, by reason
+};
+
 /// "status"
 struct status {
   view::gateway gateway;
   std::vector<store> stores;
   std::vector<unit> units;
   std::vector<target> targets;
+  view::connections connections = {};
   std::vector<view::ending> ending = {};  // in JSON only when there are any
 };
 
@@ -115,6 +140,8 @@ void to_json(nlohmann::json& out, const lun& v);
 void to_json(nlohmann::json& out, const port& v);
 void to_json(nlohmann::json& out, const session& v);
 void to_json(nlohmann::json& out, const target& v);
+void to_json(nlohmann::json& out, const connection& v);
+void to_json(nlohmann::json& out, const connections& v);
 void to_json(nlohmann::json& out, const status& v);
 void to_json(nlohmann::json& out, const registrant& v);
 void to_json(nlohmann::json& out, const reservations& v);

@@ -88,6 +88,7 @@ void gateway::stop() {
   now_.last_stores = last.before->stores;
   config::plan none = config::make_plan({*last.before->model}, *last.wanted, now_.known);
   commit(make_steps(last, none));
+  now_.hide_strangers();
   now_.fabrics.clear();
 }
 

@@ -45,6 +45,8 @@ class gateway {
   runtime::pinned_ref<nexus::core_actor> nexus_side(std::size_t core) const { return now_.core_actors[core]; }
   /// Ends one nexus; false when there is none of that number. Any thread but a loop's.
   bool kick(std::uint64_t nexus_id);
+  /// The connections without a nexus of each fabric at work, by its name; any thread.
+  std::map<std::string, std::shared_ptr<port::strangers>> strangers() const { return now_.all_strangers(); }
   /// Grows or shrinks the store under a unit; initiators hear CAPACITY DATA HAS CHANGED.
   result<void> resize(const std::string& unit, std::uint64_t size_bytes);
   /// Ends units that were taken away, as far as their media have answered by now.

@@ -246,6 +246,23 @@ view::target target_view(const config::target_config& target, const picture& see
   return entry;
 }
 
+view::connections connections_view(const gateway& at, std::uint64_t now_ns) {
+  view::connections shown;
+  for (const auto& [fabric, strangers] : at.strangers()) {
+    const port::strangers::overview seen = strangers->look(view::connections::most);
+    shown.count += seen.count;
+    for (const port::stranger& each : seen.oldest)
+      shown.oldest.push_back(
+          {each.id, fabric, each.peer, each.stage, seconds(now_ns - std::min(now_ns, each.since_ns)), each.bytes});
+    for (const auto& [address, count] : seen.by_address) shown.addresses.push_back({address, count});
+    for (const auto& [reason, count] : seen.refused) shown.refused[reason] += count;
+  }
+  std::stable_sort(shown.addresses.begin(), shown.addresses.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
+  shown.addresses.resize(std::min(shown.addresses.size(), view::connections::most));
+  return shown;
+}
+
 std::string type_name(reservations::type type) {
   switch (type) {
     case reservations::type::none:
@@ -341,6 +358,7 @@ view::status onlooker::look() {
     number_of.emplace(target.name, shown.targets.size());
     shown.targets.push_back(target_view(target, *seen));
   }
+  shown.connections = connections_view(at_, now);
   std::set<std::uint64_t> sessions;  // a nexus may have channels on several cores
   for (const report_ptr& core : all) {
     if (!core) continue;

@@ -74,10 +74,12 @@ class add_step final : public port_step {
     std::unique_ptr<port::running_fabric>& at_work = now.fabrics[told_.fabric];
     const config::gateway_config& bounds = in_.wanted->gateway;
     const auto hold = calling();
-    if (!at_work)
+    if (!at_work) {
       at_work = fabric->start(
           {bounds.max_connections, bounds.login_timeout_ns, bounds.max_tasks, bounds.max_connections_per_address},
           now.doors);
+      now.show_strangers(told_.fabric, at_work->strangers());
+    }
     auto opened = at_work->open(wanted());
     if (!opened) return fail(opened.error().code, told_.name + ": " + opened.error().message);
     std::vector<std::string> addresses = (*opened)->addresses();

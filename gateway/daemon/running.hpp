@@ -73,6 +73,20 @@ struct running {
     shown.swap(made);
   }
 
+  /// The connections without a nexus of each fabric at work, by its name; any thread.
+  std::map<std::string, std::shared_ptr<port::strangers>> all_strangers() const {
+    const std::lock_guard hold(guard);
+    return strangers;
+  }
+  void show_strangers(const std::string& fabric, std::shared_ptr<port::strangers> of) {
+    const std::lock_guard hold(guard);
+    if (of) strangers[fabric] = std::move(of);
+  }
+  void hide_strangers() {
+    const std::lock_guard hold(guard);
+    strangers.clear();
+  }
+
   const parts made_of;
   const std::unique_ptr<state::authority> authority;
   config::known_types known;  // of the registries
@@ -91,6 +105,7 @@ struct running {
  private:
   mutable std::mutex guard;
   std::shared_ptr<const picture> shown = std::make_shared<picture>();
+  std::map<std::string, std::shared_ptr<port::strangers>> strangers;
 };
 
 }  // namespace sluice::daemon

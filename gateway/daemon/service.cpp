@@ -56,6 +56,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     SLUICE_LOG(info, "control", "session kicked", {"id", id});
     return json::object();
   }
+  if (command == "connection.kick") return kick_connections(arguments);
   if (command == "events") return events(arguments.at("since").get<std::uint64_t>());
   if (command == "cache.flush" || command == "cache.record") return do_tier_command(gateway_, command, arguments);
   if (command == "pr.show") {
@@ -64,6 +65,19 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     return json(*found);
   }
   return change(command, arguments);
+}
+
+/// Ends connections that have no session: one by its number, or all of an address.
+result<json> service::kick_connections(const json& arguments) {
+  const bool one = arguments.contains("id");
+  const std::string who = one ? arguments.at("id").dump() : arguments.at("address").get<std::string>();
+  std::size_t closed = 0;
+  for (const auto& [fabric, strangers] : gateway_.strangers())
+    closed += one ? strangers->kick(arguments.at("id").get<std::uint64_t>()) : strangers->kick_address(who);
+  if (closed == 0)
+    return fail(errc::not_found, one ? "no connection " + who : "no connection from " + who + " without a session");
+  SLUICE_LOG(info, "control", "connections kicked", {one ? "id" : "address", who}, {"count", closed});
+  return json{{"closed", closed}};
 }
 
 /// Commands that change something, but no file's doing.

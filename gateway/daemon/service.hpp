@@ -41,6 +41,7 @@ class service {
   result<nlohmann::json> plan(const std::string& file);
   result<nlohmann::json> apply(const std::string& file, result<turns::turn> turn);
   result<nlohmann::json> resize(const nlohmann::json& arguments);
+  result<nlohmann::json> kick_connections(const nlohmann::json& arguments);
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
   void work();

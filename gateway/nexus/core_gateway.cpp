@@ -85,6 +85,7 @@ void core_gateway::evict(std::uint64_t nexus_id, port::loss_reason reason) {
 
 void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
   picture_ = std::move(picture);
+  ++access_epoch_;
   std::vector<std::uint64_t> unwanted;
   for (auto& [id, nexus] : live_) {
     if (nexus.evicted) continue;
