@@ -1,9 +1,11 @@
-"""Connections of every hostile shape, by the hundred, from one process. usage: swarm.py PORT TARGET COUNT SECONDS USER
-SECRET INITIATOR; prints what happened to them as JSON."""
+"""Connections of every hostile shape, by the hundred, from one process. usage: swarm.py PORT TARGET COUNT ADDRESSES
+SECONDS [USER SECRET INITIATOR]; without a secret, none of them logs in. Prints "up" when nearly all have come, and what
+happened to them as JSON so many seconds later."""
 
 import collections
 import errno
 import json
+import os
 import selectors
 import socket
 import sys
@@ -112,8 +114,8 @@ SHAPES = [Connection, HalfHeader, HalfOpen, Continuing, LongText, PingsAhead, Se
 
 
 class Swarm:
-    def __init__(self, port: int, target: str, count: int):
-        self.port = port
+    def __init__(self, port: int, target: str, count: int, addresses: int):
+        self.port, self.addresses = port, addresses
         self.selector = selectors.DefaultSelector()
         self.counts: collections.Counter = collections.Counter()
         self.waiting: list[tuple[float, Connection]] = []
@@ -122,6 +124,7 @@ class Swarm:
         for shape in SHAPES:
             connections += [shape(len(connections) + n) for n in range(max(1, count * shape.share // 100))]
         self.waiting = [(0.0, each) for each in connections]
+        self.size = len(connections)
 
     def add_session(self, made: socket.socket, number: int) -> None:
         greedy = Greedy(number)
@@ -134,7 +137,7 @@ class Swarm:
         c.received, c.unsent = bytearray(), bytearray(c.begin())
         c.socket = socket.socket()
         c.socket.setblocking(False)
-        c.socket.bind((f"127.0.0.{2 + c.number % 200}", 0))
+        c.socket.bind((f"127.0.0.{2 + c.number % self.addresses}", 0))
         if c.socket.connect_ex(("127.0.0.1", self.port)) not in (0, errno.EINPROGRESS):
             return self.lose(c, "not connected")
         self.counts["connections"] += 1
@@ -172,8 +175,13 @@ class Swarm:
             self.selector.modify(c.socket, wanted, c)
 
     def run(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
+        """Until so long after nearly all have come."""
+        end = None
+        while end is None or time.monotonic() < end:
+            now = time.monotonic()
+            if end is None and self.counts["connections"] >= 0.9 * self.size:
+                print("up", flush=True)
+                end = now + seconds
             due = [c for when, c in self.waiting if when <= now][:100]
             chosen = set(map(id, due))
             self.waiting = [(when, c) for when, c in self.waiting if id(c) not in chosen]
@@ -185,13 +193,16 @@ class Swarm:
 
 
 def main() -> int:
-    port, target, count, seconds, user, secret, name = sys.argv[1:]
-    Guess.name = name
-    swarm = Swarm(int(port), target, int(count))
-    for number in range(3):
-        swarm.add_session(wire.log_in(int(port), target, name, user, secret, 0x900000 + number, "127.0.0.201"), number)
+    port, target, count, addresses, seconds, *secret = sys.argv[1:]
+    swarm = Swarm(int(port), target, int(count), int(addresses))
+    if secret:
+        user, word, Guess.name = secret
+        for number in range(3):
+            made = wire.log_in(int(port), target, Guess.name, user, word, 0x900000 + number, "127.0.0.201")
+            swarm.add_session(made, number)
     swarm.run(float(seconds))
-    print(json.dumps(swarm.counts))
+    used = os.times()
+    print(json.dumps({**swarm.counts, "cpu_s": round(used.user + used.system, 2)}))
     return 0
 
 
