@@ -67,6 +67,14 @@ class show_step final : public step {
  public:
   show_step(change& in, bool visible) : step(in), visible_(visible) {}
 
+  result<void> check() override {
+    if (!visible_) return {};
+    for (const config::target_config& target : in_.wanted->targets)
+      for (const config::access_config& who : target.access)
+        if (auto secrets = read_secrets(in_.now.made_of.fabrics, who); !secrets) return tl::unexpected(secrets.error());
+    return {};
+  }
+
   result<void> prepare() override {
     if (!visible_) return {};
     auto made = make_directory();

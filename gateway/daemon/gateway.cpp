@@ -56,7 +56,9 @@ gateway::~gateway() {
 config::plan gateway::plan(std::shared_ptr<const config::model> wanted) {
   change looked_at(now_, std::move(wanted));
   config::plan told = plan_for(looked_at);
-  ask(make_steps(looked_at, told), told);
+  const steps all = make_steps(looked_at, told);
+  ask(all, told);
+  tell_doubts(all, told);
   return told;
 }
 
@@ -64,7 +66,6 @@ result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
                                     const std::function<void(const std::string&)>& tell) {
   change under_way(now_, std::move(wanted));
   config::plan told = plan_for(under_way);
-  if (!told.refused.empty()) return told;
   const steps all = make_steps(under_way, told);
   ask(all, told);
   if (!told.refused.empty()) return told;

@@ -65,6 +65,10 @@ config::plan plan_for(const change& in) {
 }
 
 steps make_steps(change& in, const config::plan& p) {
+  for (const config::step& told : p.steps) {
+    if (opens_store(told.what)) in.opening.insert(told.name);
+    if (told.what == action::remove_store || told.what == action::replace_store) in.handing_over.insert(told.name);
+  }
   maker all(in, p);
   all.made.push_back(make_take_over_step(in));
   all.add({action::change_log}, make_access_step);
@@ -93,6 +97,10 @@ steps make_steps(change& in, const config::plan& p) {
   all.made.push_back(make_show_step(in, is_visible(p)));
   all.add({action::resize_store}, make_store_step);
   return std::move(all.made);
+}
+
+void tell_doubts(const steps& all, config::plan& p) {
+  for (const auto& each : all) p.warnings.insert(p.warnings.end(), each->doubts().begin(), each->doubts().end());
 }
 
 void ask(const steps& all, config::plan& p) {

@@ -9,5 +9,7 @@ config::plan plan_for(const change& in);
 steps make_steps(change& in, const config::plan& p);
 /// Asks each step whether it could, and adds what they say to the plan.
 void ask(const steps& all, config::plan& p);
+/// Adds to the plan what those that were asked could not know.
+void tell_doubts(const steps& all, config::plan& p);
 
 }  // namespace sluice::daemon

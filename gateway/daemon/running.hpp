@@ -96,6 +96,7 @@ struct running {
   std::vector<port::core_door> doors;
   std::map<std::string, std::unique_ptr<port::running_fabric>> fabrics;  // those that have had a port
   std::mutex calling_ports;                             // a plan may ask a port while an apply changes it
+  std::mutex preparing_settings;                        // likewise of a store
   std::vector<std::shared_ptr<running_unit>> stranded;  // ended, but for requests that the medium does not answer
   unsigned next_home = 0;
   bool stopping = false;

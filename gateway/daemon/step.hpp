@@ -30,9 +30,10 @@ struct change {
   std::vector<std::shared_ptr<const running_port>> ports;       // new
   std::shared_ptr<access::directory> directory;                 // null: as before
 
-  std::set<std::string> concerned;                               // units to look at again
-  std::set<std::string> emptied;                                 // stores that must hold nothing back to change
-  std::vector<std::shared_ptr<store::store>> voided;             // leave; pass on what comes, keep nothing
+  std::set<std::string> opening, handing_over;        // stores: opened (anew), and that let go of what they hold
+  std::set<std::string> concerned;                    // units to look at again
+  std::set<std::string> emptied;                      // stores that must hold nothing back to change
+  std::vector<std::shared_ptr<store::store>> voided;  // leave; pass on what comes, keep nothing
   std::vector<std::shared_ptr<running_unit>> leaving, replaced;  // to be stopped after commits
   std::vector<std::shared_ptr<running_unit>> unused;             // likewise, when undone
   std::vector<std::shared_ptr<running_unit>>
@@ -60,6 +61,8 @@ class step {
 
   /// For people; without text it is a part of others, and nobody's concern.
   const config::step& told() const { return told_; }
+  /// What prepare() may meet and nobody can know before; of check().
+  const std::vector<config::warning>& doubts() const { return doubts_; }
 
   /// Whether prepare() would do, as far as that can be known without doing it, and how many sessions the step ends.
   virtual result<void> check() { return {}; }
@@ -73,8 +76,13 @@ class step {
   virtual void finish() {}
 
  protected:
+  void doubt(std::string key, std::string sentence) {
+    doubts_.push_back({std::move(key), "cannot be known before: " + std::move(sentence)});
+  }
+
   change& in_;
   config::step told_;
+  std::vector<config::warning> doubts_;
 };
 
 using steps = std::vector<std::unique_ptr<step>>;

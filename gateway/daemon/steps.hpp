@@ -33,6 +33,11 @@ std::unique_ptr<step> make_show_step(change& in, bool visible);
 
 /// errc::busy when the medium lacks data that are elsewhere than with `holder`.
 result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder);
+/// The same for a unit, which holds nothing, before anything was opened, as far as that can be seen.
+result<void> check_unmarked(const change& in, const std::string& user, const std::string& used);
+/// The mark of a store's medium as it is now; empty where a tier that holds what the medium lacks lets go of it first.
+/// errc::unsupported: it has none, or cannot be looked at without opening it.
+result<store::mark> look_at_mark(const change& in, const std::string& used);
 /// Units over that store, or over a tier above it, are to be looked at.
 void concern_users(change& in, const std::string& store);
 /// Tries again to end the units that were left behind, then lets tiers keep what they see, but for those over media

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "actors/observe/log.hpp"
 #include "gateway/daemon/kept_witness.hpp"
 #include "gateway/daemon/steps.hpp"
+#include "tiers/store/probe.hpp"
 
 namespace sluice::daemon {
 
@@ -46,6 +48,10 @@ class open_step final : public store_step {
     if (!factory->probe) return {};
     auto found = factory->probe(wanted().settings);
     if (!found) return about(name(), found.error());
+    for (const std::string& key : wanted().settings.names())
+      if (const std::string* path = key.ends_with(".path") ? wanted().settings.text(key) : nullptr)
+        if (std::error_code ignored; std::filesystem::exists(*path, ignored))
+          doubt("store." + name() + "." + key, "what lies on " + *path + " is read when it is opened");
     return {};
   }
 
@@ -117,17 +123,17 @@ class settings_step final : public store_step {
 
   result<void> check() override {
     const store::factory* factory = now().made_of.stores.find(wanted().type);
-    if (!factory || !factory->probe) return {};
-    auto found = factory->probe(wanted().settings);
-    if (!found) return about(name(), found.error());
+    if (factory && factory->probe)
+      if (auto found = factory->probe(wanted().settings); !found) return about(name(), found.error());
+    if (!takes_another_medium()) return ready().map([](const store::prepared&) {});
+    doubt("store." + name(), "what lies on the medium that it is to use is read when it is opened");
     return {};
   }
 
   result<void> prepare() override {
-    auto ready = in_.medium(name())->prepare_settings(wanted().settings);
-    if (!ready) return about(name(), ready.error());
-    if (!*ready) return fail(errc::unsupported, "store." + name() + ": cannot change while it runs");
-    settings_ = std::move(*ready);
+    auto settings = ready();
+    if (!settings) return tl::unexpected(settings.error());
+    settings_ = std::move(*settings);
     if (settings_.after_hand_over) in_.emptied.insert(name());
     return {};
   }
@@ -138,6 +144,21 @@ class settings_step final : public store_step {
   }
 
  private:
+  /// Changes nothing until it is put in force; a plan drops it.
+  result<store::prepared> ready() const {
+    const std::lock_guard hold(now().preparing_settings);
+    auto made = in_.medium(name())->prepare_settings(wanted().settings);
+    if (!made) return about(name(), made.error());
+    if (!*made) return fail(errc::unsupported, "store." + name() + ": cannot change while it runs");
+    return made;
+  }
+  /// Opening it may make a file.
+  bool takes_another_medium() const {
+    const auto differing = config::find_named(in_.before->model->stores, name())->settings.differing(wanted().settings);
+    return std::any_of(differing.begin(), differing.end(),
+                       [&](const std::string& key) { return key.ends_with(".path") && wanted().settings.text(key); });
+  }
+
   store::prepared settings_;
 };
 
@@ -191,6 +212,11 @@ class hand_over_step final : public step {
  public:
   hand_over_step(change& in, std::string store, bool leaves) : step(in), store_(std::move(store)), leaves_(leaves) {}
 
+  result<void> check() override {
+    if (leaves_ && !in_.before->stores.at(store_)->holder().empty())
+      doubt("store." + store_, "what it holds is brought below first, and the store below may not take it");
+    return {};
+  }
   result<void> prepare() override {
     if (!leaves_ && !in_.emptied.contains(store_)) return {};
     store::store& medium = *in_.before->stores.at(store_);
@@ -231,6 +257,14 @@ class claim_step final : public step {
  public:
   claim_step(change& in, std::string tier) : step(in), tier_(std::move(tier)) {}
 
+  result<void> check() override {
+    const auto mark = look_at_mark(in_, config::find_named(in_.wanted->stores, tier_)->over);
+    if (mark && !mark->holder.empty())
+      doubt("store." + tier_, "the medium below lacks data that are in " + mark->holder +
+                                  "; whether that is this store is seen when it is opened");
+    return {};
+  }
+
   result<void> prepare() override {
     const config::store_config& config = *config::find_named(in_.wanted->stores, tier_);
     return check_mark(in_, "store." + tier_, config.over, in_.medium(tier_)->holder());
@@ -249,14 +283,46 @@ class take_over_step final : public step {
 
 }  // namespace
 
+namespace {
+
+tl::unexpected<error> lacks_data(const std::string& user, const std::string& used, const std::string& holder) {
+  return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + holder +
+                              ": use it through that cache, or give them up with: sluice cache resolve --store " +
+                              used + " --config FILE --discard");
+}
+
+}  // namespace
+
 result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder) {
   const auto mark = in.medium(used)->read_mark();
   if (!mark && mark.error().code == errc::unsupported) return {};
   if (!mark) return fail(mark.error().code, user + ": store." + used + ": " + mark.error().message);
   if (mark->holder.empty() || mark->holder == holder) return {};
-  return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + mark->holder +
-                              ": use it through that cache, or give them up with: sluice cache resolve --store " +
-                              used + " --config FILE --discard");
+  return lacks_data(user, used, mark->holder);
+}
+
+result<void> check_unmarked(const change& in, const std::string& user, const std::string& used) {
+  const auto mark = look_at_mark(in, used);
+  if (!mark || mark->holder.empty()) return {};  // what cannot be looked at is seen when it is opened
+  return lacks_data(user, used, mark->holder);
+}
+
+result<store::mark> look_at_mark(const change& in, const std::string& used) {
+  const auto runs = in.before->stores.find(used);
+  result<store::mark> mark = fail(errc::unsupported, "it cannot be looked at");
+  if (runs != in.before->stores.end() && !in.opening.contains(used)) {
+    mark = runs->second->read_mark();
+  } else if (const config::store_config* store = config::find_named(in.wanted->stores, used)) {
+    // Only files have marks that can be seen without opening them, and what lies over another store hides its mark.
+    if (const std::string* path = store->over.empty() ? store->settings.text("path") : nullptr)
+      mark = store::probe_file_mark(*path);
+  }
+  if (!mark) return mark;
+  for (const std::string& leaves : in.handing_over)
+    if (const auto tier = in.before->stores.find(leaves);
+        tier != in.before->stores.end() && !mark->holder.empty() && tier->second->holder() == mark->holder)
+      mark->holder.clear();
+  return mark;
 }
 
 void take_over(running& now) {

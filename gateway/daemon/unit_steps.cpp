@@ -33,7 +33,10 @@ class start_step final : public unit_step {
  public:
   using unit_step::unit_step;
 
-  result<void> check() override { return check_place(); }
+  result<void> check() override {
+    if (auto free = check_place(); !free) return free;
+    return check_unmarked(in_, "unit." + name(), wanted().store);
+  }
 
   result<void> prepare() override {
     const config::unit_config& config = wanted();
@@ -139,6 +142,7 @@ class units_end_step final : public step {
     for (const auto& unit : in_.frozen) thaw_unit(*unit);
   }
   void finish() override {
+    in_.frozen.clear();  // else their media would not close: nothing is undone any more
     if (in_.now.stopping) empty_memory(in_.now);
     // Nobody waits for the medium of a unit that is taken away: initiators have lost it, its store closes when that has
     // answered. One that gave its place must be over before the new one's initiators can rely on it.

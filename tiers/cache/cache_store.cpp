@@ -185,7 +185,7 @@ result<sluice::store::prepared> cache_store::prepare_settings(const config::sett
 
 /// In another mode, flash that began with a journal keeps the room for it, unless something else of it changes.
 static void keep_room(options& wanted, const options& now) {
-  if (!now.flash.journals) return;  // a mode that needs a journal gets one
+  if (!now.flash.journals || now.flash.path.empty()) return;  // a mode that needs a journal gets one
   flash_options with_room = wanted.flash;
   with_room.journals = now.flash.journals;
   if (with_room == now.flash) wanted.flash = now.flash;

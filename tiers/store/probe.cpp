@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+
+#include "tiers/store/mark_text.hpp"
 
 namespace sluice::store {
 namespace {
@@ -57,6 +60,15 @@ result<void> probe_file(const file_wish& wanted) {
   if (opened.get() < 0) return fail_errno(errno, "open " + wanted.path);
   if (wanted.alone) return is_free(opened.get(), wanted.writable, wanted.path);
   return {};
+}
+
+result<mark> probe_file_mark(const std::string& path) {
+  char text[4096];
+  const ssize_t got = ::getxattr(path.c_str(), "user.sluice", text, sizeof text);
+  if (got >= 0) return mark_of({text, static_cast<std::size_t>(got)}, "the attribute user.sluice of the file");
+  if (errno == ENODATA || errno == ENOENT) return mark{};
+  if (errno == ENOTSUP) return fail(errc::unsupported, path + " keeps no marks");
+  return fail_errno(errno, "read an attribute of " + path);
 }
 
 result<void> probe_device(const std::string& path, bool writable) {

@@ -1,7 +1,7 @@
 #pragma once
 #include <string>
 
-#include "actors/base/result.hpp"
+#include "tiers/store/store.hpp"
 
 /// Looks at files and devices as open() would find them, and changes nothing: for store::factory::probe. Blocks.
 namespace sluice::store {
@@ -16,7 +16,9 @@ struct file_wish {
 
 /// errc::not_found, errc::permission, errc::busy, or what else keeps it from being opened as a file.
 result<void> probe_file(const file_wish& wanted);
-/// The same for a block device.
+/// The mark in the attributes of a file; empty where the file is absent or has none.
+result<mark> probe_file_mark(const std::string& path);
+/// The same as probe_file() for a block device.
 result<void> probe_device(const std::string& path, bool writable);
 
 }  // namespace sluice::store
