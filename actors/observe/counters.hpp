@@ -20,7 +20,7 @@ struct command_counters {
 };
 
 /// Command classes that are measured apart: enough to tell a slow medium from a slow flush, few enough to keep
-/// (5 KiB per class and core).
+/// (5 KiB per class and core, once it is used).
 enum class command_class : std::uint8_t { read, write, flush, unmap, atomic, other };
 inline constexpr std::size_t command_class_count = 6;
 const char* to_string(command_class c);

@@ -5,6 +5,8 @@
 namespace sluice::observe {
 
 void histogram::merge(const histogram& other) noexcept {
+  if (other.count_ == 0) return;
+  if (buckets_.empty()) buckets_.resize(bucket_count);
   for (unsigned i = 0; i < bucket_count; ++i) buckets_[i] += other.buckets_[i];
   count_ += other.count_;
   sum_ns_ += other.sum_ns_;
@@ -24,6 +26,7 @@ std::uint64_t histogram::quantile_ns(double fraction) const noexcept {
 }
 
 std::uint64_t histogram::count_up_to(std::uint64_t value_ns) const noexcept {
+  if (count_ == 0) return 0;
   std::uint64_t seen = 0;
   for (unsigned i = 0; i <= index_of(value_ns); ++i) seen += buckets_[i];
   return seen;

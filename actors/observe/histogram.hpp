@@ -1,13 +1,14 @@
 #pragma once
-#include <array>
 #include <bit>
 #include <cstdint>
+#include <vector>
 
 namespace sluice::observe {
 
 /// A latency histogram of fixed size with a relative error under 1/16: every power of two of nanoseconds is divided
 /// into 16 equal buckets (log-linear, as HDR histograms). Covers 0 … 2^40 ns (18 minutes); longer counts as the last
-/// bucket. One writer; others read a copy that the writer handed out.
+/// bucket. One writer; others read a copy that the writer handed out. It takes its 5 KiB with the first value: most
+/// units never see most kinds of commands.
 class histogram {
  public:
   static constexpr unsigned sub_bits = 4;
@@ -16,6 +17,8 @@ class histogram {
   static constexpr unsigned bucket_count = (top_bit - sub_bits + 1) * sub_count;
 
   void record(std::uint64_t value_ns) noexcept {
+    if (buckets_.empty()) [[unlikely]]
+      buckets_.resize(bucket_count);
     ++buckets_[index_of(value_ns)];
     ++count_;
     sum_ns_ += value_ns;
@@ -49,7 +52,7 @@ class histogram {
   }
 
  private:
-  std::array<std::uint64_t, bucket_count> buckets_{};
+  std::vector<std::uint64_t> buckets_;  // none, or all
   std::uint64_t count_ = 0;
   std::uint64_t sum_ns_ = 0;
   std::uint64_t max_ns_ = 0;

@@ -21,6 +21,14 @@ TEST(histogram, empty) {
   const histogram h;
   EXPECT_EQ(h.quantile_ns(0.5), 0u);
   EXPECT_EQ(h.mean_ns(), 0u);
+  EXPECT_EQ(h.count_up_to(1000), 0u);
+  histogram one, other;
+  one.merge(h);
+  EXPECT_EQ(one.count(), 0u);
+  other.record(7);
+  one.merge(other);
+  one.merge(h);
+  EXPECT_EQ(one.quantile_ns(1), 7u);
 }
 
 RC_GTEST_PROP(histogram, quantiles_are_within_a_sixteenth, (std::vector<std::uint32_t> values)) {
