@@ -10,6 +10,7 @@ std::uint8_t* send_queue::append(std::uint32_t octets) {
   SLUICE_CHECK(octets <= arena_octets);
   if (arena_.size() - arena_used_ < octets) {
     arena_ = buffers_.take(arena_octets, *payer_, memory::ledger::claim::pressing);
+    keeps_arena_ = has_session_;
     arena_used_ = 0;
     tail_in_arena_ = false;
   }

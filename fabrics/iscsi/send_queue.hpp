@@ -13,10 +13,11 @@ namespace sluice::iscsi {
 class send_queue {
  public:
   send_queue(memory::pool& buffers, memory::account& strangers) : buffers_(buffers), payer_(&strangers) {}
-  /// The connection has a session: its share pays from now on, and the arena stays when all has been sent.
+  /// The connection has a session: its share pays from now on, and an arena that it pays for stays when all has been
+  /// sent. That of the login goes.
   void pay_from(memory::account& share) {
     payer_ = &share;
-    keeps_arena_ = true;
+    has_session_ = true;
   }
 
   /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that
@@ -43,7 +44,7 @@ class send_queue {
 
   memory::pool& buffers_;
   memory::account* payer_;
-  bool keeps_arena_ = false;
+  bool has_session_ = false, keeps_arena_ = false;
   memory::slice arena_;
   std::uint32_t arena_used_ = 0;
   std::vector<memory::slice> parts_;
