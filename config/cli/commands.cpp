@@ -1,7 +1,6 @@
 #include "config/cli/commands.hpp"
 
 #include <unistd.h>
-#include <cstdlib>
 
 #include <chrono>
 #include <cstdio>
