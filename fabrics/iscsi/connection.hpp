@@ -138,7 +138,7 @@ class connection {
     bool final = false;
   };
 
-  // connection.cpp: life, login
+  // connection.cpp: receiving and sending
   void on_readable(std::int64_t result) noexcept;
   void on_received(std::int64_t result) noexcept;
   void on_writable(std::int64_t result) noexcept;
@@ -146,35 +146,16 @@ class connection {
   void on_starved() noexcept;
   void on_owed_timer() noexcept;
   void flush() noexcept;
-  void finish() noexcept;
   void arm_receive();
   void resume() noexcept;
   bool listens() const { return phase_ == phase_of::login || phase_ == phase_of::full_feature; }
-  void take_turn();
-  bool hear_one();
-  bool has_memory_for_a_turn();
-  void await_turn();
-  std::uint64_t held_by_stranger() const;
-  void show_stage();
-  void make_way() noexcept;
-  void give_way() noexcept;
   void after_processing();
   void on_memory() noexcept;
   void wait_for_memory();
   memory::ledger& ledger() { return loop_.buffers().accounts(); }
-  /// Nobody has vouched for the peer: it has no session, or one for discovery.
-  bool is_stranger() const { return !in_session_; }
-  void drop(port::loss_reason reason);
-  void turn_away();
-  void linger();
-  void end_linger();
-  void leave(port::loss_reason reason);
-  void abandon_output();
-  void close_nexus(port::loss_reason reason);
-  void nexus_closed();
-  void send_goodbye();
-  void maybe_finish();
-  void give_back_tasks();
+  void keepalive();
+
+  // connection_login.cpp
   void take_login(const login_request& request, const_bytes data);
   std::uint64_t penalty_ns();
   void on_penalty_over() noexcept;
@@ -186,7 +167,32 @@ class connection {
   void send_login(login_step& step);
   login_world world();
   std::shared_ptr<const std::string> list_targets(const std::string& name);
-  void keepalive();
+
+  // connection_stranger.cpp: until somebody has vouched for it
+  void take_turn();
+  bool hear_one();
+  bool has_memory_for_a_turn();
+  void await_turn();
+  std::uint64_t held_by_stranger() const;
+  void show_stage();
+  void make_way() noexcept;
+  void give_way() noexcept;
+  /// Nobody has vouched for the peer: it has no session, or one for discovery.
+  bool is_stranger() const { return !in_session_; }
+  void turn_away();
+  void linger();
+  void end_linger();
+
+  // connection_end.cpp
+  void finish() noexcept;
+  void drop(port::loss_reason reason);
+  void leave(port::loss_reason reason);
+  void abandon_output();
+  void close_nexus(port::loss_reason reason);
+  void nexus_closed();
+  void send_goodbye();
+  void maybe_finish();
+  void give_back_tasks();
 
   // connection_events.cpp
   void report(const port::unit_event& what);

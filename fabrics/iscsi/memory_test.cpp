@@ -3,6 +3,7 @@
 #include <map>
 
 #include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_turns.hpp"
 
 /// What an initiator holds of the gateway's memory and time, whatever it sends.
 namespace sluice::iscsi::stand {
@@ -242,20 +243,6 @@ TEST(memory, without_room_for_another_session_a_login_is_told_so) {
 }
 
 // -- time --------------------------------------------------------------------------------------------------------
-
-/// Counts turns of a loop while it is at work.
-struct turn_counter final : reactor::runnable {
-  explicit turn_counter(reactor::loop& of) : loop(of) {
-    loop.post([this] { loop.defer(*this); });
-  }
-  void run() noexcept override {
-    ++turns;
-    if (!over) loop.defer(*this);
-  }
-  reactor::loop& loop;
-  unsigned turns = 0;
-  bool over = false;
-};
 
 TEST(work, a_session_has_only_so_much_of_a_turn) {
   stand s;

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "actors/reactor/simulated.hpp"
+#include "fabrics/iscsi/test_turns.hpp"
 #include "fabrics/iscsi/turn_queue.hpp"
 
 /// How strangers share a core's time and memory.
@@ -30,20 +31,6 @@ struct busy_entry final : turn_queue::entry {
   int who, left;
   std::uint64_t memory = 4096;
   bool made_way = false;
-};
-
-/// Counts turns of a loop while it is at work.
-struct turn_counter final : reactor::runnable {
-  explicit turn_counter(reactor::loop& of) : loop(of) {
-    loop.post([this] { loop.defer(*this); });
-  }
-  void run() noexcept override {
-    ++turns;
-    if (!over) loop.defer(*this);
-  }
-  reactor::loop& loop;
-  unsigned turns = 0;
-  bool over = false;
 };
 
 TEST(turn_queue, strangers_take_turns_of_one_pdu_and_few_a_turn_of_the_loop) {

@@ -107,6 +107,17 @@ class blocked_loop {
   bool held_ = true;
 };
 
+/// Looks until what is seen is so, for ten seconds at most; what was seen last.
+template <class So>
+control::view::status look_until(onlooker& at, So so) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  for (;;) {
+    control::view::status seen = at.look();
+    if (so(seen) || std::chrono::steady_clock::now() > end) return seen;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+}
+
 TEST_F(looking, a_loop_that_stands_still_is_told_and_shown_as_it_was) {
   onlooker at(*gateway_, *machine_);
   ASSERT_TRUE(session_->write(0, 1, 0x11));
@@ -130,11 +141,10 @@ TEST_F(looking, a_loop_that_stands_still_is_told_and_shown_as_it_was) {
     EXPECT_EQ(meanwhile.units[0].serial, before.units[0].serial);
     EXPECT_EQ(nlohmann::json(meanwhile.units[0].commands), nlohmann::json(before.units[0].commands));
 
-    std::this_thread::sleep_for(milliseconds(1100));
-    const auto again = std::chrono::steady_clock::now();
-    const auto later = at.look();
-    EXPECT_LT(std::chrono::steady_clock::now() - again, milliseconds(700));
-    EXPECT_THAT(later.gateway.reactors.at(which).health, StartsWith("stands still for 1 s"));
+    const auto later = look_until(
+        at, [&](const control::view::status& seen) { return seen.gateway.reactors.at(which).health != "good"; });
+    EXPECT_THAT(later.gateway.reactors.at(which).health, StartsWith("stands still for "));
+    EXPECT_GT(later.gateway.reactors.at(which).silent_s, 1);
     EXPECT_EQ(later.gateway.reactors.at(1 - which).health, "good");
     EXPECT_EQ(later.targets.at(0).sessions.size(), 1U);
 
@@ -150,8 +160,7 @@ TEST_F(looking, questions_do_not_pile_up_before_a_loop_that_stands_still) {
   onlooker at(*gateway_, *machine_);
   at.look();
   blocked_loop still(machine_->cores()[1]->loop());
-  at.look();
-  std::this_thread::sleep_for(milliseconds(1100));
+  look_until(at, [](const control::view::status& seen) { return seen.gateway.reactors.at(1).health != "good"; });
   const auto began = std::chrono::steady_clock::now();
   for (int i = 0; i < 50; ++i) at.look();
   EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(50 * 70 / 2)) << "it is not waited for any more";
@@ -166,8 +175,9 @@ TEST_F(looking, a_medium_that_does_not_answer_makes_its_unit_ill_and_no_other) {
   const auto ill = at.look();
   EXPECT_EQ(ill.units.at(0).health, "good");
   EXPECT_THAT(ill.units.at(1).health, HasSubstr("the medium does not answer: 1 were answered without it"));
-  std::this_thread::sleep_for(milliseconds(500));
-  EXPECT_EQ(at.look().units.at(1).health, "good") << "the medium has answered";
+  const auto again =
+      look_until(at, [](const control::view::status& seen) { return seen.units.at(1).health == "good"; });
+  EXPECT_EQ(again.units.at(1).health, "good") << "the medium has answered";
 }
 
 }  // namespace

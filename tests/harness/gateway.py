@@ -10,6 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from initiator import ConnectionLost
 from targets import START_S, STOP_S, TargetError, spawn, wait_for_line
 
 COMMAND_S = 60
@@ -132,3 +133,12 @@ def own_gateway(program: Path | str, checks: Checks):
             gateway.clean_up()
             if not good and (gateway.folder / "log").exists():
                 print(gateway.log()[-4000:])
+
+
+def play(acts, scene, checks: Checks) -> None:
+    """One act after the other, whatever becomes of each."""
+    for act in acts:
+        try:
+            act(scene)
+        except (AssertionError, ConnectionLost, OSError) as error:
+            checks.check(f"{act}: {error!r}", False)

@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
-from gateway import Checks, own_gateway  # noqa: E402
+from gateway import Checks, own_gateway, play  # noqa: E402
 from initiator import (CLEAR_TASK_SET, LOGICAL_UNIT_RESET, ORDERED, TARGET_COLD_RESET, TARGET_WARM_RESET,  # noqa: E402
                        ConnectionLost, Initiator, persistent_reserve_out, read_16, registration, test_unit_ready,
                        write_16)
@@ -183,11 +183,7 @@ def run(program, checks, port_keys, acts):
         scene = Scene(gateway, checks)
         gateway.write(body({0: "a", 1: "b"}, port_keys))
         gateway.start()
-        for act in acts:
-            try:
-                act(scene)
-            except (AssertionError, ConnectionLost, OSError) as error:
-                checks.check(f"{act}: {error!r}", False)
+        play(acts, scene, checks)
 
 
 def main():

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
-from gateway import Checks, own_gateway  # noqa: E402
+from gateway import Checks, own_gateway, play  # noqa: E402
 from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator, test_unit_ready,  # noqa: E402
                        write_16)
 from live import NAME  # noqa: E402
@@ -251,11 +251,7 @@ def run(program, checks, over, stores, acts):
         scene = Scene(gateway, checks)
         gateway.write(body(over, stores))
         gateway.start()
-        for act in acts:
-            try:
-                act(scene)
-            except (AssertionError, ConnectionLost, OSError) as error:
-                checks.check(f"{act}: {error!r}", False)
+        play(acts, scene, checks)
 
 
 def main():

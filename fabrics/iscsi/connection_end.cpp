@@ -1,0 +1,132 @@
+#include "fabrics/iscsi/connection.hpp"
+
+// How a connection ends: what waits for its data is given back, the nexus closes, what is queued leaves.
+namespace sluice::iscsi {
+
+namespace {
+constexpr std::uint64_t farewell_ns = 5 * ns_per_s;  // for the last answers to leave
+}
+
+void connection::close(port::loss_reason reason) noexcept {
+  if (phase_ == phase_of::ended) return;
+  if (lingers_) return end_linger();
+  const bool polite = reason != port::loss_reason::connection_lost && reason != port::loss_reason::reinstated;
+  if (polite && phase_ == phase_of::leaving) return;  // the last answers are on their way
+  if (phase_ == phase_of::full_feature && polite) {
+    async_message farewell;
+    farewell.event = async_event::session_dropped;  // Parameter2/3: when and how long it may try again
+    farewell.parameter2 = static_cast<std::uint16_t>(parameters().default_time2wait);
+    farewell.sn = next_numbers();
+    send(farewell);
+    leave(reason);
+  } else {
+    drop(reason);
+  }
+  maybe_finish();
+}
+
+/// Takes nothing more in; what is queued still leaves.
+void connection::leave(port::loss_reason reason) {
+  if (phase_ == phase_of::leaving || phase_ == phase_of::ended) return;
+  phase_ = phase_of::leaving;
+  reason_ = reason;
+  loop_.arm(timer_, lingers_ ? linger_ns : farewell_ns);
+  give_back_tasks();
+  if (nexus_)
+    close_nexus(reason);
+  else
+    send_goodbye();
+  loop_.at_turn_end(flush_);
+}
+
+void connection::drop(port::loss_reason reason) {
+  abandon_output();
+  leave(reason);
+}
+
+void connection::abandon_output() {
+  if (phase_ == phase_of::ended || output_abandoned_) return;
+  output_abandoned_ = true;
+  out_.clear();
+  if (!shut_) loop_.shutdown(handle_);
+  shut_ = true;
+}
+
+void connection::close_nexus(port::loss_reason reason) {
+  if (!nexus_ || nexus_closing_) return;
+  nexus_closing_ = true;
+  nexus_->close(reason, [this] { nexus_closed(); });
+}
+
+void connection::nexus_closed() {
+  nexus_.reset();
+  send_goodbye();
+  maybe_finish();
+}
+
+/// A logout is answered when nothing of the session is left [RFC7143 11.14].
+void connection::send_goodbye() {
+  if (!logout_ || output_abandoned_) return;
+  logout_response bye;
+  bye.initiator_task_tag = logout_->initiator_task_tag;
+  bye.time2wait = static_cast<std::uint16_t>(parameters().default_time2wait);
+  bye.sn = next_numbers();
+  send(bye);
+  logout_.reset();
+}
+
+/// Returns every task that waits for its data, and forgets those that the core never saw.
+void connection::give_back_tasks() {
+  starving_.clear();
+  parked_.clear();
+  sink_.target = nullptr;
+  std::vector<command*> all = commands_.live();
+  for (command* c : all) {
+    c->end = command::fate::silent;
+    switch (c->where()) {
+      case command::stage::gathering:
+      case command::stage::ended:
+        release(*c);
+        break;
+      case command::stage::at_unit:
+        break;
+      case command::stage::fetching:
+        answer_fetch(*c, port::transfer_end::failed);
+        break;
+      case command::stage::sending:
+        answer_put(*c, port::transfer_end::failed);
+        break;
+    }
+  }
+  put_waiting_.clear();
+}
+
+void connection::maybe_finish() {
+  if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
+  if (management_.size() != management_free_.size()) return;  // the core will still answer them
+  if (!output_abandoned_ && !out_.empty()) return;
+  if (lingers_) return linger();
+  if (!shut_) loop_.shutdown(handle_);
+  shut_ = true;
+  options_.turns->depart(turn_);
+  ledger().forget(memory_waiter_);
+  if (readable_.in_flight() || receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ ||
+      on_memory_.queued_ || give_way_.queued_)
+    return;
+  phase_ = phase_of::ended;
+  loop_.disarm(timer_);
+  loop_.disarm(starved_timer_);
+  loop_.disarm(owed_timer_);
+  loop_.disarm(penalty_timer_);
+  loop_.close(handle_);
+  if (member_ != 0) port_->sessions->leave(member_);
+  if (tsih_ != 0) options_.shared->sessions.release(tsih_);
+  loop_.defer(finish_);
+}
+
+void connection::finish() noexcept {
+  const std::function<void()> ended = std::move(ended_);
+  ended();
+}
+
+}  // namespace sluice::iscsi
