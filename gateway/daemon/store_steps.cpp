@@ -281,10 +281,6 @@ class take_over_step final : public step {
   void finish() override { take_over(in_.now); }
 };
 
-}  // namespace
-
-namespace {
-
 tl::unexpected<error> lacks_data(const std::string& user, const std::string& used, const std::string& holder) {
   return fail(errc::busy, user + ": the medium of store." + used + " lacks data that are in " + holder +
                               ": use it through that cache, or give them up with: sluice cache resolve --store " +

@@ -66,8 +66,7 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
                                                               live_.erase(nexus_id);
                                                               registry_.closed(nexus_id);
                                                             }});
-  live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns(),
-                     wish.joins,   false};
+  live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns()};
   SLUICE_LOG(info, "nexus", wish.joins ? "channel opened" : "session opened", {"id", nexus_id},
              {"initiator", wish.who.initiator.to_string()}, {"target", found->target->name}, {"peer", wish.who.peer},
              {"port", wish.who.port.name}, {"group", wish.who.port.group});
@@ -85,7 +84,6 @@ void core_gateway::evict(std::uint64_t nexus_id, port::loss_reason reason) {
 
 void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
   picture_ = std::move(picture);
-  ++access_epoch_;
   std::vector<std::uint64_t> unwanted;
   for (auto& [id, nexus] : live_) {
     if (nexus.evicted) continue;

@@ -39,7 +39,7 @@ class core_gateway final : public port::gateway, other_channels {
   core_gateway(reactor::loop& loop, registry_door& registry, peer_link& peers);
 
   std::optional<port::access> check(const port::port_id& port, const std::string& initiator_name) override;
-  std::uint64_t access_epoch() const noexcept override { return access_epoch_; }
+  std::uint64_t access_epoch() const noexcept override { return picture_->version; }
   void open(const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
   void join(std::uint64_t nexus_id, const port::login& who, port::channel_events events,
@@ -68,7 +68,6 @@ class core_gateway final : public port::gateway, other_channels {
     std::function<void(port::loss_reason)> evict;
     std::string target;
     std::uint64_t opened_ns = 0;
-    bool joined = false;
     bool evicted = false;
   };
   struct question {
@@ -84,7 +83,6 @@ class core_gateway final : public port::gateway, other_channels {
   registry_door& registry_;
   peer_link& peers_;
   std::shared_ptr<const access::directory> picture_ = std::make_shared<access::directory>();
-  std::uint64_t access_epoch_ = 0;
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint64_t, pending> waiting_;
   std::map<std::uint64_t, live> live_;
