@@ -82,7 +82,9 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
   facts.rotational = config.rotational.value_or(medium.rotational);
   if (!config.vendor.empty()) facts.vendor = config.vendor;
   if (!config.product.empty()) facts.product = config.product;
-  if (medium.optimal_io_bytes) facts.optimal_blocks = medium.optimal_io_bytes / config.block_size;
+  // A whole number of what the medium likes best, but not less than what hosts do well with.
+  if (const std::uint32_t best = medium.optimal_io_bytes; best != 0 && best < UINT32_MAX / 2)
+    facts.optimal_bytes = (std::max(facts.optimal_bytes, best) + best - 1) / best * best;
   const std::uint32_t granularity = std::max(medium.discard_granularity, config.block_size) / config.block_size;
   facts.unmap_granularity_blocks = granularity;
   facts.optimal_granularity_blocks = std::max(1u, 4096 / config.block_size);

@@ -61,7 +61,7 @@ page finish(page p) {
 
 enum class code_set : std::uint8_t { binary = 1, ascii = 2, utf8 = 3 };
 enum class association : std::uint8_t { logical_unit = 0, target_port = 1, target_device = 2 };
-enum class designator : std::uint8_t { t10_vendor = 1, naa = 3, relative_port = 4, port_group = 5, scsi_name = 8 };
+enum class designator : std::uint8_t { naa = 3, relative_port = 4, port_group = 5, scsi_name = 8 };
 
 /// One designation descriptor [SPC-4 7.8.6.1]; those of ports and devices name their protocol.
 void put_designator(page& p, code_set set, association whose, designator kind, scsi::protocol proto,
@@ -147,6 +147,7 @@ page unit_serial_number_page(const unit_facts& unit) {
   return finish(std::move(p));
 }
 
+/// The unit has one name only: of several, each tool of a host prefers another, and one disk has several names there.
 page device_identification_page(const unit_facts& unit, const port_facts& port) {
   page p = start_page(device_identification, 4);
   const auto put = [&](code_set set, association whose, designator kind, const_bytes octets) {
@@ -156,14 +157,6 @@ page device_identification_page(const unit_facts& unit, const port_facts& port) 
   wire::store64(naa, 0, unit.naa);
   if (naa.size() == 16) wire::store64(naa, 8, unit.naa_extension);
   put(code_set::binary, association::logical_unit, designator::naa, naa);
-
-  const std::string_view serial = cut_serial(unit);
-  page t10(vendor_octets + product_octets + serial.size());
-  const bytes all(t10);
-  store_ascii(all.first(vendor_octets), unit.vendor);
-  store_ascii(all.subspan(vendor_octets, product_octets), unit.product);
-  store_ascii(all.subspan(vendor_octets + product_octets), serial);
-  put(code_set::ascii, association::logical_unit, designator::t10_vendor, t10);
 
   page number(4);
   wire::store16(number, 2, port.relative_target_port);
@@ -189,7 +182,7 @@ page block_limits_page(const unit_facts& unit) {
   p[5] = unit.max_compare_and_write_blocks;
   wire::store16(p, 6, std::min<std::uint32_t>(unit.optimal_granularity_blocks, UINT16_MAX));
   wire::store32(p, 8, unit.max_blocks);
-  wire::store32(p, 12, unit.optimal_blocks);
+  wire::store32(p, 12, unit.optimal_bytes / unit.block_size);
   if (unit.thin) {
     wire::store32(p, 20, unit.max_unmap_blocks);
     wire::store32(p, 24, unit.max_unmap_descriptors);

@@ -89,7 +89,7 @@ TEST(inquiry, designators_are_well_formed) {
     at += 4u + p[at + 3];
   }
   EXPECT_EQ(at, p.size());
-  EXPECT_EQ(kinds, (std::vector<unsigned>{0x03, 0x01, 0x14, 0x15, 0x18, 0x28}));
+  EXPECT_EQ(kinds, (std::vector<unsigned>{0x03, 0x14, 0x15, 0x18, 0x28}));
   EXPECT_EQ(wire::load64(p, 8), 0x3123456789abcdefu);
 }
 
@@ -100,6 +100,14 @@ TEST(inquiry, thin_or_not_shows_in_two_pages) {
   EXPECT_GT(wire::load32(block_limits_page(disk()), 20), 0u);
   EXPECT_EQ(logical_block_provisioning_page(thick)[5], 0);
   EXPECT_EQ(logical_block_provisioning_page(disk())[5] & 0x80, 0x80);
+}
+
+TEST(inquiry, the_optimal_transfer_is_as_long_with_any_block_size) {
+  unit_facts unit = disk();
+  for (const std::uint32_t size : {512u, 4096u}) {
+    unit.block_size = size;
+    EXPECT_EQ(wire::load32(block_limits_page(unit), 12) * size, 4 * mib);
+  }
 }
 
 TEST(inquiry, an_empty_lun_says_so) {

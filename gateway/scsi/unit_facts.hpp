@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 
+#include "actors/base/bytes.hpp"
 #include "gateway/scsi/transport_id.hpp"
 
 namespace sluice::scsi {
@@ -24,7 +25,8 @@ struct unit_facts {
   bool volatile_cache = true;  // the store acknowledges before data are durable
   bool rotational = false;
   std::uint32_t optimal_granularity_blocks = 8;
-  std::uint32_t optimal_blocks = 256;  // OPTIMAL TRANSFER LENGTH
+  /// OPTIMAL TRANSFER LENGTH. Linux 6.1 sends no request that is longer.
+  std::uint32_t optimal_bytes = 4 * mib;
   std::uint32_t max_blocks = 0;        // MAXIMUM TRANSFER LENGTH; 0: no limit
   std::uint32_t max_unmap_blocks = 0x100000;
   std::uint32_t max_unmap_descriptors = 256;
