@@ -144,7 +144,12 @@ void connection::on_starved() noexcept {
 }
 
 void connection::flush() noexcept {
-  if (phase_ == phase_of::ended || writable_.in_flight()) return;
+  if (phase_ == phase_of::ended) return;
+  if (writable_.in_flight()) {
+    if (out_.own()) return;
+    drop(port::loss_reason::connection_lost);
+    return maybe_finish();
+  }
   if (!output_abandoned_) {
     switch (out_.flush(loop_, handle_)) {
       case send_queue::progress::blocked:

@@ -380,6 +380,7 @@ std::uint64_t size_of(const std::vector<memory::slice>& slices) {
 /// The last one carries a GOOD status when `completes`.
 void connection::send_data_in(command& c, bool completes) {
   port::task& t = c.task;
+  out_.pay_copies(std::move(t.lent));
   std::uint64_t left =
       std::min(size_of(t.data_in), t.expected_data_in - std::min(t.expected_data_in, c.data_in_offset));
   slice_cursor from{t.data_in};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace sluice::iscsi {
 
@@ -35,6 +36,7 @@ std::uint8_t* send_queue::append(std::uint32_t octets) {
 void send_queue::append(memory::slice part) {
   if (part.empty()) return;
   octets_ += part.size();
+  if (part.borrowed()) borrowed_ += part.size();
   parts_.push_back(std::move(part));
   tail_in_arena_ = false;
 }
@@ -49,6 +51,7 @@ void send_queue::drop(std::uint64_t sent) {
   octets_ -= sent;
   while (sent > 0) {
     memory::slice& front = parts_[head_];
+    if (front.borrowed()) borrowed_ -= std::min<std::uint64_t>(sent, front.size());
     if (sent < front.size()) {
       const auto gone = static_cast<std::uint32_t>(sent);
       front = front.sub(gone, front.size() - gone);
@@ -60,35 +63,52 @@ void send_queue::drop(std::uint64_t sent) {
   }
   if (head_ == parts_.size()) {
     parts_.clear();
-    head_ = 0;
+    head_ = owned_ = 0;
     tail_in_arena_ = false;
     if (!keeps_arena_) arena_ = {};
     if (!arena_.shared()) arena_used_ = 0;
   } else if (head_ >= max_parts) {
     parts_.erase(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(head_));
+    owned_ -= std::min(owned_, head_);
     head_ = 0;
   }
 }
 
-bool send_queue::own_borrowed() {
-  for (std::size_t i = head_; i < parts_.size(); ++i) {
+bool send_queue::own() {
+  give_back_payment();  // for what is taken here
+  memory::slice room;
+  std::uint32_t used = 0;
+  for (std::size_t i = std::max(head_, owned_); borrowed_ > 0; ++i) {
     if (!parts_[i].borrowed()) continue;
-    // A borrowed part may pass the largest block only if a Data-In PDU does, and those end at 16 MiB: copy in blocks.
-    const memory::slice whole = parts_[i];
-    std::vector<memory::slice> copies;
-    for (std::uint32_t done = 0; done < whole.size();) {
-      const std::uint32_t length = std::min(whole.size() - done, memory::pool::largest);
-      memory::slice copy = buffers_.take(length, *payer_, memory::ledger::claim::pressing);
-      if (copy.empty()) return false;
-      std::memcpy(copy.data(), whole.data() + done, length);
-      copies.push_back(std::move(copy));
-      done += length;
+    if (used == room.size()) {
+      room = take_room(borrowed_);
+      used = 0;
+      if (room.empty()) return false;
     }
-    parts_[i] = copies.front();
-    parts_.insert(parts_.begin() + static_cast<std::ptrdiff_t>(i) + 1, copies.begin() + 1, copies.end());
-    i += copies.size() - 1;
+    const std::uint32_t octets = std::min(parts_[i].size(), room.size() - used);
+    std::memcpy(room.data() + used, parts_[i].data(), octets);
+    const memory::slice rest = parts_[i].sub(octets, parts_[i].size() - octets);
+    parts_[i] = room.sub(used, octets);
+    if (!rest.empty()) parts_.insert(parts_.begin() + static_cast<std::ptrdiff_t>(i) + 1, rest);
+    used += octets;
+    borrowed_ -= octets;
   }
+  owned_ = parts_.size();
   return true;
+}
+
+void send_queue::give_back_payment() {
+  if (paid_ > 0) buffers_.accounts().give(*payer_, std::exchange(paid_, 0));
+}
+
+/// A block no larger than what is left to copy, as far as there are such: no more than was paid for, but for the last.
+memory::slice send_queue::take_room(std::uint64_t octets) {
+  constexpr std::uint32_t smallest = memory::pool::rounded(1);
+  for (std::uint32_t size = memory::pool::largest;; size /= 4) {
+    if (size > octets && size > smallest) continue;
+    memory::slice room = buffers_.take(size, *payer_, memory::ledger::claim::pressing);
+    if (!room.empty() || size == smallest) return room;
+  }
 }
 
 send_queue::progress send_queue::flush(reactor::loop& loop, reactor::handle to) {
@@ -96,17 +116,19 @@ send_queue::progress send_queue::flush(reactor::loop& loop, reactor::handle to) 
   iovec parts[max_parts];
   while (octets_ > 0) {
     const std::int64_t sent = loop.send_now(to, parts, gather(parts));
-    if (sent == -EAGAIN) return own_borrowed() ? progress::blocked : progress::broken;
+    if (sent == -EAGAIN) return own() ? progress::blocked : progress::broken;
     if (sent <= 0) return progress::broken;
     drop(static_cast<std::uint64_t>(sent));
   }
+  give_back_payment();
   return progress::drained;
 }
 
 void send_queue::clear() {
   parts_.clear();
-  head_ = 0;
-  octets_ = 0;
+  give_back_payment();
+  head_ = owned_ = 0;
+  octets_ = borrowed_ = 0;
   arena_ = {};
   arena_used_ = 0;
   tail_in_arena_ = starved_ = false;

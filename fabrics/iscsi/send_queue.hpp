@@ -13,6 +13,9 @@ namespace sluice::iscsi {
 class send_queue {
  public:
   send_queue(memory::pool& buffers, memory::account& strangers) : buffers_(buffers), payer_(&strangers) {}
+  ~send_queue() { give_back_payment(); }
+  send_queue(const send_queue&) = delete;
+  send_queue& operator=(const send_queue&) = delete;
   /// The connection has a session: its share pays from now on, and an arena that it pays for stays when all has been
   /// sent. That of the login goes.
   void pay_from(memory::account& share) {
@@ -24,11 +27,15 @@ class send_queue {
   /// will never be sent, and flush() answers broken.
   std::uint8_t* append(std::uint32_t octets);
   void append(memory::slice part);
+  /// What has been paid for copies of the borrowed memory that is appended in this turn.
+  void pay_copies(memory::charge paid) { paid_ += paid.spend(); }
 
   enum class progress : std::uint8_t { drained, blocked, broken };
-  /// Sends what the peer takes now. What stays is ours alone: memory borrowed from a store is copied, since a later
-  /// write would otherwise tear a block that is half on its way.
+  /// Sends what the peer takes now. What stays is ours alone, see own().
   progress flush(reactor::loop& loop, reactor::handle to);
+  /// Copies memory that is borrowed from a store, since a later write would otherwise tear a block that is half on its
+  /// way. False, and the session must end, when there is no memory for that.
+  bool own();
   void clear();
 
   bool empty() const { return octets_ == 0 && !starved_; }
@@ -40,7 +47,8 @@ class send_queue {
  private:
   unsigned gather(iovec* parts) const;
   void drop(std::uint64_t sent);
-  bool own_borrowed();
+  memory::slice take_room(std::uint64_t octets);
+  void give_back_payment();
 
   memory::pool& buffers_;
   memory::account* payer_;
@@ -50,6 +58,9 @@ class send_queue {
   std::vector<memory::slice> parts_;
   std::size_t head_ = 0;
   std::uint64_t octets_ = 0;
+  std::uint64_t borrowed_ = 0;  // of octets_
+  std::size_t owned_ = 0;       // no part before this one is borrowed
+  std::uint64_t paid_ = 0;  // octets, by payer_, for copies of borrowed parts; nothing between turns
   bool tail_in_arena_ = false;
   bool starved_ = false;
   std::unique_ptr<std::uint8_t[]> scrap_;

@@ -128,6 +128,7 @@ void task::reset() {
   data_out_base = data_out_end = wanted_offset = 0;
   wanted_length = 0;
   data_in.clear();
+  lent = {};
   outcome = {};
   length_out = length_in = 0;
   descriptor_sense = false;

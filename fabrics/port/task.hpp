@@ -157,6 +157,7 @@ struct task {
   std::uint64_t wanted_offset = 0;  // get_data
   std::uint32_t wanted_length = 0;
   std::vector<memory::slice> data_in;           // put_data, complete: octets for the initiator, in order
+  memory::charge lent;                          // with data_in: pays for a copy of what of it is borrowed
   scsi::outcome outcome;                        // complete
   std::uint64_t length_out = 0, length_in = 0;  // complete: octets that the command would move each way
   bool descriptor_sense = false;                // complete: D_SENSE of the unit, the form of sense data [SPC-4 7.5.8]

@@ -26,6 +26,7 @@ struct nexus_record {
   scsi::asymmetric_access access = scsi::asymmetric_access::active_optimized;
   bool plain = false;  // nothing of the above stands in the way: the one branch of the hot path
   std::uint32_t tasks = 0;
+  std::uint64_t fed_ns = 0;  // when a task of it that had waited got memory
   bool leaving = false;
 
   /// As reservations know it.
@@ -65,6 +66,8 @@ struct command {
     fabric,  // get_data or put_data; when doomed, it was asked to give the task back
     medium,  // a request of it is under way
     fence,   // its next request waits for a fence to be lowered
+    memory,  // it waits for a buffer
+    nobody,  // its answer is held back
     home,
   } with = place::here;
   unit::doom doom = unit::doom::none;
@@ -81,8 +84,12 @@ struct command {
 
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
+  std::uint64_t hungry_since_ns = 0;     // place::memory
+  std::uint64_t due_ns = 0;              // place::nobody: when its answer may go
+  std::uint32_t buffer_octets = 0;       // likewise: what it waits for
+  memory::slice buffer;                  // what it got; empty: nothing
   store::status medium_status = store::status::good;
-  scsi::outcome home_outcome;
+  scsi::outcome home_outcome;  // the home's; or, place::nobody, the answer
   medium_request io;
   std::vector<iovec> parts;
   std::vector<store::extent> extents;

@@ -48,6 +48,7 @@ void shard::execute(command& c) noexcept {
       send_to_home(*this, c);
       return;
     case scsi::command::test_unit_ready:
+      return test_ready(c);
     case scsi::command::request_sense:
     case scsi::command::inquiry:
     case scsi::command::report_luns:
@@ -89,12 +90,26 @@ void shard::read(command& c) noexcept {
   const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
   if (wanted == 0) return finish(c, outcomes::good());
   const std::uint64_t whole = (wanted + size - 1) / size * size;
-  const bool may_borrow = c.nexus->identity->caps.may_borrow && t.destination.empty();
-  if (may_borrow && medium_->borrow(c.block.lba * size, whole, t.data_in)) {
-    trim(t.data_in, whole - wanted);
-    return finish(c, outcomes::good());
-  }
+  if (wanted <= window_octets && lend(c, c.block.lba * size, whole, wanted)) return finish(c, outcomes::good());
   read_windows(*this, c);
+}
+
+/// Sends `octets` of `whole` from where they lie. Whoever sends them must have them copied when the initiator does not
+/// take them at once, for they may change: so their memory is paid for, and who cannot pay waits for a buffer instead.
+bool shard::lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, std::uint64_t octets) noexcept {
+  port::task& t = *c.task;
+  if (!c.nexus->identity->caps.may_borrow || !t.destination.empty() || fenced_off(c)) return false;
+  if (!medium_->borrow(offset_bytes, whole, t.data_in)) return false;
+  if (t.payer) {
+    memory::charge copy(loop_.buffers().accounts(), *t.payer);
+    if (!copy.set(octets)) {
+      t.data_in.clear();
+      return false;
+    }
+    t.lent = std::move(copy);
+  }
+  trim(t.data_in, whole - octets);
+  return true;
 }
 
 void shard::write(command& c) noexcept {

@@ -68,7 +68,6 @@ data persistent_reserve_in(const unit_snapshot& now, const command& c) {
 data_or_outcome parameter_data(const unit_snapshot& now, command& c) {
   const scsi::opcode_row& row = *c.row;
   switch (row.what) {
-    case scsi::command::test_unit_ready:
     case scsi::command::send_diagnostic:
       return data{};  // the default self-test of a unit that works has passed
     case scsi::command::inquiry:
@@ -101,8 +100,6 @@ data_or_outcome parameter_data(const unit_snapshot& now, command& c) {
 }  // namespace
 
 scsi::outcome from_snapshot(shard& s, command& c) {
-  if (c.row->what == scsi::command::test_unit_ready)
-    if (const auto why = s.unready()) return *why;
   const data_or_outcome found = parameter_data(s.snapshot(), c);
   if (c.row->what == scsi::command::request_sense) s.attentions_changed(c);
   if (!found) return found.error();

@@ -22,6 +22,23 @@ struct medium {
   store::status await_resume() const noexcept { return c.doomed() ? store::status::aborted : c.medium_status; }
 };
 
+/// `co_await buffer_for(s, c, octets)`: a buffer that the initiator pays for, once there is one; empty when the task
+/// was aborted or nothing of its nexus has got any for too long.
+struct buffer_for {
+  shard& s;
+  command& c;
+  std::uint64_t octets;
+  bool await_ready() noexcept {
+    c.buffer = s.take_buffer(c, octets);
+    return !c.buffer.empty();
+  }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    c.resume_point = self;
+    s.await_memory(c, octets);
+  }
+  memory::slice await_resume() const noexcept { return std::move(c.buffer); }
+};
+
 /// `co_await data_until(s, c, end)`: true when the first `end` octets of the data-out have arrived; false when the task
 /// was aborted or the transfer failed.
 struct data_until {

@@ -51,6 +51,8 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
     c.with = command::place::here;
     return c.resume();  // finds that it is doomed, and ends
   }
+  if (c.with == command::place::memory) return end_hunger(c);
+  if (c.with == command::place::nobody) return let_answer_go(c);
   if (c.where == command::stage::waiting) return finish(c, {});
   // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
   if (c.with == command::place::home) home_.send(control_cancel{options_.index, c.serial});
@@ -197,6 +199,9 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   if (loses_unit) {
     // The session goes on, and waits for the answers to what it has sent. Not so the other way round: what waits for
     // the initiator is taken back, and the initiator may ask again, of whatever has taken the unit's place.
+    const std::vector<command*> held = held_;
+    for (command* c : held)
+      if (of_nexus(*c)) let_answer_go(*c);
     serials = serials_where(of_nexus);
     for (command_list* list : {&waiting_, &active_})
       for (command* c = list->head(); c != nullptr; c = c->next)

@@ -21,10 +21,11 @@ job read_windows(shard& s, command& c) {
     }
     const std::uint64_t octets = std::min(wanted - at, window_octets);
     const std::uint64_t whole = (octets + size - 1) / size * size;
+    if (s.lend(c, offset + at, whole, octets)) continue;
     places.clear();
     memory::slice buffer;
     if (octets != whole || !use_destination(c, at, octets, s.gives_up(), places)) {
-      buffer = s.take_buffer(c, whole);
+      buffer = co_await buffer_for{s, c, whole};
       if (buffer.empty()) co_return shard::no_room(c);
       set_buffer(c, buffer, whole);
       places.assign(1, buffer.sub(0, static_cast<std::uint32_t>(octets)));

@@ -38,6 +38,17 @@ TEST(unit_read_write, large_transfers_go_in_windows) {
   }
 }
 
+TEST(unit_read_write, lent_memory_goes_in_windows_too) {
+  stand s;
+  initiator& a = s.add();
+  const octets data = patterned(5000 * 512, 9);
+  EXPECT_TRUE(s.done(a.send(cdb16(0x8a, 7, 5000), data)).good());
+  exchange& r = s.done(a.send(cdb16(0x88, 7, 5000), {}, data.size() - 100));
+  EXPECT_TRUE(r.good());
+  EXPECT_EQ(r.in, octets(data.begin(), data.end() - 100));
+  EXPECT_EQ(r.events, 2);
+}
+
 TEST(unit_read_write, the_initiator_has_less_room_than_it_reads) {
   for (bool borrow : {false, true}) {
     stand s;

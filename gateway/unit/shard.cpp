@@ -57,7 +57,9 @@ void command::reset() {
   guard = since = 0;
   kept.clear();
   resume_point = {};
-  data_goal = 0;
+  data_goal = hungry_since_ns = due_ns = 0;
+  buffer_octets = 0;
+  buffer = {};
 }
 
 shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
@@ -69,6 +71,9 @@ shard::~shard() {
   SLUICE_CHECK(idle());
   loop_.disarm(clock_);
   loop_.disarm(leaving_);
+  loop_.disarm(hunger_timer_);
+  loop_.disarm(held_timer_);
+  loop_.buffers().accounts().forget(memory_waiter_);
 }
 
 void shard::on_task(port::task& subject, task_event event) noexcept {
@@ -224,7 +229,7 @@ void shard::start(command& c) noexcept {
     return finish(c, outcomes::lba_out_of_range(snapshot_->facts.capacity_blocks));
   if (abandoned_ != 0 && overburdened() && c.row->needs_medium && c.row->what != scsi::command::test_unit_ready)
       [[unlikely]]
-    return finish(c, outcomes::busy());
+    return hold_back(c, outcomes::busy(), options_.busy_patience_ns);
   execute(c);
 }
 

@@ -25,7 +25,13 @@ struct shard_options {
   /// Of whoever aborts a command, or ends its nexus, with the medium; only with a deadline. What is given up hurts
   /// nobody, for its blocks stay locked: this only spares a medium that is well the lock.
   std::uint64_t abort_patience_ns = 250 * ns_per_ms;
+  /// How long a command waits for memory while nothing of its nexus gets any; then TASK SET FULL.
+  std::uint64_t hunger_limit_ns = 2 * ns_per_s;
   std::shared_ptr<attention_book> attentions = {};  // one for all shards of the unit; null: of this one only
+  /// Initiators repeat at once what they are told to repeat, and give up after a number of times [some of them within
+  /// milliseconds]. So BUSY is held back for a while, and so is the answer of a TEST UNIT READY that would be NOT READY
+  /// because of the medium, which is GOOD when the medium is well by then.
+  std::uint64_t busy_patience_ns = 100 * ns_per_ms, ready_patience_ns = 3 * ns_per_s;
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -101,13 +107,21 @@ class shard {
   /// What a command ends with that finds no buffer: TASK SET FULL, or BUSY when its nexus has no other here that could
   /// end first [SAM-5 5.3.1].
   static scsi::outcome no_room(const command& c) {
+    if (c.doomed()) return {};
     return c.nexus->tasks > 1 ? scsi::outcomes::task_set_full() : scsi::outcomes::busy();
   }
+  /// The command is resumed when it has c.buffer, of so many octets, or must go without.
+  void await_memory(command& c, std::uint64_t octets) noexcept;
+  /// Makes task.data_in, which is empty, `octets` of the medium's own memory from there, if it can be had; `whole` are
+  /// its blocks.
+  bool lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, std::uint64_t octets) noexcept;
   void ask_data(command& c) noexcept;
   /// Gives the task to its fabric for a get_data or put_data.
   void hand_over(command& c, port::task_event what) noexcept;
   void ask_home(command& c, std::vector<std::uint8_t> parameters);
   void flush_in_background();
+  /// Ends a command, but not before so much time has passed.
+  void hold_back(command& c, const scsi::outcome& outcome, std::uint64_t patience_ns) noexcept;
   /// Why TEST UNIT READY fails as far as the medium goes; nullopt when it does not.
   std::optional<scsi::outcome> unready() const noexcept;
   /// A period of the deadlines' clock is over; called by the clock itself (and by tests instead).
@@ -178,6 +192,16 @@ class shard {
   void check_quiet() noexcept;
   void ask_fence(command& c) noexcept;
 
+  // hunger.cpp: commands that wait for memory
+  void feed() noexcept;
+  void end_hunger(command& c) noexcept;
+  void watch_hunger() noexcept;
+
+  // patience.cpp: answers that are held back
+  void test_ready(command& c) noexcept;
+  void review_held() noexcept;
+  void let_answer_go(command& c) noexcept;
+
   // deadlines.cpp: a medium that does not answer
   void watch_clock() noexcept;
   void on_clock() noexcept;
@@ -244,6 +268,17 @@ class shard {
   std::uint32_t abandoned_ = 0;
   reactor::member_timer<shard, &shard::on_clock> clock_{*this};
   reactor::member_timer<shard, &shard::let_go> leaving_{*this};
+
+  std::vector<command*> held_;  // place::nobody
+  reactor::member_timer<shard, &shard::review_held> held_timer_{*this};
+  std::vector<command*> hungry_;  // place::memory, in order
+  struct memory_waiter final : memory::waiter {
+    explicit memory_waiter(shard& of) : owner(of) {}
+    void on_memory() noexcept override { owner.loop_.defer(owner.feed_); }
+    shard& owner;
+  } memory_waiter_{*this};
+  reactor::member_runnable<shard, &shard::feed> feed_{*this};
+  reactor::member_timer<shard, &shard::feed> hunger_timer_{*this};
 
   std::vector<drain> drains_;
   std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id

@@ -30,6 +30,7 @@ exchange& initiator::send(octets cdb, octets out, std::uint64_t room, port::task
   t.expected_data_in = room;
   t.arrived_ns = on_.loop->now_ns();
   t.fabric_private = &e;
+  t.payer = payer;
   e.out = std::move(out);
   bring(e, std::min(immediate, e.out.size()));
   on_.later.add(200 + identity->id, [this, &t] { on_.shards[shard]->on_task(t, task_event::submit); });
@@ -140,6 +141,7 @@ stand::stand(const stand_options& how) : options(how), later(how.seed, how.delay
   for (unsigned i = 0; i < options.shards; ++i) {
     shard_options limits = options.limits;
     limits.index = i;
+    limits.busy_patience_ns = limits.ready_patience_ns = options.patience_ns;
     shards.push_back(std::make_unique<unit::shard>(
         limits, *link++, *loop,
         std::make_unique<late_channel>(medium->attach(*loop), later, late, fails, stalled, announced),

@@ -74,7 +74,8 @@ bool shard::kept_out(const command& c) const noexcept {
 /// Whether an ORDERED task does not wait for one that runs, because that does not come near the medium meanwhile.
 bool shard::steps_aside(const command& c, const fence_range& range) const noexcept {
   if (c.abandoned) return true;
-  const bool waits = c.with == command::place::fabric || c.with == command::place::fence;
+  const bool waits = c.with == command::place::fabric || c.with == command::place::fence ||
+                     c.with == command::place::memory || c.with == command::place::nobody;
   return waits && c.nexus->identity->id != range.nexus;
 }
 

@@ -138,6 +138,7 @@ class initiator final : public port::task_endpoint {
   std::list<managed> managements;
   const unsigned shard;
   bool stalled = false;  // brings no data and takes none
+  memory::account* payer = nullptr;
   /// Goes on with what it owes.
   void release();
   bool owes() const { return !owed_.empty(); }
@@ -158,6 +159,7 @@ struct stand_options {
   bool delays = false;  // messages take any time
   std::uint64_t blocks = 8192;
   bool thin = true;
+  std::uint64_t patience_ns = 0;  // with answers that say: try again
   shard_options limits;
 };
 
