@@ -60,7 +60,7 @@ class send_queue {
   std::uint64_t octets_ = 0;
   std::uint64_t borrowed_ = 0;  // of octets_
   std::size_t owned_ = 0;       // no part before this one is borrowed
-  std::uint64_t paid_ = 0;  // octets, by payer_, for copies of borrowed parts; nothing between turns
+  std::uint64_t paid_ = 0;      // octets, by payer_, for copies of borrowed parts; nothing between turns
   bool tail_in_arena_ = false;
   bool starved_ = false;
   std::unique_ptr<std::uint8_t[]> scrap_;

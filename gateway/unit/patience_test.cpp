@@ -45,8 +45,7 @@ TEST_F(patience_test, an_answer_that_is_held_back_can_be_aborted) {
 TEST_F(patience_test, keeps_no_ordered_task_of_others_waiting) {
   exchange& waits = test(a_);
   initiator& b = s_.add();
-  EXPECT_TRUE(
-      s_.done(b.send(write10(0, 1), filled(512, 1), 0, port::task_attribute::ordered, 512)).good());
+  EXPECT_TRUE(s_.done(b.send(write10(0, 1), filled(512, 1), 0, port::task_attribute::ordered, 512)).good());
   EXPECT_EQ(waits.completions, 0);
 }
 

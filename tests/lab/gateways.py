@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway import Checks, Gateway, own_gateway
+from initiator import Initiator, persistent_reserve_out, registration, test_unit_ready
 from packages import LabError
 from targets import Sluice, Target, Tgt, Unit, free_port
 
 HOST_IN_GUEST = "10.0.2.2"  # by QEMU's user network; what the guest sends there comes to this host's loopback
 GUEST = "iqn.2026-11.io.sluice:guest"
+NODE = "iqn.2026-11.io.sluice:node"  # another host, of this side
+REGISTER, RESERVE, REGISTRANTS_ONLY = 0, 1, 5  # PERSISTENT RESERVE OUT, and a type of reservation [SPC-4 6.16]
 OPERATIONS = Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md"
 Requests = dict[str, Callable[[], None]]
 
@@ -161,9 +164,78 @@ def changing_luns(options, _job: Path):
             raise LabError("the gateway did not end well")
 
 
+class Flushes:
+    """How many flushes the gateway has been asked for, from one look to the next."""
+
+    def __init__(self, gateway: Gateway):
+        self.gateway = gateway
+        self.seen = 0
+
+    def now(self) -> int:
+        commands = self.gateway.ask("status")["units"][0]["commands"]
+        return next((each["count"] for each in commands if each["class"] == "flush"), 0)
+
+    def look(self) -> None:
+        self.seen = self.now()
+
+    def six_more(self) -> None:
+        more = self.now() - self.seen
+        print(f"host: {more} flushes", flush=True)
+        if more < 6:
+            raise LabError("six writes with fsync came with fewer flushes")
+
+
+@contextmanager
+def reserved_disk(options, _job: Path):
+    """A file unit that another node has reserved, Write Exclusive - Registrants Only, before the guest looks at it."""
+    checks = Checks()
+    with own_gateway(options.sluice, checks) as gateway:
+        name, portal = "iqn.2026-11.io.sluice:disk", free_port()
+        gateway.write('[store.a]\ntype = "file"\npath = "a.raw"\nsize = "64MiB"\n[target.main]\nluns = { 0 = "a" }\n'
+                      f'[target.main.access."{GUEST}"]\n[target.main.access."{NODE}"]\n'
+                      f'[[target.main.port]]\nfabric = "iscsi"\nname = "{name}"\nlisten = ["127.0.0.1:{portal}"]\n')
+        gateway.start()
+        flushes = Flushes(gateway)
+        with Initiator(portal, name, NODE) as node:
+            node.execute(test_unit_ready())  # takes the unit attention
+            for action, key, new_key in ((REGISTER, 0, 0xcafe), (RESERVE, 0xcafe, 0)):
+                node.execute(persistent_reserve_out(action, REGISTRANTS_ONLY if action == RESERVE else 0),
+                             registration(key, new_key, False)).must_be_good("PERSISTENT RESERVE OUT")
+            naa = gateway.ask("status")["units"][0]["naa"].removeprefix("0x")
+            yield Hosting({"IQN": name, "PORT": portal, "NAA": naa},
+                          {"count-flushes": flushes.look, "six-flushes": flushes.six_more})
+        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
+        if checks.failed:
+            raise LabError("the gateway did not end well")
+
+
+def boot_sector(says: str) -> bytes:
+    """Real-mode code that says something on the console, and then nothing more."""
+    code = bytes((0x31, 0xC0, 0x8E, 0xD8,  # xor ax, ax; mov ds, ax
+                  0xBE, 0x12, 0x7C,  # mov si, text
+                  0xAC, 0x84, 0xC0, 0x74, 0xFE,  # next: lodsb; test al, al; end: jz end
+                  0xB4, 0x0E, 0xCD, 0x10, 0xEB, 0xF5))  # mov ah, 0eh; int 10h; jmp next
+    return (code + says.encode() + b"\0").ljust(510, b"\0") + b"\x55\xaa"
+
+
+@contextmanager
+def late_disk(options, _job: Path):
+    """A unit to boot from, whose medium takes two seconds for whatever it is asked."""
+    checks = Checks()
+    with own_gateway(options.sluice, checks) as gateway:
+        name, portal = "iqn.2026-11.io.sluice:boot", free_port()
+        (gateway.folder / "boot.raw").write_bytes(boot_sector("\r\nGUEST-RC=0\r\n"))
+        gateway.write('[store.disk]\ntype = "file"\npath = "boot.raw"\nsize = "64MiB"\n'
+                      '[store.late]\ntype = "fault"\nover = "disk"\ndelay = "2 s"\n'
+                      f'[target.main]\nluns = {{ 0 = "late" }}\n[target.main.access."{GUEST}"]\n'
+                      f'[[target.main.port]]\nfabric = "iscsi"\nname = "{name}"\nlisten = ["127.0.0.1:{portal}"]\n')
+        gateway.start()
+        yield Hosting({"IQN": name, "PORT": portal, "LUN": 0}, {})
+
+
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
-    return {"multipath": two_paths, "luns": changing_luns}.get(name, one_path)
+    return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk}.get(name, one_path)
 
 
 def need_tools() -> None:

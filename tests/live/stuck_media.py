@@ -6,13 +6,12 @@ import os
 import pathlib
 import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
+from frozen import frozen_files  # noqa: E402
 from gateway import Checks, own_gateway, play  # noqa: E402
 from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator, test_unit_ready,  # noqa: E402
                        write_16)
@@ -219,47 +218,18 @@ def taken_away(scene, stores, thaw=None):
     check("SIGTERM ends it with status 0", scene.within(STOP_S, "SIGTERM", gateway.stop) == 0)
 
 
-class FrozenFiles:
-    """A file system of its own that fsfreeze stops: writes wait in the kernel, whoever sends them."""
-
-    def __init__(self, folder):
-        self.mount = folder / "mount"
-        self.mount.mkdir()
-        image = folder / "image"
-        with image.open("wb") as made:
-            made.truncate(192 << 20)
-        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, timeout=30)
-        subprocess.run(["mount", "-o", "loop", str(image), str(self.mount)], check=True, timeout=30,
-                       capture_output=True)
-        self.frozen = False
-
-    def freeze(self, on):
-        subprocess.run(["fsfreeze", "-f" if on else "-u", str(self.mount)], check=True, timeout=30)
-        self.frozen = on
-
-    def close(self):
-        if self.frozen:
-            self.freeze(False)
-        subprocess.run(["umount", str(self.mount)], check=True, timeout=30)
-
-
-def frozen_files(program, checks):
+def on_frozen_files(program, checks):
     """The same with a real file store. A process whose write waits in the kernel cannot end: thawed before that."""
-    with tempfile.TemporaryDirectory(prefix="sluice-frozen-") as folder:
-        try:
-            files = FrozenFiles(pathlib.Path(folder))
-        except (OSError, subprocess.SubprocessError):
+    with frozen_files() as files:
+        if files is None:
             print("skipped: no file system can be made here")
             return 1
-        try:
-            store = f'[store.frozen]\ntype = "file"\npath = "{files.mount}/disk"\nsize = "128MiB"\n'
-            run(program, checks, "frozen", store,
-                [lambda scene: files.freeze(True), sessions,
-                 lambda scene: management(scene, lambda host: scene.hang(host, 32768), lambda: files.freeze(False))])
-            run(program, checks, "frozen", store,
-                [lambda scene: files.freeze(True), lambda scene: taken_away(scene, store, lambda: files.freeze(False))])
-        finally:
-            files.close()
+        store = f'[store.frozen]\ntype = "file"\npath = "{files.mount}/disk"\nsize = "128MiB"\n'
+        run(program, checks, "frozen", store,
+            [lambda scene: files.freeze(True), sessions,
+             lambda scene: management(scene, lambda host: scene.hang(host, 32768), lambda: files.freeze(False))])
+        run(program, checks, "frozen", store,
+            [lambda scene: files.freeze(True), lambda scene: taken_away(scene, store, lambda: files.freeze(False))])
     return 0
 
 
@@ -280,7 +250,7 @@ def main():
         [lambda scene: taken_away(scene, HUNG.format(below="ram", path=""))])
     run(program, checks, "cache", HUNG.format(below="file", path='path = "image"') + WRITE_BACK,
         [lambda scene: management(scene, lambda host: fill(scene, host))])
-    skipped = frozen_files(program, checks)
+    skipped = on_frozen_files(program, checks)
     print(f"{checks.passed} passed, {checks.failed} failed, {skipped} skipped")
     return 1 if checks.failed else 0
 
