@@ -19,6 +19,7 @@
   row(write_error, 0x0c00, "write error")                                                                 \
   row(unexpected_unsolicited_data, 0x0c0c, "write error, unexpected unsolicited data")                    \
   row(not_enough_unsolicited_data, 0x0c0d, "write error, not enough unsolicited data")                    \
+  row(invalid_field_in_command_iu, 0x0e03, "invalid field in command information unit")                   \
   row(unrecovered_read_error, 0x1100, "unrecovered read error")                                           \
   row(parameter_list_length_error, 0x1a00, "parameter list length error")                                 \
   row(miscompare_during_verify, 0x1d00, "miscompare during verify operation")                             \

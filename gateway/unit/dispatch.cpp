@@ -6,7 +6,31 @@ namespace sluice::unit {
 
 namespace outcomes = scsi::outcomes;
 
+namespace {
+
+/// Whether the initiator announces data that end within a block. None of that block could be written, and GOOD would
+/// say that it was.
+bool ends_within_a_block(const command& c, std::uint32_t block_size) {
+  switch (c.row->what) {
+    case scsi::command::write:
+    case scsi::command::verify:
+    case scsi::command::write_and_verify:
+    case scsi::command::or_write: {
+      const std::uint64_t offered = c.task->expected_data_out;
+      return offered % block_size != 0 && offered < c.block.transfer_bytes(block_size);
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 void shard::execute(command& c) noexcept {
+  if (ends_within_a_block(c, block_size())) [[unlikely]] {
+    c.task->length_out = c.block.transfer_bytes(block_size());
+    return finish(c, outcomes::check(scsi::sense_key::illegal_request, scsi::asc::invalid_field_in_command_iu));
+  }
   switch (c.row->what) {
     case scsi::command::read:
       return read(c);

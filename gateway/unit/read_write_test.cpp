@@ -67,13 +67,26 @@ TEST(unit_read_write, the_initiator_has_less_room_than_it_reads) {
 TEST(unit_read_write, the_initiator_sends_less_or_more_than_it_writes) {
   stand s;
   initiator& a = s.add();
-  EXPECT_TRUE(s.done(a.send(write10(0, 2), filled(512 + 100, 0xaa))).good());
+  EXPECT_TRUE(s.done(a.send(write10(0, 2), filled(512, 0xaa))).good());
   EXPECT_TRUE(s.done(a.send(write10(4, 1), filled(1024, 0xbb))).good());
   exchange& r = s.done(a.send(read10(0, 6), {}, 6 * 512));
   EXPECT_EQ(octets(r.in.begin(), r.in.begin() + 512), filled(512, 0xaa));
   EXPECT_EQ(octets(r.in.begin() + 512, r.in.begin() + 4 * 512), filled(3 * 512, 0));
   EXPECT_EQ(octets(r.in.begin() + 4 * 512, r.in.begin() + 5 * 512), filled(512, 0xbb));
   EXPECT_EQ(octets(r.in.begin() + 5 * 512, r.in.end()), filled(512, 0));
+}
+
+TEST(unit_read_write, data_that_end_within_a_block_are_refused) {
+  stand s;
+  initiator& a = s.add();
+  const octets write_and_verify = cdb10(0x2e, 0, 2), compare = cdb10(0x2f, 0, 2, 2), or_write = cdb16(0x8b, 0, 2);
+  for (const octets& cdb : {write10(0, 2), write_and_verify, compare, or_write}) {
+    exchange& e = s.done(a.send(cdb, filled(512 + 100, 0xaa)));
+    EXPECT_TRUE(e.sensed(sense_key::illegal_request, asc::invalid_field_in_command_iu));
+    EXPECT_EQ(e.task.residual_out().octets, 412u);
+    EXPECT_TRUE(e.task.residual_out().over);
+  }
+  EXPECT_EQ(s.done(a.send(read10(0, 2), {}, 1024)).in, filled(1024, 0));
 }
 
 TEST(unit_read_write, beyond_the_last_block) {

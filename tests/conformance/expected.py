@@ -24,17 +24,16 @@ class Expectations:
                 self._sections[-1][1][name] = expected
 
     @classmethod
-    def of_file(cls) -> "Expectations":
-        return cls((Path(__file__).resolve().parent / "expected.txt").read_text(encoding="utf-8"))
+    def of_tool(cls, tool: str) -> "Expectations":
+        """expected.txt, and of another tool than the installed one what differs there: expected-TOOL.txt."""
+        files = ["expected.txt"] + ([f"expected-{tool}.txt"] if tool != "installed" else [])
+        return cls("\n".join((Path(__file__).resolve().parent / file).read_text(encoding="utf-8") for file in files))
 
     def of_run(self, run: str, store: str = "ram") -> dict[str, str]:
-        tests: dict[str, str] = {}
-        for section, listed in self._sections:
-            if section == ONLY + run:
-                return listed
-            if section in (EVERY_RUN, OVER + store) or run in section.split():
-                tests |= listed
-        return tests
+        own = [listed for section, listed in self._sections if section == ONLY + run]
+        lists = own or [listed for section, listed in self._sections
+                        if section in (EVERY_RUN, OVER + store) or run in section.split()]
+        return {name: expected for listed in lists for name, expected in listed.items()}
 
     def differences(self, run: str, outcomes: dict[str, Outcome], store: str = "ram") -> list[str]:
         """One line for each test that is missing, unknown, or other than expected. A test that `may race` passes, or

@@ -64,7 +64,7 @@ class Expected(unittest.TestCase):
         self.assertEqual(len(self.EXPECTED.differences("two-paths", unknown)), 1)
 
     def test_the_file_reads(self):
-        self.assertEqual(len(Expectations.of_file().of_run("two-paths")), 230)
+        self.assertEqual(len(Expectations.of_tool("installed").of_run("two-paths")), 230)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 Runs: one-path, two-paths, chap (the whole suite each), read-only (the write-protected unit), physical-blocks (the
 suites that ask for more than one logical block in a physical one, over a file). Skips are counted apart from passes, a
 test that did not run is a failure. `--target tgt` runs Debian's tgt instead and only counts: that is how the parser
-itself is checked.
+itself is checked. `--tool debian13` downloads Debian 13's tool and runs that, suite by suite.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from ceph import Cluster, ClusterError  # noqa: E402
 from expected import Expectations  # noqa: E402
 from log import Outcome, is_complete, parse  # noqa: E402
 from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
+from tool import TOOLS, Tool, ToolError  # noqa: E402
 
 RUNS = ["one-path", "two-paths", "chap", "read-only", "physical-blocks"]
 TESTS = {"read-only": ["ALL.ReadOnly"],
@@ -42,11 +43,11 @@ def open_target(options: argparse.Namespace, run: str, cluster: Cluster | None) 
     return Sluice(options.sluice, units, chap=chap, initiators=INITIATORS, port={"cold_reset": True})
 
 
-def run_tool(target: Target, run: str, tests: str, options: argparse.Namespace) -> str:
+def run_tool(tool: Tool, target: Target, run: str, tests: str, options: argparse.Namespace) -> str:
     """The tool's log; what there is of it when the time runs out."""
     chap = Chap() if run == "chap" else None
     urls = [target.url(READ_ONLY_LUN if run == "read-only" else None, chap)] * (2 if run == "two-paths" else 1)
-    command = ["stdbuf", "-oL", "iscsi-test-cu", "--dataloss", "-v", "-t", tests, "-i", INITIATORS[0],
+    command = ["stdbuf", "-oL", *tool.command, "--dataloss", "-v", "-t", tests, "-i", INITIATORS[0],
                "-I", INITIATORS[1]]
     if options.target == "sluice":
         command.append("-S")
@@ -62,11 +63,11 @@ def count(outcomes: dict[str, Outcome], status: str) -> int:
     return sum(outcome.status == status for outcome in outcomes.values())
 
 
-def run_once(options: argparse.Namespace, run: str, cluster: Cluster | None) -> tuple[int, int, int]:
+def run_once(options: argparse.Namespace, run: str, tool: Tool, cluster: Cluster | None) -> tuple[int, int, int]:
     """One run; prints its summary and what is wrong. How many passed, are wrong, were skipped."""
     with open_target(options, run, cluster) as target:
-        logs = [run_tool(target, run, tests, options)
-                for tests in ([options.test] if options.test else TESTS.get(run, ["ALL"]))]
+        logs = [run_tool(tool, target, run, tests, options)
+                for tests in ([options.test] if options.test else TESTS.get(run, tool.suites or ["ALL"]))]
         alive = target.process.poll() is None
     options.output.mkdir(parents=True, exist_ok=True)
     text = "".join(logs)
@@ -76,7 +77,7 @@ def run_once(options: argparse.Namespace, run: str, cluster: Cluster | None) -> 
     if not alive:
         wrong.append("the target died")
     if options.target == "sluice" and not options.test:
-        wrong += Expectations.of_file().differences(run, outcomes, options.store)
+        wrong += Expectations.of_tool(options.tool).differences(run, outcomes, options.store)
     elif options.test and not outcomes:
         wrong.append(f"no test is called {options.test}")
     for line in wrong:
@@ -97,6 +98,7 @@ def main() -> int:
                         help="of the unit; rbd: an image on a Ceph cluster that is started for it")
     parser.add_argument("--cache", choices=["write-through", "write-around", "write-back"],
                          help="a cache in that mode over the store")
+    parser.add_argument("--tool", choices=TOOLS, default="installed")
     parser.add_argument("--run", choices=RUNS, action="append")
     parser.add_argument("--test", help="only this suite or test, e.g. ALL.ProutReserve; not held to the list")
     parser.add_argument("--limit", type=int, default=240, help="seconds for one run")
@@ -105,9 +107,10 @@ def main() -> int:
     options = parser.parse_args()
     runs = options.run or ([run for run in RUNS if run not in TESTS] if options.target == "tgt" else RUNS)
     try:
+        tool = TOOLS[options.tool](TOP / "build" / options.tool)
         with Cluster(images={"cu": "256M"}) if options.store == "rbd" else nullcontext() as cluster:
-            results = [run_once(options, run, cluster) for run in runs]
-    except (ClusterError, TargetError, FileNotFoundError) as error:
+            results = [run_once(options, run, tool, cluster) for run in runs]
+    except (ClusterError, TargetError, ToolError, FileNotFoundError) as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 1
     passed, wrong, skipped = (sum(column) for column in zip(*results))
