@@ -17,6 +17,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from ceph import Cluster, ClusterError  # noqa: E402
+from debian import DebianError  # noqa: E402
 from expected import Expectations  # noqa: E402
 from log import Outcome, is_complete, parse  # noqa: E402
 from targets import Chap, Sluice, Target, TargetError, Tgt, Unit  # noqa: E402
@@ -110,7 +111,7 @@ def main() -> int:
         tool = TOOLS[options.tool](TOP / "build" / options.tool)
         with Cluster(images={"cu": "256M"}) if options.store == "rbd" else nullcontext() as cluster:
             results = [run_once(options, run, tool, cluster) for run in runs]
-    except (ClusterError, TargetError, ToolError, FileNotFoundError) as error:
+    except (ClusterError, DebianError, TargetError, ToolError, FileNotFoundError) as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 1
     passed, wrong, skipped = (sum(column) for column in zip(*results))

@@ -3,9 +3,10 @@
 import subprocess
 from pathlib import Path
 
+from debian import Release
+
 PACKAGE, SUITE = "libiscsi-bin", "trixie"
-MIRROR, KEYRING = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
-DOWNLOAD_S, LIST_S = 300, 30
+UNPACK_S, LIST_S = 60, 30
 # SendTargets in a normal session, which no target may answer [RFC7143 C]; once refused, the tool waits for ever.
 NEVER_ENDS = "ALL.iSCSISendTargets"
 
@@ -25,30 +26,14 @@ def installed() -> Tool:
     return Tool(["iscsi-test-cu"])
 
 
-def apt(folder: Path, *words: str) -> None:
-    """An apt of its own, for which nothing is installed yet."""
-    for name in ("state/lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {SUITE} main\n")
-    options = {"Dir::State": folder / "state", "Dir::State::status": folder / "status", "Dir::Cache": folder / "cache",
-               "Dir::Etc": folder / "etc", "Dir::Etc::sourcelist": folder / "sources.list",
-               "APT::Install-Recommends": "false", "APT::Sandbox::User": "root"}
-    settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    done = subprocess.run(["apt-get", "-q", *settings, *words], capture_output=True, text=True, timeout=DOWNLOAD_S,
-                          check=False)
-    if done.returncode != 0:
-        raise ToolError(f"apt-get {' '.join(words)}: {done.stderr.strip()}")
-
-
 def debian13(folder: Path) -> Tool:
     """Downloads it once."""
     root = folder / "root"
     if not (folder / "unpacked").exists():
-        apt(folder, "update")
-        apt(folder, "install", "-y", "--download-only", PACKAGE)
-        for package in sorted((folder / "cache" / "archives").glob("*.deb")):
-            subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True, timeout=DOWNLOAD_S)
+        release = Release(SUITE, folder)
+        release.update()
+        for package in release.download_with_all_it_needs(PACKAGE):
+            subprocess.run(["dpkg-deb", "-x", str(package), str(root)], check=True, timeout=UNPACK_S)
         (folder / "unpacked").touch()
     libraries = next(root.glob("usr/lib/*-linux-gnu*"))
     loader = next(libraries.glob("ld-linux-*.so.*"))

@@ -1,6 +1,7 @@
 """A cpio archive (newc) for the guest's first root: busybox, the modules for 9p and overlay, and guest/init."""
 
 import gzip
+import lzma
 from pathlib import Path
 
 MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay"]
@@ -13,13 +14,20 @@ def member(name: str, mode: int, data: bytes, number: int) -> bytes:
     return header + bytes(-len(header) % 4) + data + bytes(-len(data) % 4)
 
 
+def content(module: Path) -> bytes:
+    """As busybox loads it."""
+    data = module.read_bytes()
+    return lzma.decompress(data) if module.suffix == ".xz" else data
+
+
 def build(guest, init: Path, output: Path) -> None:
     modules = guest.module_files(MODULES)
     folders = ("bin", "modules", "proc", "sys", "dev")
     members: list[tuple[str, int, bytes]] = [(name, DIRECTORY, b"") for name in folders]
     members.append(("bin/busybox", FILE, (guest.tools / "bin" / "busybox").read_bytes()))
     members.append(("init", FILE, init.read_bytes()))
-    members += [(f"modules/{file.name}", FILE, file.read_bytes()) for file in modules]
-    members.append(("modules/order", FILE, "\n".join(file.name for file in modules).encode() + b"\n"))
+    plain = {file.name.removesuffix(".xz"): content(file) for file in modules}
+    members += [(f"modules/{name}", FILE, data) for name, data in plain.items()]
+    members.append(("modules/order", FILE, "\n".join(plain).encode() + b"\n"))
     archive = b"".join(member(*one, number) for number, one in enumerate(members, 1))
     output.write_bytes(gzip.compress(archive + member("TRAILER!!!", 0, b"", 0), 1))

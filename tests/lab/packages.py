@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from debian import Release
+
 TOOLS = ["busybox-static", "kmod", "udev", "libudev1", "sg3-utils", "sg3-utils-udev", "open-iscsi", "dmsetup", "kpartx",
          "multipath-tools"]
 MERGED = ("bin", "lib", "sbin")  # symbolic links into /usr, as on the host
@@ -29,12 +31,21 @@ def call(*command, cwd: Path | None = None, executable: Path | None = None) -> s
     return done.stdout
 
 
-def kernel_package() -> str:
-    """The package that the meta package stands for today."""
-    found = re.search(r"Depends: (linux-image-\S+)", call("apt-cache", "depends", KERNEL_META))
+def unpack_kernel(suite: str, folder: Path) -> Path:
+    """The kernel that the meta package of a release stands for today, "" that of the host's; its folder."""
+    release = Release(suite, folder / suite) if suite else None
+    if release and not list((folder / suite / "state" / "lists").glob("*Packages*")):
+        release.update()
+    ask = release.call if release else call
+    found = re.search(r"Depends: (linux-image-\S+)", ask("apt-cache", "depends", KERNEL_META))
     if not found:
         raise LabError(f"apt knows no {KERNEL_META}; run apt-get update")
-    return found[1]
+    into = folder / (found[1] + (f"-{suite}" if suite else ""))
+    # Newer releases divide it.
+    parts = re.findall(r"Depends: (linux-(?:binary|modules)-\S+)", ask("apt-cache", "depends", found[1]))
+    for package in [found[1], *parts]:
+        unpack(package, into, ask)
+    return into
 
 
 def missing_libraries(package: str) -> list[str]:
@@ -50,7 +61,7 @@ def missing_libraries(package: str) -> list[str]:
     return found
 
 
-def unpack(package: str, folder: Path) -> None:
+def unpack(package: str, folder: Path, ask=call) -> None:
     """Downloads a package and unpacks it, with /bin, /lib and /sbin below /usr; once."""
     done = folder / f".{package}.unpacked"
     if done.exists():
@@ -62,7 +73,7 @@ def unpack(package: str, folder: Path) -> None:
     downloads = folder / ".downloads"
     shutil.rmtree(downloads, ignore_errors=True)
     downloads.mkdir()
-    call("apt-get", "download", package, cwd=downloads)
+    ask("apt-get", "download", package, cwd=downloads)
     for archive in downloads.iterdir():
         call("sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -x --keep-directory-symlink -C "$1"', archive, folder)
     shutil.rmtree(downloads)
@@ -80,16 +91,17 @@ def unpack_with_libraries(package: str, folder: Path) -> None:
 class Guest:
     """The unpacked guest: `tools` (a root of packages), `kernel` (a bzImage) and `modules` (/lib/modules)."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, suite: str):
         self.tools = folder / "root"
         for package in TOOLS:
             unpack_with_libraries(package, self.tools)
-        unpack(package := kernel_package(), folder / package)
-        self.kernel = next((folder / package / "boot").glob("vmlinuz-*"))
-        self.version = self.kernel.name.removeprefix("vmlinuz-")
-        self.modules = folder / package / "lib" / "modules"
+        unpacked = unpack_kernel(suite, folder)
+        self.modules = unpacked / "lib" / "modules"
+        self.version = next(self.modules.iterdir()).name
+        places = [unpacked / "boot" / f"vmlinuz-{self.version}", self.modules / self.version / "vmlinuz"]
+        self.kernel = next(place for place in places if place.exists())
         if not (self.modules / self.version / "modules.dep").exists():
-            call("depmod", "-b", folder / package, self.version, executable=self.tools / "bin" / "kmod")
+            call("depmod", "-b", unpacked, self.version, executable=self.tools / "bin" / "kmod")
 
     def module_files(self, names: list[str]) -> list[Path]:
         """The files of these modules and of what they need, in the order of loading."""
