@@ -24,7 +24,7 @@ result<std::shared_ptr<store::store>> open_store(const std::string& path, bool r
     if (!info) return tl::unexpected(info.error());
     return fail(errc::invalid_argument, path + " is no block device; use a store of type \"file\"");
   }
-  auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, true);
+  auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, true, path);
   medium->punches = info->discard_granularity != 0;
   medium->maps = false;
   return watched(std::make_unique<store::descriptor_store>("block", std::move(medium), read_only, deadline_ns),

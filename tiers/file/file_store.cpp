@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <string_view>
 #include <utility>
 
 #include "tiers/store/descriptor_store.hpp"
@@ -27,6 +28,17 @@ result<reactor::handle> open_or_create(const options& wanted, reactor::loop& loo
   return loop.open_file(wanted.path, flags);
 }
 
+/// A file that lost its end while nobody served it would read as zeroes there.
+result<void> check_whole(store::descriptor& medium, const std::string& path) {
+  const std::uint64_t before = medium.noted_size();
+  if (medium.size() >= before) return {};
+  return fail(errc::corrupt, path + " has " + std::to_string(medium.size()) + " octets and had " +
+                                 std::to_string(before) +
+                                 " when a gateway last used it: restore it; or, to let what is missing be zeroes: "
+                                 "truncate -s " +
+                                 std::to_string(before) + " " + path);
+}
+
 /// Gives the file its size where the options ask for one.
 result<void> fit(store::descriptor& medium, const options& wanted) {
   if (medium.info.is_block_device) {
@@ -35,6 +47,8 @@ result<void> fit(store::descriptor& medium, const options& wanted) {
   if (wanted.size_bytes == 0 && medium.size() < 512) {
     return fail(errc::invalid_argument, wanted.path + " is empty; give the store a size");
   }
+  if (auto whole = check_whole(medium, wanted.path); !whole) return whole;
+  if (!wanted.read_only && medium.size() >= wanted.size_bytes) medium.note_size();
   if (medium.size() >= wanted.size_bytes) return {};  // nothing is cut; the gateway tells what the size should say
   if (wanted.read_only)
     return fail(errc::invalid_argument, wanted.path + " is read-only and smaller than the size given");
@@ -52,9 +66,12 @@ result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor:
     control_loop.close(*opened);
     return tl::unexpected(info.error());
   }
-  auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct);
+  auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct, wanted.path);
   if (auto fitted = fit(*medium, wanted); !fitted) return tl::unexpected(fitted.error());
-  return std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only, wanted.deadline_ns);
+  auto made =
+      std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only, wanted.deadline_ns);
+  if (control_loop.kind() != std::string_view("simulated")) made->watch(wanted.path);
+  return made;
 }
 
 result<void> probe(const options& wanted) {

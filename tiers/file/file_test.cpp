@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tiers/file/register.hpp"
 #include "tiers/store/contract.hpp"
@@ -133,7 +135,7 @@ TEST_F(file_store_test, read_only_neither_writes_nor_resizes) {
   EXPECT_EQ((*opened)->resize(2 * mib).error().code, errc::permission);
 }
 
-TEST_F(file_store_test, a_file_cut_behind_its_back_reads_as_zeroes) {
+TEST_F(file_store_test, a_file_cut_behind_its_back_is_found_short_by_who_reads_and_by_who_looks) {
   auto opened = open(1 * mib);
   ASSERT_TRUE(opened);
   std::filesystem::resize_file(path_, 1000);
@@ -148,8 +150,40 @@ TEST_F(file_store_test, a_file_cut_behind_its_back_reads_as_zeroes) {
     door = (*opened)->attach(world_.loop());
     door->submit(r);
   });
-  EXPECT_EQ(r.outcome, status::good);
-  EXPECT_THAT(memory, testing::Each(0));
+  EXPECT_EQ(r.outcome, status::medium_error);
+  EXPECT_EQ(r.failed_offset, 1000U);
+  EXPECT_THAT((*opened)->health(), HasSubstr("was cut short"));
+}
+
+TEST_F(file_store_test, a_file_that_goes_away_while_it_is_served_is_told_of) {
+  auto opened = open(1 * mib);
+  ASSERT_TRUE(opened);
+  const auto comes_to = [&](const std::string& what) {
+    for (int i = 0; i < 1000 && (*opened)->health().find(what) == std::string::npos; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_THAT((*opened)->health(), HasSubstr(what));
+  };
+  std::filesystem::rename(path_, path_ + ".away");
+  comes_to("was removed while it is in use");
+  std::ofstream(path_) << "another one";
+  comes_to("was replaced while it is in use");
+  std::filesystem::rename(path_ + ".away", path_);
+  comes_to("good");
+  std::filesystem::resize_file(path_, 4096);
+  comes_to("was cut short");
+}
+
+TEST_F(file_store_test, a_file_cut_while_nobody_serves_it_is_refused) {
+  if (!open(1 * mib).value()->read_mark()) GTEST_SKIP() << "this file system keeps no attributes";
+  std::filesystem::resize_file(path_, 64 * kib);
+  const auto refused = open(1 * mib);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::corrupt);
+  EXPECT_THAT(refused.error().message, HasSubstr("truncate -s 1048576"));
+  std::filesystem::resize_file(path_, 1 * mib);
+  ASSERT_TRUE(open(1 * mib)) << "somebody decided";
+  ASSERT_TRUE(open(0).value()->resize(512 * kib));
+  EXPECT_TRUE(open(0)) << "the gateway's own shrink is none";
 }
 
 TEST_F(file_store_test, a_full_file_system_is_no_space_and_the_store_goes_on) {

@@ -9,6 +9,7 @@ namespace {
 
 constexpr const char* mark_note = "sluice";
 constexpr const char* witness_note = "sluice.flash";
+constexpr const char* size_note = "sluice.size";
 
 }  // namespace
 
@@ -42,12 +43,41 @@ status status_of_errno(int error_number) noexcept {
 void descriptor::set_size(std::uint64_t size_bytes) {
   if (size_bytes > reach_.load()) reach_.store(size_bytes, std::memory_order_release);
   size_.store(size_bytes, std::memory_order_release);
+  condition->set_size(size_bytes);
 }
 
 result<void> descriptor::resize(std::uint64_t size_bytes) {
-  if (auto done = control_loop_.resize_file(handle, size_bytes); !done) return done;
+  const std::uint64_t before = size();
+  // A file that is shorter than it is said to be was cut by somebody else.
+  if (size_bytes < before) set_size(size_bytes);
+  if (auto done = control_loop_.resize_file(handle, size_bytes); !done) {
+    set_size(before);
+    return done;
+  }
   set_size(size_bytes);
+  condition->was_resized();
+  note_size();
   return {};
+}
+
+std::uint64_t descriptor::noted_size() {
+  const auto text = control_loop_.note_of(handle, size_note);
+  return text ? witness_of(*text) : 0;
+}
+
+/// What cannot be noted is not told of when it is cut short while nobody serves it.
+void descriptor::note_size() {
+  if (noted_size() != size()) static_cast<void>(control_loop_.set_note(handle, size_note, text_of_witness(size())));
+}
+
+result<std::uint64_t> descriptor::give_up_lost() {
+  if (condition->cut() != medium_condition::whole) {
+    // Whatever was written behind the end since then stays: what was missing is a hole.
+    const std::uint64_t lost = condition->forget_losses();
+    if (auto done = resize(size()); !done) return tl::unexpected(done.error());
+    return lost;
+  }
+  return condition->forget_losses();
 }
 
 result<mark> descriptor::read_mark() {

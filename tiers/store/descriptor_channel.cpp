@@ -17,10 +17,7 @@ void descriptor_channel::free_memory::operator()(std::uint8_t* memory) const noe
 }
 
 descriptor_channel::descriptor_channel(descriptor& medium, reactor::loop& home)
-    : medium_(medium),
-      home_(home),
-      told_failed_flushes_(medium.failed_flushes.load()),
-      reserve_(static_cast<std::uint8_t*>(std::aligned_alloc(page, reserve_length))) {
+    : medium_(medium), home_(home), reserve_(static_cast<std::uint8_t*>(std::aligned_alloc(page, reserve_length))) {
   SLUICE_CHECK(reserve_ != nullptr);
 }
 
@@ -42,6 +39,8 @@ bool descriptor_channel::mapped_already(request& r) const noexcept {
 void descriptor_channel::submit(request& r) noexcept {
   SLUICE_CHECK(r.offset_bytes <= medium_.reach() && r.length_bytes <= medium_.reach() - r.offset_bytes);
   if (r.what == verb::map ? mapped_already(r) : r.length_bytes == 0 && r.what != verb::flush) return finish_later(r);
+  if (is_cut_off(r)) [[unlikely]]
+    return finish_later(r);
   if (!free_) {
     jobs_.push_back(std::make_unique<descriptor_job>(*this, medium_));
     free_ = jobs_.back().get();
@@ -56,6 +55,12 @@ void descriptor_channel::give_back(descriptor_job& job) noexcept {
   free_ = &job;
 }
 
+/// Whether the range reaches behind the end of a medium that was cut short: written there, it would be a file with a
+/// hole that reads as zeroes.
+bool descriptor_channel::is_cut_off(const request& r) const noexcept {
+  return r.what != verb::flush && r.offset_bytes + r.length_bytes > medium_.condition->cut();
+}
+
 void descriptor_channel::finish_later(request& r) noexcept {
   finished_.push(r);
   home_.defer(finish_queued_);
@@ -64,7 +69,12 @@ void descriptor_channel::finish_later(request& r) noexcept {
 void descriptor_channel::finish_queued() noexcept {
   request_queue finished;
   std::swap(finished, finished_);
-  while (!finished.empty()) finished.pop().done(status::good);
+  while (!finished.empty()) {
+    request& r = finished.pop();
+    const bool cut_off = r.length_bytes != 0 && is_cut_off(r);
+    if (cut_off) r.failed_offset = std::max(r.offset_bytes, medium_.condition->cut());
+    r.done(cut_off ? status::medium_error : status::good);
+  }
 }
 
 memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t octets) noexcept {

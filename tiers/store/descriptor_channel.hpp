@@ -37,6 +37,7 @@ class descriptor_job final : public reactor::operation {
   void phase_done() noexcept;
   void finish(status outcome) noexcept;
   void fail(int error_number) noexcept;
+  bool loses_others(int error_number) const noexcept;
 
   void start_transfer() noexcept;
   void start_compare() noexcept;
@@ -49,6 +50,7 @@ class descriptor_job final : public reactor::operation {
   void mapped(std::int64_t result) noexcept;
   void synced(std::int64_t result) noexcept;
 
+  bool ends_early(std::uint64_t octets) noexcept;
   bool need_bounce(std::uint64_t octets) noexcept;
   bool aligned(const iovec* parts, unsigned count) const noexcept;
   scatter data() const noexcept;
@@ -66,7 +68,8 @@ class descriptor_job final : public reactor::operation {
   memory::slice bounce_;
   const std::uint8_t* repeated_ = nullptr;  // repeat: what is written over and over
   std::uint64_t repeated_length_ = 0;
-  std::uint64_t data_begin_ = 0;  // map: find_data's answer
+  std::uint64_t written_before_ = 0;  // octets that the medium had taken when the flush began
+  std::uint64_t data_begin_ = 0;      // map: find_data's answer
   std::uint64_t data_end_ = 0;
   iovec parts_[parts_limit];
 };
@@ -85,6 +88,7 @@ class descriptor_channel final : public channel {
   bool mapped_already(request& r) const noexcept;
   void finish_later(request& r) noexcept;
   void finish_queued() noexcept;
+  bool is_cut_off(const request& r) const noexcept;
   void give_back(descriptor_job& job) noexcept;
   /// Memory for a piece of at most `octets`; empty when `job` has to wait, and next() is called when there is some.
   memory::slice take_bounce(descriptor_job& job, std::uint64_t octets) noexcept;
@@ -96,7 +100,6 @@ class descriptor_channel final : public channel {
 
   descriptor& medium_;
   reactor::loop& home_;
-  std::uint64_t told_failed_flushes_;
   std::vector<std::unique_ptr<descriptor_job>> jobs_;
   descriptor_job* free_ = nullptr;
   // One bounce buffer of the channel's own: when the core's pool is exhausted, requests still get through, singly.

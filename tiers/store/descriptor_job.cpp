@@ -65,6 +65,7 @@ void descriptor_job::next() noexcept {
     case phase::map:
       return owner_.home_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_);
     case phase::sync:
+      written_before_ = medium_.condition->written();
       return owner_.home_.sync(*this, medium_.handle);
   }
 }
@@ -81,7 +82,10 @@ void descriptor_job::on_complete(std::int64_t result) noexcept {
     default:
       break;
   }
-  if (result < 0) return fail(static_cast<int>(-result));
+  if (result < 0) {
+    if (loses_others(static_cast<int>(-result))) medium_.condition->lose_writes(static_cast<int>(-result));
+    return fail(static_cast<int>(-result));
+  }
   const std::uint64_t octets = std::min(static_cast<std::uint64_t>(result), asked_);
   if (phase_ == phase::compare) return compared(octets);
   if (phase_ == phase::read) return transferred(octets);
@@ -112,6 +116,10 @@ void descriptor_job::phase_done() noexcept {
 void descriptor_job::finish(status outcome) noexcept {
   request& r = *request_;
   request_ = nullptr;
+  if (outcome == status::good) {
+    if (!r.fua && changes_medium(r.what)) medium_.condition->wrote(r.length_bytes);
+    medium_.condition->went_well(r.what, owner_.home_.now_ns());
+  }
   owner_.drop_bounce(bounce_);
   owner_.give_back(*this);
   r.done(outcome);
@@ -119,7 +127,13 @@ void descriptor_job::finish(status outcome) noexcept {
 
 void descriptor_job::fail(int error_number) noexcept {
   request_->failed_offset = at();
+  if (error_number != ECANCELED) medium_.condition->failed(request_->what, error_number, owner_.home_.now_ns());
   finish(status_of_errno(error_number));
+}
+
+/// A durable write tells, through the page cache, also of what others wrote before and the system could not: once.
+bool descriptor_job::loses_others(int error_number) const noexcept {
+  return phase_ == phase::write && request_->fua && !medium_.direct && error_number == EIO;
 }
 
 // -- data between the medium and the request's buffers -----------------------------------------------------------
@@ -190,12 +204,24 @@ void descriptor_job::transferred(std::uint64_t octets) noexcept {
   } else if (octets < asked_) {
     rest.skip(octets);
   }
-  // The end of the file: what lies behind reads as zeroes. Direct I/O ends within a block only there.
+  // The end of the file. Direct I/O ends within a block only there.
   if (octets == 0 || whole_blocks(octets) != octets) {
+    if (ends_early(octets)) return;
     rest.zero(left() - octets);
     octets = left();
   }
   piece_done(octets);
+}
+
+/// Whether the file ends before it should, so that the request has failed. A shrink of our own may have overtaken a
+/// read; what lies behind that end reads as zeroes.
+bool descriptor_job::ends_early(std::uint64_t octets) noexcept {
+  const std::uint64_t end = at() + octets, size = medium_.size();
+  if (end >= size) return false;
+  medium_.condition->found_end(end, size);
+  request_->failed_offset = end;
+  finish(status::medium_error);
+  return true;
 }
 
 // -- compare_and_write -------------------------------------------------------------------------------------------
@@ -209,6 +235,7 @@ void descriptor_job::start_compare() noexcept {
 
 void descriptor_job::compared(std::uint64_t octets) noexcept {
   if (octets == 0 || whole_blocks(octets) != octets) {
+    if (ends_early(octets)) return;
     std::memset(bounce_.data() + octets, 0, asked_ - octets);
     octets = asked_;
   }
@@ -294,11 +321,13 @@ void descriptor_job::mapped(std::int64_t result) noexcept {
 // -- flush -------------------------------------------------------------------------------------------------------
 
 void descriptor_job::synced(std::int64_t result) noexcept {
-  if (result < 0 && result != -ECANCELED) medium_.failed_flushes.fetch_add(1);
-  const std::uint64_t failed = medium_.failed_flushes.load();
-  const bool lost_data = std::exchange(owner_.told_failed_flushes_, failed) != failed;
-  if (result < 0) return fail(static_cast<int>(-result));
-  return lost_data ? fail(EIO) : finish(status::good);
+  medium_condition& condition = *medium_.condition;
+  if (result < 0) {
+    if (result != -ECANCELED) condition.lose_writes(static_cast<int>(-result));
+    return fail(static_cast<int>(-result));
+  }
+  const int lost = request_->what == verb::flush ? condition.flushed(written_before_, request_->fua) : 0;
+  return lost == 0 ? finish(status::good) : finish(status_of_errno(lost));
 }
 
 }  // namespace sluice::store

@@ -26,8 +26,14 @@ properties descriptor_store::describe() const {
   p.discard_granularity = info.is_block_device ? static_cast<std::uint32_t>(info.discard_granularity) : 4096;
   p.maps = medium_->maps.load();
   p.rotational = info.rotational;
+  p.losses = medium_->condition->losses();
   p.deadline_ns = deadline_ns_;
   return p;
+}
+
+void descriptor_store::watch(const std::string& path) {
+  watch_ =
+      watch_path(path, [condition = medium_->condition](const path_finding& found) { condition->looked_at(found); });
 }
 
 std::unique_ptr<channel> descriptor_store::attach(reactor::loop& home) {
@@ -38,12 +44,12 @@ result<void> descriptor_store::resize(std::uint64_t size_bytes) {
   if (medium_->info.is_block_device) return fail(errc::unsupported, "a block device has a size of its own");
   if (read_only_) return fail(errc::permission, "this store is read-only");
   if (auto done = medium_->resize(size_bytes); !done) return done;
-  listeners_.tell();
+  medium_->condition->listeners.tell();
   return {};
 }
 
 void descriptor_store::look_again() {
-  if (medium_->look_again()) listeners_.tell();
+  if (medium_->look_again()) medium_->condition->listeners.tell();
 }
 
 }  // namespace sluice::store

@@ -20,9 +20,12 @@ class descriptor_store final : public store {
   descriptor_store(const char* type, std::unique_ptr<descriptor> medium, bool read_only,
                    std::uint64_t deadline_ns = descriptor_deadline_ns)
       : type_(type), medium_(std::move(medium)), read_only_(read_only), deadline_ns_(deadline_ns) {}
+  /// Also looks now and then whether the medium still lies under that name.
+  void watch(const std::string& path);
 
   const char* type() const noexcept override { return type_; }
   properties describe() const override;
+  std::string health() const override { return medium_->condition->health(); }
   std::unique_ptr<channel> attach(reactor::loop& home) override;
   /// errc::unsupported on a block device.
   result<void> resize(std::uint64_t size_bytes) override;
@@ -30,7 +33,8 @@ class descriptor_store final : public store {
   result<void> write_mark(const mark& wanted) override { return medium_->write_mark(wanted); }
   /// Asks the system for the medium's size and tells the listeners when it is another one. The control loop's thread.
   void look_again();
-  void on_change(changed callback) override { listeners_.add(std::move(callback)); }
+  void on_change(changed callback) override { medium_->condition->listeners.add(std::move(callback)); }
+  result<std::uint64_t> give_up_lost() override { return medium_->give_up_lost(); }
 
  protected:
   result<std::uint64_t> read_own_witness() override { return medium_->read_witness(); }
@@ -41,7 +45,7 @@ class descriptor_store final : public store {
   std::unique_ptr<descriptor> medium_;
   bool read_only_;
   std::uint64_t deadline_ns_;
-  change_listeners listeners_;
+  std::shared_ptr<const void> watch_;
 };
 
 }  // namespace sluice::store

@@ -42,6 +42,7 @@ class descriptor_test : public testing::Test {
     second_ = store_->attach(world_.loop());
   }
   status run(channel& door, test_request& r) {
+    r.completions = 0;
     r.on_done = [this] { world_.finish(); };
     world_.enter([&] { door.submit(r); });
     EXPECT_EQ(r.completions, 1);
@@ -60,14 +61,82 @@ class descriptor_test : public testing::Test {
   std::unique_ptr<channel> second_;
 };
 
-TEST_F(descriptor_test, every_channel_is_told_once_that_a_flush_failed_somewhere) {
+TEST_F(descriptor_test, no_flush_is_good_after_writes_were_lost_until_they_are_given_up) {
+  test_request write(verb::write, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 1)));
+  ASSERT_EQ(run(*first_, write), status::good);
   EXPECT_EQ(flush(*first_), status::good);
-  medium_->failed_flushes.fetch_add(1);
-  EXPECT_EQ(flush(*first_), status::medium_error);
-  EXPECT_EQ(flush(*first_), status::good);
+  test_request lost(verb::write, 0, 8 * kib, payload(random_, std::vector<std::uint8_t>(8 * kib, 2)));
+  ASSERT_EQ(run(*first_, lost), status::good);
+  medium_->condition->lose_writes(EIO);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(flush(*first_), status::medium_error);
   EXPECT_EQ(flush(*second_), status::medium_error);
+  EXPECT_EQ(flush(*store_->attach(world_.loop())), status::medium_error) << "the data are lost for everybody";
+  EXPECT_THAT(store_->health(), testing::HasSubstr("up to 8192 acknowledged octets"));
+  EXPECT_EQ(store_->describe().losses, 1U);
+  EXPECT_EQ(store_->give_up_lost().value(), 8 * kib);
+  EXPECT_EQ(flush(*first_), status::good);
+  EXPECT_EQ(store_->health(), "good");
+  EXPECT_EQ(store_->give_up_lost().value(), 0U);
+}
+
+TEST_F(descriptor_test, a_full_medium_that_lost_writes_is_full_to_who_flushes) {
+  medium_->condition->lose_writes(ENOSPC);
+  EXPECT_EQ(flush(*first_), status::no_space);
+  EXPECT_EQ(flush(*second_), status::no_space);
+}
+
+TEST_F(descriptor_test, who_writes_all_anew_that_a_flush_lost_can_flush_it) {
+  const auto flush_anew = [this] {
+    test_request r(verb::flush, 0, 0);
+    r.fua = true;
+    return run(*first_, r);
+  };
+  medium_->condition->lose_writes(EIO);
+  EXPECT_EQ(flush_anew(), status::medium_error) << "nobody had been told of that loss";
+  medium_->condition->lose_writes(EIO);
+  EXPECT_EQ(flush_anew(), status::medium_error) << "nor of this one";
+  EXPECT_EQ(flush_anew(), status::good);
   EXPECT_EQ(flush(*second_), status::good);
-  EXPECT_EQ(flush(*store_->attach(world_.loop())), status::good) << "a channel made later has nothing to lose";
+}
+
+TEST_F(descriptor_test, requests_that_fail_are_seen_in_health) {
+  world_.sim().medium_error("/medium", 0, 4096);
+  test_request look(verb::read, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 0)));
+  EXPECT_EQ(run(*first_, look), status::medium_error);
+  EXPECT_THAT(store_->health(), testing::HasSubstr("reads of the medium fail: Input/output error"));
+  test_request elsewhere(verb::read, 64 * kib, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 0)));
+  EXPECT_EQ(run(*first_, elsewhere), status::good);
+  EXPECT_THAT(store_->health(), testing::HasSubstr("fail")) << "one good read does not make a medium well";
+  world_.sim().run_for(20 * ns_per_s);
+  EXPECT_EQ(run(*first_, elsewhere), status::good);
+  EXPECT_EQ(store_->health(), "good");
+}
+
+TEST_F(descriptor_test, nothing_is_read_or_written_behind_the_end_of_a_medium_that_was_cut) {
+  ASSERT_TRUE(world_.loop().resize_file(medium_->handle, 64 * kib));
+  test_request across(verb::read, 60 * kib, 8 * kib, payload(random_, std::vector<std::uint8_t>(8 * kib, 0)));
+  EXPECT_EQ(run(*first_, across), status::medium_error);
+  EXPECT_EQ(across.failed_offset, 64 * kib);
+  EXPECT_THAT(store_->health(), testing::HasSubstr("its last 983040 octets cannot be read"));
+  EXPECT_EQ(store_->describe().losses, 1U);
+  test_request far(verb::write, 512 * kib, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 1)));
+  EXPECT_EQ(run(*second_, far), status::medium_error) << "what lies between would read as zeroes";
+  test_request before(verb::read, 0, 64 * kib, payload(random_, std::vector<std::uint8_t>(64 * kib, 1)));
+  EXPECT_EQ(run(*second_, before), status::good);
+  EXPECT_EQ(store_->give_up_lost().value(), 983040U);
+  EXPECT_EQ(run(*second_, far), status::good);
+  EXPECT_EQ(store_->health(), "good");
+}
+
+TEST_F(descriptor_test, a_compare_and_write_behind_the_end_compares_with_nothing) {
+  ASSERT_TRUE(world_.loop().resize_file(medium_->handle, 64 * kib));
+  std::vector<std::uint8_t> zeroes(8 * kib);
+  const iovec halves[2] = {{zeroes.data(), 4 * kib}, {zeroes.data() + 4 * kib, 4 * kib}};
+  test_request r(verb::compare_and_write, 64 * kib, 4 * kib);
+  r.parts = halves;
+  r.part_count = 2;
+  r.parts_compare = 1;
+  EXPECT_EQ(run(*first_, r), status::medium_error);
 }
 
 TEST_F(descriptor_test, zeroes_are_written_where_the_medium_makes_none_itself) {

@@ -86,7 +86,7 @@ class request {
   }
 
   verb what = verb::read;
-  bool fua = false;  // write-like verbs: durable before good
+  bool fua = false;  // write-like verbs: durable before good; flush: what an earlier one lost was all written anew
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;  // of the range on the medium
   const iovec* parts = nullptr;

@@ -1,0 +1,89 @@
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+#include "tiers/store/change_listeners.hpp"
+#include "tiers/store/path_watch.hpp"
+
+namespace sluice::store {
+
+/// What goes wrong with a medium, as requests and looks at it tell: for health, the log, and whoever reads or flushes.
+/// Any thread.
+class medium_condition {
+ public:
+  static constexpr std::uint64_t whole = UINT64_MAX;
+
+  /// `name` is what the operator calls the medium.
+  explicit medium_condition(std::string name) : name_(std::move(name)) {}
+  medium_condition(const medium_condition&) = delete;
+  medium_condition& operator=(const medium_condition&) = delete;
+
+  // -- requests ------------------------------------------------------------------------------------------------------
+  void failed(verb what, int error_number, std::uint64_t now_ns);
+  /// A request was good. Costs a look when nothing was wrong.
+  void went_well(verb what, std::uint64_t now_ns) {
+    if (failing_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      forget_failure(what, now_ns);
+  }
+
+  // -- acknowledged writes that are not durable ----------------------------------------------------------------------
+  void wrote(std::uint64_t octets) { written_.fetch_add(octets, std::memory_order_relaxed); }
+  std::uint64_t written() const { return written_.load(std::memory_order_relaxed); }
+  /// The system could not write what it had taken; it says so once, and forgets the data.
+  void lose_writes(int error_number);
+  /// What a flush is answered that the system called good and that began after so many written octets: 0, or the error
+  /// by which writes were lost. `anew`: whoever flushes has written all of them again since a flush told him.
+  int flushed(std::uint64_t written_before, bool anew);
+
+  // -- the end of the medium -----------------------------------------------------------------------------------------
+  /// Nothing can be read from here on, because the medium was cut short behind our back; `whole` when it was not.
+  std::uint64_t cut() const { return cut_.load(std::memory_order_relaxed); }
+  /// It ends there, and not at `size`.
+  void found_end(std::uint64_t end, std::uint64_t size);
+  /// An operator gave the medium a size.
+  void was_resized();
+
+  /// What it should have; before anybody makes it shorter, and after it was made longer.
+  void set_size(std::uint64_t size) { size_.store(size, std::memory_order_release); }
+  /// What a look under the medium's name found. One thread.
+  void looked_at(const path_finding& found);
+
+  /// "good", or sentences.
+  std::string health() const;
+  /// How often acknowledged data were found lost.
+  std::uint32_t losses() const { return losses_.load(std::memory_order_acquire); }
+  /// What was lost is given up; how many octets that may be.
+  std::uint64_t forget_losses();
+
+  change_listeners listeners;  // told of each loss
+
+ private:
+  enum kind : std::uint8_t { reading, writing, flushing, kinds };
+  static kind kind_of(verb what);
+  void forget_failure(verb what, std::uint64_t now_ns);
+  void note_loss();
+  void set_place(const std::string& what);
+
+  const std::string name_;
+  std::atomic<std::uint8_t> failing_ = 0;  // a bit for each kind
+  std::atomic<std::uint64_t> written_ = 0;
+  std::atomic<std::uint64_t> cut_ = whole;
+  std::atomic<std::uint64_t> size_ = 0;
+  std::atomic<std::uint32_t> losses_ = 0;
+  bool seems_shorter_ = false;  // at the last look under its name
+
+  mutable std::mutex guard_;  // of what follows
+  std::array<int, kinds> errors_{};
+  std::array<std::uint64_t, kinds> failed_ns_{};
+  std::uint64_t durable_ = 0;        // of written_
+  int lost_error_ = 0;               // 0: nothing is lost
+  std::uint64_t lost_bytes_ = 0;     // at most
+  bool lost_since_told_ = false;     // more was lost since a flush told of it
+  std::uint64_t missing_bytes_ = 0;  // between cut_ and the size
+  std::string place_;
+};
+
+}  // namespace sluice::store
