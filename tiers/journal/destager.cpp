@@ -1,7 +1,6 @@
 #include "tiers/journal/destager.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 #include "tiers/journal/journal_home.hpp"
@@ -119,12 +118,13 @@ void destager::batch_ended(destage_batch& one, store::status outcome) noexcept {
     }
   } else {
     failed_.push_back(&one);
-    below_failed("the store below refuses writes");
+    below_failed("the store below refuses writes", outcome);
   }
   home_.ended();
 }
 
-void destager::below_failed(const char* what) noexcept {
+void destager::below_failed(const char* what, store::status outcome) noexcept {
+  failed_as_ = outcome;
   const std::uint64_t pause_ns = std::min(longest_pause_ns, shortest_pause_ns << std::min(failures_, 10u));
   const std::uint64_t now_ns = home_.loop().now_ns();
   if (now_ns >= resume_ns_) ++failures_;  // those that were under way together count once
@@ -136,6 +136,7 @@ void destager::below_failed(const char* what) noexcept {
 void destager::flushed(store::status outcome) noexcept {
   if (outcome == store::status::good) {
     failures_ = 0;
+    flush_.fua = false;
     core_.set_below_trouble({});
     home_.below_flushed();
     phase_ = phase::superblock;
@@ -146,7 +147,8 @@ void destager::flushed(store::status outcome) noexcept {
     core_.plan_tail(*std::prev(after));
   } else {
     // What was written since the last flush may be lost, and the system tells of it once: all of the run goes again.
-    below_failed("the store below refuses to flush");
+    below_failed("the store below refuses to flush", outcome);
+    flush_.fua = core_.below_is_flushed;  // else what others wrote before the journal began may be lost, too
     phase_ = phase::blocks;
     gather_blocks();
   }
@@ -164,8 +166,7 @@ void destager::write_superblock() noexcept {
 void destager::write_copies() noexcept {
   if (!image_) image_ = allocate_blocks(1);
   ++core_.super.serial;
-  core_.super.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
-  core_.super.lost = core_.lost_ranges();
+  core_.sign_superblock();
   encode(core_.super, {image_.get(), block_bytes});
   image_part_ = {image_.get(), block_bytes};
   copies_written_ = 0;

@@ -69,6 +69,8 @@ class destager {
   void write_superblock() noexcept;
   /// When look() has to be called next though nothing happens; 0: need not be.
   std::uint64_t due_ns() const noexcept { return failures_ != 0 && at_work() ? resume_ns_ : 0; }
+  /// How the store below refused last.
+  store::status failed_as() const noexcept { return failed_as_; }
 
  private:
   friend class destage_batch;
@@ -92,7 +94,7 @@ class destager {
   bool start_batch() noexcept;
   void batch_ended(destage_batch& one, store::status outcome) noexcept;
   void flushed(store::status outcome) noexcept;
-  void below_failed(const char* what) noexcept;
+  void below_failed(const char* what, store::status outcome) noexcept;
   void write_copies() noexcept;
   void write_copy() noexcept;
   void copy_written(std::int64_t result) noexcept;
@@ -110,7 +112,8 @@ class destager {
   std::array<std::unique_ptr<destage_batch>, depth> batches_;
   std::vector<destage_batch*> failed_;
   unsigned busy_ = 0;
-  unsigned failures_ = 0;  // of the store below, in a row
+  unsigned failures_ = 0;                                  // of the store below, in a row
+  store::status failed_as_ = store::status::medium_error;  // the last one
   std::uint64_t resume_ns_ = 0;
   flush_request flush_;
   bool step_started_ = false;  // the flush, or the superblock's first copy

@@ -1,6 +1,7 @@
 #include "tiers/journal/journal_core.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -25,10 +26,7 @@ journal_core::journal_core(options how, journal_medium medium, const superblock&
       life(drawn_life),
       records(found.records.begin(), found.records.end()),
       epoch_from_(found_super.tail) {
-  for (const block_range& range : found_super.lost)
-    for (std::uint32_t i = 0; i < range.count; ++i) lost_.push_back(range.first + i);
-  std::sort(lost_.begin(), lost_.end());
-  lost_.erase(std::unique(lost_.begin(), lost_.end()), lost_.end());
+  for (const block_range& range : found_super.lost) lost_.insert(range.first, range.first + range.count);
   lost_count_ = lost_.size();
   auto entry = found.entries.begin();
   for (const record_info& record : records)
@@ -90,15 +88,13 @@ std::string journal_core::health() const {
 
 bool journal_core::is_lost(block_number block) const {
   const std::lock_guard lock(guard_);
-  return std::binary_search(lost_.begin(), lost_.end(), block);
+  return lost_.contains(block);
 }
 
 void journal_core::lose(block_number block) {
   {
     const std::lock_guard lock(guard_);
-    const auto at = std::lower_bound(lost_.begin(), lost_.end(), block);
-    if (at != lost_.end() && *at == block) return;
-    lost_.insert(at, block);
+    if (lost_.insert(block, block + 1) == 0) return;
     lost_count_ = lost_.size();
     ++losses_;
     SLUICE_LOG(error, "journal", "a written block cannot be read from flash: its data are lost", {"path", wanted.path},
@@ -110,7 +106,7 @@ void journal_core::lose(block_number block) {
 void journal_core::found_again(block_number first, block_number last) {
   if (!any_lost() || first >= last) return;
   const std::lock_guard lock(guard_);
-  lost_.erase(std::lower_bound(lost_.begin(), lost_.end(), first), std::lower_bound(lost_.begin(), lost_.end(), last));
+  lost_.erase(first, last);
   lost_count_ = lost_.size();
 }
 
@@ -123,15 +119,7 @@ std::uint64_t journal_core::forget_lost() {
 
 std::vector<block_range> journal_core::lost_ranges() const {
   const std::lock_guard lock(guard_);
-  std::vector<block_range> ranges;
-  for (const block_number block : lost_) {
-    if (!ranges.empty() && ranges.back().first + ranges.back().count == block) {
-      ++ranges.back().count;
-    } else if (ranges.size() < lost_limit) {
-      ranges.push_back({block, 1});
-    }
-  }
-  return ranges;
+  return lost_.ranges(lost_limit);
 }
 
 // -- the log ---------------------------------------------------------------------------------------------------------
@@ -167,6 +155,13 @@ void journal_core::restart_log(std::uint64_t sequence, std::uint64_t life_before
   last_life = super.tail_life = life_before;
   acknowledged = sequence - 1;
   epochs.clear();
+}
+
+void journal_core::sign_superblock() {
+  super.changed_unix = static_cast<std::uint64_t>(std::time(nullptr));
+  super.lost = lost_ranges();
+  super.acknowledged = acknowledged;
+  super.claimed = claimed_.load(std::memory_order_acquire);
 }
 
 void journal_core::reach_tail() {

@@ -8,6 +8,7 @@
 
 #include "actors/observe/latency_counts.hpp"
 #include "actors/reactor/loop.hpp"
+#include "tiers/journal/block_set.hpp"
 #include "tiers/journal/journal_index.hpp"
 #include "tiers/journal/log_reader.hpp"
 #include "tiers/journal/mark_keeper.hpp"
@@ -90,6 +91,8 @@ class journal_core {
   bool stale() const noexcept { return stale_.load(std::memory_order_acquire); }
   /// The medium below cannot be marked, and nothing is held back from it therefore.
   void set_unmarked(bool unmarked) noexcept { unmarked_.store(unmarked, std::memory_order_release); }
+  /// The medium has noted the epoch of the superblock.
+  void set_claimed() noexcept { claimed_.store(true, std::memory_order_release); }
   /// Whom initiators are to be warned by: told when the flash failed, or when blocks were lost that nobody had heard
   /// of.
   store::change_listeners listeners;
@@ -131,6 +134,8 @@ class journal_core {
   void retract(log_position position, std::uint64_t sequence);
   /// With nothing in the log: whatever lies on flash is none of it any more. Says so in `super`.
   void restart_log(std::uint64_t sequence, std::uint64_t life_before);
+  /// What of `super` follows from the rest.
+  void sign_superblock();
   void note_use() noexcept { figures.log_used_blocks.store(head - tail, std::memory_order_relaxed); }
 
  private:
@@ -141,10 +146,11 @@ class journal_core {
   std::atomic<bool> flash_failed_ = false;
   std::atomic<bool> stale_ = false;
   std::atomic<bool> unmarked_ = false;
+  std::atomic<bool> claimed_ = false;
   mutable std::mutex guard_;
   std::string why_failed_;
   std::string below_trouble_;
-  std::vector<block_number> lost_;  // sorted
+  block_set lost_;
   std::atomic<std::uint64_t> lost_count_ = 0;
   std::atomic<std::uint32_t> losses_ = 0;
 };

@@ -19,6 +19,7 @@ constexpr std::size_t text_bytes = 256;  // a length and the octets
 constexpr std::size_t lost_at = texts_at + 2 * text_bytes + 4;
 constexpr std::size_t lost_bytes = 12;
 constexpr unsigned kind_shift = 56;
+constexpr unsigned count_shift = 40;  // above the number of a block: the upper part of how many are lost
 
 static_assert(entries_at + (record_blocks_limit - 1) * entry_bytes <= wire::metadata_crc_at);
 static_assert(lost_at + lost_limit * lost_bytes <= wire::metadata_crc_at && text_limit < text_bytes);
@@ -59,12 +60,15 @@ void encode(const superblock& from, bytes to) {
   wire::store64(to, 56, from.epoch);
   wire::store64(to, 64, from.changed_unix);
   wire::store8(to, 72, from.adopted ? 1 : 0);
+  wire::store8(to, 73, from.claimed ? 1 : 0);
+  wire::store64(to, 80, from.life);
+  wire::store64(to, 88, from.acknowledged);
   put_text(to, texts_at, from.medium);
   put_text(to, texts_at + text_bytes, from.owner);
   wire::store32(to, lost_at - 4, from.lost.size());
   for (std::size_t i = 0; i < from.lost.size(); ++i) {
-    wire::store64(to, lost_at + i * lost_bytes, from.lost[i].first);
-    wire::store32(to, lost_at + i * lost_bytes + 8, from.lost[i].count);
+    wire::store64(to, lost_at + i * lost_bytes, from.lost[i].first | from.lost[i].count >> 32 << count_shift);
+    wire::store32(to, lost_at + i * lost_bytes + 8, from.lost[i].count & UINT32_MAX);
   }
   wire::end_metadata(to);
 }
@@ -82,14 +86,18 @@ std::optional<superblock> decode_superblock(const_bytes from) {
   made.epoch = wire::load64(from, 56);
   made.changed_unix = wire::load64(from, 64);
   made.adopted = wire::load8(from, 72) == 1;
+  made.claimed = wire::load8(from, 73) == 1;
+  made.life = wire::load64(from, 80);
+  made.acknowledged = wire::load64(from, 88);
   made.medium = get_text(from, texts_at);
   made.owner = get_text(from, texts_at + text_bytes);
   const std::uint32_t lost = wire::load32(from, lost_at - 4);
   if (!is_layout(made.journal_bytes, made.record_blocks) || made.tail >= made.slots() || lost > lost_limit)
     return std::nullopt;
   for (std::size_t i = 0; i < lost; ++i) {
-    const block_range range{wire::load64(from, lost_at + i * lost_bytes),
-                            wire::load32(from, lost_at + i * lost_bytes + 8)};
+    const std::uint64_t word = wire::load64(from, lost_at + i * lost_bytes);
+    const block_range range{word & ((std::uint64_t{1} << count_shift) - 1),
+                            word >> count_shift << 32 | wire::load32(from, lost_at + i * lost_bytes + 8)};
     if (range.first > largest_block || range.count == 0 || range.count > largest_block - range.first)
       return std::nullopt;
     made.lost.push_back(range);

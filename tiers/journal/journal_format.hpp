@@ -37,7 +37,7 @@ enum class kind : std::uint8_t { data, zeroes, discard };
 
 struct block_range {
   block_number first = 0;
-  std::uint32_t count = 0;
+  std::uint64_t count = 0;
   bool operator==(const block_range&) const = default;
 };
 
@@ -51,10 +51,14 @@ struct superblock {
   std::uint64_t tail_life = 0;
   std::uint64_t epoch = 0;         // of the mark on the medium below when the journal was opened over it
   std::uint64_t changed_unix = 0;  // s
+  bool claimed = false;            // the medium has noted the epoch
+  std::uint64_t life = 0;          // of records that are written since the journal was opened
+  std::uint64_t acknowledged = 0;  // all records up to this one were durable, and are missing if they are not found
   bool adopted = false;  // an operator said that what is in the log belongs to whatever medium it is opened over
   std::string medium;    // the store below, as its operator calls it
   std::string owner;     // host and path, likewise
-  /// Blocks that were acknowledged and cannot be read any more, nor were written since; at most lost_limit of them.
+  /// Blocks that were acknowledged and cannot be read any more, nor were written since; and what lies between them,
+  /// when they were more than lost_limit ranges.
   std::vector<block_range> lost;
   bool operator==(const superblock&) const = default;
 

@@ -12,14 +12,19 @@ namespace {
 using block = std::array<std::uint8_t, block_bytes>;
 
 superblock superblock_of(std::mt19937_64& random) {
-  superblock made{random(), random(), 0, 0, 0, random(), random(), random(), random(), random() % 2 == 0, {}, {}, {}};
+  superblock made;
+  for (std::uint64_t* each : {&made.id, &made.serial, &made.tail_sequence, &made.tail_life, &made.epoch,
+                              &made.changed_unix, &made.life, &made.acknowledged})
+    *each = random();
+  made.adopted = random() % 2 == 0;
+  made.claimed = random() % 2 == 0;
   made.record_blocks = record_blocks_least + random() % (record_blocks_limit - record_blocks_least + 1);
   made.journal_bytes = (superblock_copies + made.record_blocks * (log_records_least + random() % 1000)) * block_bytes;
   made.tail = static_cast<slot>(random() % made.slots());
   made.medium.assign(random() % (text_limit + 1), 'm');
   made.owner.assign(random() % (text_limit + 1), 'o');
   for (std::uint64_t i = random() % (lost_limit + 1); i != 0; --i)
-    made.lost.push_back({random() % (largest_block / 2), static_cast<std::uint32_t>(1 + random() % 1000)});
+    made.lost.push_back({random() % (largest_block / 2), 1 + random() % (largest_block / 2)});
   return made;
 }
 

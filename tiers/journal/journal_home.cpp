@@ -237,7 +237,7 @@ void journal_home::wait_for_all_before(journal_job& job) noexcept {
 /// Who waits for memory to be durable hears that the store below refuses; what is written stays, and is tried again.
 void journal_home::refuse_barriers() noexcept {
   for (journal_job* each : std::exchange(barriers_, {})) {
-    each->fail(status::medium_error);
+    each->fail(destager_.failed_as());
     finish(*each);
   }
 }

@@ -35,6 +35,8 @@ class journal_home : public std::enable_shared_from_this<journal_home> {
   bool is_passing() noexcept;
   bool has_channels() noexcept;
   void want_destage_delay(std::uint64_t ns) noexcept;
+  /// Something that its turns look at has changed. Any thread.
+  void look_soon() noexcept { poke(); }
   /// To bring below soon what was acknowledged until now: the number of its last record. Any thread.
   std::uint64_t want_destaged() noexcept;
   bool is_destaged(std::uint64_t sequence) const noexcept { return destaged_.load() >= sequence; }

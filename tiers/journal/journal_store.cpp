@@ -27,6 +27,8 @@ std::string when(std::uint64_t unix_seconds) {
   return std::string(text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &broken));
 }
 
+constexpr std::uint64_t deadline_ns = 30 * ns_per_s;
+
 std::string resolve_hint(const std::string& path) {
   return "; decide with: sluice cache resolve " + path + " --keep or --discard";
 }
@@ -43,6 +45,13 @@ const char* name_of(state s) {
   return "unknown";
 }
 
+/// What is for nobody to decide: no part of it can be used.
+std::string replace_hint(const std::string& path, const std::string& medium) {
+  return ": nothing that it held can be used: remove the file, or wipe the first 8 KiB of the device; what the medium "
+         "lacks then is given up with: sluice cache resolve --store " +
+         medium + " --config FILE --discard (instead of " + path + ")";
+}
+
 /// A journal of `wanted` that holds nothing.
 superblock empty_journal(const options& wanted, reactor::loop& control_loop) {
   superblock super;
@@ -51,6 +60,7 @@ superblock empty_journal(const options& wanted, reactor::loop& control_loop) {
   super.record_blocks = wanted.record_blocks;
   super.tail_sequence = wanted.first_sequence;
   super.tail_life = control_loop.random() | 1;
+  super.acknowledged = wanted.first_sequence - 1;
   return super;
 }
 
@@ -77,7 +87,9 @@ class opening {
     if (!is_layout(wanted_.journal_bytes, wanted_.record_blocks))
       return fail(errc::invalid_argument, "flash.dirty: too small for a journal, or too large");
     auto found_super = reader_.read_superblock();
-    if (!found_super) return refuse(found_super.error().code, found_super.error().message);
+    if (!found_super)
+      return fail(found_super.error().code, "the journal in " + wanted_.path + ": " + found_super.error().message +
+                                                replace_hint(wanted_.path, wanted_.medium));
     if (*found_super) {
       super_ = **found_super;
       auto walked = reader_.walk(super_);
@@ -91,10 +103,12 @@ class opening {
     if (super_.id == 0) format();
     if (auto owned = check_owner(); !owned) return tl::unexpected(owned.error());
     sign(super_, wanted_);
+    super_.life = flash_.control_loop.random() | 1;
+    super_.claimed = false;
+    super_.acknowledged = log_.next_sequence - 1;
     if (auto done = reader_.write_superblock(super_); !done)
       return fail(done.error().code, "flash.path: " + wanted_.path + ": " + done.error().message);
-    return std::make_shared<journal_core>(wanted_, flash_, super_, log_, flash_.control_loop.random() | 1,
-                                          below_.describe().size_bytes);
+    return std::make_shared<journal_core>(wanted_, flash_, super_, log_, super_.life, below_.describe().size_bytes);
   }
 
  private:
@@ -110,14 +124,23 @@ class opening {
   }
 
   result<void> check_layout() {
+    before_ = super_;
     if (super_.journal_bytes == wanted_.journal_bytes && super_.record_blocks == wanted_.record_blocks) return {};
     if (is_dirty())
       return fail(errc::busy, "flash.dirty: the journal in " + wanted_.path + " has " +
                                   std::to_string(super_.journal_bytes) +
                                   " octets and holds data that are not below yet: its size cannot change");
-    replaced_ = holder_name(super_);
     super_.id = 0;
     return {};
+  }
+
+  /// Whether the medium is as the journal last left it. Each start raises the epoch, on flash first: the medium may
+  /// lag behind a start that was cut off before it wrote anything under the new one.
+  bool is_known_to(const store::mark& mark) const {
+    const auto is_new = [&](const record_info& each) { return each.life == before_.life; };
+    if (mark.epoch == before_.epoch) return true;
+    return mark.epoch + 1 == before_.epoch && !before_.claimed && before_.life != 0 &&
+           std::none_of(log_.records.begin(), log_.records.end(), is_new);
   }
 
   /// What the journal holds must belong to this medium, and what the medium lacks must be in this journal.
@@ -125,24 +148,33 @@ class opening {
     auto mark = below_.read_mark();
     if (!mark && mark.error().code != errc::unsupported) return tl::unexpected(mark.error());
     const bool adopted = std::exchange(super_.adopted, false);
+    const std::string whose = super_.medium + " (" + super_.owner + ", " + when(super_.changed_unix) + ")";
     if (!mark) {
       if (is_dirty() && !adopted && super_.medium != wanted_.medium)
-        return refuse(errc::busy, "it holds data of the store " + super_.medium + " (" + super_.owner + ", " +
-                                      when(super_.changed_unix) + "), not of " + wanted_.medium);
+        return refuse(errc::busy, "it holds data of the store " + whose + ", not of " + wanted_.medium);
       return {};
     }
+    if (!mark->holder.empty() && !same_holder(mark->holder, holder_name(before_)))
+      return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder + ": open it through that" +
+                                  give_up_hint());
+    const bool known = adopted || is_known_to(*mark);
+    if (is_dirty() && (!known || (mark->holder.empty() && !adopted)))
+      return fail(errc::busy,
+                  "the journal in " + wanted_.path + ": it holds data of " + whose +
+                      ", but the medium does not wait for them: it is another one, or was used since, or this is an "
+                      "older copy of the journal; give them up with: sluice cache resolve " +
+                      wanted_.path + " --discard (--keep would put them over what the medium got since)");
     // A process that was killed may have left the medium to a journal that held nothing.
-    const bool ours = same_holder(mark->holder, holder_name(super_)) || same_holder(mark->holder, replaced_);
-    if (!mark->holder.empty() && !ours)
-      return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder +
-                                  ": open it through that, or give them up with: sluice cache resolve --store " +
-                                  wanted_.medium + " --config FILE --discard");
-    if (is_dirty() && !adopted && (mark->holder.empty() || mark->epoch != super_.epoch))
-      return refuse(errc::busy, "it holds data of " + super_.medium + " (" + super_.owner + ", " +
-                                    when(super_.changed_unix) +
-                                    "), but the medium does not wait for them: it is another one, or was used since");
-    if (!is_dirty() || adopted) super_.epoch = mark->epoch + 1;
+    if (!mark->holder.empty() && !known)
+      return fail(errc::busy, "over: the medium lacks data that " + mark->holder +
+                                  " had and has no more: the medium, or the journal, is an older copy; replace it" +
+                                  give_up_hint());
+    super_.epoch = mark->epoch + 1;
     return {};
+  }
+
+  std::string give_up_hint() const {
+    return ", or give them up with: sluice cache resolve --store " + wanted_.medium + " --config FILE --discard";
   }
 
   store::store& below_;
@@ -151,7 +183,7 @@ class opening {
   log_reader reader_;
   superblock super_;
   found_log log_;
-  std::string replaced_;  // the journal of other sizes that lay there, and held nothing
+  superblock before_;  // as it was found
 };
 
 }  // namespace
@@ -161,13 +193,30 @@ result<void> check_use(reactor::loop& control_loop, reactor::handle opened, cons
   log_reader reader(control_loop, opened);
   const auto super = reader.read_superblock();
   if (!super)
-    return fail(super.error().code, "flash.path: " + path + ": " + super.error().message + resolve_hint(path));
-  if (!*super || (*super)->journal_bytes == journal_bytes) return {};
+    return fail(super.error().code, "flash.path: " + path + ": " + super.error().message + replace_hint(path, "NAME"));
+  if (!*super) return {};
+  const auto info = control_loop.info(opened);
+  if (!info) return tl::unexpected(info.error());
+  if (info->size_bytes < (*super)->journal_bytes)
+    return fail(errc::corrupt, "flash.path: " + path + " was cut short: it has " + std::to_string(info->size_bytes) +
+                                   " octets, and its journal for " + (*super)->medium + " takes " +
+                                   std::to_string((*super)->journal_bytes) + resolve_hint(path));
+  if ((*super)->journal_bytes == journal_bytes) return {};
   const auto log = reader.walk(**super);
   if (log && log->damaged_from == 0 && log->records.empty() && (*super)->lost.empty()) return {};
   return fail(errc::busy, "flash.path: " + path + " has a journal of " + std::to_string((*super)->journal_bytes) +
                               " octets that holds data of " + (*super)->medium +
                               ": open it with mode = \"write-back\" and flash.dirty of this size" + resolve_hint(path));
+}
+
+result<void> check_no_data(reactor::loop& control_loop, reactor::handle opened, const std::string& path) {
+  log_reader reader(control_loop, opened);
+  const auto super = reader.read_superblock();
+  if (!super || !*super || !(*super)->owner.starts_with(host_name() + ":")) return {};
+  const auto log = reader.walk(**super);
+  if (log && log->damaged_from == 0 && log->records.empty() && (*super)->lost.empty()) return {};
+  return fail(errc::busy, path + " is the flash of a write-back cache and holds data of the store " + (*super)->medium +
+                              ": use it through that cache" + resolve_hint(path));
 }
 
 std::string holder_name(const superblock& super) {
@@ -194,8 +243,8 @@ std::shared_ptr<journal_store> journal_store::begin_anew(std::shared_ptr<store> 
   sign(super, wanted);
   const auto mark = below->read_mark();
   if (mark) super.epoch = mark->epoch + 1;
-  const std::uint64_t life = flash.control_loop.random() | 1;
-  auto core = std::make_shared<journal_core>(std::move(wanted), std::move(flash), super, empty_log(super), life,
+  super.life = flash.control_loop.random() | 1;
+  auto core = std::make_shared<journal_core>(std::move(wanted), std::move(flash), super, empty_log(super), super.life,
                                              below->describe().size_bytes);
   if (!mark && mark.error().code != errc::unsupported)
     core->fail_flash("the medium does not tell whom it lacks data of: " + mark.error().message);
@@ -217,12 +266,19 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
 }
 
 journal_store::~journal_store() {
-  // An orderly end: a medium that lacks nothing needs no journal.
-  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) static_cast<void>(clear_mark());
+  // An orderly end: a medium that lacks nothing needs no journal; else the flash says up to which record it has all.
+  if (core_->index.empty() && !core_->any_lost() && !core_->stale()) {
+    static_cast<void>(clear_mark());
+  } else if (is_formatted_ && !core_->flash_failed() && !core_->wanted.is_volatile) {
+    core_->sign_superblock();
+    static_cast<void>(log_reader(core_->flash.control_loop, core_->flash.handle).write_superblock(core_->super));
+  }
 }
 
 store::properties journal_store::describe() const {
   sluice::store::properties p = below_->describe();
+  // A store that always answers may refuse what the journal brings it: then the journal lets writes wait.
+  if (p.deadline_ns == 0) p.deadline_ns = deadline_ns;
   p.volatile_cache =
       core_->wanted.is_volatile || (p.volatile_cache && core_->wanted.was_volatile && !core_->below_is_flushed);
   p.failures += core_->flash_failed() ? 1 : 0;
@@ -257,7 +313,10 @@ void journal_store::take_over() {
   if (core_->flash_failed()) return;
   // What memory holds is lost with it: then the medium lacks nothing that anybody could bring.
   if (core_->wanted.is_volatile) return home_->want_passing(false);
-  const auto done = marks_.claim(holder(), [this] { home_->want_passing(false); });
+  const auto done = marks_.claim(holder(), [this] {
+    core_->set_claimed();
+    home_->want_passing(false);
+  });
   core_->set_unmarked(!done);
   if (done) return;
   SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",

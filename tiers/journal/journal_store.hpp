@@ -54,6 +54,11 @@ class journal_store final : public store::store {
   const journal_core& core() const { return *core_; }
   /// Who hears of what the journal itself finds out; as on_change(), without the store below.
   void on_own_change(sluice::store::changed callback) { core_->listeners.add(std::move(callback)); }
+  /// The flash is not what lies under its name any more: what it holds is brought below. Any thread.
+  void leave_flash(const std::string& why) noexcept {
+    core_->fail_flash(why);
+    home_->look_soon();
+  }
   void set_destage_delay(std::uint64_t ns) { home_->want_destage_delay(ns); }
 
  private:
@@ -71,6 +76,10 @@ class journal_store final : public store::store {
 /// that are nowhere else and would come to harm; the sentence names the command that decides about them. Blocking.
 result<void> check_use(reactor::loop& control_loop, reactor::handle opened, const std::string& path,
                        std::uint64_t journal_bytes);
+
+/// Whether a file or device may be used as a medium of its own: errc::busy when it begins with a journal of this host
+/// that holds data. (A journal of another host may be a guest's, whose disk this is.) Blocking.
+result<void> check_no_data(reactor::loop& control_loop, reactor::handle opened, const std::string& path);
 
 /// How a journal calls itself in the mark of its medium: by its id, then in words.
 std::string holder_name(const superblock& super);

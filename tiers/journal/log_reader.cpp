@@ -123,6 +123,7 @@ class log_reader::walker {
     found_.head = super.tail;
     found_.next_sequence = super.tail_sequence;
     found_.last_life = super.tail_life;
+    acknowledged_ = super.acknowledged;
   }
 
   /// Record after record, as long as each is the one that follows.
@@ -166,7 +167,7 @@ class log_reader::walker {
     return {};
   }
 
-  /// Whether a record behind the end says that there should be more.
+  /// Whether the superblock, or a record behind the end, says that there should be more.
   void look_behind(bool thorough) {
     const log_position end = log_position{super_.tail} + slots_;
     const log_position reach =
@@ -177,6 +178,7 @@ class log_reader::walker {
       if (header->acknowledged >= found_.next_sequence) found_.damaged_from = found_.next_sequence;
       found_.stray_headers.push_back(static_cast<slot>(at % slots_));
     }
+    if (acknowledged_ >= found_.next_sequence) found_.damaged_from = found_.next_sequence;
   }
 
   found_log take() { return std::move(found_); }

@@ -7,6 +7,7 @@ namespace sluice::journal {
 namespace {
 
 constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie in the log
+constexpr std::uint64_t record_limit = std::uint64_t{1} << 32;  // that a log can hold: slots have 32 bits
 
 result<superblock> superblock_of(log_reader& reader) {
   const auto found = reader.read_superblock();
@@ -23,6 +24,14 @@ result<void> forget_cache(reactor::loop& control_loop, reactor::handle opened, c
   const aligned_memory zeroes = allocate_blocks(1);
   std::memset(zeroes.get(), 0, block_bytes);
   return control_loop.write_now(opened, {zeroes.get(), block_bytes}, super.journal_bytes);
+}
+
+/// A file that was cut short would not be opened.
+result<void> grow_to_its_size(reactor::loop& control_loop, reactor::handle opened, const superblock& super) {
+  const auto info = control_loop.info(opened);
+  if (!info) return tl::unexpected(info.error());
+  if (info->is_block_device || info->size_bytes >= super.journal_bytes) return {};
+  return control_loop.resize_file(opened, super.journal_bytes);
 }
 
 }  // namespace
@@ -50,19 +59,26 @@ result<void> resolve(reactor::loop& control_loop, reactor::handle opened, decisi
   log_reader reader(control_loop, opened);
   auto super = superblock_of(reader);
   if (!super) return tl::unexpected(super.error());
+  if (auto whole = grow_to_its_size(control_loop, opened, *super); !whole) return whole;
   const auto log = reader.walk(*super, true);
-  if (!log) return tl::unexpected(log.error());
-  if (how == decision::discard || log->damaged_from != 0)
-    if (auto forgotten = forget_cache(control_loop, opened, *super); !forgotten) return forgotten;
   if (how == decision::keep) {
+    if (!log) return tl::unexpected(log.error());
+    if (log->damaged_from != 0)
+      if (auto forgotten = forget_cache(control_loop, opened, *super); !forgotten) return forgotten;
     // Nothing says any more that there was something behind the damage.
     if (auto wiped = reader.wipe(log->stray_headers); !wiped) return wiped;
+    super->acknowledged = log->next_sequence - 1;
     super->adopted = true;
     return reader.write_superblock(*super);
   }
+  if (auto forgotten = forget_cache(control_loop, opened, *super); !forgotten) return forgotten;
+  // Where the log begins anew, it can be read.
+  if (!log)
+    if (auto wiped = reader.wipe({0}); !wiped) return wiped;
   super->tail = 0;
-  super->tail_sequence = log->next_sequence + void_margin;
+  super->tail_sequence = (log ? log->next_sequence : super->tail_sequence + record_limit) + void_margin;
   super->tail_life = control_loop.random() | 1;
+  super->acknowledged = super->tail_sequence - 1;
   super->lost.clear();
   return reader.write_superblock(*super);
 }

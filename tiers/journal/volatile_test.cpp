@@ -87,6 +87,9 @@ TEST(volatile_journal, tells_who_flushes_that_the_store_below_refuses_and_keeps_
   EXPECT_EQ(start(s, verb::flush)->outcome, status::medium_error);
   EXPECT_EQ(start(s, verb::write, 6, true)->outcome, status::medium_error);
   EXPECT_THAT(s.read(*s.door, 0, 8192), Each(5));
+  s.control->fail_next(verb::write, 1000, status::no_space);
+  s.world.sim().run_for(15 * ns_per_s);
+  EXPECT_EQ(start(s, verb::flush)->outcome, status::no_space) << "and how";
   s.control->fail_next(verb::write, 0, status::good);
   s.world.sim().run_for(30 * ns_per_s);
   EXPECT_EQ(start(s, verb::flush)->outcome, status::good);
