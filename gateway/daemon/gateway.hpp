@@ -36,6 +36,8 @@ class gateway {
   /// Whether requests of units that were ended are still with a medium that does not answer: then the cores cannot be
   /// taken down, and the process should just end.
   bool is_stranded() const { return !now_.stranded.empty(); }
+  /// Whether acknowledged data are lost now that it was stopped.
+  bool has_lost_data() const { return now_.lost_at_end; }
 
   /// What runs. Any thread.
   std::shared_ptr<const picture> seen() const { return now_.seen(); }

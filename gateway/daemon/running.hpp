@@ -101,7 +101,8 @@ struct running {
   unsigned next_home = 0;
   bool stopping = false;
   std::map<std::string, std::shared_ptr<store::store>> last_stores;  // when all stops: to be emptied before they close
-  std::atomic<bool> interrupted = false;                             // an apply is to give up
+  bool lost_at_end = false;               // acknowledged data are, with the end of the process
+  std::atomic<bool> interrupted = false;  // an apply is to give up
 
  private:
   mutable std::mutex guard;

@@ -22,7 +22,7 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
 std::uint64_t patience_ns_of(const running_unit& unit, patience how) {
   if (how == patience::at_once) return 0;
   if (unit.medium->describe().deadline_ns == 0) return 60 * ns_per_s;
-  return how == patience::half_a_second ? ns_per_s / 2 : 8 * ns_per_s;
+  return how == patience::half_a_second ? ns_per_s / 2 : 4 * ns_per_s;
 }
 
 /// Asks on a core, of all units at once, until it holds for each: for the end of things that end by themselves soon.

@@ -145,8 +145,9 @@ int run(const config::model& model, const config::serve_options& options, const 
   door.stop();
   commands.stop();
   served.stop();
-  if (served.is_stranded()) ::_exit(0);  // all that must last has been made durable when it was agreed
-  return 0;
+  const int status = served.has_lost_data() ? 1 : 0;
+  if (served.is_stranded()) ::_exit(status);  // all that must last has been made durable when it was agreed
+  return status;
 }
 
 void say_ready() {

@@ -6,6 +6,7 @@
 #include "actors/observe/log.hpp"
 #include "gateway/daemon/kept_witness.hpp"
 #include "gateway/daemon/steps.hpp"
+#include "tiers/journal/journal_store.hpp"
 #include "tiers/store/probe.hpp"
 
 namespace sluice::daemon {
@@ -45,7 +46,9 @@ class open_step final : public store_step {
     const store::factory* factory = now().made_of.stores.find(wanted().type);
     if (!factory) return no_type();
     if (auto free = check_path(); !free) return free;
-    if (!factory->probe) return {};
+    if (auto free = check_no_journal(); !free) return free;
+    // A gateway that starts opens it at once; a tier may then do without flash that is dead.
+    if (!factory->probe || (!in_.before->runs && !wanted().over.empty())) return {};
     auto found = factory->probe(wanted().settings);
     if (!found) return about(name(), found.error());
     for (const std::string& key : wanted().settings.names())
@@ -60,6 +63,7 @@ class open_step final : public store_step {
     const store::factory* factory = now().made_of.stores.find(config.type);
     if (!factory) return no_type();
     if (auto free = check_path(); !free) return free;
+    if (auto free = check_no_journal(); !free) return free;
     auto opened = factory->open(config.settings, now().made_of.cores.front()->loop(),
                                 [&](const std::string& below) { return in_.medium(below); });
     if (!opened) return about(name(), opened.error());
@@ -98,6 +102,18 @@ class open_step final : public store_step {
           return fail(errc::busy, "store." + name() + ": " + *path + " is in use by unit " + unit.name +
                                       ", which was taken away and has not ended, for its medium owes it answers: try "
                                       "again when status no longer shows it as ending");
+    return {};
+  }
+  /// The flash of a cache is no medium as long as it holds what is nowhere else.
+  result<void> check_no_journal() const {
+    const std::string* path = wanted().over.empty() ? wanted().settings.text("path") : nullptr;
+    if (!path) return {};
+    reactor::loop& loop = now().made_of.cores.front()->loop();
+    const auto opened = loop.open_file(*path, {.writable = false});
+    if (!opened) return {};  // that is seen when it is opened
+    auto free = journal::check_no_data(loop, *opened, *path);
+    loop.close(*opened);
+    if (!free) return about(name(), free.error());
     return {};
   }
   std::optional<std::string> shared_path(const config::store_config& other) const {
@@ -232,22 +248,32 @@ class hand_over_step final : public step {
   }
 
  private:
-  /// While the loops go on.
+  /// While the loops go on. A medium that takes nothing for a while is not waited for to the end: whoever applies has
+  /// to mend it first, and all goes on as before meanwhile.
   result<void> wait(store::store& medium) const {
     reactor::loop& clock = in_.now.made_of.cores.front()->loop();
     const runtime::let_run& let_run = in_.now.made_of.wait;
     const std::uint64_t end_ns = clock.now_ns() + 300 * ns_per_s;
+    const std::uint64_t mark = medium.destage();
+    std::uint64_t least_left = UINT64_MAX, moved_ns = clock.now_ns();
     for (;;) {
       auto done = medium.handed_over();
       if (done || done.error().code != errc::busy) return done;
       if (in_.now.interrupted) return fail(errc::closed, "the gateway stops");
-      if (clock.now_ns() > end_ns) return fail(errc::timeout, done.error().message);
+      const std::uint64_t now_ns = clock.now_ns();
+      if (const std::uint64_t left = medium.undestaged_bytes(mark); left < least_left) {
+        least_left = left;
+        moved_ns = now_ns;
+      }
+      if (now_ns > end_ns || now_ns - moved_ns > standstill_ns) return fail(errc::timeout, done.error().message);
       if (let_run)
         let_run();
       else
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
+
+  static constexpr std::uint64_t standstill_ns = 20 * ns_per_s;
 
   const std::string store_;
   const bool leaves_;
@@ -266,6 +292,8 @@ class claim_step final : public step {
   }
 
   result<void> prepare() override {
+    // What passes the mark on is no user: who lies over it is asked.
+    if (in_.medium(tier_)->read_mark()) return {};
     const config::store_config& config = *config::find_named(in_.wanted->stores, tier_);
     return check_mark(in_, "store." + tier_, config.over, in_.medium(tier_)->holder());
   }

@@ -10,11 +10,12 @@ using nlohmann::json;
 
 namespace {
 
-result<std::shared_ptr<store::store>> find_tier(const gateway& of, const std::string& name) {
+/// `medium`: it need lie over no other.
+result<std::shared_ptr<store::store>> find_tier(const gateway& of, const std::string& name, bool medium) {
   const auto seen = of.seen();
   const config::store_config* config = config::find_named(seen->model->stores, name);
   if (!config) return fail(errc::not_found, "no store '" + name + "'");
-  if (config->over.empty())
+  if (config->over.empty() && !medium)
     return fail(errc::invalid_argument, "store '" + name + "' lies over no other: it is no cache");
   return seen->stores.at(name);
 }
@@ -29,7 +30,7 @@ result<json> give_up_lost(const std::string& name, store::store& tier) {
   const auto octets = tier.give_up_lost();
   if (!octets) return fail(octets.error().code, "store '" + name + "': " + octets.error().message);
   if (*octets == 0) return fail(errc::not_found, "store '" + name + "' has lost nothing");
-  SLUICE_LOG(warning, "control", "lost blocks given up: they read as what lies below", {"store", name},
+  SLUICE_LOG(warning, "control", "lost data given up: they read as what the medium holds", {"store", name},
              {"bytes", *octets});
   return json{{"discarded_bytes", *octets}};
 }
@@ -56,7 +57,7 @@ result<json> record(store::store& tier, const json& arguments, std::uint64_t now
 
 result<json> do_tier_command(const gateway& of, const std::string& command, const json& arguments) {
   const auto name = arguments.at("store").get<std::string>();
-  const auto tier = find_tier(of, name);
+  const auto tier = find_tier(of, name, command == "cache.resolve");
   if (!tier) return tl::unexpected(tier.error());
   if (command == "cache.drop") return drop(name, **tier);
   if (command == "cache.flush") return flush(**tier, arguments);

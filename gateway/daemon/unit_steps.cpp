@@ -105,8 +105,10 @@ class remove_step final : public unit_step {
   }
 };
 
-/// What initiators wrote and only memory holds gets below before the gateway ends, if the media take it within a
-/// minute.
+/// So that all is over within a minute, with what units are given to end.
+constexpr std::uint64_t memory_patience_ns = 50 * ns_per_s;
+
+/// What initiators wrote and only memory holds gets below before the gateway ends, if the media take it in time.
 void empty_memory(running& now) {
   struct one {
     const std::string name;
@@ -118,9 +120,8 @@ void empty_memory(running& now) {
   for (const auto& medium : now.last_stores)
     if (medium.second->describe().volatile_cache)
       all.push_back({medium.first, medium.second, medium.second->destage()});
-  now.last_stores.clear();
   reactor::loop& clock = now.made_of.cores.front()->loop();
-  const std::uint64_t end_ns = clock.now_ns() + 60 * ns_per_s;
+  const std::uint64_t end_ns = clock.now_ns() + memory_patience_ns;
   while (!std::all_of(all.begin(), all.end(), [](const one& each) { return each.is_below(); })) {
     if (clock.now_ns() > end_ns) break;
     if (now.made_of.wait)
@@ -128,10 +129,23 @@ void empty_memory(running& now) {
     else
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  for (const one& each : all)
-    if (!each.is_below())
-      SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", each.name},
-                 {"bytes", each.medium->undestaged_bytes(each.mark)}, {"why", each.medium->health()});
+  for (const one& each : all) {
+    if (each.is_below()) continue;
+    now.lost_at_end = true;
+    SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", each.name},
+               {"bytes", each.medium->undestaged_bytes(each.mark)}, {"why", each.medium->health()});
+  }
+}
+
+/// What was found lost while the gateway ran, and is neither whole again nor given up.
+void tell_losses(running& now) {
+  for (const auto& [name, medium] : now.last_stores) {
+    if (medium->describe().losses == 0) continue;
+    const std::string health = medium->health();
+    if (health == "good") continue;
+    now.lost_at_end = true;
+    SLUICE_LOG(error, "gateway", "the gateway ends with acknowledged data lost", {"store", name}, {"why", health});
+  }
 }
 
 class units_end_step final : public step {
@@ -143,7 +157,11 @@ class units_end_step final : public step {
   }
   void finish() override {
     in_.frozen.clear();  // else their media would not close: nothing is undone any more
-    if (in_.now.stopping) empty_memory(in_.now);
+    if (in_.now.stopping) {
+      empty_memory(in_.now);
+      tell_losses(in_.now);
+      in_.now.last_stores.clear();
+    }
     // Nobody waits for the medium of a unit that is taken away: initiators have lost it, its store closes when that has
     // answered. One that gave its place must be over before the new one's initiators can rely on it.
     end(in_.leaving, in_.now.stopping ? patience::some : patience::half_a_second);

@@ -13,11 +13,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness
 
 from frozen import frozen_files  # noqa: E402
 from gateway import Checks, own_gateway, play  # noqa: E402
-from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator, test_unit_ready,  # noqa: E402
-                       write_16)
+from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator,  # noqa: E402
+                       synchronize_cache_16, test_unit_ready, write_16)
 from live import NAME  # noqa: E402
 
-AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 2.0, 10.0
+AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 2.0, 6.0
 LOOK_S, LOOKS = 0.1, 20
 HOST, OTHER = "iqn.2026-11.io.sluice:host", "iqn.2026-11.io.sluice:other"
 MIB = b"\x5a" * (1 << 20)
@@ -31,6 +31,21 @@ type = "fault"
 over = "slow"
 delay = "600 s"
 deadline = "30 s"
+"""
+REFUSING = """[store.slow]
+type = "ram"
+size = "64MiB"
+[store.hung]
+type = "fault"
+over = "slow"
+{what}_ppm = 1000000
+"""
+IN_MEMORY = """[store.cache]
+type = "cache"
+over = "hung"
+ram = "16MiB"
+mode = "write-back"
+volatile_dirty = "16MiB"
 """
 WRITE_BACK = """[store.cache]
 type = "cache"
@@ -180,6 +195,16 @@ def management(scene, hang, before_the_end=lambda: None):
     host.socket.close()
 
 
+def full_below_memory(scene):
+    """A medium without space under write-back in memory: who flushes is told what is the matter."""
+    host = scene.log_in()
+    host.lun = 1
+    host.execute(write_16(0, 8, False), b"\xdd" * 4096).must_be_good("WRITE")
+    scene.checks.check("a flush to a full medium is answered SPACE ALLOCATION FAILED WRITE PROTECT",
+                       str(host.execute(synchronize_cache_16())) == "07/27/07")
+    host.socket.close()
+
+
 def taken_away(scene, stores, thaw=None):
     """A unit whose medium hangs goes at once; what it uses stays its own until the medium has answered."""
     check, gateway = scene.checks.check, scene.gateway
@@ -250,6 +275,10 @@ def main():
         [lambda scene: taken_away(scene, HUNG.format(below="ram", path=""))])
     run(program, checks, "cache", HUNG.format(below="file", path='path = "image"') + WRITE_BACK,
         [lambda scene: management(scene, lambda host: fill(scene, host))])
+    # A medium that always answers, and always no: the journal lets writes wait, and nobody has named a deadline.
+    run(program, checks, "cache", REFUSING.format(what="write_error") + WRITE_BACK,
+        [lambda scene: management(scene, lambda host: fill(scene, host))])
+    run(program, checks, "cache", REFUSING.format(what="no_space") + IN_MEMORY, [full_below_memory])
     skipped = on_frozen_files(program, checks)
     print(f"{checks.passed} passed, {checks.failed} failed, {skipped} skipped")
     return 1 if checks.failed else 0

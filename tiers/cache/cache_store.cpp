@@ -1,10 +1,13 @@
 #include "tiers/cache/cache_store.hpp"
 
+#include <string_view>
 #include <utility>
 
+#include "actors/observe/log.hpp"
 #include "tiers/cache/cache_channel.hpp"
 #include "tiers/cache/register.hpp"
 #include "tiers/journal/journal_store.hpp"
+#include "tiers/store/path_watch.hpp"
 
 namespace sluice::cache {
 namespace {
@@ -91,7 +94,15 @@ journal::options options_of_journal(const options& wanted, const flash_tier* fla
 
 }  // namespace
 
-result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, const options& wanted,
+/// Whether a cache may go on without flash that cannot be used: nobody asks for a journal, and the medium lacks nothing
+/// that an earlier one may hold. What the operator can mend in the file is refused.
+static bool may_do_without_flash(store::store& medium, const options& wanted, errc why) {
+  if (wanted.has_journal() || why == errc::invalid_argument || why == errc::busy) return false;
+  const auto mark = medium.read_mark();
+  return mark && mark->holder.empty();
+}
+
+result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, options wanted,
                                                        reactor::loop* control_loop) {
   const sluice::store::properties p = below->describe();
   if (p.logical_block > block_bytes)
@@ -104,12 +115,20 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
       wanted.elsewhere || !control_loop ? wanted.elsewhere : journal::aside_for(*control_loop);
   const auto witness = std::make_shared<flash_witness>(below, elsewhere);
   std::shared_ptr<flash_tier> flash;
+  std::string flash_trouble;
   SLUICE_CHECK(!wanted.mode->journals || wanted.has_journal());
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
     auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, witness);
-    if (!opened) return tl::unexpected(opened.error());
-    flash = std::move(*opened);
+    if (opened) {
+      flash = std::move(*opened);
+    } else {
+      if (!may_do_without_flash(*below, wanted, opened.error().code)) return tl::unexpected(opened.error());
+      flash_trouble = opened.error().message;
+      wanted.flash = {};
+      SLUICE_LOG(error, "cache", "the cache begins without its flash", {"medium", wanted.medium},
+                 {"why", flash_trouble});
+    }
   }
   foundation over{below, nullptr, p.volatile_cache};
   if (wanted.has_journal()) {
@@ -126,16 +145,18 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
   auto known = flash ? flash->confirm() : witness->confirm(0).map([](bool) {});
   if (!known) return fail(known.error().code, "over: " + known.error().message);
   auto core = std::make_shared<cache_core>(wanted, p.size_bytes, std::move(over), std::move(flash));
-  return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, witness);
+  return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, witness,
+                                       std::move(flash_trouble));
 }
 
 cache_store::cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-                         std::shared_ptr<flash_witness> witness)
+                         std::shared_ptr<flash_witness> witness, std::string flash_trouble)
     : medium_(std::move(medium)),
       roster_(std::make_shared<channel_roster>(std::move(core), [listeners = listeners_] { listeners->tell(); })),
       control_loop_(control_loop),
       witness_(std::move(witness)),
-      journals_(roster_->core()->mode().journals) {
+      journals_(roster_->core()->mode().journals),
+      flash_trouble_(std::move(flash_trouble)) {
   medium_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(medium_), listeners = listeners_] {
     const auto roster = held.lock();
     const auto below = under.lock();
@@ -148,6 +169,29 @@ cache_store::cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_co
     listeners->tell();
   });
   if (const auto journal = over().journal) journal->on_own_change([listeners = listeners_] { listeners->tell(); });
+  watch_flash();
+}
+
+/// Flash whose file was taken away or cut short still answers, and what is on it is lost when the gateway ends.
+void cache_store::watch_flash() {
+  flash_watch_.reset();
+  const auto core = roster_->newest();
+  const auto flash = core->flash();
+  if (flash) {
+    const std::lock_guard lock(guard_);
+    flash_trouble_.clear();
+  }
+  if (!flash || control_loop_->kind() == std::string_view("simulated")) return;
+  const std::uint64_t size_bytes = flash->base_bytes + flash->layout.flash_bytes;
+  flash_watch_ = sluice::store::watch_path(
+      flash->path, [flash = std::weak_ptr(flash), journal = std::weak_ptr(core->over().journal),
+                    size_bytes](const sluice::store::path_finding& found) {
+        const bool shorter = found.trouble.empty() && found.size_bytes < size_bytes;
+        if (found.trouble.empty() && !shorter) return;
+        const std::string why = "the file " + (shorter ? "was cut short" : found.trouble) + " while it is in use";
+        if (const auto in_use = journal.lock()) in_use->leave_flash(why);
+        if (const auto in_use = flash.lock()) in_use->give_up(flash_tier::state::spoilt, why);
+      });
 }
 
 sluice::store::properties cache_store::describe() const {
@@ -219,6 +263,7 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
     const std::shared_ptr<flash_tier>& comes = next->flash();
     if (old != comes) begin_flash(old.get(), comes.get());
     roster_->exchange(next);
+    watch_flash();
     follow_size(*next, medium_->describe().size_bytes);
     follow(next->mode());
   }};
@@ -282,6 +327,7 @@ void cache_store::go_over(const journal_change& to) {
   journals_ = to.wanted.mode->journals;
   auto next = std::make_shared<cache_core>(to.wanted, medium.size_bytes, std::move(over), to.flash);
   roster_->exchange(next);
+  watch_flash();
   follow_size(*next, medium_->describe().size_bytes);
 }
 
@@ -362,7 +408,11 @@ std::string cache_store::holder() const {
 std::string cache_store::health() const {
   const auto core = roster_->newest();
   const std::string below = core->over().below->health();
-  const std::string flash = core->flash() ? core->flash()->health() : "good";
+  std::string flash = core->flash() ? core->flash()->health() : "good";
+  {
+    const std::lock_guard lock(guard_);
+    if (!flash_trouble_.empty()) flash = "the cache goes on without flash (" + flash_trouble_ + ")";
+  }
   if (flash == "good") return below;
   return below == "good" ? flash : below + "; " + flash;
 }

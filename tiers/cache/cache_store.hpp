@@ -18,12 +18,13 @@ class cache_store final : public store::store {
  public:
   /// errc::invalid_argument when there is no room for a block in each shard, or the store below has blocks larger than
   /// 4 KiB or is larger than 4 PiB. An error of the medium when it cannot be asked which flash may be believed.
-  /// With flash, `control_loop` opens it; blocking.
-  static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, const options& wanted,
+  /// With flash, `control_loop` opens it; blocking. Flash that is dead and holds nothing of the medium's is done
+  /// without.
+  static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, options wanted,
                                                    reactor::loop* control_loop = nullptr);
   /// `medium` is what the cache lies over, with or without a journal between the two; `witness` is its.
   cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-              std::shared_ptr<flash_witness> witness);
+              std::shared_ptr<flash_witness> witness, std::string flash_trouble = {});
 
   const char* type() const noexcept override { return "cache"; }
   sluice::store::properties describe() const override;
@@ -62,6 +63,7 @@ class cache_store final : public store::store {
   void follow(const mode& how);
   void take_over_journal();
   void forget();
+  void watch_flash();
   foundation over() const { return roster_->newest()->over(); }
 
   const std::shared_ptr<store> medium_;
@@ -70,8 +72,10 @@ class cache_store final : public store::store {
   const std::shared_ptr<channel_roster> roster_;
   reactor::loop* const control_loop_;  // null: there is no flash, and never will be
   const std::shared_ptr<flash_witness> witness_;
-  bool journals_;             // the mode, as last applied
-  mutable std::mutex guard_;  // of what follows
+  bool journals_;  // the mode, as last applied
+  std::shared_ptr<const void> flash_watch_;
+  mutable std::mutex guard_;   // of what follows
+  std::string flash_trouble_;  // why the cache began without the flash that it should have; empty: it did not
   std::shared_ptr<const journal_change> change_;
   std::uint32_t failures_before_ = 0, losses_before_ = 0;  // of journals that are gone
 };

@@ -43,6 +43,10 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   }
   if (!opened && opened.error().code == errc::busy)
     return sluice::fail(errc::busy, "flash.path: " + wanted.path + " is in use: another gateway or program holds it");
+  if (!opened && opened.error().code == errc::invalid_argument)
+    return sluice::fail(errc::invalid_argument, "flash.path: " + opened.error().message +
+                                                    ": flash needs direct I/O, which this file system does not have; "
+                                                    "use a block device, or a file on ext4 or XFS");
   if (!opened) return sluice::fail(opened.error().code, "flash.path: " + opened.error().message);
   auto file = std::make_shared<flash_file>(control_loop, *opened, wanted.path);
   const auto info = control_loop.info(*opened);
