@@ -42,6 +42,10 @@ class image {
   /// The object that says what the image is; gone with the image.
   std::string header_object() const { return "rbd_header." + facts_.id; }
 
+  /// Something is to be written through this handle; whether something was since it was last asked. Any thread.
+  void note_write() noexcept { written_.store(true, std::memory_order_relaxed); }
+  bool take_written() noexcept { return written_.exchange(false, std::memory_order_relaxed); }
+
   /// Blocks on the cluster.
   result<std::uint64_t> size() const;
   result<void> resize(std::uint64_t size_bytes);
@@ -72,6 +76,7 @@ class image {
   image_facts facts_;
   std::shared_ptr<changed> watcher_;  // lives until librbd has forgotten it
   std::uint64_t watch_ = 0;
+  std::atomic<bool> written_ = false;
 };
 
 }  // namespace sluice::rbd

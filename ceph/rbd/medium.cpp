@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t probe_every_ns = 2 * ns_per_s;
 constexpr std::uint64_t silent_after_ns = 5 * ns_per_s;
+constexpr std::uint64_t writes_wait_after_ns = 5 * ns_per_s;
 constexpr std::uint64_t open_every_ns = 2 * ns_per_s;
 constexpr std::uint64_t rescue_every_ns = 15 * ns_per_s;
 constexpr std::uint64_t smallest_block = 512;
@@ -75,8 +76,32 @@ result<void> medium::install(const std::shared_ptr<image>& opened) {
 
 // -- what the cluster does behind our back -----------------------------------------------------------------------
 
+/// librbd keeps writes back while the pool is full or another client does not let go of the exclusive lock, and says
+/// nothing; reads go on.
+void medium::look_at_writes(std::uint64_t now) {
+  std::uint64_t writing = 0, written = 0;
+  {
+    const std::lock_guard lock(members_guard_);
+    for (const member& each : members_) {
+      writing += each.figures->writing.load(std::memory_order_relaxed);
+      written += each.figures->written.load(std::memory_order_relaxed);
+    }
+  }
+  if (writing == 0 || std::exchange(written_before_, written) != written) writes_moved_ns_ = now;
+  const bool wait = now - writes_moved_ns_ > writes_wait_after_ns && available() == store::availability::ready;
+  if (writes_wait_.exchange(wait) == wait) return;
+  if (wait)
+    SLUICE_LOG(warning, "rbd",
+               "writes get no answer although the cluster answers: the pool is full, or another client holds the "
+               "image's exclusive lock",
+               {"image", wanted_.path()}, {"waiting", writing});
+  else
+    SLUICE_LOG(info, "rbd", "writes are answered again", {"image", wanted_.path()});
+}
+
 void medium::beat() {
   const std::uint64_t now = now_ns();
+  look_at_writes(now);
   std::shared_ptr<image> through, lost, silent;
   bool fell_silent = false;
   {
@@ -292,6 +317,9 @@ std::string medium::health() const {
   if (gone_.load()) return "the image " + wanted_.path() + " is gone";
   if (fenced_.load()) return "fenced by the cluster (blocklist); the image is being opened anew" + why;
   if (silent_.load()) return why.empty() ? "the cluster does not answer" : "the cluster refuses to serve" + why;
+  if (writes_wait_.load())
+    return "writes get no answer although the cluster answers: the pool is full, or another client holds the image's "
+           "exclusive lock";
   return "good";
 }
 

@@ -19,6 +19,8 @@ struct channel_figures {
   live_histogram reads, writes;
   std::atomic<std::uint64_t> in_flight = 0;  // at librbd
   std::atomic<std::uint64_t> waiting = 0;    // for the connection's budget, or for the image to be opened anew
+  std::atomic<std::uint64_t> writing = 0;    // of those at librbd, what changes the image
+  std::atomic<std::uint64_t> written = 0;    // what has come back of that, ever
 };
 
 /// The image behind a store through all its ups and downs: whether the cluster answers, whether it has fenced us, and
@@ -72,6 +74,7 @@ class medium : public std::enable_shared_from_this<medium> {
   result<std::string> note(const char* name);
   result<void> set_note(const char* name, std::string text);
   void beat();
+  void look_at_writes(std::uint64_t now);
   void send_probe(const std::shared_ptr<image>& through);
   void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);
   void look_for_another_connection(std::shared_ptr<image> silent);
@@ -86,6 +89,7 @@ class medium : public std::enable_shared_from_this<medium> {
   std::atomic<std::uint64_t> size_bytes_ = 0;
   std::atomic<bool> gone_ = false, silent_ = false, fenced_ = false;
   std::atomic<bool> looking_ = false;
+  std::atomic<bool> writes_wait_ = false;  // though the cluster answers
   std::atomic<std::uint64_t> reopened_ = 0, fences_ = 0;
   std::atomic<std::uint64_t> probe_ns_ = 0;  // how long the last probe took
 
@@ -96,6 +100,8 @@ class medium : public std::enable_shared_from_this<medium> {
   bool opening_ = false, closed_ = false;
   std::uint64_t probe_sent_ns_ = 0;  // 0: none is out
   std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0, next_rescue_ns_ = 0;
+
+  std::uint64_t written_before_ = 0, writes_moved_ns_ = 0;  // the beat's
 
   mutable std::mutex members_guard_;
   std::vector<member> members_;

@@ -70,6 +70,7 @@ bool rbd_channel::start(rbd_job& job) noexcept {
   }
   if (!image_->on().share().take(job.operations_, job.octets_)) return false;
   ++in_flight_;
+  if (store::changes_medium(job.request_->what)) figures_->writing.fetch_add(1, std::memory_order_relaxed);
   publish();
   job.keeper_.store(rbd_job::keeper::librbd);
   if (!job.issue(image_) && job.came_back()) gather(job);  // answered in a later turn like everything else
@@ -124,6 +125,7 @@ void rbd_channel::abandon_in_flight() noexcept {
     rbd_job::keeper seen = rbd_job::keeper::librbd;
     if (!each->keeper_.compare_exchange_strong(seen, rbd_job::keeper::nobody)) continue;
     --in_flight_;
+    write_ended(*each);
     const verb what = each->request_->what;
     if (what != verb::read && what != verb::map) unanswered.push_back(each->request_);
     static_cast<void>(each.release());
@@ -186,6 +188,7 @@ void rbd_channel::collect() noexcept {
 
 void rbd_channel::landed(rbd_job& job) noexcept {
   --in_flight_;
+  write_ended(job);
   publish();
   image_->on().share().give_back(job.operations_, job.octets_);
   if (job.result_ == -ESHUTDOWN) medium_->fenced(*image_);
@@ -195,6 +198,12 @@ void rbd_channel::landed(rbd_job& job) noexcept {
   if (renewing_ && in_flight_ == 0) take_image();
   if (ends) return finish(job, outcome);
   start_or_wait(job);
+}
+
+void rbd_channel::write_ended(const rbd_job& job) noexcept {
+  if (!store::changes_medium(job.request_->what)) return;
+  figures_->writing.fetch_sub(1, std::memory_order_relaxed);
+  figures_->written.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// Whether a piece follows the one that landed; prepares it.

@@ -105,6 +105,7 @@ class rbd_channel final : public store::channel {
   void collect() noexcept;
   void run_due() noexcept;
   void landed(rbd_job& job) noexcept;
+  void write_ended(const rbd_job& job) noexcept;
   bool has_more(rbd_job& job) noexcept;
   store::status outcome_of(const rbd_job& job) noexcept;
   bool compared(rbd_job& job) noexcept;

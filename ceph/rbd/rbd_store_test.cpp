@@ -121,6 +121,29 @@ TEST_F(rbd_store_test, says_what_it_cannot_open) {
   EXPECT_THAT(refusal().message, HasSubstr("cannot read /nonexistent"));
 }
 
+TEST_F(rbd_store_test, a_flush_takes_no_lock_unless_there_is_something_to_flush) {
+  open();
+  const auto has_lock = [](const image& i) {
+    int owner = 0;
+    EXPECT_EQ(rbd_is_exclusive_lock_owner(i.handle(), &owner), 0);
+    return owner != 0;
+  };
+  const auto flush = [this] {
+    test_request r(verb::flush, 0, 0);
+    return run(r);
+  };
+  beside([&](image& writer) {
+    const std::vector<char> octets(4096, 1);
+    ASSERT_EQ(rbd_write(writer.handle(), 0, octets.size(), octets.data()), 4096);
+    ASSERT_TRUE(has_lock(writer));
+    EXPECT_EQ(read(0, 4096), std::vector<std::uint8_t>(4096, 1));
+    EXPECT_EQ(flush(), status::good);
+    EXPECT_TRUE(has_lock(writer)) << "of who writes";
+  });
+  EXPECT_EQ(write(0, 4096, 2), status::good);
+  EXPECT_EQ(flush(), status::good);
+}
+
 TEST_F(rbd_store_test, says_that_a_key_is_wrong) {
   const temporary_folder folder;
   std::ifstream right(wanted_.cluster.conf);

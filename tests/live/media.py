@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Media that go wrong under a gateway, and what its operator and initiators are told: files that are cut short or taken
-away, flash likewise, flash that is dead or is taken for a medium, memory that nothing takes. usage: media.py [PROGRAM]"""
+"""Media that go wrong under a gateway, and what its operator and initiators are told: files that are cut short or
+taken away, flash likewise, flash that is dead or is taken for a medium. usage: media.py [PROGRAM]"""
 
-import json
 import os
 import sys
 import time
