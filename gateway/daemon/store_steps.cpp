@@ -107,7 +107,9 @@ class open_step final : public store_step {
   /// The flash of a cache is no medium as long as it holds what is nowhere else.
   result<void> check_no_journal() const {
     const std::string* path = wanted().over.empty() ? wanted().settings.text("path") : nullptr;
-    if (!path) return {};
+    std::error_code unknown;
+    const auto what = path ? std::filesystem::status(*path, unknown).type() : std::filesystem::file_type::none;
+    if (what != std::filesystem::file_type::regular && what != std::filesystem::file_type::block) return {};
     reactor::loop& loop = now().made_of.cores.front()->loop();
     const auto opened = loop.open_file(*path, {.writable = false});
     if (!opened) return {};  // that is seen when it is opened

@@ -1,5 +1,6 @@
 #include "tiers/file/file_store.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <string_view>
@@ -26,6 +27,17 @@ result<reactor::handle> open_or_create(const options& wanted, reactor::loop& loo
   }
   flags.create = true;
   return loop.open_file(wanted.path, flags);
+}
+
+/// The file's number, and when it was made: a copy has others, however it came to the name.
+std::uint64_t identity_of(const std::string& path) {
+  struct statx about {};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &about) != 0) return 0;
+  std::uint64_t identity = about.stx_ino;
+  if (about.stx_mask & STATX_BTIME)
+    identity ^=
+        (static_cast<std::uint64_t>(about.stx_btime.tv_sec) << 32 | about.stx_btime.tv_nsec) * 0x9e3779b97f4a7c15;
+  return identity;
 }
 
 /// A file that lost its end while nobody served it would read as zeroes there.
@@ -67,10 +79,12 @@ result<std::shared_ptr<store::store>> open_store(const options& wanted, reactor:
     return tl::unexpected(info.error());
   }
   auto medium = std::make_unique<store::descriptor>(control_loop, *opened, *info, wanted.direct, wanted.path);
+  const bool is_real = control_loop.kind() != std::string_view("simulated");
+  if (is_real) medium->set_identity(identity_of(wanted.path));
   if (auto fitted = fit(*medium, wanted); !fitted) return tl::unexpected(fitted.error());
   auto made =
       std::make_shared<store::descriptor_store>("file", std::move(medium), wanted.read_only, wanted.deadline_ns);
-  if (control_loop.kind() != std::string_view("simulated")) made->watch(wanted.path);
+  if (is_real) made->watch(wanted.path);
   return made;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -171,6 +172,20 @@ TEST_F(file_store_test, a_file_that_goes_away_while_it_is_served_is_told_of) {
   comes_to("good");
   std::filesystem::resize_file(path_, 4096);
   comes_to("was cut short");
+}
+
+TEST_F(file_store_test, a_copy_with_all_attributes_has_no_flash_that_is_told_of_its_writes) {
+  if (!open(1 * mib).value()->write_witness(7)) GTEST_SKIP() << "this file system keeps no attributes";
+  EXPECT_EQ(open(1 * mib).value()->read_witness(), 7U);
+  ASSERT_EQ(std::system(("cp --preserve=all " + path_ + " " + path_ + ".copy").c_str()), 0);
+  std::filesystem::remove(path_);
+  std::filesystem::rename(path_ + ".copy", path_);
+  EXPECT_EQ(open(1 * mib).value()->read_witness(), 0U);
+  ASSERT_TRUE(open(1 * mib).value()->write_witness(8));
+  EXPECT_EQ(open(1 * mib).value()->read_witness(), 8U) << "until one begins with it";
+  std::filesystem::rename(path_, path_ + ".elsewhere");
+  path_ += ".elsewhere";
+  EXPECT_EQ(open(1 * mib).value()->read_witness(), 8U) << "a file that is only moved stays itself";
 }
 
 TEST_F(file_store_test, a_file_cut_while_nobody_serves_it_is_refused) {

@@ -197,13 +197,14 @@ result<void> check_use(reactor::loop& control_loop, reactor::handle opened, cons
   if (!*super) return {};
   const auto info = control_loop.info(opened);
   if (!info) return tl::unexpected(info.error());
-  if (info->size_bytes < (*super)->journal_bytes)
-    return fail(errc::corrupt, "flash.path: " + path + " was cut short: it has " + std::to_string(info->size_bytes) +
-                                   " octets, and its journal for " + (*super)->medium + " takes " +
-                                   std::to_string((*super)->journal_bytes) + resolve_hint(path));
-  if ((*super)->journal_bytes == journal_bytes) return {};
+  const bool is_short = info->size_bytes < (*super)->journal_bytes;
+  if (!is_short && (*super)->journal_bytes == journal_bytes) return {};
   const auto log = reader.walk(**super);
   if (log && log->damaged_from == 0 && log->records.empty() && (*super)->lost.empty()) return {};
+  if (is_short)
+    return fail(errc::busy, "flash.path: " + path + " was cut short: it has " + std::to_string(info->size_bytes) +
+                                " octets, and its journal for " + (*super)->medium + " takes " +
+                                std::to_string((*super)->journal_bytes) + resolve_hint(path));
   return fail(errc::busy, "flash.path: " + path + " has a journal of " + std::to_string((*super)->journal_bytes) +
                               " octets that holds data of " + (*super)->medium +
                               ": open it with mode = \"write-back\" and flash.dirty of this size" + resolve_hint(path));

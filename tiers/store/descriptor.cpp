@@ -1,6 +1,8 @@
 #include "tiers/store/descriptor.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 #include "tiers/store/mark_text.hpp"
 
@@ -91,11 +93,18 @@ result<void> descriptor::write_mark(const mark& wanted) {
 }
 
 result<std::uint64_t> descriptor::read_witness() {
-  return control_loop_.note_of(handle, witness_note).map(witness_of);
+  const auto text = control_loop_.note_of(handle, witness_note);
+  if (!text) return tl::unexpected(text.error());
+  const std::size_t flash_ends = std::min(text->find(' '), text->size());
+  const std::string_view whose = std::string_view(*text).substr(std::min(flash_ends + 1, text->size()));
+  if (identity_ != 0 && !whose.empty() && witness_of(whose) != identity_) return 0;
+  return witness_of(std::string_view(*text).substr(0, flash_ends));
 }
 
 result<void> descriptor::write_witness(std::uint64_t flash) {
-  return control_loop_.set_note(handle, witness_note, text_of_witness(flash));
+  std::string text = text_of_witness(flash);
+  if (identity_ != 0) text += " " + text_of_witness(identity_);
+  return control_loop_.set_note(handle, witness_note, text);
 }
 
 bool descriptor::look_again() {

@@ -56,6 +56,8 @@ class descriptor {
   /// path.
   result<mark> read_mark();
   result<void> write_mark(const mark& wanted);
+  /// What tells this file from a copy of it that has its notes, too; 0: nothing does. The witness is for it alone.
+  void set_identity(std::uint64_t identity) { identity_ = identity; }
   result<std::uint64_t> read_witness();
   result<void> write_witness(std::uint64_t flash);
   /// Takes over the size that the medium has by now; true when it is another one. Control path.
@@ -67,6 +69,7 @@ class descriptor {
   reactor::loop& control_loop_;
   std::atomic<std::uint64_t> size_ = 0;
   std::atomic<std::uint64_t> reach_ = 0;
+  std::uint64_t identity_ = 0;
 };
 
 }  // namespace sluice::store
