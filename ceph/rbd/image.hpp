@@ -1,13 +1,13 @@
 #pragma once
 #include <rbd/librbd.h>
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "ceph/cluster/connections.hpp"
 #include "ceph/rbd/options.hpp"
+#include "ceph/rbd/write_account.hpp"
 
 namespace sluice::rbd {
 
@@ -42,9 +42,7 @@ class image {
   /// The object that says what the image is; gone with the image.
   std::string header_object() const { return "rbd_header." + facts_.id; }
 
-  /// Something is to be written through this handle; whether something was since it was last asked. Any thread.
-  void note_write() noexcept { written_.store(true, std::memory_order_relaxed); }
-  bool take_written() noexcept { return written_.exchange(false, std::memory_order_relaxed); }
+  write_account& account() noexcept { return account_; }
 
   /// Blocks on the cluster.
   result<std::uint64_t> size() const;
@@ -76,7 +74,7 @@ class image {
   image_facts facts_;
   std::shared_ptr<changed> watcher_;  // lives until librbd has forgotten it
   std::uint64_t watch_ = 0;
-  std::atomic<bool> written_ = false;
+  write_account account_;
 };
 
 }  // namespace sluice::rbd

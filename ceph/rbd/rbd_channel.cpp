@@ -189,6 +189,7 @@ void rbd_channel::collect() noexcept {
 void rbd_channel::landed(rbd_job& job) noexcept {
   --in_flight_;
   write_ended(job);
+  if (job.request_->what == verb::flush && job.result_ >= 0) image_->account().note_flush(job.covers_);
   publish();
   image_->on().share().give_back(job.operations_, job.octets_);
   if (job.result_ == -ESHUTDOWN) medium_->fenced(*image_);
@@ -202,6 +203,7 @@ void rbd_channel::landed(rbd_job& job) noexcept {
 
 void rbd_channel::write_ended(const rbd_job& job) noexcept {
   if (!store::changes_medium(job.request_->what)) return;
+  image_->account().note_write();
   figures_->writing.fetch_sub(1, std::memory_order_relaxed);
   figures_->written.fetch_add(1, std::memory_order_relaxed);
 }

@@ -46,6 +46,7 @@ class rbd_job {
   phase phase_ = phase::whole;
   std::uint64_t done_ = 0;                     // octets of the range that earlier pieces are through with
   std::uint64_t piece_ = 0;                    // octets of this piece
+  std::uint64_t covers_ = 0;                   // of the image's writes, when it began
   std::uint64_t operations_ = 0, octets_ = 0;  // what it has of the budget
   std::uint64_t started_ns_ = 0;
   std::uint64_t mismatch_ = 0;

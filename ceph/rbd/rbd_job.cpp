@@ -56,11 +56,11 @@ bool rbd_job::issue(const std::shared_ptr<image>& through) noexcept {
   }
   // A flush takes the exclusive lock, also from a client that writes; of an image that we only read there is nothing to
   // flush.
-  if (r.what == verb::flush && !through->take_written()) {
+  covers_ = through->account().writes();
+  if (r.what == verb::flush && through->account().is_flushed()) {
     result_ = 0;
     return false;
   }
-  if (store::changes_medium(r.what)) through->note_write();
   rbd_completion_t completion = nullptr;
   result_ = rbd_aio_create_completion(
       this, [](rbd_completion_t done, void* self) { completed(done, self); }, &completion);
