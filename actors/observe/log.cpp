@@ -1,5 +1,7 @@
 #include "actors/observe/log.hpp"
 
+#include "actors/observe/log_aside.hpp"
+#include "actors/observe/log_thread.hpp"
 #include "actors/observe/recent.hpp"
 
 #include <unistd.h>
@@ -17,6 +19,7 @@ namespace {
 std::atomic<form> chosen_form{form::text};
 std::atomic<level> least_level{level::info};
 std::atomic<sink> chosen_sink{nullptr};
+std::atomic<log_thread*> aside{nullptr};
 
 constexpr const char* level_names[] = {"debug", "info", "warning", "error"};
 constexpr std::size_t longest_value = 1024;  // of one field; what a peer sends shall not flood the log
@@ -159,9 +162,38 @@ void write_log(call_site& site, level severity, std::string_view room, std::stri
   std::string line = format_line(chosen_form, now, severity, room, message, fields, kept_back);
   if (const sink where = chosen_sink) return where(line);
   line += '\n';
+  if (log_thread* const by = aside.load()) return by->add(std::move(line));
   // One call, so that lines of several threads don't mix. What standard error does not take is lost: logging never
   // waits twice.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+namespace {
+
+std::string line_of_dropped(std::uint64_t lines) {
+  return format_line(chosen_form, now_ns<std::chrono::system_clock>(), level::warning, "log", "lines were dropped",
+                     {{"lines", lines}}) +
+         '\n';
+}
+
+}  // namespace
+
+log_aside::log_aside() {
+  aside = new log_thread(STDERR_FILENO, line_of_dropped);
+}
+
+log_aside::~log_aside() {
+  drain_log();
+  delete aside.exchange(nullptr);
+}
+
+void drain_log() {
+  if (log_thread* const by = aside.load()) by->drain(std::chrono::seconds(1));
+}
+
+std::uint64_t dropped_log_lines() {
+  const log_thread* const by = aside.load();
+  return by ? by->dropped() : 0;
 }
 
 }  // namespace sluice::observe

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "actors/observe/log.hpp"
+#include "actors/observe/log_aside.hpp"
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
@@ -45,6 +46,7 @@ void raise_descriptor_limit() {
 }
 
 int complain(const std::string& sentence) {
+  observe::drain_log();  // the sentence is the last that is read
   std::cerr << "sluice: " << sentence << std::endl;
   return 1;
 }
@@ -102,7 +104,6 @@ result<void> apply_first(gateway& served, const std::shared_ptr<const config::mo
 int run(const config::model& model, const config::serve_options& options, const config::known_types& known,
         const sigset_t& signals, state::state_store& state, const std::function<void(gateway&)>& ready) {
   raise_descriptor_limit();
-  set_log_of(model.gateway);
   auto hardware = machine::start(options_of(model.gateway));
   if (!hardware) return complain(hardware.error().message);
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
@@ -146,8 +147,9 @@ int run(const config::model& model, const config::serve_options& options, const 
   commands.stop();
   served.stop();
   const int status = served.has_lost_data() ? 1 : 0;
-  if (served.is_stranded()) ::_exit(status);  // all that must last has been made durable when it was agreed
-  return status;
+  if (!served.is_stranded()) return status;
+  observe::drain_log();
+  ::_exit(status);  // all that must last has been made durable when it was agreed
 }
 
 void say_ready() {
@@ -212,9 +214,11 @@ int demo(const config::demo_options& options, const config::known_types& known) 
   const std::string control = options.control.value_or(directory + "/control.sock");
   const std::string listen = reactor::endpoint{options.listen.host, options.listen.port}.to_string();
   const sigset_t signals = block_signals();
+  const observe::log_aside log;
   const auto model = config::load_text(demo_text(directory, control, listen), "demo", directory, known);
   int status = 1;
   if (model) {
+    set_log_of(model->gateway);
     const auto state = state::make_memory_store();
     status = run(*model, {"", control}, known, signals, *state, [&](gateway& served) {
       say_ready();
@@ -230,6 +234,8 @@ int demo(const config::demo_options& options, const config::known_types& known) 
 
 int serve(const config::model& model, const config::serve_options& options, const config::known_types& known) {
   const sigset_t signals = block_signals();
+  const observe::log_aside log;
+  set_log_of(model.gateway);
   auto state = state::open_rocksdb_store(model.gateway.state_dir);
   if (!state) return complain(state.error().message);
   return run(model, options, known, signals, **state, [](gateway&) { say_ready(); });

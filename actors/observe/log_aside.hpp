@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+
+namespace sluice::observe {
+
+/// While one exists, lines of the log go to standard error by a thread of their own (log_thread): an event loop never
+/// waits for whoever reads them, or does not. At most one; it outlives all threads that log. Signals that main() waits
+/// for are blocked before.
+class log_aside {
+ public:
+  log_aside();
+  log_aside(const log_aside&) = delete;
+  log_aside& operator=(const log_aside&) = delete;
+  /// Gives the reader a second.
+  ~log_aside();
+};
+
+/// Until what was logged is written, for at most a second. Any thread.
+void drain_log();
+/// Lines that found no room since the start, for standard error did not take them. Any thread.
+std::uint64_t dropped_log_lines();
+
+}  // namespace sluice::observe
