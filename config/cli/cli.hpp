@@ -46,6 +46,8 @@ struct cli_hooks {
   std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
   std::function<int(const journal_options&)> inspect_journal;  // likewise
   std::function<int(const journal_options&)> resolve_journal;
+  /// `sluice state repair`, of a directory that no gateway has open.
+  std::function<int(const std::string&)> repair_state;
 };
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.

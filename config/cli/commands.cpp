@@ -208,6 +208,14 @@ void command_tree::add_acting_commands() {
                  });
   clear->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
   clear->add_flag("--yes", options_.yes, "really");
+
+  CLI::App* state = app_->add_subcommand("state", "what a gateway keeps: gateway.state_dir");
+  state->require_subcommand(1);
+  add(state, "repair", "make a damaged state directory one that opens, from all that can be read of it",
+      "sluice state repair /var/lib/sluice", [this] { return hooks_.repair_state(absolute(options_.directory)); })
+      ->add_option("directory", options_.directory, "as gateway.state_dir says; no gateway may have it open")
+      ->required()
+      ->type_name("DIR");
 }
 
 void command_tree::add_cache_commands() {

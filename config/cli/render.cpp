@@ -224,8 +224,12 @@ std::string health_of_reactor(const json& reactor) {
 std::string render_status(const json& status) {
   std::string out = gateway_line(status) + "\n";
   if (const std::string change = render_change(status); !change.empty()) out += change + "\n";
+  const json& gateway = at(status, "gateway");
+  if (const std::string state = text(gateway, "state_health"); !state.empty() && state != "good") out += state + "\n";
+  if (const auto dropped = whole(gateway, "log_lines_dropped"))
+    out += std::to_string(dropped) + " lines of the log were dropped: nobody reads standard error\n";
   std::vector<row> reactors{{"REACTOR", "KIND", "CPU", "HEALTH"}};
-  for (const json& r : at(at(status, "gateway"), "reactors"))
+  for (const json& r : at(gateway, "reactors"))
     reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s", health_of_reactor(r)});
   if (reactors.size() > 1) out += "\n" + render_table(reactors);
 

@@ -16,11 +16,10 @@ result<std::optional<former>> load_former(state::state_store& kept, const std::s
   std::optional<error> unreadable;
   const auto load = [&](const std::string& key) -> std::optional<std::string> {
     auto value = kept.load(key);
-    if (!value) {
-      unreadable = value.error();
-      return std::nullopt;
-    }
-    if (*value) found.keys.push_back(key);
+    if (!value && value.error().code != errc::corrupt) unreadable = value.error();
+    if (!value) found.damage = value.error().message;
+    if (!value || *value) found.keys.push_back(key);
+    if (!value) return std::nullopt;
     return std::move(*value);
   };
   const auto identity = load(state::identity_key(unit));
@@ -28,9 +27,8 @@ result<std::optional<former>> load_former(state::state_store& kept, const std::s
   const auto modes = load(state::mode_key(unit));
   if (unreadable) return tl::unexpected(*unreadable);
   if (found.keys.empty()) return std::nullopt;
-  if (identity && !state::is_serial(*identity))
-    return fail(errc::corrupt, "the stored identity of unit " + unit + " is not valid");
-  found.state.serial = identity.value_or("");
+  if (identity && state::is_serial(*identity)) found.state.serial = *identity;
+  if (identity && !state::is_serial(*identity)) found.damage = "its stored identity is not valid";
   if (held) {
     auto parsed = reservations::parse(*held);
     if (parsed)
@@ -61,10 +59,10 @@ struct attempt : std::enable_shared_from_this<attempt> {
   void on(const state::record& now) {
     agreed before;
     state::proposal proposed;
-    auto decoded = decode(now.content, now.epoch);
+    auto decoded = now.damage.empty() ? decode(now.content, now.epoch) : fail(errc::corrupt, now.damage);
     if (decoded) {
       before = std::move(*decoded);
-    } else if (!now.content.empty() && !wanted.gives_up_damaged) {
+    } else if (!(now.content.empty() && now.damage.empty()) && !wanted.gives_up_damaged) {
       return done(tl::unexpected(decoded.error()));
     } else if (wanted.before && !wanted.before->damage.empty() && !wanted.gives_up_damaged) {
       return done(fail(errc::corrupt, wanted.before->damage));

@@ -12,11 +12,11 @@ namespace sluice::agreement {
 std::string record_name(const std::string& unit);
 
 /// What a state directory says of a unit in the former format, where identity, reservations and saved mode pages had a
-/// key each; nullopt: nothing. errc::corrupt when the identity cannot be read. Blocks.
+/// key each; nullopt: nothing. Blocks.
 struct former {
-  agreed state;
+  agreed state;                   // its serial is empty when there was none, or it cannot be read
   std::vector<std::string> keys;  // that the record replaces
-  std::string damage;             // a sentence, when all but the identity cannot be read
+  std::string damage;             // a sentence, when one of them cannot be read
 };
 result<std::optional<former>> load_former(state::state_store& kept, const std::string& unit);
 

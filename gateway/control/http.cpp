@@ -26,7 +26,9 @@ struct page {
 /// A line for each store and unit that is not good.
 std::string illnesses(const json& status) {
   std::string out;
-  for (const json& each : status.value("gateway", json::object()).value("reactors", json::array()))
+  const json gateway = status.value("gateway", json::object());
+  if (const std::string state = gateway.value("state_health", "good"); state != "good") out += "state: " + state + "\n";
+  for (const json& each : gateway.value("reactors", json::array()))
     if (each.value("health", "good") != "good")
       out += "reactor " + each.at("index").dump() + ": " + each.value("health", "") + "\n";
   for (const auto& [list, noun] : {std::pair{"stores", "store "}, std::pair{"units", "unit "}})

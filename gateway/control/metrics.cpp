@@ -95,6 +95,9 @@ std::string metrics_text(const json& status) {
   exposition out;
   const json& gateway = list(status, "gateway");
   out.add("sluice_uptime_seconds", {}, gateway.is_object() ? gateway.value("uptime_s", json()) : json());
+  if (gateway.is_object() && gateway.contains("state_health"))
+    out.add("sluice_state_healthy", {}, text(gateway, "state_health") == "good");
+  if (gateway.is_object()) out.add("sluice_log_lines_dropped_total", {}, gateway.value("log_lines_dropped", json()));
   for (const json& reactor : list(gateway, "reactors"))
     out.add("sluice_reactor_cpu_seconds_total", {{"reactor", reactor.value("index", json()).dump()}},
             reactor.value("cpu_s", json()));

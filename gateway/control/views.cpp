@@ -49,7 +49,13 @@ void to_json(json& out, const reactor& v) {
 }
 
 void to_json(json& out, const gateway& v) {
-  object(out).add("name", v.name).add("version", v.version).add("uptime_s", v.uptime_s).add_all("reactors", v.reactors);
+  object(out)
+      .add("name", v.name)
+      .add("version", v.version)
+      .add("uptime_s", v.uptime_s)
+      .add("state_health", v.state_health)
+      .add("log_lines_dropped", v.log_lines_dropped)
+      .add_all("reactors", v.reactors);
 }
 
 void to_json(json& out, const store& v) {

@@ -29,6 +29,8 @@ struct gateway {
   std::string name, version;
   double uptime_s = 0;
   std::vector<reactor> reactors;
+  std::string state_health = "good";    // of the state directory
+  std::uint64_t log_lines_dropped = 0;  // that nobody took from standard error
 };
 
 struct store {

@@ -58,6 +58,8 @@ class gateway {
   void follow_media();
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
+  /// "good", or what cannot be kept. Any thread.
+  std::string state_health() const { return now_.made_of.state.health(); }
   const std::vector<runtime::core*>& cores() const { return now_.made_of.cores; }
 
  private:

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "actors/observe/counters.hpp"
+#include "actors/observe/log_aside.hpp"
 #include "config/schema/quantity.hpp"
 #include "gateway/daemon/version.hpp"
 
@@ -334,7 +335,8 @@ view::status onlooker::look() {
   const std::vector<report_ptr> all = ask(seen);
   const std::uint64_t now = now_ns();
   view::status shown;
-  shown.gateway = {seen->model->gateway.name, version, seconds(now - started_ns_), {}};
+  shown.gateway = {seen->model->gateway.name,   version, seconds(now - started_ns_), {}, at_.state_health(),
+                   observe::dropped_log_lines()};
   bool all_fresh = true;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const reactor::loop& loop = at_.cores()[i]->loop();

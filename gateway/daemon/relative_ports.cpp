@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "actors/observe/log.hpp"
+
 namespace sluice::daemon {
 
 namespace {
@@ -17,7 +19,13 @@ std::string line_of(const port::port_id& port) {
   return port.fabric + " " + std::to_string(port.group) + " " + port.name;
 }
 
-result<std::map<std::string, std::uint16_t>> parse(std::string_view rest) {
+/// Stands for numbers that cannot be read any more; no port has such a name. What is given from then on lies beyond
+/// them.
+constexpr const char* lost = "numbers that were lost";
+constexpr std::uint16_t last_lost = 0x7fff;
+
+/// What can be read; `damage` gets what cannot.
+std::map<std::string, std::uint16_t> parse(std::string_view rest, std::string& damage) {
   std::map<std::string, std::uint16_t> parsed;
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
@@ -26,11 +34,18 @@ result<std::map<std::string, std::uint16_t>> parse(std::string_view rest) {
     const auto [end, problem] = std::from_chars(line.data(), line.data() + line.size(), number);
     const auto digits = static_cast<std::size_t>(end - line.data());
     if (problem != std::errc() || number == 0 || digits + 1 >= line.size() || line[digits] != ' ')
-      return fail(errc::corrupt,
-                  "the state directory's list of target ports is damaged at '" + std::string(line) + "'");
-    parsed[std::string(line.substr(digits + 1))] = number;
+      damage = "at '" + std::string(line.substr(0, 80)) + "'";
+    else
+      parsed[std::string(line.substr(digits + 1))] = number;
   }
   return parsed;
+}
+
+void tell_damage(const std::string& damage) {
+  SLUICE_LOG(error, "control",
+             "the list of relative target port identifiers is damaged: ports whose line is lost get new ones; what "
+             "initiators registered through those ports goes with sluice pr clear",
+             {"damage", damage});
 }
 
 /// Sits down at the record for the length of one call, which `ask` makes on the core's loop.
@@ -58,22 +73,21 @@ result<relative_ports> relative_ports::load(state::authority& agreed, runtime::c
       agreed, core,
       [](state::seat& seat, std::function<void(result<state::record>)> done) { seat.read(std::move(done)); });
   if (!now) return tl::unexpected(now.error());
-  if (auto taken = loaded.take(*now); !taken) return tl::unexpected(taken.error());
-  if (!now->content.empty()) return loaded;
+  loaded.take(*now);
+  if (!now->content.empty() || !now->damage.empty()) return loaded;
   const auto old = kept.load(old_key);
-  if (!old) return tl::unexpected(old.error());
-  auto parsed = parse(old->value_or(""));
-  if (!parsed) return tl::unexpected(parsed.error());
-  loaded.numbers_ = std::move(*parsed);
+  if (!old && old.error().code != errc::corrupt) return tl::unexpected(old.error());
+  loaded.take({now->epoch, old ? old->value_or("") : "", old ? "" : old.error().message});
   return loaded;
 }
 
-result<void> relative_ports::take(const state::record& now) {
-  auto parsed = parse(now.content);
-  if (!parsed) return tl::unexpected(parsed.error());
-  numbers_ = std::move(*parsed);
+void relative_ports::take(const state::record& now) {
+  std::string damage = now.damage;
+  numbers_ = parse(now.content, damage);
   epoch_ = now.epoch;
-  return {};
+  if (damage.empty()) return;
+  numbers_.emplace(lost, last_lost);
+  tell_damage(damage);
 }
 
 result<state::verdict> relative_ports::propose(const numbers& grown) {
@@ -107,8 +121,8 @@ result<std::uint16_t> relative_ports::of(const port::port_id& port) {
     if (how->what == state::verdict::kind::committed) {
       ++epoch_;
       numbers_ = std::move(grown);
-    } else if (auto taken = take(how->current); !taken) {  // another gateway has given a number meanwhile
-      return tl::unexpected(taken.error());
+    } else {
+      take(how->current);  // another gateway has given a number meanwhile
     }
   }
 }

@@ -12,6 +12,8 @@ namespace sluice::daemon {
 
 /// Relative target port identifiers by port. Persistent reservations that survive power loss are keyed by them
 /// [SPC-4 5.12.1], so a port's number is made once, agreed among the gateways, and never given to another port.
+/// Numbers that cannot be read any more are told and never used again: what was registered through them belongs to
+/// nobody, rather than to the wrong port.
 /// Control thread; blocks.
 class relative_ports {
  public:
@@ -23,7 +25,7 @@ class relative_ports {
  private:
   using numbers = std::map<std::string, std::uint16_t>;
   relative_ports(state::authority& agreed, runtime::core& core) : authority_(&agreed), core_(&core) {}
-  result<void> take(const state::record& now);
+  void take(const state::record& now);
   result<state::verdict> propose(const numbers& grown);
 
   state::authority* authority_;

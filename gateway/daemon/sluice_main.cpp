@@ -3,6 +3,7 @@
 #include "gateway/daemon/journal_commands.hpp"
 #include "gateway/daemon/known_types.hpp"
 #include "gateway/daemon/serve.hpp"
+#include "gateway/daemon/state_commands.hpp"
 #include "gateway/daemon/version.hpp"
 
 namespace sluice::daemon {
@@ -29,6 +30,7 @@ static int main_of_sluice(int argc, char** argv) {
   hooks.simulate = simulate_cache;
   hooks.inspect_journal = [&](const config::journal_options& options) { return inspect_journal(options, stores); };
   hooks.resolve_journal = [&](const config::journal_options& options) { return resolve_journal(options, stores); };
+  hooks.repair_state = repair_state_directory;
   return config::run_cli(argc, argv, hooks);
 }
 

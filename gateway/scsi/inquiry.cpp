@@ -141,7 +141,8 @@ page supported_pages_page() {
 }
 
 page unit_serial_number_page(const unit_facts& unit) {
-  const std::string_view serial = cut_serial(unit);
+  constexpr std::string_view unknown = "                ";  // spaces when there is none [SPC-4 7.8.14]
+  const std::string_view serial = unit.serial.empty() ? unknown : cut_serial(unit);
   page p = start_page(unit_serial_number, 4 + serial.size());
   store_ascii(bytes(p).subspan(4), serial);
   return finish(std::move(p));
@@ -153,10 +154,12 @@ page device_identification_page(const unit_facts& unit, const port_facts& port) 
   const auto put = [&](code_set set, association whose, designator kind, const_bytes octets) {
     put_designator(p, set, whose, kind, port.protocol, octets);
   };
-  page naa(unit.naa >> 60 == 6 ? 16 : 8);
-  wire::store64(naa, 0, unit.naa);
-  if (naa.size() == 16) wire::store64(naa, 8, unit.naa_extension);
-  put(code_set::binary, association::logical_unit, designator::naa, naa);
+  if (unit.naa != 0) {  // else its identity is lost, and it has no name
+    page naa(unit.naa >> 60 == 6 ? 16 : 8);
+    wire::store64(naa, 0, unit.naa);
+    if (naa.size() == 16) wire::store64(naa, 8, unit.naa_extension);
+    put(code_set::binary, association::logical_unit, designator::naa, naa);
+  }
 
   page number(4);
   wire::store16(number, 2, port.relative_target_port);

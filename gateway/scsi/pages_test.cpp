@@ -93,6 +93,16 @@ TEST(inquiry, designators_are_well_formed) {
   EXPECT_EQ(wire::load64(p, 8), 0x3123456789abcdefu);
 }
 
+TEST(inquiry, a_unit_whose_identity_is_lost_has_no_name) {
+  unit_facts unit = disk();
+  unit.serial.clear();
+  unit.naa = 0;
+  const octets p = device_identification_page(unit, port());
+  EXPECT_EQ(p[5], 0x94) << "the first designator is the relative port's";
+  const octets serial = unit_serial_number_page(unit);
+  EXPECT_EQ(as_text(const_bytes(serial).subspan(4)), "                ");
+}
+
 TEST(inquiry, thin_or_not_shows_in_two_pages) {
   unit_facts thick = disk();
   thick.thin = false;

@@ -29,6 +29,8 @@ namespace sluice::state {
 struct record {
   std::uint64_t epoch = 0;
   std::string content;  // empty: nothing was committed yet, or only what did not last
+  /// Not empty: a sentence that says why what is stored cannot be relied on; `content` is what could be read of it.
+  std::string damage = {};
 };
 
 struct proposal {

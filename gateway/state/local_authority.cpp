@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <mutex>
 
 #include "actors/base/check.hpp"
+#include "actors/observe/log.hpp"
 #include "actors/wire/big_endian.hpp"
 #include "actors/wire/crc.hpp"
 
@@ -61,23 +63,50 @@ result<record> parse_frame(std::string_view stored) {
   return record{wire::load64(all, 5), std::string(stored.substr(head_bytes))};
 }
 
+namespace {
+
+/// What of a record can be read.
+record read_frame(std::string_view stored) {
+  auto parsed = parse_frame(stored);
+  if (parsed) return std::move(*parsed);
+  return {0, std::string(stored.substr(std::min(stored.size(), head_bytes))), parsed.error().message};
+}
+
+/// A count of epochs that is beyond all that starts can have taken, when theirs cannot be read: as if there had been
+/// one start in each second since 1970.
+std::uint64_t epochs_of_the_clock() {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  const auto seconds = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(since).count());
+  return seconds * local_authority::epochs_of_a_start;
+}
+
+/// nullopt: damaged.
+std::optional<std::uint64_t> parse_count(std::string_view text) {
+  std::uint64_t count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return count;
+}
+
+}  // namespace
+
 /// Everything that seats share. Seats live on several loops: one mutex guards it all, and nothing is called under it.
 class local_authority::table : public std::enable_shared_from_this<table> {
  public:
-  table(state_store& kept, std::uint64_t first, std::uint64_t range)
-      : kept_(kept), first_(first), limit_(first + range), range_(range) {}
+  /// `taken`: the range that begins at `first` is written.
+  table(state_store& kept, std::uint64_t first, std::uint64_t range, bool taken)
+      : kept_(kept), first_(first), limit_(taken ? first + range : first), range_(range) {}
 
   result<void> add(const std::string& name) {
     const std::lock_guard hold(mutex_);
     if (entries_.contains(name)) return {};
     const auto stored = kept_.load(name);
-    if (!stored) return tl::unexpected(stored.error());
+    if (!stored && stored.error().code != errc::corrupt) return tl::unexpected(stored.error());
     record now;
-    if (*stored) {
-      auto parsed = parse_frame(**stored);
-      if (!parsed) return tl::unexpected(parsed.error());
-      now = std::move(*parsed);
-    }
+    if (!stored)
+      now.damage = stored.error().message;
+    else if (*stored)
+      now = read_frame(**stored);
     // Others of this start have used none of the range for this name yet.
     now.epoch = std::max(now.epoch, first_);
     entries_[name].now = std::move(now);
@@ -159,8 +188,8 @@ void local_authority::table::run(const std::string& name, entry& e, pending p, a
   if (p.what.expected != e.now.epoch) return answer(p, {verdict::kind::conflict, e.now, {}}, later);
   SLUICE_CHECK(!p.what.content.empty());
   const std::uint64_t epoch = p.what.expected + 1;
-  const bool takes_range = epoch >= limit_;
-  if (!p.what.lasts && !takes_range) {
+  const bool takes_range = epoch >= limit_, has_range = limit_ > first_;
+  if (!p.what.lasts && (!takes_range || !has_range)) {
     commit(name, e, p, later);
     return answer(p, {}, later);
   }
@@ -235,16 +264,15 @@ local_authority::~local_authority() = default;
 
 result<std::unique_ptr<local_authority>> local_authority::make(state_store& kept, std::uint64_t range) {
   const auto stored = kept.load(epochs_key);
-  if (!stored) return tl::unexpected(stored.error());
-  std::uint64_t first = 0;
-  if (*stored) {
-    const std::string& text = **stored;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), first);
-    if (problem != std::errc() || end != text.data() + text.size() || first > UINT64_MAX - 2 * range)
-      return fail(errc::corrupt, "the state directory's count of epochs is damaged: '" + text.substr(0, 40) + "'");
+  if (!stored && stored.error().code != errc::corrupt) return tl::unexpected(stored.error());
+  auto first = stored ? parse_count(stored->value_or("0")) : std::nullopt;
+  if (!first || *first > UINT64_MAX - 2 * range) {
+    first = epochs_of_the_clock();
+    SLUICE_LOG(error, "state", "the count of epochs is damaged: it goes on far beyond all that were used",
+               {"from", *first});
   }
-  if (auto taken = kept.save(epochs_key, std::to_string(first + range)); !taken) return tl::unexpected(taken.error());
-  return std::unique_ptr<local_authority>(new local_authority(std::make_shared<table>(kept, first, range)));
+  const bool taken = kept.save(epochs_key, std::to_string(*first + range)).has_value();
+  return std::unique_ptr<local_authority>(new local_authority(std::make_shared<table>(kept, *first, range, taken)));
 }
 
 result<std::unique_ptr<seat>> local_authority::open(const std::string& name, reactor::loop& home) {

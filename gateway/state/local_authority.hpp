@@ -10,12 +10,13 @@ namespace sluice::state {
 ///
 /// Epochs come out of a range that each start takes for itself: the key "epochs" holds the end of the last range that
 /// was taken, durable before the first of its epochs is used. So changes that do not last cost no write, and an epoch
-/// that was lost with the power is not used again.
+/// that was lost with the power is not used again. A start that cannot write (a full state directory) has no range when
+/// it begins: nothing lasts until one is written, so nobody but this process ever sees the epochs that it uses until
+/// then.
 class local_authority final : public authority {
  public:
   static constexpr std::uint64_t epochs_of_a_start = std::uint64_t{1} << 32;
-  /// Takes a range of epochs: one synced write. errc::corrupt when it cannot be told which were used. `kept` outlives
-  /// this and all of its seats. Blocks.
+  /// Takes a range of epochs: one synced write. `kept` outlives this and all of its seats. Blocks.
   static result<std::unique_ptr<local_authority>> make(state_store& kept, std::uint64_t range = epochs_of_a_start);
   ~local_authority() override;
   result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& home) override;

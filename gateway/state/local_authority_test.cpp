@@ -20,6 +20,7 @@ class counting_store final : public state_store {
   result<std::optional<std::string>> load(std::string_view key) override { return below->load(key); }
   result<void> save(std::string key, std::string value) override {
     ++writes;
+    if (full) return fail(errc::no_space, "full");
     return below->save(std::move(key), std::move(value));
   }
   void change(std::vector<update> updates, reactor::loop& home, durable done) override {
@@ -181,8 +182,12 @@ TEST_F(local_authority_test, a_seat_that_is_gone_hears_nothing_and_its_change_is
 TEST_F(local_authority_test, tells_damage) {
   ASSERT_TRUE(kept.save("unit/a", "nonsense"));
   const auto all = *local_authority::make(kept);
-  EXPECT_EQ(all->open("unit/a", *loop).error().code, errc::corrupt);
-  EXPECT_TRUE(all->open("unit/b", *loop).has_value());
+  const auto damaged = *all->open("unit/a", *loop);
+  const record now = read(*damaged);
+  EXPECT_FALSE(now.damage.empty());
+  EXPECT_EQ(propose(*damaged, now.epoch, "anew", true).what, verdict::kind::committed);
+  EXPECT_EQ(read(*damaged).damage, "");
+  EXPECT_EQ(read(**all->open("unit/b", *loop)).damage, "");
   const std::string whole = frame({7, "content"});
   EXPECT_EQ(parse_frame(whole)->epoch, 7u);
   EXPECT_EQ(parse_frame(whole)->content, "content");
@@ -192,10 +197,50 @@ TEST_F(local_authority_test, tells_damage) {
     EXPECT_FALSE(parse_frame(bent)) << at;
     EXPECT_FALSE(parse_frame(whole.substr(0, at)));
   }
+}
+
+TEST_F(local_authority_test, of_a_damaged_head_the_content_is_read_all_the_same) {
+  std::string bent = frame({7, "content"});
+  bent[6] ^= 1;
+  ASSERT_TRUE(kept.save("unit/a", bent));
+  const auto all = *local_authority::make(kept);
+  const record now = read(**all->open("unit/a", *loop));
+  EXPECT_EQ(now.content, "content");
+  EXPECT_FALSE(now.damage.empty());
+}
+
+TEST_F(local_authority_test, goes_on_beyond_all_epochs_when_their_count_is_damaged) {
+  std::uint64_t last = 0;
+  {
+    const auto all = *local_authority::make(kept);
+    const auto at = *all->open("unit/a", *loop);
+    last = read(*at).epoch;
+    propose(*at, last++, "kept", true);
+  }
   for (const char* text : {"", "x", "12x", "-1", "18446744073709551615"}) {
     ASSERT_TRUE(kept.save("epochs", text));
-    EXPECT_FALSE(local_authority::make(kept)) << text;
+    const auto all = *local_authority::make(kept);
+    const record now = read(**all->open("unit/a", *loop));
+    EXPECT_EQ(now.content, "kept");
+    EXPECT_GT(now.epoch, last) << text;
+    EXPECT_NE(kept.load("epochs")->value(), text);
   }
+}
+
+TEST_F(local_authority_test, starts_without_a_range_where_nothing_can_be_written) {
+  const auto made_full = [this] {
+    kept.full = true;
+    return *local_authority::make(kept);
+  };
+  const auto all = made_full();
+  const auto at = *all->open("unit/a", *loop);
+  const std::uint64_t first = read(*at).epoch;
+  EXPECT_EQ(propose(*at, first, "joins").what, verdict::kind::committed);
+  EXPECT_EQ(propose(*at, first + 1, "lasts", true).what, verdict::kind::failed);
+  kept.full = false;
+  EXPECT_FALSE(kept.load("epochs")->has_value());
+  EXPECT_EQ(propose(*at, first + 1, "lasts", true).what, verdict::kind::committed);
+  EXPECT_EQ(kept.load("epochs")->value(), std::to_string(first + 2 + local_authority::epochs_of_a_start));
 }
 
 }  // namespace

@@ -31,6 +31,8 @@ class state_store {
   virtual result<void> save(std::string key, std::string value) = 0;
   /// All of it or nothing. Changes are done in the order of the calls of one thread. Any thread.
   virtual void change(std::vector<update> updates, reactor::loop& home, durable done) = 0;
+  /// "good", or a sentence that says what cannot be kept. Any thread; waits for nothing but a short lock.
+  virtual std::string health() { return "good"; }
   void put(std::string key, std::string value, reactor::loop& home, durable done) {
     change({{std::move(key), std::move(value)}}, home, std::move(done));
   }
@@ -44,6 +46,9 @@ std::unique_ptr<state_store> make_memory_store();
 
 /// RocksDB in `directory` (made, mode 0700, when absent). Every change is synced to the write-ahead log before `done`;
 /// a thread of its own does the writing, several changes in one sync. The destructor finishes what was issued.
+/// A directory that can be read but not written (full, read only) opens all the same: changes fail, health() says so,
+/// and they succeed again when there is space. errc::busy: another gateway has it. errc::corrupt: acknowledged changes
+/// are missing.
 result<std::unique_ptr<state_store>> open_rocksdb_store(const std::string& directory);
 
 }  // namespace sluice::state

@@ -115,13 +115,20 @@ void home::begin(const agreement::decision& d, step of) {
   propose();
 }
 
+namespace {
+
+/// What had to last could not be written, and did not happen.
+scsi::outcome not_kept(const control_request& request) {
+  constexpr std::uint8_t persistent_reserve_out = 0x5f;
+  return request.cdb[0] == persistent_reserve_out ? outcomes::insufficient_registration_resources()  // [SPC-4 5.12.5]
+                                                  : outcomes::hardware_error();
+}
+
+}  // namespace
+
 void home::finish(step& of, const result<scsi::outcome>& outcome) {
   if (const auto* request = std::get_if<control_request>(&of)) {
-    const auto failure = [&] {
-      return outcome.error().code == errc::no_space ? outcomes::insufficient_registration_resources()
-                                                    : outcomes::hardware_error();
-    };
-    shards_[request->shard]->send(control_answer{request->id, outcome ? *outcome : failure()});
+    shards_[request->shard]->send(control_answer{request->id, outcome ? *outcome : not_kept(*request)});
   } else if (const auto* managed = std::get_if<manage_request>(&of)) {
     shards_[managed->shard]->send(manage_answer{managed->id, port::task_response::function_complete});
   } else {

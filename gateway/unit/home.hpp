@@ -44,8 +44,9 @@ class home final : state::watcher {
 
   /// `shards[i]` is the shard with index i; links and `loop` outlive the home.
   home(home_options options, std::vector<shard_link*> shards, reactor::loop& loop, std::unique_ptr<state::seat> seat);
-  /// Becomes a member; `started` runs when there is a snapshot. Once, before all else. A record that is damaged, but
-  /// for the unit's identity, gives a unit that does nothing until clear_reservations(): damage() says what is wrong.
+  /// Becomes a member; `started` runs when there is a snapshot. Once, before all else. A record that is damaged gives a
+  /// unit that does nothing until clear_reservations(): damage() says what is wrong. When its identity cannot be read
+  /// either, it tells none.
   void start(done started);
 
   /// The snapshot that new shards start from.

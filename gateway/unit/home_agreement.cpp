@@ -16,7 +16,8 @@ home::draft home::draft_of(const agreement::agreed& agreed) const {
   next->mode_saved = agreed.saved_mode.value_or(scsi::default_mode_state(next->facts));
   next->groups = agreement::groups_of(agreed);
   next->facts.serial = options_.configured_serial.empty() ? agreed.serial : options_.configured_serial;
-  next->facts.naa = options_.configured_naa ? options_.configured_naa : state::identity_of(agreed.serial).naa;
+  const std::uint64_t made_naa = agreed.serial.empty() ? 0 : state::identity_of(agreed.serial).naa;
+  next->facts.naa = options_.configured_naa ? options_.configured_naa : made_naa;
   if (!damage_.empty()) next->serves = unit_snapshot::service::damaged;
   return next;
 }
@@ -176,12 +177,15 @@ void home::start_damaged(const error& why, const done& started) {
     agreement::agreed nothing;
     if (const auto serial = now ? agreement::decode_identity(now->content) : tl::unexpected(now.error()))
       nothing.serial = *serial;
-    else if (now && now->content.empty() && options_.before)
+    else if (now && now->content.empty() && now->damage.empty() && options_.before)
       nothing.serial = options_.before->state.serial;
-    // With another identity initiators would take the unit for another one.
-    if (nothing.serial.empty()) return started(tl::unexpected(why));
     nothing.ports[options_.gateway] = own_groups_;
     damage_ = why.message;
+    // With another identity initiators would take the unit for another one: it tells none.
+    if (nothing.serial.empty() && (options_.configured_serial.empty() || options_.configured_naa == 0))
+      damage_ +=
+          "; its serial number and NAA name cannot be read either: clearing makes new ones, unless the configuration "
+          "says naa and serial";
     const draft damaged = draft_of(nothing);
     damaged->mode = damaged->mode_saved;
     snapshot_ = damaged;
@@ -197,7 +201,7 @@ void home::give_up_damaged(done finished) {
   }
   agreement::joining anew = joining_now();
   agreement::former nothing;
-  nothing.state.serial = snapshot_->serial;
+  nothing.state.serial = snapshot_->serial.empty() ? options_.serial : snapshot_->serial;
   if (options_.before) nothing.keys = options_.before->keys;
   anew.before = nothing;
   anew.gives_up_damaged = true;

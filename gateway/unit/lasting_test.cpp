@@ -19,12 +19,12 @@ class counted_store final : public state::state_store {
   }
   void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
     ++changes;
-    if (full) return home.post([done] { done(fail(errc::no_space, "full")); });
+    if (refuses) return home.post([done, why = *refuses] { done(fail(why, "refused")); });
     below->change(std::move(updates), home, std::move(done));
   }
   std::unique_ptr<state_store> below;
   int changes = 0;
-  bool full = false;
+  std::optional<errc> refuses;
 };
 
 octets mode_select_tas(bool on) {
@@ -75,15 +75,21 @@ TEST_F(lasting, what_is_written_for_which_command) {
   EXPECT_EQ(counter->changes, before);
 }
 
-TEST_F(lasting, a_full_state_directory_fails_the_command_that_must_last_and_no_other) {
+TEST_F(lasting, what_cannot_be_kept_is_refused_and_no_other_command) {
   initiator& a = s.add();
-  counter->full = true;
-  EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0, 0xa, 1)))
-                  .sensed(sense_key::illegal_request, asc::insufficient_registration_resources));
-  EXPECT_TRUE(s.home->snapshot()->reservations.registrants.empty());
-  EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0, 0xa))).good());
-  counter->full = false;
-  EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0xa, 0xb, 1))).good());
+  for (const errc why : {errc::no_space, errc::io}) {
+    counter->refuses = why;
+    EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xa, 1)))
+                    .sensed(sense_key::illegal_request, asc::insufficient_registration_resources));
+    EXPECT_TRUE(s.home->snapshot()->reservations.registrants.empty());
+    EXPECT_TRUE(s.done(a.send({0x15, 0x11, 0, 0, 16, 0}, mode_select_tas(true)))
+                    .sensed(sense_key::hardware_error, asc::internal_target_failure));
+    EXPECT_FALSE(s.home->snapshot()->mode.task_aborted_status);
+    EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xa))).good());
+    counter->refuses = {};
+    EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xb, 1))).good());
+    EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0))).good());
+  }
 }
 
 TEST_F(lasting, each_start_has_epochs_of_its_own) {
@@ -190,7 +196,58 @@ TEST(former_state, that_is_damaged_is_told) {
   EXPECT_FALSE((*before)->damage.empty());
   EXPECT_EQ((*before)->state.serial, "00112233445566778899aabbccddeeff");
   ASSERT_TRUE(s.kept->save("identity/old", "nonsense"));
-  EXPECT_EQ(agreement::load_former(*s.kept, "old").error().code, errc::corrupt);
+  const auto nameless = agreement::load_former(*s.kept, "old");
+  ASSERT_TRUE(nameless && *nameless);
+  EXPECT_FALSE((*nameless)->damage.empty());
+  EXPECT_EQ((*nameless)->state.serial, "");
+}
+
+/// A unit whose identity cannot be read, of either format.
+class nameless : public ::testing::Test {
+ protected:
+  std::unique_ptr<home> start(home_options how) {
+    how.serial = "ffffffffffffffffffffffffffffffff";
+    auto before = agreement::load_former(*s.kept, "old");
+    EXPECT_TRUE(before) << before.error().message;
+    how.before = std::move(*before);
+    auto made = std::make_unique<home>(how, std::vector<shard_link*>{&shard}, *s.loop, *all->open("unit/old", *s.loop));
+    bool started = false;
+    made->start([&](const result<void>& outcome) { started = outcome.has_value(); });
+    s.run();
+    EXPECT_TRUE(started);
+    return made;
+  }
+  struct obeys final : shard_link {
+    void send(to_shard) override {}
+  } shard;
+  stand s;
+  const std::unique_ptr<state::local_authority> all = *state::local_authority::make(*s.kept);
+};
+
+TEST_F(nameless, tells_no_name_until_the_operator_gives_it_up) {
+  ASSERT_TRUE(s.kept->save("identity/old", "nonsense"));
+  const auto unit = start({});
+  EXPECT_EQ(unit->snapshot()->serves, unit_snapshot::service::damaged);
+  EXPECT_EQ(unit->snapshot()->facts.serial, "");
+  EXPECT_EQ(unit->snapshot()->facts.naa, 0u);
+  EXPECT_NE(unit->damage().find("NAA"), std::string::npos) << unit->damage();
+  unit->clear_reservations({});
+  s.run();
+  EXPECT_EQ(unit->snapshot()->serves, unit_snapshot::service::on);
+  EXPECT_EQ(unit->snapshot()->facts.serial, "ffffffffffffffffffffffffffffffff");
+  EXPECT_FALSE(s.kept->load("identity/old")->has_value());
+}
+
+TEST_F(nameless, has_the_names_that_are_configured) {
+  ASSERT_TRUE(s.kept->save("unit/old", "nonsense"));
+  home_options how;
+  how.configured_serial = "vm1";
+  how.configured_naa = 0x3000000000000001;
+  const auto unit = start(how);
+  EXPECT_EQ(unit->snapshot()->serves, unit_snapshot::service::damaged);
+  EXPECT_EQ(unit->snapshot()->facts.serial, "vm1");
+  EXPECT_EQ(unit->snapshot()->facts.naa, 0x3000000000000001u);
+  EXPECT_EQ(unit->damage().find("NAA"), std::string::npos) << unit->damage();
 }
 
 }  // namespace

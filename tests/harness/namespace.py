@@ -1,4 +1,4 @@
-"""Network namespaces of a test's own: addresses that are not loopback's, and hosts that are somewhere else."""
+"""Namespaces of a test's own: addresses that are not loopback's, hosts that are somewhere else, and mounts."""
 
 import os
 import re
@@ -22,8 +22,17 @@ def inside() -> bool:
 def again_in_namespace(checks: Checks, what: str, set_up: str, *arguments) -> None:
     """Runs this program once more, in a network namespace that the shell commands `set_up` furnish, and adds what it
     counted to `checks`; skips with the reason where no namespace can be made."""
-    script = f'ip link set lo up && {set_up} && exec "$0" "$@"'
-    command = ["unshare", "-n", "sh", "-c", script, sys.executable, sys.argv[0], *map(str, arguments), INSIDE]
+    _again(checks, what, ["unshare", "-n"], f"ip link set lo up && {set_up}", *arguments)
+
+
+def again_with_own_mounts(checks: Checks, what: str, *arguments) -> None:
+    """Likewise in a mount namespace: what is mounted there ends with it."""
+    _again(checks, what, ["unshare", "-m"], "true", *arguments)
+
+
+def _again(checks: Checks, what: str, unshare: list[str], set_up: str, *arguments) -> None:
+    script = f'{set_up} && exec "$0" "$@"'
+    command = [*unshare, "sh", "-c", script, sys.executable, sys.argv[0], *map(str, arguments), INSIDE]
     try:
         done = subprocess.run(command, timeout=LIMIT_S, capture_output=True, text=True, check=False)
     except FileNotFoundError as missing:
@@ -39,7 +48,7 @@ def again_in_namespace(checks: Checks, what: str, set_up: str, *arguments) -> No
         print(done.stdout, end="")
         checks.check(f"{what}: {done.stderr.strip()}", False)
     else:
-        checks.skip(what, f"no network namespace: {done.stderr.strip()}")
+        checks.skip(what, f"no namespace: {done.stderr.strip()}")
 
 
 class OtherHost:
