@@ -147,13 +147,17 @@ class planner {
     return found == keys->end() ? nullptr : &*found;
   }
 
+  /// compare_size() looks at the size; whether a medium may be made counts only when it is opened.
+  static bool is_settled_apart(const std::string& name) { return name == "size" || name == "create"; }
+
   /// A store that stays but for its size, and for what can change while it runs.
   bool stays(const store_config& a, const store_config& b) const {
     if (a.type != b.type || a.over != b.over) return false;
     if (a.settings == b.settings) return true;
     const std::vector<std::string> changed = a.settings.differing(b.settings);
-    return std::all_of(changed.begin(), changed.end(),
-                       [&](const std::string& name) { return name == "size" || live_key(a.type, name) != nullptr; });
+    return std::all_of(changed.begin(), changed.end(), [&](const std::string& name) {
+      return is_settled_apart(name) || live_key(a.type, name) != nullptr;
+    });
   }
 
   void find_replaced() {
@@ -205,7 +209,8 @@ class planner {
   void change_store(const store_config& old, const store_config& now) {
     changes told;
     for (const std::string& name : old.settings.differing(now.settings))
-      if (name != "size") told.add(name, spelled(old.type, name, old.settings), spelled(now.type, name, now.settings));
+      if (!is_settled_apart(name))
+        told.add(name, spelled(old.type, name, old.settings), spelled(now.type, name, now.settings));
     if (!told.empty()) add(action::change_store, "~ store " + now.name + ":" + told.text()).name = now.name;
   }
 

@@ -4,8 +4,10 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
+#include "gateway/agreement/joining.hpp"
 #include "gateway/daemon/kept_witness.hpp"
 #include "gateway/daemon/steps.hpp"
+#include "gateway/state/identity.hpp"
 #include "tiers/journal/journal_store.hpp"
 #include "tiers/store/probe.hpp"
 
@@ -47,6 +49,7 @@ class open_step final : public store_step {
     if (!factory) return no_type();
     if (auto free = check_path(); !free) return free;
     if (auto free = check_no_journal(); !free) return free;
+    if (auto known = check_unit_known(*factory); !known) return known;
     // A gateway that starts opens it at once; a tier may then do without flash that is dead.
     if (!factory->probe || (!in_.before->runs && !wanted().over.empty())) return {};
     auto found = factory->probe(wanted().settings);
@@ -64,9 +67,13 @@ class open_step final : public store_step {
     if (!factory) return no_type();
     if (auto free = check_path(); !free) return free;
     if (auto free = check_no_journal(); !free) return free;
+    if (auto known = check_unit_known(*factory); !known) return known;
+    const bool is_new = is_absent(*factory);
     auto opened = factory->open(config.settings, now().made_of.cores.front()->loop(),
                                 [&](const std::string& below) { return in_.medium(below); });
     if (!opened) return about(name(), opened.error());
+    if (is_new)
+      SLUICE_LOG(info, "control", "made an empty store", {"store", name()}, {"path", *config.settings.text("path")});
     if (config.over.empty() && (*opened)->describe().keeps_data)
       (*opened)->keep_witness_in(std::make_shared<kept_witness>(now().made_of.state, config));
     if (now().made_of.medium_changed) (*opened)->on_change(now().made_of.medium_changed);
@@ -88,6 +95,35 @@ class open_step final : public store_step {
  private:
   tl::unexpected<error> no_type() const {
     return fail(errc::unsupported, "store." + name() + ": no store type '" + wanted().type + "' in this build");
+  }
+
+  /// Whether opening it would make a file.
+  bool is_absent(const store::factory& factory) const {
+    const auto makes = [](const config::key& key) { return key.name == "create"; };
+    const std::string* path = wanted().settings.text("path");
+    if (!path || std::none_of(factory.keys.begin(), factory.keys.end(), makes)) return false;
+    reactor::loop& loop = now().made_of.cores.front()->loop();
+    const auto found = loop.open_file(*path, {.writable = false});
+    if (found) loop.close(*found);
+    return !found && found.error().code == errc::not_found;
+  }
+
+  /// To initiators an empty file under a unit that they know would be their disk, wiped.
+  result<void> check_unit_known(const store::factory& factory) const {
+    if (wanted().settings.flag("create", false) || !is_absent(factory)) return {};
+    for (const config::unit_config& unit : in_.wanted->units) {
+      const config::store_config* at = config::find_named(in_.wanted->stores, unit.store);
+      while (at && at->name != name() && !at->over.empty()) at = config::find_named(in_.wanted->stores, at->over);
+      if (!at || at->name != name()) continue;
+      const auto record = now().made_of.state.load(agreement::record_name(unit.name));
+      const auto former = now().made_of.state.load(state::identity_key(unit.name));
+      if (record && !*record && former && !*former) continue;
+      return fail(errc::not_found, "store." + name() + ": " + *wanted().settings.text("path") +
+                                       " is absent, and initiators know unit " + unit.name +
+                                       " over it: bring the file back, or write create = true to begin with an empty "
+                                       "one");
+    }
+    return {};
   }
 
   /// A medium has one user at a time, and the one that runs lets go of it only after this step has taken it.
