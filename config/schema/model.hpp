@@ -48,6 +48,7 @@ struct unit_config {
   std::string name;
   std::string store;
   std::uint32_t block_size = 512;
+  bool says_block_size = false;  // else that of a medium with larger blocks counts
   bool thin = true;
   bool read_only = false;
   // Empty, none: made once and kept (naa, serial), or the product's own.

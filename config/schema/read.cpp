@@ -114,6 +114,7 @@ unit_config read_unit(read_context& context, const tree_entry& entry) {
   const values v = read_keys(context, *table, unit_keys(), path, entry.at);
   out.store = v.text_or("store", "");
   out.block_size = to_number(v.text_or("block_size", "512"));
+  out.says_block_size = v.has("block_size");
   out.thin = v.flag("thin", out.thin);
   out.read_only = v.flag("read_only", out.read_only);
   out.naa = v.text_or("naa", "");

@@ -97,7 +97,7 @@ const std::vector<key>& store_keys() {
 const std::vector<key>& unit_keys() {
   static const std::vector<key> keys{
       required({.name = "store", .type = kind::store_name, .help = "the store that holds the unit's blocks"}),
-      choice_key("block_size", "512|4096", "512", "octets of a logical block"),
+      choice_key("block_size", "512|4096", "512, or as the medium's blocks are", "octets of a logical block"),
       flag_key("thin", "true", "report thin provisioning where the store can free space"),
       flag_key("read_only", "false", "refuse writes"),
       {.name = "naa",

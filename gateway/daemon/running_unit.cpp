@@ -56,6 +56,21 @@ void wait_until(runtime::core& core, const runtime::let_run& wait, unit_list& un
   }
 }
 
+/// As the file says, or else as the medium's are: it takes nothing smaller.
+std::uint32_t block_size_of(const config::unit_config& config, const store::properties& medium) {
+  return config.says_block_size ? config.block_size : std::max(config.block_size, medium.logical_block);
+}
+
+result<void> check_block_size(const config::unit_config& config, const store::properties& medium) {
+  constexpr std::uint32_t largest = 4096;
+  const std::string blocks = "block_size: the medium of store " + config.store + " has blocks of " +
+                             std::to_string(medium.logical_block) + " octets";
+  if (medium.logical_block > largest) return fail(errc::unsupported, blocks + "; a unit has 512 or 4096");
+  if (block_size_of(config, medium) >= medium.logical_block) return {};
+  return fail(errc::invalid_argument, blocks + " and takes nothing smaller; write block_size = " +
+                                          std::to_string(medium.logical_block) + ", or leave it out");
+}
+
 /// "naa." and 16 or 32 digits.
 void set_naa(scsi::unit_facts& facts, const std::string& name) {
   const auto number = [&](std::size_t from) {
@@ -70,12 +85,12 @@ void set_naa(scsi::unit_facts& facts, const std::string& name) {
 }  // namespace
 
 scsi::unit_facts facts_of(const config::unit_config& config, const store::properties& medium) {
+  const std::uint32_t block = block_size_of(config, medium);
   scsi::unit_facts facts;
-  facts.block_size = config.block_size;
-  facts.capacity_blocks = medium.size_bytes / config.block_size;
-  if (medium.physical_block > config.block_size)
-    facts.physical_block_exponent =
-        static_cast<std::uint8_t>(std::countr_zero(medium.physical_block / config.block_size));
+  facts.block_size = block;
+  facts.capacity_blocks = medium.size_bytes / block;
+  if (medium.physical_block > block)
+    facts.physical_block_exponent = static_cast<std::uint8_t>(std::countr_zero(medium.physical_block / block));
   facts.thin = config.thin && medium.discards;
   facts.read_only = config.read_only || medium.read_only;
   facts.volatile_cache = medium.volatile_cache;
@@ -85,9 +100,9 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
   // A whole number of what the medium likes best, but not less than what hosts do well with.
   if (const std::uint32_t best = medium.optimal_io_bytes; best != 0 && best < UINT32_MAX / 2)
     facts.optimal_bytes = (std::max(facts.optimal_bytes, best) + best - 1) / best * best;
-  const std::uint32_t granularity = std::max(medium.discard_granularity, config.block_size) / config.block_size;
+  const std::uint32_t granularity = std::max(medium.discard_granularity, block) / block;
   facts.unmap_granularity_blocks = granularity;
-  facts.optimal_granularity_blocks = std::max(1u, 4096 / config.block_size);
+  facts.optimal_granularity_blocks = std::max(1u, 4096 / block);
   return facts;
 }
 
@@ -95,6 +110,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
                                                 std::size_t cores, runtime::core& home_core,
                                                 const agreement_parts& agreed, bool replaces) {
   const store::properties about = medium->describe();
+  if (auto fits = check_block_size(config, about); !fits) return tl::unexpected(fits.error());
   auto made = std::make_shared<running_unit>();
   made->name = config.name;
   made->facts = facts_of(config, about);

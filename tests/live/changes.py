@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
 from gateway import Checks, own_gateway  # noqa: E402
-from initiator import Initiator  # noqa: E402
+from initiator import Initiator, read_16, read_capacity_16, write_16  # noqa: E402
 from live import NAME, size_of  # noqa: E402
 from targets import free_port  # noqa: E402
 
@@ -133,6 +134,81 @@ def sizes(gateway, checks):
     gateway.write(text("24MiB"))
     check("a plan grows from what runs", "size 16MiB -> 24MiB" in gateway.run("plan", str(gateway.config)).stdout)
     check("SIGTERM ends it", gateway.stop() == 0)
+
+
+def missing_file(gateway, checks):
+    """A store's file that is gone is no empty disk under the unit's name."""
+    check = checks.check
+    disk = gateway.folder / "f.raw"
+
+    def text(more="", path=disk):
+        return body({"f": f'type = "file"\npath = "{path}"\nsize = "16MiB"\n{more}', "a": ram()},
+                    {}, {0: "f", 1: "a"})
+
+    def refusal():
+        never = subprocess.run([gateway.program, "serve", "--config", gateway.config], capture_output=True, text=True,
+                               timeout=60, check=False)
+        return never.stderr if never.returncode == 1 else ""
+
+    gateway.write(text())
+    gateway.start()
+    check("a new unit's file is made, and the log says so", "made an empty store" in gateway.log() and disk.exists())
+    before = gateway.ask("status")["units"]
+    gateway.write(text(path=gateway.folder / "elsewhere.raw"))
+    for command in ("plan", "apply"):
+        refused = gateway.run(command, str(gateway.config), check=False)
+        check(f"an absent file behind a known unit is refused by {command}",
+              refused.returncode == 1 and "create = true" in refused.stdout)
+    check("SIGTERM ends it", gateway.stop() == 0)
+    gateway.write(text())
+    disk.rename(gateway.folder / "kept")
+    told = refusal()
+    check("a file that is gone is told at the start", f"{disk} is absent" in told and "create = true" in told)
+    check("and none is made", not disk.exists())
+    (gateway.folder / "kept").rename(disk)
+    gateway.start()
+    check("with the file back it serves",
+          [u["serial"] for u in gateway.ask("status")["units"]] == [u["serial"] for u in before])
+    gateway.write(text("create = true\n"))
+    check("saying create = true is no change",
+          "nothing to change" in gateway.run("plan", str(gateway.config)).stdout)
+    check("SIGTERM ends it", gateway.stop() == 0)
+    disk.unlink()
+    gateway.start()
+    check("create = true begins with an empty one", disk.stat().st_size == 16 << 20)
+    check("SIGTERM ends it", gateway.stop() == 0)
+
+
+def large_blocks(gateway, checks):
+    """A device of blocks of 4096 octets."""
+    check = checks.check
+    image = gateway.folder / "image"
+    image.write_bytes(bytes(16 << 20))
+    made = subprocess.run(["losetup", "--find", "--show", "--sector-size", "4096", str(image)], capture_output=True,
+                          text=True, timeout=30, check=False)
+    if made.returncode != 0:
+        checks.skip("a device of blocks of 4096 octets", made.stderr.strip())
+        return
+    device = made.stdout.strip()
+    try:
+        stores = {"d": f'type = "block"\npath = "{device}"'}
+        gateway.write(body(stores, {"d": 'store = "d"\nblock_size = 512'}, {0: "d"}))
+        never = subprocess.run([gateway.program, "serve", "--config", gateway.config], capture_output=True, text=True,
+                               timeout=60, check=False)
+        check(f"smaller blocks than the device's are refused: {never.stderr.strip().splitlines()[-1:]}",
+              never.returncode == 1 and "unit.d: block_size" in never.stderr and "4096" in never.stderr)
+        gateway.write(body(stores, {}, {0: "d"}))
+        gateway.start()
+        with session_of(gateway) as host:
+            until_told(host)
+            capacity = host.execute(read_capacity_16(), data_in_length=32).data
+            check("the device's blocks are the default", struct.unpack_from(">QI", capacity) == (4095, 4096))
+            data = os.urandom(4096)
+            host.execute(write_16(5, 1, True), data).must_be_good("WRITE")
+            check("and it is read", host.execute(read_16(5, 1), data_in_length=4096).data == data)
+        check("SIGTERM ends it", gateway.stop() == 0)
+    finally:
+        subprocess.run(["losetup", "--detach", device], timeout=30, check=False)
 
 
 def names(gateway, checks):
@@ -255,7 +331,7 @@ def nobody_waits(gateway, checks):
 def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
-    for scenario in (plans, sizes, names, secrets, nobody_waits):
+    for scenario in (plans, sizes, missing_file, large_blocks, names, secrets, nobody_waits):
         with own_gateway(program, checks) as gateway:
             scenario(gateway, checks)
     return checks.end()
