@@ -17,6 +17,7 @@ class validator {
 
   void run() {
     check_names();
+    cycles_ = find_cycles();
     for (const store_config& store : model_.stores) check_below(store);
     for (const unit_config& unit : model_.units) check_unit(unit);
     check_identities();
@@ -84,25 +85,31 @@ class validator {
     const place at = store.settings.where(key, store.at);
     if (find_named(model_.stores, store.over) == nullptr)
       return dangling(at, store_path(store, key), store.over, "store", store_names());
-    const std::vector<std::string> chain = chain_from(store);
-    // A cycle is told once, at its first name.
-    if (chain.back() != store.name || *std::min_element(chain.begin(), chain.end()) != store.name) return;
+    const auto cycle = cycles_.find(store.name);
+    if (cycle == cycles_.end()) return;
     std::string spelled;
-    for (const std::string& name : chain) spelled += (spelled.empty() ? "" : " over ") + name;
+    for (const std::string& name : cycle->second) spelled += (spelled.empty() ? "" : " over ") + name;
     complain(at, store_path(store, key), "makes a cycle: " + spelled, "a store that does not lie over this one");
   }
 
-  /// Names from `store` downward, until a backstore, a dangling name or the first name that comes again.
-  std::vector<std::string> chain_from(const store_config& store) const {
-    std::vector<std::string> chain{store.name};
-    for (const store_config* at = &store; at != nullptr && !at->over.empty();) {
-      const bool again = std::find(chain.begin(), chain.end(), at->over) != chain.end();
-      chain.push_back(at->over);
-      if (again) break;
-      at = find_named(model_.stores, at->over);
+  /// Each cycle once, by the first of its names: from there downward to the same name again. Looks at each store once.
+  std::map<std::string, std::vector<std::string>> find_cycles() const {
+    std::map<std::string, std::vector<std::string>> cycles;
+    std::map<const store_config*, const store_config*> met;  // by the walk that began there
+    for (const store_config& start : model_.stores) {
+      const store_config* at = &start;
+      while (at != nullptr && !at->over.empty() && met.emplace(at, &start).second) at = below(*at);
+      if (at == nullptr || at->over.empty() || met.at(at) != &start) continue;
+      std::vector<std::string> names{at->name};
+      for (const store_config* next = below(*at); next != at; next = below(*next)) names.push_back(next->name);
+      std::rotate(names.begin(), std::min_element(names.begin(), names.end()), names.end());
+      names.push_back(names.front());
+      cycles.emplace(names.front(), names);
     }
-    return chain;
+    return cycles;
   }
+
+  const store_config* below(const store_config& store) const { return find_named(model_.stores, store.over); }
 
   void check_unit(const unit_config& unit) {
     if (unit.store.empty()) return;
@@ -298,6 +305,7 @@ class validator {
   const model& model_;
   const known_types& known_;
   diagnostics& wrong_;
+  std::map<std::string, std::vector<std::string>> cycles_;
 };
 
 }  // namespace
