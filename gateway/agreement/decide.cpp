@@ -20,10 +20,10 @@ decision start_from(const agreed& now) {
 decision decide_one(const agreed& now, const reset& wanted, const scsi::unit_facts& facts) {
   decision d = start_from(now);
   abort_order order;
+  order.manner = abort_manner::by_other;  // [SAM-5 5.6]
+  order.asking_nexus = wanted.nexus;
   if (wanted.function == port::task_function::clear_task_set) {
-    order.manner = abort_manner::by_other;
     order.reason = port::silence::cleared;
-    order.asking_nexus = wanted.nexus;
     order.attention = scsi::asc::commands_cleared;
   } else {
     d.next->reserve_holder = 0;

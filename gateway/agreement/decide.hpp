@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -22,6 +23,8 @@ struct command {
   reservations::i_t who;
   const_bytes cdb;
   const_bytes parameters;  // data-out
+  /// Initiator ports that have a nexus with the gateway that was asked: what a TransportID without ISID stands for.
+  std::span<const scsi::transport_id> known = {};
 };
 /// CLEAR TASK SET, LOGICAL UNIT RESET or a target reset.
 struct reset {

@@ -1,6 +1,8 @@
 #include "gateway/agreement/decide_command.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "gateway/reservations/conflicts.hpp"
 #include "gateway/reservations/machine.hpp"
@@ -30,8 +32,29 @@ decision change_from(const agreed& now) {
   return d;
 }
 
+/// The initiator ports that TransportIDs name. One without an ISID stands for all known ports of its iSCSI name [SPC-4
+/// 7.6.4.6], which must be some: else somebody would be registered who can never come.
+std::vector<scsi::transport_id> ports_of(const std::vector<scsi::transport_id>& named, const agreed& now,
+                                         const command& asked_by) {
+  std::set<scsi::transport_id> known(asked_by.known.begin(), asked_by.known.end());
+  for (const reservations::registrant& r : now.reservations.registrants) known.insert(r.who.initiator);
+  std::vector<scsi::transport_id> ports;
+  for (const scsi::transport_id& id : named) {
+    if (id.protocol != scsi::protocol::iscsi || !id.extension.empty()) {
+      ports.push_back(id);
+      continue;
+    }
+    const std::size_t before = ports.size();
+    std::copy_if(known.begin(), known.end(), std::back_inserter(ports),
+                 [&](const scsi::transport_id& port) { return port.protocol == id.protocol && port.name == id.name; });
+    if (ports.size() == before) return {};
+  }
+  return ports;
+}
+
 /// The two forms of the PERSISTENT RESERVE OUT parameter list as one request.
-scsi::or_outcome<reservations::request> decode_request(const command& asked_by) {
+scsi::or_outcome<reservations::request> decode_request(const agreed& now, const command& asked_by) {
+  constexpr std::uint16_t first_id_to_move = 24, first_id = 28;
   const scsi::pr_out_cdb cdb = scsi::decode_pr_out(asked_by.cdb);
   reservations::request asked;
   asked.action = static_cast<reservations::service_action>(cdb.action);
@@ -45,7 +68,9 @@ scsi::or_outcome<reservations::request> decode_request(const command& asked_by) 
     asked.unregister = list->unregister;
     asked.aptpl = list->aptpl;
     asked.move_target_port = list->relative_target_port;
-    asked.initiators = {list->destination};
+    asked.initiators = ports_of({list->destination}, now, asked_by);
+    if (asked.initiators.size() != 1)
+      return tl::unexpected(outcomes::invalid_field_in_parameter_list(first_id_to_move));
     return asked;
   }
   const auto list = scsi::parse_pr_out(cdb.action, asked_by.parameters);
@@ -55,7 +80,9 @@ scsi::or_outcome<reservations::request> decode_request(const command& asked_by) 
   asked.spec_i_pt = list->spec_i_pt;
   asked.all_tg_pt = list->all_tg_pt;
   asked.aptpl = list->aptpl;
-  asked.initiators = list->initiators;
+  asked.initiators = ports_of(list->initiators, now, asked_by);
+  if (asked.initiators.empty() && !list->initiators.empty())
+    return tl::unexpected(outcomes::invalid_field_in_parameter_list(first_id));
   return asked;
 }
 
@@ -82,7 +109,7 @@ scsi::outcome outcome_of(const reservations::effects& effects) {
 
 decision persistent_reserve_out(const agreed& now, const command& c) {
   if (now.reserve_holder != 0) return refuse(outcomes::reservation_conflict());  // [SPC-2 5.5.1]
-  const auto asked = decode_request(c);
+  const auto asked = decode_request(now, c);
   if (!asked) return refuse(asked.error());
   decision d = change_from(now);
   const reservations::effects effects =

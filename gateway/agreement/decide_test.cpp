@@ -68,6 +68,33 @@ TEST(decide, reserved_power_conditions_are_refused) {
   }
 }
 
+/// REGISTER AND MOVE names one port: an iSCSI name without ISID does when one port of it is known, and no more.
+TEST(decide, a_reservation_moves_to_a_name_that_stands_for_one_port) {
+  agreed now = *pr_out(alone(), 'a', 1, 0, 0, 0xa).next;
+  now = *pr_out(now, 'a', 1, 1, 0xa, 0, 1).next;
+  scsi::transport_id name = host('b').initiator, other_port = name;
+  name.extension.clear();
+  other_port.extension = "0x000000000002";
+  octets cdb(10), list(24);
+  cdb[0] = 0x5f;
+  cdb[1] = 7;
+  wire::store64(list, 0, 0xa);
+  wire::store64(list, 8, 0xb);
+  wire::store16(list, 18, 1);
+  const octets id = scsi::encode(name);
+  wire::store32(list, 20, id.size());
+  list.insert(list.end(), id.begin(), id.end());
+  wire::store32(cdb, 5, list.size());
+  const auto move = [&](std::vector<scsi::transport_id> known) {
+    return decide(now, command{1, 7, host('a'), cdb, list, known}, facts);
+  };
+  EXPECT_EQ(move({}).outcome.sense.code, scsi::asc::invalid_field_in_parameter_list);
+  EXPECT_EQ(move({host('b').initiator, other_port}).outcome.sense.code, scsi::asc::invalid_field_in_parameter_list);
+  const decision moved = move({host('b').initiator, host('c').initiator});
+  ASSERT_TRUE(moved.next);
+  EXPECT_EQ(moved.next->reservations.holder, host('b'));
+}
+
 TEST(decide, only_what_survives_power_loss_must_last) {
   agreed now = alone();
   EXPECT_FALSE(pr_out(now, 'a', 1, 0, 0, 0xa).lasts);

@@ -189,9 +189,11 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
                {"unit", unit.name}, {"why", waiting.home->damage()});
   unit.home = runtime::spawn_on<unit::home_actor>(*unit.home_core, std::move(waiting.home), std::move(waiting.links));
   const auto attentions = std::make_shared<unit::attention_book>();
+  const auto flushes = std::make_shared<unit::flush_book>();
   for (std::size_t i = 0; i < cores.size(); ++i) {
     unit::shard_options options;
     options.attentions = attentions;
+    options.flushes = flushes;
     options.max_tasks_per_nexus = std::max(options.max_tasks_per_nexus, max_tasks + beside_the_window);
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;

@@ -48,6 +48,7 @@ struct sense {
   std::uint16_t field_octet = 0;
   bool has_progress = false;
   std::uint16_t progress = 0;  // of 65536
+  bool deferred = false;       // about an earlier command that ended GOOD; this one was not done [SPC-4 4.5.7]
 };
 
 /// How a command ended, as a value. Built by the named builders of outcome_builders.hpp.

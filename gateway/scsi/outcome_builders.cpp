@@ -48,7 +48,7 @@ void load_specific(const_bytes from, std::size_t at, sense& s) {
 encoded_sense encode_fixed(const sense& s) {
   encoded_sense e{.data = {}, .size = fixed_octets};
   const bytes to(e.data);
-  to[0] = fixed_current;
+  to[0] = s.deferred ? fixed_deferred : fixed_current;
   if (s.has_information && s.information <= UINT32_MAX) {
     to[0] |= 0x80;
     wire::store32(to, 3, s.information);
@@ -63,7 +63,7 @@ encoded_sense encode_fixed(const sense& s) {
 encoded_sense encode_descriptors(const sense& s) {
   encoded_sense e{.data = {}, .size = descriptor_header_octets};
   const bytes to(e.data);
-  to[0] = descriptor_current;
+  to[0] = s.deferred ? descriptor_deferred : descriptor_current;
   to[1] = static_cast<std::uint8_t>(s.key);
   wire::store16(to, 2, s.code);
   if (s.has_information) {
@@ -86,6 +86,7 @@ encoded_sense encode_descriptors(const sense& s) {
 sense decode_fixed(const_bytes data) {
   sense s;
   if (data.size() < fixed_octets) return s;
+  s.deferred = (data[0] & 0x7f) == fixed_deferred;
   s.key = static_cast<sense_key>(data[2] & 0x0f);
   s.code = wire::load16(data, 12);
   if ((data[0] & 0x80) != 0) {
@@ -99,6 +100,7 @@ sense decode_fixed(const_bytes data) {
 sense decode_descriptors(const_bytes data) {
   sense s;
   if (data.size() < descriptor_header_octets) return s;
+  s.deferred = (data[0] & 0x7f) == descriptor_deferred;
   s.key = static_cast<sense_key>(data[1] & 0x0f);
   s.code = wire::load16(data, 2);
   std::size_t at = descriptor_header_octets;
@@ -162,6 +164,11 @@ outcome write_error() {
 }
 outcome write_error(std::uint64_t lba) {
   return with_information(write_error(), lba);
+}
+outcome deferred_write_error() {
+  outcome o = write_error();
+  o.sense.deferred = true;
+  return o;
 }
 
 }  // namespace outcomes

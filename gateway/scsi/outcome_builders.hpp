@@ -78,6 +78,8 @@ outcome unrecovered_read_error(std::uint64_t lba);
 outcome unrecovered_read_error();
 outcome write_error(std::uint64_t lba);
 outcome write_error();
+/// Data of earlier commands that ended GOOD could not be brought from a volatile cache to the medium [SPC-4 4.5.7].
+outcome deferred_write_error();
 
 inline outcome write_protected() {
   return check(sense_key::data_protect, asc::write_protected);

@@ -126,6 +126,26 @@ TEST(transport_id, every_protocol_round_trips) {
   }
 }
 
+TEST(transport_id, iscsi_names_know_no_case) {
+  std::size_t used = 0;
+  for (transport_id id : {host, session}) {
+    const transport_id canonical = id;
+    id.name = "iqn.2026-11.EXAMPLE:" + id.name.substr(id.name.find(':') + 1);
+    EXPECT_EQ(*decode_transport_id(encode(id), used), canonical);
+  }
+}
+
+/// What is kept is never longer than what can be read again.
+TEST(transport_id, iscsi_names_have_223_octets_at_most) {
+  std::size_t used = 0;
+  for (const std::size_t length : {222u, 223u, 224u, 238u}) {
+    for (const std::string& extension : {std::string(), session.extension}) {
+      const transport_id id{protocol::iscsi, "iqn." + std::string(length - 4, 'x'), extension};
+      EXPECT_EQ(decode_transport_id(encode(id), used).has_value(), length <= 223) << length << extension;
+    }
+  }
+}
+
 TEST(transport_id, refuses_malformed_iscsi_names) {
   std::size_t used = 0;
   octets no_isid = encode(host);

@@ -21,6 +21,7 @@ void expect_same(const sense& a, const sense& b) {
   }
   EXPECT_EQ(a.has_progress, b.has_progress);
   EXPECT_EQ(a.progress, b.progress);
+  EXPECT_EQ(a.deferred, b.deferred);
 }
 
 sense sense_with(sense_key key, additional_sense code) {
@@ -44,6 +45,15 @@ TEST(sense, fixed_format_leaves_out_what_it_cannot_hold) {
   const auto e = encode(outcomes::lba_out_of_range(uint64_t{1} << 32).sense, false);
   EXPECT_EQ(e.data[0], 0x70);
   EXPECT_FALSE(decode_sense(e.span()).has_information);
+}
+
+TEST(sense, a_deferred_error_has_a_response_code_of_its_own) {
+  const sense s = outcomes::deferred_write_error().sense;
+  const std::uint8_t fixed[] = {0x71, 0, 3, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x0c, 0, 0, 0, 0, 0};
+  const std::uint8_t descriptors[] = {0x73, 3, 0x0c, 0, 0, 0, 0, 0};
+  EXPECT_TRUE(std::ranges::equal(encode(s, false).span(), fixed));
+  EXPECT_TRUE(std::ranges::equal(encode(s, true).span(), descriptors));
+  for (const bool in_descriptors : {false, true}) expect_same(decode_sense(encode(s, in_descriptors).span()), s);
 }
 
 TEST(sense, progress_belongs_to_not_ready) {

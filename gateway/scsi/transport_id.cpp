@@ -82,6 +82,14 @@ result<transport_id> split_port_name(std::string_view text) {
   return id;
 }
 
+/// iSCSI names are compared without case [RFC7143 4.2.7.1].
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
 result<transport_id> decode_iscsi(const_bytes from, std::size_t& used) {
   const std::size_t octets = wire::load16(from, 2);
   if (octets < iscsi_least_name || octets > iscsi_most_name || octets % 4 != 0)
@@ -95,10 +103,10 @@ result<transport_id> decode_iscsi(const_bytes from, std::size_t& used) {
   if (!std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; }))
     return fail(errc::invalid_argument, "an iSCSI name holds no spaces or control characters");
   used = iscsi_header_octets + octets;
-  if (from[0] >> 6 == 1) return split_port_name(text);
+  if (from[0] >> 6 == 1) return split_port_name(lower_case(text));
   if (text.size() > longest_iscsi_name) return fail(errc::invalid_argument, "an iSCSI name has 223 octets at most");
   if (text.find(',') != std::string_view::npos) return fail(errc::invalid_argument, "an iSCSI name holds no comma");
-  return transport_id{.protocol = protocol::iscsi, .name = std::string(text), .extension = {}};
+  return transport_id{.protocol = protocol::iscsi, .name = lower_case(text), .extension = {}};
 }
 
 }  // namespace

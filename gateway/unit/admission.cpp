@@ -47,6 +47,10 @@ std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
       review(n);
       return outcomes::unit_attention(*code);
     }
+    if (n.attentions.with_deferred([](deferred_error& e) { return e.take(); })) {
+      review(n);
+      return outcomes::deferred_write_error();
+    }
   }
   if (!c.row) return std::nullopt;  // refused for what it is
   if (n.reserved_by_other && !c.row->under_reserve) return outcomes::reservation_conflict();
@@ -68,8 +72,10 @@ void shard::review(nexus_record& n) noexcept {
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;
   // What the channels of a nexus share may come to be at any time.
-  n.plain = !n.attentions.shared() && n.attentions.empty() && n.allowance == reservations::allowance::everything &&
-            !n.reserved_by_other && active && !now.stopped && now.serves == unit_snapshot::service::on;
+  const bool nothing_to_tell = !n.attentions.shared() && n.attentions.empty() &&
+                               !n.attentions.with_deferred([](const deferred_error& e) { return e.pending(); });
+  n.plain = nothing_to_tell && n.allowance == reservations::allowance::everything && !n.reserved_by_other && active &&
+            !now.stopped && now.serves == unit_snapshot::service::on;
 }
 
 }  // namespace sluice::unit

@@ -21,6 +21,7 @@ struct nexus_record {
   std::shared_ptr<const port::i_t_nexus> identity;
   nexus_attentions attentions;
   access::attention_listener* listener = nullptr;  // hears of new ones; null: nobody wants to
+  std::uint64_t written = 0;  // mark of its last write that may be in a volatile cache, see flush_book; 0: none
   reservations::allowance allowance = reservations::allowance::everything;
   bool reserved_by_other = false;  // RESERVE(6)/(10)
   scsi::asymmetric_access access = scsi::asymmetric_access::active_optimized;
@@ -68,6 +69,7 @@ struct command {
     fence,   // its next request waits for a fence to be lowered
     memory,  // it waits for a buffer
     nobody,  // its answer is held back
+    lock,    // it waits for a fence of its own around its next blocks
     home,
   } with = place::here;
   unit::doom doom = unit::doom::none;
@@ -78,6 +80,7 @@ struct command {
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
   // its buffers, and a fence around its blocks, until the medium is done with them.
   bool abandoned = false;
+  std::uint64_t flush = 0;          // c.io is that flush of the unit's flush_book; 0: none
   std::uint64_t guard = 0;          // that fence, asked for; 0: none
   std::uint64_t since = 0;          // the tick at which it began to wait: for the medium, or for its turn
   std::vector<memory::slice> kept;  // an abandoned one's data-out, and where its data-in were to go

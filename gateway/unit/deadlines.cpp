@@ -31,12 +31,13 @@ void shard::watch_clock() noexcept {
 
 void shard::on_clock() noexcept {
   tick();
-  if (!active_.empty() || !waiting_.empty()) watch_clock();
+  if (!active_.empty() || !waiting_.empty() || flushing_.is_awaited()) watch_clock();
 }
 
 void shard::tick() noexcept {
   ++tick_;
   give_up_where([this](const command& c) { return overdue(c); });
+  if (flushing_.is_awaited() && tick_ - flushing_.since > ticks(options_.deadline_ns, options_)) flushing_.let_go();
 }
 
 /// A host that lost its session must not wait with its next login until a medium answers, nor with its other units; nor
@@ -70,14 +71,15 @@ bool shard::overdue(const command& c) const noexcept {
     return (is_late() || medium_->available() != store::availability::ready) &&
            age > ticks(options_.deadline_ns, options_);
   }
-  if (c.with == command::place::fence) return age > ticks(options_.deadline_ns, options_);
+  if (c.with == command::place::fence || c.with == command::place::lock)
+    return age > ticks(options_.deadline_ns, options_);
   if (c.with != command::place::medium || c.abandoned || c.guard != 0) return false;
   return age > ticks(options_.deadline_ns, options_);
 }
 
 void shard::give_up(command& c) noexcept {
   if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
-  if (c.with == command::place::fence) {
+  if (c.with == command::place::fence || c.with == command::place::lock) {
     c.with = command::place::here;
     // Nothing was done yet, and BUSY says so; unless data of it are on the medium already.
     c.medium_status = c.task->data_out_base == 0 ? store::status::aborted : store::status::timeout;

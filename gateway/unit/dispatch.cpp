@@ -114,7 +114,9 @@ void shard::read(command& c) noexcept {
   const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
   if (wanted == 0) return finish(c, outcomes::good());
   const std::uint64_t whole = (wanted + size - 1) / size * size;
-  if (wanted <= window_octets && lend(c, c.block.lba * size, whole, wanted)) return finish(c, outcomes::good());
+  const bool from_medium = c.block.fua && snapshot_->writes_back();
+  if (!from_medium && wanted <= window_octets && lend(c, c.block.lba * size, whole, wanted))
+    return finish(c, outcomes::good());
   read_windows(*this, c);
 }
 
@@ -132,6 +134,7 @@ bool shard::lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, st
     }
     t.lent = std::move(copy);
   }
+  lent_ = true;
   trim(t.data_in, whole - octets);
   return true;
 }

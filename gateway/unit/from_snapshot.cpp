@@ -35,6 +35,8 @@ data request_sense(const unit_snapshot& now, command& c) {
   scsi::sense sense;
   if (const auto code = c.nexus->attentions.take()) {
     sense = outcomes::unit_attention(*code).sense;
+  } else if (c.nexus->attentions.with_deferred([](deferred_error& e) { return e.take(); })) {
+    sense = outcomes::deferred_write_error().sense;
   } else if (now.stopped) {
     sense = outcomes::not_ready(scsi::asc::initializing_command_required).sense;
   }

@@ -69,7 +69,15 @@ void home::on(manage_request& message) {
   enqueue(std::move(message));
 }
 void home::on(nexus_lost& message) {
+  if (message.gone) initiators_.erase(message.nexus);
   enqueue(message);
+}
+void home::on(nexus_known& message) {
+  initiators_.emplace(message.nexus, std::move(message.initiator));
+}
+
+void home::on(flush_failed&) {
+  for (shard_link* shard : shards_) shard->send(flush_failed{});
 }
 
 void home::run(control_request&& request) {
@@ -78,8 +86,10 @@ void home::run(control_request&& request) {
     finish(of, outcomes::busy());
     return end_step();
   }
-  const agreement::command asked{
-      request.nexus, request.id, request.who, {request.cdb.data(), request.cdb_octets}, request.parameters};
+  std::vector<scsi::transport_id> known;
+  for (const auto& [nexus, initiator] : initiators_) known.push_back(initiator);
+  const agreement::command asked{request.nexus,      request.id, request.who, {request.cdb.data(), request.cdb_octets},
+                                 request.parameters, known};
   const agreement::decision d = agreement::decide(*snapshot_, asked, snapshot_->facts);
   begin(d, std::move(request));
 }

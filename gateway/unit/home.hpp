@@ -2,6 +2,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -102,7 +103,7 @@ class home final : state::watcher {
   struct fence {
     fence_request request;
     std::size_t loud = 0;  // shards that have not said that they are quiet
-    bool raised = false;
+    bool raised = false, granted = false;
   };
 
   void enqueue(step s);
@@ -145,7 +146,12 @@ class home final : state::watcher {
   void on(fence_quiet& message);
   void on(fence_release& message);
   void on(nexus_lost& message);
+  void on(nexus_known& message);
+  void on(flush_failed& message);
+  template <class Matches>
+  bool is_behind(const fence& f, Matches matches) const;
   void raise_fences();
+  void grant_fences();
 
   const home_options options_;
   const std::vector<shard_link*> shards_;
@@ -167,7 +173,8 @@ class home final : state::watcher {
   std::list<step> unconfirmed_;         // in force here; other gateways may not obey yet
   std::uint64_t turn_ = 0;              // what was asked of the authority in an earlier one comes too late
 
-  std::deque<fence> fences_;  // in the order of their requests
+  std::map<std::uint64_t, scsi::transport_id> initiators_;  // of the nexuses of this gateway
+  std::deque<fence> fences_;                                // in the order of their requests
 };
 
 }  // namespace sluice::unit

@@ -150,6 +150,10 @@ bool must_be_durable(const shard& s, const command& c) {
   return now.facts.volatile_cache && (c.block.fua || !now.mode.write_cache);
 }
 
+bool must_read_medium(const shard& s, const command& c) {
+  return s.snapshot().writes_back() && (c.block.fua || c.row->what == scsi::command::verify);
+}
+
 // -- the shard's half ------------------------------------------------------------------------------------------
 
 void shard::ask_data(command& c) noexcept {
@@ -180,28 +184,6 @@ void shard::ask_home(command& c, std::vector<std::uint8_t> parameters) {
   request.cdb = c.task->cdb;
   request.parameters = std::move(parameters);
   home_.send(std::move(request));
-}
-
-/// SYNCHRONIZE CACHE with IMMED: its status does not wait for the medium. One flush serves all that ask while it runs,
-/// but those that come after its start need another.
-void shard::flush_in_background() {
-  if (flushing_.busy) {
-    flushing_.again = true;
-    return;
-  }
-  flushing_.what = store::verb::flush;
-  store::status outcome = store::status::good;
-  if (medium_->try_now(flushing_, outcome)) return;
-  flushing_.busy = true;
-  medium_->submit(flushing_);
-}
-
-void shard::background_flush::done(store::status) noexcept {
-  busy = false;
-  if (again) {
-    again = false;
-    owner_.flush_in_background();
-  }
 }
 
 }  // namespace sluice::unit

@@ -1,6 +1,7 @@
 #pragma once
 #include <span>
 
+#include "gateway/scsi/parameter_lists.hpp"
 #include "gateway/unit/job.hpp"
 #include "gateway/unit/shard.hpp"
 
@@ -39,6 +40,18 @@ struct buffer_for {
   memory::slice await_resume() const noexcept { return std::move(c.buffer); }
 };
 
+/// `co_await flushed(s, c)`: all that was acknowledged before is on the medium; GOOD, or how the command ends instead.
+struct flushed {
+  shard& s;
+  command& c;
+  bool await_ready() noexcept {
+    s.prepare_flush(c);
+    return s.try_medium(c);
+  }
+  void await_suspend(std::coroutine_handle<> self) noexcept { medium{s, c}.await_suspend(self); }
+  scsi::outcome await_resume() const noexcept { return s.flushed(c, medium{s, c}.await_resume()); }
+};
+
 /// `co_await data_until(s, c, end)`: true when the first `end` octets of the data-out have arrived; false when the task
 /// was aborted or the transfer failed.
 struct data_until {
@@ -52,6 +65,22 @@ struct data_until {
     s.ask_data(c);
   }
   bool await_resume() const noexcept { return !c.doomed(); }
+};
+
+/// `co_await blocks_locked(s, c, range)`: nobody else comes near these blocks until s.unlock(c); `aborted` when that
+/// was not to be had in time, or the task was aborted. An ORDERED task has all blocks for itself anyhow.
+struct blocks_locked {
+  shard& s;
+  command& c;
+  scsi::block_range range;
+  bool await_ready() const noexcept { return c.range.ordered; }
+  void await_suspend(std::coroutine_handle<> self) noexcept {
+    c.resume_point = self;
+    s.lock(c, range);
+  }
+  store::status await_resume() const noexcept {
+    return c.doomed() || !c.fence_granted ? store::status::aborted : store::status::good;
+  }
 };
 
 /// `co_await data_in_sent(s, c)`: sends task.data_in on its way and empties it; false as above.
@@ -122,6 +151,10 @@ scsi::outcome outcome_of(store::status status, const store::request& r, std::uin
 
 /// Whether writes of this command must be durable before their status.
 bool must_be_durable(const shard& s, const command& c);
+/// Whether a write that was begun with write-back has come to its end without it.
+bool is_overtaken(const shard& s, const command& c);
+/// Whether this command is about what is on the medium, and something newer may be in a volatile cache [SBC-3 4.15].
+bool must_read_medium(const shard& s, const command& c);
 
 job read_windows(shard& s, command& c);
 job write_windows(shard& s, command& c);

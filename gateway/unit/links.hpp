@@ -31,7 +31,12 @@ struct fence_range {
   std::uint64_t end = UINT64_MAX;
   bool exclusive = true;    // keeps HEAD OF QUEUE tasks on the range out, too
   bool ordered = false;     // keeps every task that is not HEAD OF QUEUE out
-  std::uint64_t nexus = 0;  // ordered: whose task asks for it
+  std::uint64_t nexus = 0;  // whose task asks for it
+  /// Of a task that has begun. An ordered one of its nexus waits for that task's end, and so does not hold this up.
+  bool continues = false;
+  // Ordered: the task's place among those of its shard. What came there before it goes first.
+  unsigned shard = 0;
+  std::uint64_t serial = 0;
   /// Around the blocks of a request that was given up: keeps new work out, and waits neither for work that runs nor for
   /// other fences.
   bool guard = false;
@@ -98,9 +103,17 @@ struct fence_release {
 /// A nexus is gone (or was reset): RESERVE and PREVENT of it end.
 struct nexus_lost {
   std::uint64_t nexus = 0;
+  bool gone = true;  // false: it was reset, and goes on
 };
+/// A nexus may send tasks from now on: the initiator port is known.
+struct nexus_known {
+  std::uint64_t nexus = 0;
+  scsi::transport_id initiator;
+};
+/// A flush failed: all shards look into the unit's flush_book, and tell their nexuses.
+struct flush_failed {};
 using to_home = std::variant<control_request, control_cancel, manage_request, acknowledgement, fence_request,
-                             fence_quiet, fence_release, nexus_lost>;
+                             fence_quiet, fence_release, nexus_lost, nexus_known, flush_failed>;
 
 // -- home -> shard -------------------------------------------------------------------------------------------
 
@@ -133,7 +146,8 @@ struct fence_granted {
 struct fence_lowered {
   std::uint64_t id = 0;
 };
-using to_shard = std::variant<publication, control_answer, manage_answer, fence_raised, fence_granted, fence_lowered>;
+using to_shard =
+    std::variant<publication, control_answer, manage_answer, fence_raised, fence_granted, fence_lowered, flush_failed>;
 
 /// How a shard reaches its home; send() only posts, it never calls back.
 class home_link {

@@ -47,7 +47,7 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
     c.doom = how.how;
     c.why = how.why;
   }
-  if (c.with == command::place::fence) {
+  if (c.with == command::place::fence || c.with == command::place::lock) {
     c.with = command::place::here;
     return c.resume();  // finds that it is doomed, and ends
   }
@@ -153,7 +153,7 @@ void shard::reset_nexus(port::task_management& request) noexcept {
     n->attentions.establish(scsi::asc::i_t_nexus_loss);
     review(*n);
   }
-  home_.send(nexus_lost{nexus});
+  home_.send(nexus_lost{nexus, false});
   when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
 }
 
@@ -181,6 +181,7 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
   record->identity = std::move(identity);
   if (fresh && attention != 0) record->attentions.establish(attention);
   review(*record);
+  home_.send(nexus_known{id, record->identity->initiator});
   const bool is_new = nexuses_.emplace(id, std::move(record)).second;
   SLUICE_CHECK(is_new);
 }
@@ -254,8 +255,8 @@ void shard::order_attention(nexus_record& n, scsi::additional_sense code) {
   if (is_new && n.listener) n.listener->on_attention(*door_, code);
 }
 
-void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials) {
-  const bool task_aborted = order.manner == abort_manner::by_other && snapshot_->mode.task_aborted_status;
+void shard::apply(const abort_order& order, bool task_aborted_status, std::vector<std::uint64_t>& serials) {
+  const bool task_aborted = order.manner == abort_manner::by_other && task_aborted_status;
   std::vector<std::uint64_t> concerned;
   for (const auto& [id, n] : nexuses_)
     if (concerns(order.whom, *n)) concerned.push_back(id);
@@ -277,15 +278,19 @@ void shard::apply(const abort_order& order, std::vector<std::uint64_t>& serials)
 }
 
 void shard::on(publication& message) {
-  snapshot_ = std::move(message.snapshot);
+  const snapshot_ptr before = std::exchange(snapshot_, std::move(message.snapshot));
   publication_ = message.number;
   std::vector<std::uint64_t> serials;
-  for (const abort_order& order : message.aborts) apply(order, serials);
+  // A reset brings back the saved TAS for what comes after it.
+  for (const abort_order& order : message.aborts) apply(order, before->mode.task_aborted_status, serials);
   for (const attention_order& order : message.attentions) apply(order);
   for (auto& [id, n] : nexuses_) review(*n);
-  when_gone(std::move(serials), [this, epoch = snapshot_->epoch] {
-    home_.send(acknowledgement{options_.index, epoch});
-  });
+  // Whatever ended the writing back: a reset to saved mode pages, MODE SELECT at another gateway.
+  const bool needs_flush =
+      before->writes_back() && (!snapshot_->writes_back() || (snapshot_->stopped && !before->stopped));
+  const auto acknowledge = [this, epoch = snapshot_->epoch] { home_.send(acknowledgement{options_.index, epoch}); };
+  when_gone(std::move(serials),
+            [this, needs_flush, acknowledge] { needs_flush ? when_flushed(acknowledge) : acknowledge(); });
 }
 
 void shard::on(control_answer& message) {

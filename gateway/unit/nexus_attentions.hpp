@@ -1,9 +1,11 @@
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "gateway/unit/attentions.hpp"
 
@@ -14,6 +16,28 @@ namespace sluice::unit {
 enum class attention_source : std::uint8_t {
   coordinator,  // a publication, by its number
   lun_map,      // a picture of targets, by its version
+};
+
+/// The deferred error of a nexus: a flush failed on which writes depended that were acknowledged to it. Each failure is
+/// told once; a reset does not undo it.
+class deferred_error {
+ public:
+  bool pending() const { return pending_; }
+  void establish(std::uint64_t failure) {
+    if (failure <= known_) return;
+    known_ = failure;
+    pending_ = true;
+  }
+  bool take() { return std::exchange(pending_, false); }
+  /// The nexus has heard of it otherwise.
+  void told(std::uint64_t failure) {
+    known_ = std::max(known_, failure);
+    pending_ = false;
+  }
+
+ private:
+  std::uint64_t known_ = 0;
+  bool pending_ = false;
 };
 
 /// The unit attentions of an I_T nexus whose channels are on several cores: one queue, so that each condition is told
@@ -27,6 +51,12 @@ class shared_attentions {
   void establish(scsi::additional_sense code);
   /// False: another shard has carried out this order, or the condition was there before.
   bool establish(scsi::additional_sense code, attention_source from, std::uint64_t order);
+  /// Does `what` with the deferred error.
+  template <class What>
+  auto with_deferred(What what) {
+    const std::lock_guard lock(mutex_);
+    return what(deferred_);
+  }
 
  private:
   friend class attention_book;
@@ -38,6 +68,7 @@ class shared_attentions {
 
   mutable std::mutex mutex_;
   attention_queue queue_;
+  deferred_error deferred_;
   /// The latest orders: a shard is never so far behind the others that what it hears is not among them.
   std::deque<carried_out> carried_out_;
   unsigned shards_ = 0;  // that the nexus is attached to; guarded by the book
@@ -74,9 +105,15 @@ class nexus_attentions {
   bool establish(scsi::additional_sense code, attention_source from, std::uint64_t order) {
     return shared_ ? shared_->establish(code, from, order) : own_.establish(code);
   }
+  /// Does `what` with the deferred error of the nexus.
+  template <class What>
+  auto with_deferred(What what) {
+    return shared_ ? shared_->with_deferred(what) : what(own_deferred_);
+  }
 
  private:
   attention_queue own_;
+  deferred_error own_deferred_;
   std::shared_ptr<shared_attentions> shared_;
 };
 

@@ -14,6 +14,10 @@ job read_windows(shard& s, command& c) {
   const std::uint64_t offset = c.block.lba * size;
   const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
   std::vector<memory::slice> places;
+  if (must_read_medium(s, c)) {
+    const scsi::outcome clean = co_await flushed{s, c};
+    if (clean.status != scsi::status::good) co_return clean;
+  }
   for (std::uint64_t at = 0; at < wanted; at += window_octets) {
     if (at > 0) {
       const bool sent = co_await data_in_sent{s, c};
@@ -78,13 +82,11 @@ job pre_fetch(shard& s, command& c) {
 /// [SBC-3 5.22] A flush makes more durable than was asked for, never less.
 job synchronize_cache(shard& s, command& c) {
   if (c.block.immed) {
-    s.flush_in_background();
+    s.flush_in_background(c);
     co_return outcomes::good();
   }
-  c.parts.clear();
-  prepare(c, store::verb::flush, 0, 0);
-  const store::status status = co_await medium{s, c};
-  co_return outcome_of(status, c.io, s.block_size());
+  const scsi::outcome outcome = co_await flushed{s, c};
+  co_return outcome;
 }
 
 }  // namespace sluice::unit

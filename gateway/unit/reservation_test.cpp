@@ -139,6 +139,40 @@ TEST(unit_reservations, the_operator_clears_them) {
   EXPECT_TRUE(s.make_home()->snapshot()->reservations.registrants.empty());
 }
 
+/// SPEC_I_PT with TransportIDs without an ISID, as sg_persist -X makes them: all ports of that initiator that are
+/// known.
+TEST(unit_reservations, an_iscsi_name_stands_for_the_known_ports_of_its_initiator) {
+  stand_options how;
+  how.shards = 2;
+  stand s(how);
+  initiator& a = s.add(0);
+  initiator& first = s.add(0, "iqn.2026-11.org.example:two");
+  initiator& second = s.add(1, "iqn.2026-11.org.example:two");
+  second.identity->initiator.extension = "0x000000000002";
+  s.remove(second);
+  initiator& again = s.add(1, "iqn.2026-11.org.example:two", false);
+  const auto register_for = [&](const std::string& name) {
+    octets list = pr_list(0, 0xabc, 8);
+    const octets id = scsi::encode(scsi::transport_id{scsi::protocol::iscsi, name, ""});
+    list.resize(28);
+    wire::store32(list, 24, id.size());
+    list.insert(list.end(), id.begin(), id.end());
+    octets cdb = pr_out(0);
+    cdb[8] = static_cast<std::uint8_t>(list.size());
+    return s.done(a.send(cdb, list)).outcome;
+  };
+  const scsi::outcome nobody = register_for("iqn.2026-11.org.example:nobody");
+  EXPECT_EQ(nobody.sense.code, asc::invalid_field_in_parameter_list);
+  EXPECT_EQ(nobody.sense.field_octet, 28);
+  EXPECT_TRUE(s.home->snapshot()->reservations.registrants.empty());
+  EXPECT_EQ(register_for("iqn.2026-11.ORG.example:TWO").status, scsi::status::good);
+  const auto& registered = s.home->snapshot()->reservations;
+  EXPECT_TRUE(registered.find({a.identity->initiator, 1}));
+  EXPECT_TRUE(registered.find({first.identity->initiator, 1}));
+  EXPECT_TRUE(registered.find({again.identity->initiator, 1}));
+  for (const auto& r : registered.registrants) EXPECT_FALSE(r.who.initiator.extension.empty());
+}
+
 TEST(unit_reservations, refused_lists) {
   stand s;
   initiator& a = s.add();

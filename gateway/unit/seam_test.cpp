@@ -1,3 +1,4 @@
+#include "gateway/scsi/asc.hpp"
 #include "gateway/unit/test_stand.hpp"
 
 // What fabrics may leave open, and what their ports cannot do.
@@ -5,6 +6,7 @@ namespace sluice::unit {
 namespace {
 
 using port::task_attribute;
+using scsi::sense_key;
 namespace asc = scsi::asc;
 
 /// A command of a transport that announces no lengths.
@@ -51,6 +53,22 @@ TEST(seam, each_direction_has_its_residual) {
   EXPECT_EQ(r.task.residual_in().octets, 3584u);
   exchange& other_way = s.done(a.send(write10(0, 1), {}, 512));
   EXPECT_TRUE(other_way.task.residual_out().over && other_way.task.residual_in().under);
+}
+
+/// GOOD would say that the blocks are written, or read.
+TEST(seam, data_announced_for_the_other_way_end_the_command) {
+  stand s;
+  initiator& a = s.add();
+  const auto refused = [](const exchange& e) { return e.sensed(sense_key::aborted_command, asc::data_phase_error); };
+  EXPECT_TRUE(refused(s.done(a.send(write10(0, 1), {}, 512))));
+  EXPECT_TRUE(refused(s.done(a.send(cdb16(0x93, 0, 8), {}, 512))));
+  EXPECT_TRUE(refused(s.done(a.send(pr_out(0), {}, 24))));
+  EXPECT_TRUE(refused(s.done(a.send(read10(0, 1), filled(512, 1)))));
+  EXPECT_TRUE(refused(s.done(a.send({0x12, 0, 0, 0, 36, 0}, filled(36, 1)))));
+  // Nothing is moved by these, whatever was announced.
+  EXPECT_TRUE(s.done(a.send(write10(0, 0), {}, 512)).good());
+  EXPECT_TRUE(s.done(a.send(read10(0, 0), filled(512, 1))).good());
+  EXPECT_TRUE(s.done(a.send(test_unit_ready(), filled(512, 1))).good());
 }
 
 TEST(seam, reads_fill_memory_of_the_fabric) {

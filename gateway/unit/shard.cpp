@@ -27,8 +27,22 @@ bool is_block_command(const scsi::opcode_row& row) {
   }
 }
 
-shard_options with_book(shard_options options) {
+/// What the CDB makes the command move; of a command with a row.
+std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size) {
+  return is_block_command(*c.row) ? c.block.transfer_bytes(block_size) : scsi::parameter_length(*c.row, c.cdb());
+}
+
+/// The initiator has announced data for the other way than the command moves them: it would take GOOD for done.
+bool is_announced_backwards(const command& c) {
+  const port::task& t = *c.task;
+  const bool out = c.row->direction == scsi::data_direction::out && t.expected_data_out == 0 && t.expected_data_in > 0;
+  const bool in = c.row->direction == scsi::data_direction::in && t.expected_data_in == 0 && t.expected_data_out > 0;
+  return out || in;
+}
+
+shard_options with_books(shard_options options) {
   if (!options.attentions) options.attentions = std::make_shared<attention_book>();
+  if (!options.flushes) options.flushes = std::make_shared<flush_book>();
   return options;
 }
 
@@ -54,7 +68,7 @@ void command::reset() {
   needs_fence = false;
   fence = 0;
   fence_granted = abandoned = false;
-  guard = since = 0;
+  flush = guard = since = 0;
   kept.clear();
   resume_point = {};
   data_goal = hungry_since_ns = due_ns = 0;
@@ -64,11 +78,16 @@ void command::reset() {
 
 shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
              snapshot_ptr first)
-    : options_(with_book(options)), home_(home), loop_(loop), medium_(std::move(medium)), snapshot_(std::move(first)) {}
+    : options_(with_books(options)),
+      home_(home),
+      loop_(loop),
+      medium_(std::move(medium)),
+      snapshot_(std::move(first)) {}
 
 shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
   SLUICE_CHECK(idle());
+  SLUICE_CHECK(!next_turn_.queued_ && !turn_over_.queued_);
   loop_.disarm(clock_);
   loop_.disarm(leaving_);
   loop_.disarm(hunger_timer_);
@@ -130,9 +149,10 @@ void shard::submit(port::task& t) noexcept {
 void shard::fetch_first(command& c) noexcept {
   if (c.refused || c.row->direction != scsi::data_direction::out) return;
   std::uint64_t wanted = c.task->expected_data_out;
-  if (wanted == port::unknown_length)
-    wanted = is_block_command(*c.row) ? c.block.transfer_bytes(block_size()) : scsi::parameter_length(*c.row, c.cdb());
-  c.data_goal = std::min<std::uint64_t>(wanted, memory::pool::largest);
+  if (wanted == port::unknown_length) wanted = transfer_bytes(c, block_size());
+  const bool in_one_step = c.row->what == scsi::command::compare_and_write;
+  const std::uint64_t most = in_one_step ? c.block.transfer_bytes(block_size()) : memory::pool::largest;
+  c.data_goal = std::min(wanted, most);
   if (c.task->data_out_end < c.data_goal) ask_data(c);
 }
 
@@ -205,11 +225,10 @@ void shard::decode(command& c) noexcept {
   if (!c.touches_blocks) return;
   c.range.begin = c.block.lba;
   c.range.end = c.block.lba + c.block.blocks;
-  // What WRITE AND VERIFY reads back must not be what somebody else wrote meanwhile.
-  if (c.row->overlap == scsi::overlap_rule::exclusive || c.row->what == scsi::command::write_and_verify) {
-    c.range.exclusive = true;
-    c.needs_fence = true;
-  }
+  // What WRITE AND VERIFY reads back must not be what somebody else wrote meanwhile. It and ORWRITE lock what they are
+  // at (verify.cpp).
+  c.range.exclusive = c.row->overlap == scsi::overlap_rule::exclusive || c.row->what == scsi::command::write_and_verify;
+  c.needs_fence = c.needs_fence || c.row->what == scsi::command::compare_and_write;
 }
 
 void shard::start(command& c) noexcept {
@@ -219,6 +238,11 @@ void shard::start(command& c) noexcept {
   }
   if (c.refused) [[unlikely]]
     return finish(c, *c.refused);
+  if (is_announced_backwards(c)) [[unlikely]] {
+    const bool out = c.row->direction == scsi::data_direction::out;
+    (out ? c.task->length_out : c.task->length_in) = transfer_bytes(c, block_size());
+    if (c.task->length_out + c.task->length_in > 0) return finish(c, outcomes::aborted(scsi::asc::data_phase_error));
+  }
   if (c.row->writes_medium) {
     if (snapshot_->facts.read_only) return finish(c, outcomes::write_protected());
     if (snapshot_->mode.software_write_protect) return finish(c, outcomes::software_write_protected());
@@ -238,6 +262,8 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   if (c.task) settle(c, outcome);
   if (c.where == command::stage::waiting) ++waiting_removals_;
   (c.where == command::stage::waiting ? waiting_ : active_).erase(c);
+  if (c.flush) [[unlikely]]
+    options_.flushes->end(c.flush, flush_end::not_done);
   if (c.fence) home_.send(fence_release{c.fence});
   if (c.guard) [[unlikely]]
     home_.send(fence_release{c.guard});
@@ -274,6 +300,7 @@ void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
       break;
   }
   if (c.doomed() || outcome.status == scsi::status::check_condition) t.data_in.clear();
+  if (t.outcome.status == scsi::status::good && may_be_volatile(c)) c.nexus->written = options_.flushes->mark();
   t.descriptor_sense = snapshot_->mode.descriptor_sense;
   count(c, t.outcome);
   --c.nexus->tasks;

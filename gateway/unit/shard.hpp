@@ -3,12 +3,15 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "actors/observe/counters.hpp"
 #include "actors/reactor/loop.hpp"
 #include "fabrics/port/nexus_door.hpp"
+#include "gateway/scsi/parameter_lists.hpp"
 #include "gateway/unit/command.hpp"
+#include "gateway/unit/flush_book.hpp"
 #include "gateway/unit/job.hpp"
 #include "gateway/unit/links.hpp"
 #include "tiers/store/store.hpp"
@@ -27,7 +30,9 @@ struct shard_options {
   std::uint64_t abort_patience_ns = 250 * ns_per_ms;
   /// How long a command waits for memory while nothing of its nexus gets any; then TASK SET FULL.
   std::uint64_t hunger_limit_ns = 2 * ns_per_s;
-  std::shared_ptr<attention_book> attentions = {};  // one for all shards of the unit; null: of this one only
+  // One for all shards of the unit; null: of this one only.
+  std::shared_ptr<attention_book> attentions = {};
+  std::shared_ptr<flush_book> flushes = {};
   /// Initiators repeat at once what they are told to repeat, and give up after a number of times [some of them within
   /// milliseconds]. So BUSY is held back for a while, and so is the answer of a TEST UNIT READY that would be NOT READY
   /// because of the medium, which is GOOD when the medium is well by then.
@@ -89,12 +94,20 @@ class shard {
   std::uint32_t tasks() const { return task_count_; }
   medium_debt debt() const noexcept;
   /// Nothing of this shard is at work on the medium or at the home.
-  bool idle() const { return active_.empty() && waiting_.empty() && !flushing_.busy && medium_->idle(); }
+  bool idle() const {
+    return active_.empty() && waiting_.empty() && !flushing_.busy && !next_turn_.queued_ && !turn_over_.queued_ &&
+           medium_->idle();
+  }
 
   // -- for the jobs (jobs.hpp) --------------------------------------------------------------------------------------
   void finish(command& c, const scsi::outcome& outcome) noexcept;
   /// Does c.io on the spot when it can.
-  bool try_medium(command& c) noexcept { return !fenced_off(c) && medium_->try_now(c.io, c.medium_status); }
+  bool try_medium(command& c) noexcept {
+    if (fenced_off(c) || !medium_->try_now(c.io, c.medium_status)) return false;
+    if (c.flush != 0) [[unlikely]]
+      end_flush(std::exchange(c.flush, 0), c.medium_status);
+    return true;
+  }
   /// Starts c.io, or parks the task while somebody else's fence is around its blocks.
   void start_medium(command& c) noexcept;
   void medium_done(command& c, store::status outcome) noexcept;
@@ -116,12 +129,20 @@ class shard {
   /// its blocks.
   bool lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, std::uint64_t octets) noexcept;
   void ask_data(command& c) noexcept;
+  /// Asks for a fence around these blocks; the job goes on when it has that, or may have it no more.
+  void lock(command& c, const scsi::block_range& blocks) noexcept;
+  void unlock(command& c) noexcept;
   /// Gives the task to its fabric for a get_data or put_data.
   void hand_over(command& c, port::task_event what) noexcept;
   void ask_home(command& c, std::vector<std::uint8_t> parameters);
-  void flush_in_background();
   /// Ends a command, but not before so much time has passed.
   void hold_back(command& c, const scsi::outcome& outcome, std::uint64_t patience_ns) noexcept;
+  /// Makes c.io a flush.
+  void prepare_flush(command& c) noexcept;
+  /// What a flush of the command means for its nexus, which may have been told by another one that its data are lost.
+  scsi::outcome flushed(command& c, store::status outcome) noexcept;
+  /// A flush that its command does not wait for; the nexus hears of its failure by a deferred error.
+  void flush_in_background(command& c) noexcept;
   /// Why TEST UNIT READY fails as far as the medium goes; nullopt when it does not.
   std::optional<scsi::outcome> unready() const noexcept;
   /// A period of the deadlines' clock is over; called by the clock itself (and by tests instead).
@@ -138,7 +159,8 @@ class shard {
   struct raised_fence {
     std::uint64_t id;
     fence_range range;
-    bool quiet;  // told the home
+    bool quiet;              // told the home
+    unsigned turns_to_wait;  // for memory that was lent, see lent_
   };
   /// How tasks are aborted, and why.
   struct ending {
@@ -150,12 +172,21 @@ class shard {
     std::vector<std::uint64_t> serials;
     std::function<void()> done;
   };
+  /// One flush serves all that ask while it waits to begin; those that come after its start need another.
   class background_flush final : public store::request {
    public:
     explicit background_flush(shard& owner) : owner_(owner) {}
     void done(store::status outcome) noexcept override;
     bool busy = false;
     bool again = false;
+    std::uint64_t number = 0, since = 0;                    // in the flush_book; the tick at which it began
+    std::vector<std::function<void()>> waiting, next_ones;  // who waits for this one, and for the one after it
+    bool is_awaited() const { return !waiting.empty() || !next_ones.empty(); }
+    /// Nobody waits any longer; it goes on, and a failure of it is told as ever.
+    void let_go() noexcept {
+      for (auto* who : {&waiting, &next_ones})
+        for (const auto& then : std::exchange(*who, {})) then();
+    }
 
    private:
     shard& owner_;
@@ -184,6 +215,8 @@ class shard {
   // task_set.cpp: in which order
   void advance() noexcept;
   void pass() noexcept;
+  bool came_before(const command& c, const fence_range& ordered) const noexcept;
+  bool is_behind_range(const command& c) const noexcept;
   bool kept_out(const command& c) const noexcept;
   bool steps_aside(const command& c, const fence_range& range) const noexcept;
   bool is_quiet(const raised_fence& f) const noexcept;
@@ -191,6 +224,17 @@ class shard {
   void unpark() noexcept;
   void check_quiet() noexcept;
   void ask_fence(command& c) noexcept;
+  void await_borrowers(raised_fence& f) noexcept;
+  void next_turn() noexcept;
+  void turn_over() noexcept;
+
+  // flushing.cpp: what is in a volatile cache
+  bool may_be_volatile(const command& c) const noexcept;
+  void end_flush(std::uint64_t number, store::status outcome) noexcept;
+  void hear_of_failures() noexcept;
+  void begin_background_flush() noexcept;
+  void when_flushed(std::function<void()> then);
+  void on(flush_failed& message);
 
   // hunger.cpp: commands that wait for memory
   void feed() noexcept;
@@ -225,7 +269,7 @@ class shard {
   void task_gone(std::uint64_t serial) noexcept;
   void reply(port::task_management& request, port::task_response response) noexcept;
   void reset_nexus(port::task_management& request) noexcept;
-  void apply(const abort_order& order, std::vector<std::uint64_t>& serials);
+  void apply(const abort_order& order, bool task_aborted_status, std::vector<std::uint64_t>& serials);
   void apply(const attention_order& order);
   void order_attention(nexus_record& n, scsi::additional_sense code);
   bool concerns(const addressees& whom, const nexus_record& n) const;
@@ -263,6 +307,9 @@ class shard {
   std::vector<const command*> owing_;   // pass(): those further ahead that wait for their initiator's data
   std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
   std::vector<raised_fence> fences_;
+  bool lent_ = false;  // the medium has lent memory to reads: who changes it in one step waits until it was looked at
+  reactor::member_runnable<shard, &shard::next_turn> next_turn_{*this};
+  reactor::member_runnable<shard, &shard::turn_over> turn_over_{*this};
 
   std::uint64_t tick_ = 0;
   std::uint32_t abandoned_ = 0;
@@ -283,6 +330,7 @@ class shard {
   std::vector<drain> drains_;
   std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id
   background_flush flushing_{*this};
+  std::uint64_t failures_seen_ = 0;  // of flushes, in the unit's book
   observe::unit_counters counters_;
 };
 

@@ -23,6 +23,8 @@ struct unit_snapshot : agreement::agreed {
 
   /// Writes must be on the medium before their status [SPC-4 7.5.5 WCE].
   bool write_through() const { return facts.volatile_cache && !mode.write_cache; }
+  /// What is acknowledged may be in a volatile cache.
+  bool writes_back() const { return facts.volatile_cache && mode.write_cache; }
   const scsi::target_port_group* group(std::uint16_t number) const {
     for (const scsi::target_port_group& g : groups)
       if (g.number == number) return &g;

@@ -1,4 +1,6 @@
-#include "gateway/unit/shard.hpp"
+#include <algorithm>
+
+#include "gateway/unit/jobs.hpp"
 
 // The order of tasks [SAM-5 8]. A task that may not start yet is in waiting_, in the order of arrival; one that did is
 // in active_. What one task must keep others out of is a fence, raised in every shard by the home: a range of blocks
@@ -18,11 +20,11 @@ void shard::advance() noexcept {
   } while (again_);
   advancing_ = false;
   gate_ = !waiting_.empty() || !fences_.empty();
+  if (gate_) check_quiet();  // a fence may wait for tasks that wait
 }
 
 void shard::pass() noexcept {
-  bool older_waits = false;  // a task further ahead still waits
-  bool barrier = false;      // an ORDERED task further ahead still waits
+  bool barrier = false;  // an ORDERED task further ahead still waits
   owing_.clear();
   for (command* c = waiting_.head(); c != nullptr;) {
     command* following = c->next;
@@ -34,12 +36,16 @@ void shard::pass() noexcept {
       own_waits = true;
       own_barrier = own_barrier || o->range.ordered;
     }
-    const bool may_pass = !(barrier || own_barrier) || c->is_head_of_queue();
+    // An ORDERED task that has asked already waits for what its nexus sent before: nothing keeps that back.
+    const bool is_awaited = std::any_of(fences_.begin(), fences_.end(), [&](const raised_fence& f) {
+      return f.range.ordered && f.range.nexus == c->nexus->identity->id && came_before(*c, f.range);
+    });
+    const bool may_pass = !(barrier || own_barrier) || is_awaited || c->is_head_of_queue();
     const bool owes = c->with == command::place::fabric;
     bool starts = false;
     if (c->needs_fence) {
       starts = c->fence_granted;
-      if (c->fence == 0 && !owes && may_pass && !(ordered && (older_waits || own_waits))) ask_fence(*c);
+      if (c->fence == 0 && !owes && may_pass && !(ordered && own_waits)) ask_fence(*c);
     } else {
       starts = may_pass && !kept_out(*c);
     }
@@ -55,32 +61,50 @@ void shard::pass() noexcept {
     } else if (owes) {
       owing_.push_back(c);
     } else {
-      older_waits = true;
       barrier = barrier || ordered;
     }
     c = following;
   }
 }
 
-bool shard::kept_out(const command& c) const noexcept {
-  for (const raised_fence& f : fences_) {
-    if (f.id == c.fence) continue;
-    if (f.range.ordered && !c.is_head_of_queue()) return true;
-    if (f.range.exclusive && c.touches_blocks && f.range.shares_blocks(c.range)) return true;
-  }
-  return false;
+/// Whether a task came before an ORDERED one of the same shard.
+bool shard::came_before(const command& c, const fence_range& ordered) const noexcept {
+  return ordered.shard == options_.index && c.serial < ordered.serial;
 }
 
-/// Whether an ORDERED task does not wait for one that runs, because that does not come near the medium meanwhile.
+bool shard::is_behind_range(const command& c) const noexcept {
+  return c.touches_blocks && std::any_of(fences_.begin(), fences_.end(), [&](const raised_fence& f) {
+           const bool is_awaited = f.range.ordered && came_before(c, f.range);
+           return f.id != c.fence && f.range.exclusive && !is_awaited && f.range.shares_blocks(c.range);
+         });
+}
+
+bool shard::kept_out(const command& c) const noexcept {
+  if (is_behind_range(c)) return true;
+  if (c.is_head_of_queue()) return false;
+  return std::any_of(fences_.begin(), fences_.end(), [&](const raised_fence& f) {
+    return f.id != c.fence && f.range.ordered && !came_before(c, f.range);
+  });
+}
+
+/// Whether an ORDERED task does not wait for another, because that does not come near the medium meanwhile.
 bool shard::steps_aside(const command& c, const fence_range& range) const noexcept {
   if (c.abandoned) return true;
+  // What waits for its turn behind an ORDERED task of its own host may be waiting for this one's end.
+  if (c.where == command::stage::waiting)
+    return c.nexus->identity->id != range.nexus && (c.needs_fence || !is_behind_range(c));
   const bool waits = c.with == command::place::fabric || c.with == command::place::fence ||
-                     c.with == command::place::memory || c.with == command::place::nobody;
+                     c.with == command::place::lock || c.with == command::place::memory ||
+                     c.with == command::place::nobody;
   return waits && c.nexus->identity->id != range.nexus;
 }
 
 bool shard::is_quiet(const raised_fence& f) const noexcept {
   if (f.range.guard) return true;
+  if (f.turns_to_wait != 0) return false;
+  if (f.range.ordered)
+    for (const command* c = waiting_.head(); c != nullptr && came_before(*c, f.range); c = c->next)
+      if (!steps_aside(*c, f.range)) return false;
   for (const command* c = active_.head(); c != nullptr; c = c->next) {
     if (f.range.ordered && !steps_aside(*c, f.range)) return false;
     if (c->with == command::place::medium && c->touches_blocks && f.range.shares_blocks(c->range)) return false;
@@ -89,12 +113,13 @@ bool shard::is_quiet(const raised_fence& f) const noexcept {
 }
 
 /// A task that runs is kept from the blocks of a fence between its requests only: one that waits for an initiator's
-/// data must not hold up COMPARE AND WRITE of others, or their ORDERED tasks.
+/// data must not hold up COMPARE AND WRITE of others, or their ORDERED tasks. One that has a fence of its own has it
+/// from before any ORDERED task that waits, and is what that waits for.
 bool shard::fenced_off(const command& c) const noexcept {
   for (const raised_fence& f : fences_) {
     if (f.id == c.fence) continue;
     if (f.range.ordered) {
-      if (c.nexus->identity->id != f.range.nexus && !c.is_head_of_queue()) return true;
+      if (c.nexus->identity->id != f.range.nexus && !c.is_head_of_queue() && !c.fence_granted) return true;
     } else if (c.touches_blocks && f.range.shares_blocks(c.range)) {
       return true;
     }
@@ -118,11 +143,17 @@ void shard::start_medium(command& c) noexcept {
 void shard::medium_done(command& c, store::status outcome) noexcept {
   c.medium_status = outcome;
   c.with = command::place::here;
+  if (c.flush != 0) [[unlikely]]
+    end_flush(std::exchange(c.flush, 0), outcome);
   if (c.abandoned) [[unlikely]]
     --abandoned_;
   else if (c.guard) [[unlikely]]  // it came after all
     home_.send(fence_release{std::exchange(c.guard, 0)});
   if (gate_) check_quiet();
+  if (outcome == store::status::good && !c.doomed() && is_overtaken(*this, c)) [[unlikely]] {
+    prepare_flush(c);
+    return start_medium(c);
+  }
   c.resume();
 }
 
@@ -143,12 +174,58 @@ void shard::check_quiet() noexcept {
 void shard::ask_fence(command& c) noexcept {
   // Unique among shards: the serial above, the shard's number below.
   c.fence = fence_id(options_.gateway, options_.index, ++fences_asked_);
+  c.range.shard = options_.index;
+  c.range.serial = c.serial;
   home_.send(fence_request{options_.index, c.fence, c.range});
 }
 
+/// Around some of its blocks, by a task that runs: it has their data, so nobody waits for an initiator.
+void shard::lock(command& c, const scsi::block_range& blocks) noexcept {
+  if (options_.deadline_ns != 0) {
+    c.since = tick_;
+    watch_clock();
+  }
+  c.with = command::place::lock;
+  c.fence = fence_id(options_.gateway, options_.index, ++fences_asked_);
+  fence_range range{.begin = blocks.lba, .end = blocks.lba + blocks.blocks};
+  range.nexus = c.nexus->identity->id;
+  range.continues = true;
+  home_.send(fence_request{options_.index, c.fence, range});
+  if (gate_) check_quiet();
+}
+
+void shard::unlock(command& c) noexcept {
+  if (c.range.ordered) return;
+  c.fence_granted = false;
+  home_.send(fence_release{std::exchange(c.fence, 0)});
+}
+
+/// A read that was answered with the medium's own memory leaves it to its fabric, which looks at it when it sends: at
+/// the latest at the end of the turn in which it hears of the answer. What changes blocks in one step waits for that.
+void shard::await_borrowers(raised_fence& f) noexcept {
+  constexpr unsigned turns = 4;  // a fabric that has very much to hear of takes a few
+  f.turns_to_wait = turns;
+  loop_.defer(next_turn_);
+}
+
+void shard::next_turn() noexcept {
+  loop_.at_turn_end(turn_over_);
+}
+
+void shard::turn_over() noexcept {
+  bool more = false;
+  for (raised_fence& f : fences_) {
+    if (f.turns_to_wait != 0) --f.turns_to_wait;
+    more = more || f.turns_to_wait != 0;
+  }
+  if (more) loop_.defer(next_turn_);
+  check_quiet();
+}
+
 void shard::on(fence_raised& message) {
-  fences_.push_back({message.id, message.range, false});
+  fences_.push_back({message.id, message.range, false, 0});
   gate_ = true;
+  if (lent_ && message.range.exclusive && !message.range.guard) await_borrowers(fences_.back());
   check_quiet();
 }
 
@@ -158,8 +235,13 @@ void shard::on(fence_granted& message) {
     c->fence_granted = true;
     return advance();
   }
-  for (command* c = active_.head(); c != nullptr; c = c->next)
+  for (command* c = active_.head(); c != nullptr; c = c->next) {
     if (c->guard == message.id) return abandon(*c);
+    if (c->fence != message.id) continue;
+    c->fence_granted = true;
+    c->with = command::place::here;
+    return c->resume();
+  }
   // Aborted meanwhile: its release is already on the way.
 }
 

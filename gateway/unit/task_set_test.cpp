@@ -283,6 +283,113 @@ TEST(task_set, clear_task_set_tells_the_others) {
   }
 }
 
+/// With TAS = 1, tasks that the reset of another nexus ends say so, also when it brings back TAS = 0.
+TEST(task_set, a_reset_by_another_nexus_gives_task_aborted_when_asked_for) {
+  for (const bool saved : {false, true}) {
+    stand_options how;
+    how.shards = 2;
+    stand s(how);
+    initiator& a = s.add(0);
+    initiator& b = s.add(1);
+    octets page = s.done(a.send({0x1a, 8, 0x0a, 0, 252, 0}, {}, 252)).in;
+    page[0] = page[2] = 0;
+    page[4] &= 0x3f;
+    page[4 + 5] |= 0x40;  // TAS
+    const octets select{0x15, static_cast<std::uint8_t>(saved ? 0x11 : 0x10), 0,
+                        0,    static_cast<std::uint8_t>(page.size()),         0};
+    ASSERT_TRUE(s.done(a.send(select, page)).good());
+    EXPECT_FALSE(s.done(b.send(test_unit_ready())).good());
+    a.stalled = b.stalled = true;
+    exchange& own = a.send(write10(0, 1), filled(512, 1));
+    exchange& others = b.send(write10(1, 1), filled(512, 1));
+    s.run();
+    EXPECT_EQ(own.completions + others.completions, 0);
+    managed& m = a.manage(task_function::logical_unit_reset);
+    s.run();
+    EXPECT_EQ(m.answers, 1);
+    EXPECT_TRUE(others.ended_with(status::task_aborted)) << saved;
+    EXPECT_TRUE(own.silent);
+    EXPECT_EQ(s.home->snapshot()->mode.task_aborted_status, saved);
+  }
+}
+
+/// What arrives at another core after an ORDERED task has arrived waits for it, also while that task itself waits.
+TEST(task_set, a_simple_task_does_not_overtake_an_ordered_one_that_waits_on_another_core) {
+  stand_options how;
+  how.shards = 2;
+  stand s(how);
+  s.late = true;
+  initiator& a = s.add(0);
+  initiator& b = s.add(1);
+  octets both = filled(1024, 0);
+  s.stalled.on = true;
+  exchange& locks = b.send(compare_and_write16(0, 1), both);
+  s.run();
+  exchange& older = a.send(write10(0, 1), filled(512, 1));  // waits for the blocks
+  exchange& ordered = a.send(write10(9, 1), filled(512, 1), 0, task_attribute::ordered);
+  s.run();
+  s.stalled.on = false;
+  exchange& simple = b.send(write10(9, 1), filled(512, 2));
+  exchange& head = b.send(test_unit_ready(), {}, 0, task_attribute::head_of_queue);
+  s.run();
+  EXPECT_EQ(locks.completions + older.completions + ordered.completions + simple.completions, 0);
+  EXPECT_TRUE(head.good());
+  s.end_stall();
+  s.run();
+  EXPECT_TRUE(locks.good() && older.good() && ordered.good() && simple.good());
+  EXPECT_LT(locks.completed_at, older.completed_at);
+  EXPECT_LT(older.completed_at, ordered.completed_at);
+  EXPECT_LT(ordered.completed_at, simple.completed_at);
+  EXPECT_EQ(s.done(a.send(read10(9, 1), {}, 512)).in, filled(512, 2));
+}
+
+/// ORDERED tasks, locks and data that come late, on several cores: everything ends, each host's order is kept.
+TEST(task_set, ordered_tasks_and_locks_of_several_cores_always_end) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    stand_options how;
+    how.seed = seed;
+    how.delays = true;
+    how.shards = 3;
+    stand s(how);
+    s.late = seed % 2 == 0;
+    std::vector<initiator*> hosts;
+    for (unsigned i = 0; i < 5; ++i) hosts.push_back(&s.add(i % 3));
+    for (int i = 0; i < 60; ++i) {
+      initiator& host = *hosts[s.later.random() % hosts.size()];
+      const auto lba = static_cast<std::uint32_t>(s.later.random() % 4);
+      const auto attribute = static_cast<task_attribute>(s.later.random() % 3);
+      const std::size_t immediate = s.later.random() % 2 * 512;
+      switch (s.later.random() % 6) {
+        case 0:
+          host.send(compare_and_write16(lba, 1), filled(1024, 0), 0, attribute, immediate);
+          break;
+        case 1:
+          host.send(cdb16(0x8b, lba, 2), filled(1024, 0), 0, attribute, immediate);
+          break;
+        case 2:
+          host.send(cdb16(0x8e, lba, 2), filled(1024, 0), 0, attribute, immediate);
+          break;
+        case 3:
+          host.send(write10(lba, 3), filled(1536, 0), 0, attribute, immediate);
+          break;
+        default:
+          host.send(read10(lba, 2), {}, 1024, attribute);
+      }
+      for (std::uint64_t n = s.later.random() % 20; n > 0 && !s.later.empty(); --n) s.later.step();
+    }
+    s.run();
+    for (const initiator* host : hosts) {
+      std::uint64_t last = 0;
+      for (const exchange& e : host->exchanges) {
+        ASSERT_TRUE(e.good()) << seed;
+        if (e.task.attribute != task_attribute::ordered) continue;
+        EXPECT_GT(e.completed_at, last) << seed;
+        last = e.completed_at;
+      }
+    }
+  }
+}
+
 TEST(task_set, logical_unit_reset) {
   stand_options how;
   how.shards = 2;

@@ -98,8 +98,9 @@ class late_channel final : public store::channel {
 /// One command as the initiator sees it.
 struct exchange {
   port::task task;
-  octets out;  // what the initiator has to send
-  octets in;   // what came
+  octets out;                   // what the initiator has to send
+  octets in;                    // what came
+  std::uint64_t looked_at = 0;  // octets of this answer that are in `in`
   int completions = 0;
   int events = 0;  // get_data and put_data
   bool silent = false;
@@ -137,7 +138,8 @@ class initiator final : public port::task_endpoint {
   std::list<exchange> exchanges;
   std::list<managed> managements;
   const unsigned shard;
-  bool stalled = false;  // brings no data and takes none
+  bool stalled = false;      // brings no data and takes none
+  bool looks_twice = false;  // at the data of an answer: at half of them at once, at the rest when the turn ends
   memory::account* payer = nullptr;
   /// Goes on with what it owes.
   void release();
@@ -147,6 +149,8 @@ class initiator final : public port::task_endpoint {
 
  private:
   void answer(exchange& e, port::task_event event, port::transfer_end how);
+  void take_in(exchange& e, std::uint64_t end);
+  void end(exchange& e);
   std::vector<std::pair<exchange*, port::task_event>> owed_;  // what is to be answered, and by what
   void bring(exchange& e, std::uint64_t end);
   stand& on_;
@@ -158,6 +162,7 @@ struct stand_options {
   std::uint64_t seed = 1;
   bool delays = false;  // messages take any time
   std::uint64_t blocks = 8192;
+  std::uint32_t block_size = 512;
   bool thin = true;
   std::uint64_t patience_ns = 0;  // with answers that say: try again
   shard_options limits;

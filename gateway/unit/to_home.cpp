@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "gateway/scsi/parameter_lists.hpp"
 #include "gateway/unit/jobs.hpp"
 
 namespace sluice::unit {
@@ -8,11 +9,24 @@ namespace outcomes = scsi::outcomes;
 
 namespace {
 
-/// A unit that is stopped has its writes on the medium [SBC-3 5.25].
-bool needs_flush(const command& c) {
-  if (c.row->what != scsi::command::start_stop_unit) return false;
+bool stops(const command& c) {
   const scsi::start_stop_cdb cdb = scsi::decode_start_stop(c.cdb());
   return !cdb.start && !cdb.no_flush && cdb.power_condition == 0;
+}
+
+bool ends_write_back(const unit_snapshot& now, const command& c, const_bytes parameters) {
+  if (!now.writes_back()) return false;
+  const auto selected =
+      scsi::apply_mode_select(scsi::decode_mode_select(*c.row, c.cdb()), parameters, now.facts, now.mode, true);
+  return selected && !selected->write_cache;
+}
+
+/// A unit that is stopped, or does not write back any more, has its writes on the medium [SBC-3 5.25, 6.4.5]. This
+/// flush is the one whose failure the command reports, before anything is changed; what is written meanwhile is left to
+/// the shards, see on(publication&).
+bool needs_flush(const unit_snapshot& now, const command& c, const_bytes parameters) {
+  if (c.row->what == scsi::command::start_stop_unit) return stops(c);
+  return c.row->what == scsi::command::mode_select && ends_write_back(now, c, parameters);
 }
 
 }  // namespace
@@ -31,11 +45,9 @@ job send_to_home(shard& s, command& c) {
     parameters.resize(offered);
     copy_data_out(c, 0, parameters);
   }
-  if (needs_flush(c)) {
-    c.parts.clear();
-    prepare(c, store::verb::flush, 0, 0);
-    const store::status status = co_await medium{s, c};
-    if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
+  if (needs_flush(s.snapshot(), c, parameters)) {
+    const scsi::outcome clean = co_await flushed{s, c};
+    if (clean.status != scsi::status::good) co_return clean;
   }
   const scsi::outcome outcome = co_await home_does{s, c, parameters};
   co_return outcome;

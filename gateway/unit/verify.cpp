@@ -39,6 +39,17 @@ std::optional<scsi::outcome> compare_each(command& c, const_bytes read, std::uin
   return std::nullopt;
 }
 
+scsi::block_range window_blocks(const command& c, std::uint64_t at, std::uint64_t octets, std::uint32_t size) {
+  return {.lba = c.block.lba + at / size, .blocks = octets / size};
+}
+
+void or_into(std::uint8_t* to, const std::vector<iovec>& parts) {
+  for (const iovec& part : parts) {
+    const auto* from = static_cast<const std::uint8_t*>(part.iov_base);
+    for (std::size_t i = 0; i < part.iov_len; ++i) *to++ |= from[i];
+  }
+}
+
 }  // namespace
 
 /// [SBC-3 5.32]
@@ -52,6 +63,10 @@ job verify(shard& s, command& c) {
   t.length_out = c.block.transfer_bytes(size);
   if (compares) all = whole_blocks(s, all, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
+  if (must_read_medium(s, c)) {
+    const scsi::outcome clean = co_await flushed{s, c};
+    if (clean.status != scsi::status::good) co_return clean;
+  }
   if (each) {
     if (t.expected_data_out < size) co_return outcomes::good();
     const bool arrived = co_await data_until{s, c, size};
@@ -93,6 +108,8 @@ job write_and_verify(shard& s, command& c) {
     const std::uint64_t octets = std::min(all - at, window_octets);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
+    const store::status locked = co_await blocks_locked{s, c, window_blocks(c, at, octets, size)};
+    if (locked != store::status::good) co_return outcome_of(locked, c.io, size);
     set_data_out(c, at, octets);
     prepare(c, store::verb::write, offset + at, octets);
     c.io.fua = s.snapshot().facts.volatile_cache;
@@ -102,6 +119,7 @@ job write_and_verify(shard& s, command& c) {
     prepare(c, store::verb::read, offset + at, octets);
     const store::status read = co_await medium{s, c};
     if (read != store::status::good) co_return outcome_of(read, c.io, size);
+    s.unlock(c);
     const std::optional<scsi::outcome> differs = compare(c, at, const_bytes(buffer.data(), octets));
     if (differs) co_return *differs;
     drop_data_out(t, at + octets);
@@ -109,7 +127,7 @@ job write_and_verify(shard& s, command& c) {
   co_return outcomes::good();
 }
 
-/// [SBC-3 5.23] Runs behind a fence: what is read is still there when the result is written.
+/// [SBC-3 5.23] What is read is still there when the result is written: one step for each window.
 job or_write(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint32_t size = s.block_size();
@@ -123,21 +141,20 @@ job or_write(shard& s, command& c) {
     const std::uint64_t octets = std::min(all - at, window_octets);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
+    const store::status locked = co_await blocks_locked{s, c, window_blocks(c, at, octets, size)};
+    if (locked != store::status::good) co_return outcome_of(locked, c.io, size);
     set_buffer(c, buffer, octets);
     prepare(c, store::verb::read, offset + at, octets);
     const store::status read = co_await medium{s, c};
     if (read != store::status::good) co_return outcome_of(read, c.io, size);
     set_data_out(c, at, octets);
-    std::uint8_t* to = buffer.data();
-    for (const iovec& part : c.parts) {
-      const auto* from = static_cast<const std::uint8_t*>(part.iov_base);
-      for (std::size_t i = 0; i < part.iov_len; ++i) *to++ |= from[i];
-    }
+    or_into(buffer.data(), c.parts);
     set_buffer(c, buffer, octets);
     prepare(c, store::verb::write, offset + at, octets);
     c.io.fua = must_be_durable(s, c);
     const store::status written = co_await medium{s, c};
     if (written != store::status::good) co_return outcome_of(written, c.io, size);
+    s.unlock(c);
     drop_data_out(t, at + octets);
   }
   co_return outcomes::good();
