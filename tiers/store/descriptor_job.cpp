@@ -118,7 +118,7 @@ void descriptor_job::finish(status outcome) noexcept {
   request_ = nullptr;
   if (outcome == status::good) {
     if (!r.fua && changes_medium(r.what)) medium_.condition->wrote(r.length_bytes);
-    medium_.condition->went_well(r.what, owner_.home_.now_ns());
+    if (medium_.condition->is_failing()) medium_.condition->went_well(r.what, owner_.home_.now_ns());
   }
   owner_.drop_bounce(bounce_);
   owner_.give_back(*this);

@@ -35,7 +35,7 @@ void medium_condition::failed(verb what, int error_number, std::uint64_t now_ns)
   SLUICE_LOG(error, "store", sentences[which], {"medium", name_}, {"why", text_of(error_number)});
 }
 
-void medium_condition::forget_failure(verb what, std::uint64_t now_ns) {
+void medium_condition::went_well(verb what, std::uint64_t now_ns) {
   const kind which = kind_of(what);
   const std::lock_guard lock(guard_);
   if (errors_[which] == 0 || now_ns - failed_ns_[which] < probation_ns) return;

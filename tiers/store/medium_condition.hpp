@@ -23,11 +23,9 @@ class medium_condition {
 
   // -- requests ------------------------------------------------------------------------------------------------------
   void failed(verb what, int error_number, std::uint64_t now_ns);
-  /// A request was good. Costs a look when nothing was wrong.
-  void went_well(verb what, std::uint64_t now_ns) {
-    if (failing_.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      forget_failure(what, now_ns);
-  }
+  /// Whether any failed lately: then went_well() is to hear of those that are good.
+  bool is_failing() const { return failing_.load(std::memory_order_relaxed) != 0; }
+  void went_well(verb what, std::uint64_t now_ns);
 
   // -- acknowledged writes that are not durable ----------------------------------------------------------------------
   void wrote(std::uint64_t octets) { written_.fetch_add(octets, std::memory_order_relaxed); }
@@ -63,7 +61,6 @@ class medium_condition {
  private:
   enum kind : std::uint8_t { reading, writing, flushing, kinds };
   static kind kind_of(verb what);
-  void forget_failure(verb what, std::uint64_t now_ns);
   void note_loss();
   void set_place(const std::string& what);
 
