@@ -50,10 +50,11 @@ class open_step final : public store_step {
     if (auto free = check_path(); !free) return free;
     if (auto free = check_no_journal(); !free) return free;
     if (auto known = check_unit_known(*factory); !known) return known;
-    // A gateway that starts opens it at once; a tier may then do without flash that is dead.
-    if (!factory->probe || (!in_.before->runs && !wanted().over.empty())) return {};
+    if (!factory->probe) return {};
     auto found = factory->probe(wanted().settings);
-    if (!found) return about(name(), found.error());
+    if (!found && (in_.before->runs || wanted().over.empty())) return about(name(), found.error());
+    // When a gateway starts, a tier may do without flash that is dead.
+    if (!found) doubt("store." + name(), found.error().message + ": whether it can do without is seen then");
     for (const std::string& key : wanted().settings.names())
       if (const std::string* path = key.ends_with(".path") ? wanted().settings.text(key) : nullptr)
         if (std::error_code ignored; std::filesystem::exists(*path, ignored))
