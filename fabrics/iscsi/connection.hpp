@@ -125,7 +125,12 @@ class connection {
   /// A PDU that is ahead of ExpCmdSN.
   struct parked {
     std::uint32_t cmd_sn;
-    command* scsi;  // null: `basic_header` and `data` hold another kind of PDU
+    enum class kind : std::uint8_t {
+      scsi,     // `command` is ready
+      other,    // `basic_header` and `data` hold a PDU of another kind
+      nothing,  // rejected or aborted: the number is used up
+    } what;
+    iscsi::command* command;
     bhs basic_header;
     memory::slice data;
   };
@@ -219,7 +224,10 @@ class connection {
   void command_ready(command& c);
   void submit(command& c);
   void run_parked();
-  void park(std::uint32_t cmd_sn, command* scsi, bhs_view header_at, const memory::slice& data);
+  void park(parked later);
+  bool is_parked(std::uint32_t cmd_sn) const;
+  void skip_command(std::uint32_t cmd_sn);
+  void manage_absent(const task_management_request& request, port::task_function function);
   void take_nop(const nop_out& request, const memory::slice& data);
   void take_logout(const logout_request& request);
   void take_management(const task_management_request& request);
@@ -229,6 +237,8 @@ class connection {
   void send_reject(reject_reason reason, bhs_view header_at);
 
   // connection_data.cpp: data and status
+  static scsi::additional_sense wrong_in_burst(const command& c, const data_out& pdu, std::uint32_t octets);
+  scsi::additional_sense wrong_unasked(const command& c, const data_out& pdu, std::uint32_t octets) const;
   std::optional<std::uint32_t> place_data_out(const data_out& pdu, std::uint32_t octets, command*& target);
   void data_out_landed(command& c, std::uint32_t octets, bool final);
   bool provide_landing(command& c);

@@ -93,11 +93,18 @@ bool covers(const port::task_management& request, const port::task& t) {
   }
 }
 
-/// SendTargets and the logout [RFC7143 4.3]; and what answers our own probe, or only brings ExpStatSN.
+/// SendTargets and the logout of the session [RFC7143 4.3]; and what answers our own probe, or only brings ExpStatSN.
 bool belongs_to_discovery(bhs_view at) {
-  const opcode code = decode_header(at).code;
-  const bool ping = code == opcode::nop_out && decode<nop_out>(at).initiator_task_tag != reserved_tag;
-  return !ping && code != opcode::task_management_request;
+  switch (decode_header(at).code) {
+    case opcode::nop_out:
+      return decode<nop_out>(at).initiator_task_tag == reserved_tag;
+    case opcode::logout_request:
+      return decode<logout_request>(at).reason == 0;
+    case opcode::text_request:
+      return true;
+    default:
+      return false;
+  }
 }
 
 /// What a PDU takes of a turn of the loop, in units of a SCSI command.
@@ -152,16 +159,19 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
     case opcode::login_request:
       return send_reject(reject_reason::protocol_error, at);
     default:
-      return send_reject(reject_reason::command_not_supported, at);
+      send_reject(reject_reason::command_not_supported, at);
+      return shape.immediate ? void() : skip_command(wire::load32(at, 24));
   }
   if (shape.immediate) return execute(at, data);
   const std::uint32_t cmd_sn = wire::load32(at, 24);
   switch (window_.look(cmd_sn)) {
     case command_window::verdict::outside:
       return;
-    case command_window::verdict::ahead:
-      park(cmd_sn, nullptr, at, data);
-      return;
+    case command_window::verdict::ahead: {
+      parked later{cmd_sn, parked::kind::other, nullptr, {}, data};
+      std::copy(at.begin(), at.end(), later.basic_header.begin());
+      return park(std::move(later));
+    }
     case command_window::verdict::next:
       break;
   }
@@ -200,8 +210,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   const auto where = window_.look(request.cmd_sn);
   if (!request.immediate) {
     if (where == command_window::verdict::outside) return nullptr;  // silently [RFC7143 4.2.2.1]
-    const auto same = [&](const parked& p) { return p.cmd_sn == request.cmd_sn; };
-    if (std::any_of(parked_.begin(), parked_.end(), same)) return nullptr;
+    if (is_parked(request.cmd_sn)) return nullptr;
   }
   std::optional<reject_reason> refusal;
   additional_headers more;
@@ -219,11 +228,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
     refusal = reject_reason::invalid_pdu_field;
   if (refusal) {
     send_reject(*refusal, at);
-    if (!request.immediate && where == command_window::verdict::next) {
-      window_.take();
-      window_.complete();
-      run_parked();
-    }
+    if (!request.immediate) skip_command(request.cmd_sn);
     return nullptr;
   }
   command& c = commands_.add(request.initiator_task_tag);
@@ -271,10 +276,7 @@ void connection::attach_immediate(command& c, memory::slice data) {
 /// The command and its immediate data are here.
 void connection::command_ready(command& c) {
   if (c.immediate) return submit(c);
-  if (window_.look(c.cmd_sn) != command_window::verdict::next) {
-    park(c.cmd_sn, &c, bhs{}, {});
-    return;
-  }
+  if (window_.look(c.cmd_sn) != command_window::verdict::next) return park({c.cmd_sn, parked::kind::scsi, &c, {}, {}});
   window_.take();
   submit(c);
   run_parked();
@@ -291,12 +293,26 @@ void connection::submit(command& c) {
   nexus_->submit(c.task);
 }
 
-void connection::park(std::uint32_t cmd_sn, command* scsi, bhs_view at, const memory::slice& data) {
-  const auto same = [&](const parked& p) { return p.cmd_sn == cmd_sn; };
-  if (std::any_of(parked_.begin(), parked_.end(), same)) return;
-  parked later{cmd_sn, scsi, {}, data};
-  std::copy(at.begin(), at.end(), later.basic_header.begin());
-  parked_.push_back(std::move(later));
+void connection::park(parked later) {
+  if (!is_parked(later.cmd_sn)) parked_.push_back(std::move(later));
+}
+
+bool connection::is_parked(std::uint32_t cmd_sn) const {
+  return std::any_of(parked_.begin(), parked_.end(), [&](const parked& p) { return p.cmd_sn == cmd_sn; });
+}
+
+/// What had this CmdSN is not done, and holds up nothing that comes after it [RFC7143 4.2.2.1, 11.6.1].
+void connection::skip_command(std::uint32_t cmd_sn) {
+  switch (window_.look(cmd_sn)) {
+    case command_window::verdict::outside:
+      return;
+    case command_window::verdict::ahead:
+      return park({cmd_sn, parked::kind::nothing, nullptr, {}, {}});
+    case command_window::verdict::next:
+      window_.take();
+      window_.complete();
+      return run_parked();
+  }
 }
 
 /// Runs what waited for the CmdSN that has just been taken.
@@ -308,12 +324,12 @@ void connection::run_parked() {
     const parked now = std::move(*found);
     parked_.erase(found);
     window_.take();
-    if (now.scsi) {
-      submit(*now.scsi);
-    } else {
-      window_.complete();
-      execute(now.basic_header, now.data);
+    if (now.what == parked::kind::scsi) {
+      submit(*now.command);
+      continue;
     }
+    window_.complete();
+    if (now.what == parked::kind::other) execute(now.basic_header, now.data);
   }
 }
 
@@ -361,8 +377,7 @@ void connection::take_management(const task_management_request& request) {
 
   if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
     command* c = commands_.find(request.referenced_task_tag);
-    if (!c || !port::same_unit(c->task.lun, request.lun))
-      return answer_management(tag, management_response::task_does_not_exist);
+    if (!c || !port::same_unit(c->task.lun, request.lun)) return manage_absent(request, *function);
     const bool waits_here = c->where() == command::stage::gathering || c->where() == command::stage::ended;
     if (waits_here) {  // for its turn, or for data: the core has not seen it yet, or is done with it
       const bool query = *function == port::task_function::query_task;
@@ -374,6 +389,15 @@ void connection::take_management(const task_management_request& request) {
   if (management_.size() - management_free_.size() >= max_management)
     return answer_management(tag, management_response::function_rejected);
   manage(request, *function);
+}
+
+/// A task that may be still on its way: an abort counts as its receipt [RFC7143 11.6.1].
+void connection::manage_absent(const task_management_request& request, port::task_function function) {
+  const bool awaited = function == port::task_function::abort_task && serial_less(request.ref_cmd_sn, request.cmd_sn) &&
+                       window_.look(request.ref_cmd_sn) != command_window::verdict::outside;
+  answer_management(request.initiator_task_tag,
+                    awaited ? management_response::function_complete : management_response::task_does_not_exist);
+  if (awaited) skip_command(request.ref_cmd_sn);
 }
 
 void connection::manage(const task_management_request& request, port::task_function function) {

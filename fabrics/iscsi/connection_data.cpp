@@ -38,6 +38,29 @@ void connection::on_task(port::task& t, port::task_event event) noexcept {
   if (phase_ == phase_of::leaving) maybe_finish();
 }
 
+/// What is wrong with a Data-Out that answers an R2T; 0: nothing. Out of sequence is an error at level 0 [RFC7143 7.8].
+scsi::additional_sense connection::wrong_in_burst(const command& c, const data_out& pdu, std::uint32_t octets) {
+  if (c.bursts.empty()) return scsi::asc::protocol_service_crc_error;
+  const burst& b = c.bursts.front();
+  if (pdu.target_transfer_tag != b.target_transfer_tag || pdu.data_sn != b.data_sn ||
+      pdu.buffer_offset != b.offset + b.received)
+    return scsi::asc::protocol_service_crc_error;
+  const std::uint32_t left = b.length - b.received;
+  const bool amount_is_right = octets <= left && pdu.final == (octets == left);
+  return amount_is_right ? scsi::additional_sense{0} : scsi::asc::not_enough_unsolicited_data;
+}
+
+/// Likewise of one that was not asked for: a command with more data than FirstBurstLength brings just so many first.
+scsi::additional_sense connection::wrong_unasked(const command& c, const data_out& pdu, std::uint32_t octets) const {
+  if (!c.unsolicited_open) return scsi::asc::unexpected_unsolicited_data;
+  if (pdu.data_sn != c.unsolicited_sn || pdu.buffer_offset != c.arrived) return scsi::asc::protocol_service_crc_error;
+  const std::uint64_t end = c.arrived + octets;
+  const bool too_few =
+      pdu.final && c.task.expected_data_out > parameters().first_burst_length && end < parameters().first_burst_length;
+  const bool too_many = end > c.landing_base + c.landing_octets;
+  return too_few || too_many ? scsi::asc::not_enough_unsolicited_data : scsi::additional_sense{0};
+}
+
 // -- from the initiator ------------------------------------------------------------------------------------------
 
 /// Where in the landing buffer a Data-Out belongs. nullopt: nowhere, because nobody waits for it or it breaks the
@@ -56,22 +79,9 @@ std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std
     if (is_owed) target = c;
     return std::nullopt;
   }
-  bool fits = false;
-  if (!solicited) {
-    if (!c->unsolicited_open) {
-      fail_transfer(*c, scsi::asc::unexpected_unsolicited_data);
-      return std::nullopt;
-    }
-    fits = pdu.data_sn == c->unsolicited_sn && pdu.buffer_offset == c->arrived &&
-           pdu.buffer_offset + std::uint64_t{octets} <= c->landing_base + c->landing_octets;
-  } else if (!c->bursts.empty()) {
-    const burst& b = c->bursts.front();
-    fits = pdu.target_transfer_tag == b.target_transfer_tag && pdu.data_sn == b.data_sn &&
-           octets <= b.length - b.received && pdu.buffer_offset == b.offset + b.received &&
-           pdu.final == (octets == b.length - b.received);
-  }
-  if (!fits) {
-    fail_transfer(*c, scsi::asc::protocol_service_crc_error);  // a sequence error at level 0 [RFC7143 7.8]
+  const scsi::additional_sense wrong = solicited ? wrong_in_burst(*c, pdu, octets) : wrong_unasked(*c, pdu, octets);
+  if (wrong != 0) {
+    fail_transfer(*c, wrong);
     return std::nullopt;
   }
   if (octets > 0 && !provide_landing(*c)) return std::nullopt;

@@ -418,6 +418,67 @@ TEST(connection, aborts_tasks_that_run_and_tasks_that_wait_for_data) {
   EXPECT_EQ(medium_at(s, 0, 4096), untouched(0, 4096));
 }
 
+/// An abort of a command that has not come counts as its receipt, when RefCmdSN says that it may still come [RFC7143
+/// 11.6.1].
+TEST(connection, an_abort_stands_for_a_command_that_is_on_its_way) {
+  stand s;
+  s.log_in();
+  const auto lost = s.bare(0x00);
+  const auto behind = s.bare(0x00);
+  s.initiator.send(behind);
+  auto abort = manage(s, management_function::abort_task, lost.initiator_task_tag);
+  abort.ref_cmd_sn = lost.cmd_sn - 1;  // was taken long ago
+  EXPECT_EQ(response_to(s, abort), management_response::task_does_not_exist);
+  abort.ref_cmd_sn = abort.cmd_sn + 1;  // comes after the abort
+  EXPECT_EQ(response_to(s, abort), management_response::task_does_not_exist);
+  auto query = manage(s, management_function::query_task, lost.initiator_task_tag);
+  query.ref_cmd_sn = lost.cmd_sn;
+  EXPECT_EQ(response_to(s, query), management_response::function_not_supported);
+  abort.ref_cmd_sn = lost.cmd_sn;
+  EXPECT_EQ(response_to(s, abort), management_response::function_complete);
+  EXPECT_EQ(s.finish(behind.initiator_task_tag).status, 0);
+  s.initiator.send(lost);  // too late: outside the window
+  const auto after = s.bare(0x00);
+  s.initiator.send(after);
+  EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
+  EXPECT_EQ(s.gateway.managed.size(), 0u);
+}
+
+/// [RFC7143 4.3]
+TEST(connection, a_discovery_session_takes_send_targets_and_its_logout_only) {
+  stand s;
+  s.log_in({}, true);
+  const auto is_rejected = [&s] {
+    const auto p = s.initiator.next();
+    return p && p->code() == opcode::reject && p->as<reject>().reason == reject_reason::protocol_error;
+  };
+  text_request other;
+  other.immediate = true;
+  other.initiator_task_tag = 3;
+  const std::string key = "MaxRecvDataSegmentLength=4096";
+  octets text(key.begin(), key.end());
+  text.push_back(0);
+  s.initiator.send(other, text);
+  EXPECT_TRUE(is_rejected());
+  s.initiator.send(manage(s, management_function::logical_unit_reset));
+  EXPECT_TRUE(is_rejected());
+  nop_out ping;
+  ping.immediate = true;
+  ping.initiator_task_tag = 9;
+  s.initiator.send(ping);
+  EXPECT_TRUE(is_rejected());
+  logout_request leave;
+  leave.immediate = true;
+  leave.reason = 1;  // the connection only
+  leave.cid = 5;
+  s.initiator.send(leave);
+  EXPECT_TRUE(is_rejected());
+  leave.reason = 0;
+  s.initiator.send(leave);
+  const auto bye = s.initiator.next();
+  EXPECT_TRUE(bye && bye->code() == opcode::logout_response);
+}
+
 TEST(connection, resets_units_and_says_what_it_does_not_do) {
   stand s(1, [](connection_options& o) {
     o.shared = make_shared_state({}, [](served_port& p) { p.allow_cold_reset = true; });

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
 
 #include "actors/wire/crc.hpp"
@@ -72,7 +73,8 @@ TEST(hostile, data_out_at_a_wrong_place_aborts_the_command) {
     if (how == 3) out.target_transfer_tag ^= 0x40;
     if (how == 4) size = 2048;  // F, but not all data
     s.initiator.send(out, block_of(1, size));
-    expect_aborted(s, c, 0x47, 0x05);
+    const bool wrong_amount = how == 1 || how == 2 || how == 4;  // [RFC7143 11.4.7.2]
+    expect_aborted(s, c, wrong_amount ? 0x0c : 0x47, wrong_amount ? 0x0d : 0x05);
     expect_alive(s);
   }
 }
@@ -90,6 +92,30 @@ TEST(hostile, overlapping_data_out_aborts_the_command) {
   s.initiator.send(out, block_of(2, 2048));
   expect_aborted(s, c, 0x47, 0x05);
   expect_alive(s);
+}
+
+/// A command with more data than FirstBurstLength brings just so many unasked, when it brings any that are not
+/// immediate.
+TEST(hostile, a_wrong_amount_of_unsolicited_data_aborts_the_command) {
+  for (const std::size_t size : {1024u, 2048u, 3072u}) {
+    stand s;
+    s.log_in({"ImmediateData=Yes", "InitialR2T=No", "FirstBurstLength=2048"});
+    scsi_command c = s.write_10(0, 8);
+    c.final = false;
+    s.initiator.send(c);
+    data_out out;
+    out.initiator_task_tag = c.initiator_task_tag;
+    out.target_transfer_tag = reserved_tag;
+    out.final = true;
+    s.initiator.send(out, block_of(1, size));
+    if (size != 2048) {
+      expect_aborted(s, c, 0x0c, 0x0d);
+    } else {
+      const auto ask = s.initiator.next();
+      EXPECT_TRUE(ask && ask->code() == opcode::r2t && ask->as<ready_to_transfer>().buffer_offset == 2048);
+    }
+    expect_alive(s);
+  }
 }
 
 TEST(hostile, unsolicited_data_that_was_not_agreed_aborts_the_command) {
@@ -223,6 +249,35 @@ TEST(hostile, what_is_not_supported_is_rejected_and_life_goes_on) {
   s.initiator.send(text, block_of('x', 10));
   expect_reject(s, reject_reason::protocol_error);
   expect_alive(s);
+}
+
+/// What is rejected has used up its CmdSN: what comes after it does not wait for it [RFC7143 4.2.2.1].
+TEST(hostile, a_rejected_command_leaves_no_gap) {
+  for (const bool in_order : {true, false}) {
+    stand s;
+    s.log_in();
+    auto bad = s.bare(0x00);
+    bad.attribute = 5;
+    bhs vendor{};
+    vendor[0] = 0x1c;
+    wire::store32(vendor, 24, s.cmd_sn++);
+    auto both = s.read_10(0, 1);
+    both.write = true;
+    const auto after = s.bare(0x00);
+    if (in_order) s.initiator.send(bad);
+    s.initiator.send(octets(vendor.begin(), vendor.end()));
+    s.initiator.send(both);
+    s.initiator.send(after);
+    if (!in_order) s.initiator.send(bad);
+    std::map<opcode, int> answers;
+    while (const auto p = s.initiator.next(20 * ns_per_ms)) {
+      ++answers[p->code()];
+      ++s.exp_stat_sn;
+    }
+    EXPECT_EQ(answers[opcode::reject], 3);
+    EXPECT_EQ(answers[opcode::scsi_response], 1);
+    expect_alive(s);
+  }
 }
 
 TEST(hostile, too_many_immediate_commands_are_rejected) {

@@ -64,6 +64,7 @@ bool text_exchange::take_text(const_bytes text) {
   bool targets_sent = false;
   for (const text_pair& pair : *pairs) {
     if (pair.key != "SendTargets") {
+      if (keys_.parameters.discovery) return false;  // [RFC7143 4.3]
       if (keys_.take(phase::full_feature, pair, answer) != key_verdict::ok) return false;
       continue;
     }
