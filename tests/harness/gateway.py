@@ -37,6 +37,14 @@ class Checks:
         return 1 if self.failed else 0
 
 
+def one_unit(name: str, **keys: str) -> str:
+    """A configuration of one target, called `name`, at a portal of the system's choice; its LUN 0 is a store with these
+    keys."""
+    store = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+    return (f'[store.a]\n{store}[target.live]\nluns = {{ 0 = "a" }}\n'
+            f'[[target.live.port]]\nfabric = "iscsi"\nname = "{name}"\nlisten = ["127.0.0.1:0"]\n')
+
+
 class Gateway:
     """A sluice of its own, in a folder of its own."""
 

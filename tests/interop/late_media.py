@@ -8,25 +8,11 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
 from frozen import frozen_files  # noqa: E402
-from gateway import Checks, own_gateway  # noqa: E402
+from gateway import Checks, one_unit, own_gateway  # noqa: E402
 from qemu_tools import StepFailed, step, unit_options  # noqa: E402
 
 NAME = "iqn.2026-11.io.sluice:late"
 LATE_S = 8
-
-
-def body(mount):
-    return f"""[store.a]
-type = "file"
-path = "{mount}/disk"
-size = "64MiB"
-[target.late]
-luns = {{ 0 = "a" }}
-[[target.late.port]]
-fabric = "iscsi"
-name = "{NAME}"
-listen = ["127.0.0.1:0"]
-"""
 
 
 def main():
@@ -36,7 +22,7 @@ def main():
             checks.skip("a file system that stands still", "none can be made here")
             return checks.end()
         with own_gateway(sys.argv[1], checks) as gateway:
-            gateway.write(body(files.mount))
+            gateway.write(one_unit(NAME, type="file", path=f"{files.mount}/disk", size="64MiB"))
             gateway.start()
             unit = unit_options(gateway.portal, NAME, 0)
             step("qemu-io", "--image-opts", unit, "-c", "write -P 0x11 0 1M")

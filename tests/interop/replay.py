@@ -8,21 +8,10 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "harness"))
 
-from gateway import Checks, own_gateway, play  # noqa: E402
+from gateway import Checks, one_unit, own_gateway, play  # noqa: E402
 from initiator import ConnectionLost, Initiator, test_unit_ready  # noqa: E402
 
 NAME, HOST = "iqn.2026-11.io.sluice:replay", "iqn.2026-11.io.sluice:client"
-BODY = f"""[store.a]
-type = "file"
-path = "a.raw"
-size = "64MiB"
-[target.replay]
-luns = {{ 0 = "a" }}
-[[target.replay.port]]
-fabric = "iscsi"
-name = "{NAME}"
-listen = ["127.0.0.1:0"]
-"""
 # Said, not offered: no answer is due [RFC7143 13].
 DECLARED = {"InitiatorName", "InitiatorAlias", "TargetName", "SessionType", "MaxRecvDataSegmentLength"}
 
@@ -85,7 +74,7 @@ def replay(scene, record: pathlib.Path) -> None:
 def main() -> int:
     checks = Checks()
     with own_gateway(sys.argv[1], checks) as gateway:
-        gateway.write(BODY)
+        gateway.write(one_unit(NAME, type="file", path="a.raw", size="64MiB"))
         gateway.start()
         records = sorted((HERE / "clients").glob("*.txt"))
         play([lambda scene, record=record: replay(scene, record) for record in records], (gateway, checks), checks)

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
-from gateway import Checks, own_gateway, play  # noqa: E402
+from gateway import Checks, one_unit, own_gateway, play  # noqa: E402
 from initiator import BUSY, GOOD, Initiator, read_16, test_unit_ready, write_16  # noqa: E402
 from live import NAME  # noqa: E402
 
@@ -15,17 +15,6 @@ BLOCKS = MIB // 512
 SIZE_MIB, LONG_MIB = 320, 300
 SESSIONS, DEPTH = 4, 128
 TASK_SET_FULL = 0x28
-BODY = f"""buffers = "64MiB"
-[store.a]
-type = "ram"
-size = "{SIZE_MIB}MiB"
-[target.live]
-luns = {{ 0 = "a" }}
-[[target.live.port]]
-fabric = "iscsi"
-name = "{NAME}"
-listen = ["127.0.0.1:0"]
-"""
 
 
 def content(number):
@@ -87,7 +76,7 @@ def one_command(scene):
 def main():
     checks = Checks()
     with own_gateway(sys.argv[1], checks) as gateway:
-        gateway.write(BODY)
+        gateway.write('buffers = "64MiB"\n' + one_unit(NAME, type="ram", size=f"{SIZE_MIB}MiB"))
         gateway.start()
         play([fill, late_takers, one_command], (gateway, checks), checks)
         checks.check("an orderly stop", gateway.stop() == 0)
