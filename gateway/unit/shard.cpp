@@ -32,12 +32,11 @@ std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size) {
   return is_block_command(*c.row) ? c.block.transfer_bytes(block_size) : scsi::parameter_length(*c.row, c.cdb());
 }
 
-/// The initiator has announced data for the other way than the command moves them: it would take GOOD for done.
+/// The initiator wants to read where the command takes data: it would take GOOD for written. The other way round it
+/// gets no data, and the residual says so.
 bool is_announced_backwards(const command& c) {
   const port::task& t = *c.task;
-  const bool out = c.row->direction == scsi::data_direction::out && t.expected_data_out == 0 && t.expected_data_in > 0;
-  const bool in = c.row->direction == scsi::data_direction::in && t.expected_data_in == 0 && t.expected_data_out > 0;
-  return out || in;
+  return c.row->direction == scsi::data_direction::out && t.expected_data_out == 0 && t.expected_data_in > 0;
 }
 
 shard_options with_books(shard_options options) {
@@ -239,9 +238,8 @@ void shard::start(command& c) noexcept {
   if (c.refused) [[unlikely]]
     return finish(c, *c.refused);
   if (is_announced_backwards(c)) [[unlikely]] {
-    const bool out = c.row->direction == scsi::data_direction::out;
-    (out ? c.task->length_out : c.task->length_in) = transfer_bytes(c, block_size());
-    if (c.task->length_out + c.task->length_in > 0) return finish(c, outcomes::aborted(scsi::asc::data_phase_error));
+    c.task->length_out = transfer_bytes(c, block_size());
+    if (c.task->length_out > 0) return finish(c, outcomes::aborted(scsi::asc::data_phase_error));
   }
   if (c.row->writes_medium) {
     if (snapshot_->facts.read_only) return finish(c, outcomes::write_protected());
