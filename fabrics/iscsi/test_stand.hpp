@@ -194,4 +194,16 @@ void start(connection& of, reactor::loop& loop, reactor::handle handle, const co
 /// Octets [offset, offset + size) of a medium that was never written.
 octets untouched(std::uint64_t offset, std::size_t size);
 
+/// Octets that tell where they belong.
+inline octets noise(std::size_t size, std::uint8_t salt = 0) {
+  octets out(size);
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<std::uint8_t>(i * 7 + (i >> 8) + salt);
+  return out;
+}
+
+inline octets medium_at(stand& s, std::uint64_t offset, std::size_t size) {
+  const auto begin = s.gateway.medium.begin() + static_cast<std::ptrdiff_t>(offset);
+  return {begin, begin + static_cast<std::ptrdiff_t>(size)};
+}
+
 }  // namespace sluice::iscsi::stand

@@ -27,7 +27,7 @@ struct unit_facts {
   std::uint32_t optimal_granularity_blocks = 8;
   /// OPTIMAL TRANSFER LENGTH. Linux 6.1 sends no request that is longer.
   std::uint32_t optimal_bytes = 4 * mib;
-  std::uint32_t max_blocks = 0;        // MAXIMUM TRANSFER LENGTH; 0: no limit
+  std::uint32_t max_blocks = 0;  // MAXIMUM TRANSFER LENGTH; 0: no limit
   std::uint32_t max_unmap_blocks = 0x100000;
   std::uint32_t max_unmap_descriptors = 256;
   std::uint32_t unmap_granularity_blocks = 8;

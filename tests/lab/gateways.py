@@ -47,6 +47,17 @@ def one_path(options, _job: Path):
         yield Hosting({"IQN": target.iqn, "PORT": target.port, "LUN": target.lun}, {"restart": restart})
 
 
+@contextmanager
+def job_gateway(options):
+    """The gateway of a job, not started; it must end well with the block."""
+    checks = Checks()
+    with own_gateway(options.sluice, checks) as gateway:
+        yield gateway
+        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
+        if checks.failed:
+            raise LabError("the gateway did not end well")
+
+
 class Kicks:
     """A thread that ends the sessions of a group, and those that follow them, until it is told to stop."""
 
@@ -130,22 +141,17 @@ def multipath_stanza() -> str:
 @contextmanager
 def two_paths(options, job: Path):
     (job / "multipath.conf").write_text(multipath_stanza())
-    checks = Checks()
-    with own_gateway(options.sluice, checks) as gateway:
+    with job_gateway(options) as gateway:
         groups = TwoGroups(gateway)
         gateway.write(groups.body([1, 2]))
         gateway.start()
         yield Hosting({"IQN": groups.names[0], "OTHER_IQN": groups.names[1], "PORT": groups.portals[0],
                        "SECOND_PORT": groups.portals[1]}, groups.requests())
-        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
-        if checks.failed:
-            raise LabError("the gateway did not end well")
 
 
 @contextmanager
 def changing_luns(options, _job: Path):
-    checks = Checks()
-    with own_gateway(options.sluice, checks) as gateway:
+    with job_gateway(options) as gateway:
         name, portal = "iqn.2026-11.io.sluice:luns", free_port()
 
         def body(luns: str) -> str:
@@ -159,9 +165,6 @@ def changing_luns(options, _job: Path):
         gateway.start()
         yield Hosting({"IQN": name, "PORT": portal}, {"add-lun": lambda: gateway.apply(body(both)),
                                                       "remove-lun": lambda: gateway.apply(body(one))})
-        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
-        if checks.failed:
-            raise LabError("the gateway did not end well")
 
 
 class Flushes:
@@ -188,8 +191,7 @@ class Flushes:
 @contextmanager
 def reserved_disk(options, _job: Path):
     """A file unit that another node has reserved, Write Exclusive - Registrants Only, before the guest looks at it."""
-    checks = Checks()
-    with own_gateway(options.sluice, checks) as gateway:
+    with job_gateway(options) as gateway:
         name, portal = "iqn.2026-11.io.sluice:disk", free_port()
         gateway.write('[store.a]\ntype = "file"\npath = "a.raw"\nsize = "64MiB"\n[target.main]\nluns = { 0 = "a" }\n'
                       f'[target.main.access."{GUEST}"]\n[target.main.access."{NODE}"]\n'
@@ -204,9 +206,6 @@ def reserved_disk(options, _job: Path):
             naa = gateway.ask("status")["units"][0]["naa"].removeprefix("0x")
             yield Hosting({"IQN": name, "PORT": portal, "NAA": naa},
                           {"count-flushes": flushes.look, "six-flushes": flushes.six_more})
-        checks.check("SIGTERM ends the gateway with status 0", gateway.stop() == 0)
-        if checks.failed:
-            raise LabError("the gateway did not end well")
 
 
 def boot_sector(says: str) -> bytes:
@@ -221,8 +220,7 @@ def boot_sector(says: str) -> bytes:
 @contextmanager
 def late_disk(options, _job: Path):
     """A unit to boot from, whose medium takes two seconds for whatever it is asked."""
-    checks = Checks()
-    with own_gateway(options.sluice, checks) as gateway:
+    with job_gateway(options) as gateway:
         name, portal = "iqn.2026-11.io.sluice:boot", free_port()
         (gateway.folder / "boot.raw").write_bytes(boot_sector("\r\nGUEST-RC=0\r\n"))
         gateway.write('[store.disk]\ntype = "file"\npath = "boot.raw"\nsize = "64MiB"\n'

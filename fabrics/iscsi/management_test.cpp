@@ -1,0 +1,140 @@
+#include <gtest/gtest.h>
+
+#include "fabrics/iscsi/test_stand.hpp"
+
+/// Task management by a connection, and what a discovery session takes.
+namespace sluice::iscsi::stand {
+namespace {
+
+task_management_request manage(stand& s, management_function function, std::uint32_t referenced = reserved_tag) {
+  task_management_request r;
+  r.immediate = true;
+  r.function = static_cast<std::uint8_t>(function);
+  r.initiator_task_tag = 0x1000 + s.next_tag++;
+  r.referenced_task_tag = referenced;
+  r.cmd_sn = s.cmd_sn;
+  return r;
+}
+
+std::optional<management_response> response_to(stand& s, const task_management_request& r) {
+  s.initiator.send(r);
+  const auto p = s.initiator.next();
+  if (!p || p->code() != opcode::task_management_response) return std::nullopt;
+  EXPECT_EQ(p->as<task_management_response>().sn.stat_sn, s.exp_stat_sn++);
+  return p->as<task_management_response>().response;
+}
+
+TEST(management, aborts_tasks_that_run_and_tasks_that_wait_for_data) {
+  stand s;
+  s.log_in({"ImmediateData=No"});
+  const auto stuck = s.bare(0xfe);
+  s.initiator.send(stuck);
+  EXPECT_EQ(response_to(s, manage(s, management_function::abort_task, stuck.initiator_task_tag)),
+            management_response::function_complete);
+  const auto hungry = s.write_10(0, 8);
+  s.initiator.send(hungry);
+  const auto ask = s.initiator.next();
+  ASSERT_TRUE(ask && ask->code() == opcode::r2t);
+  EXPECT_EQ(response_to(s, manage(s, management_function::abort_task, hungry.initiator_task_tag)),
+            management_response::function_complete);
+  data_out late;  // crosses the abort on the wire: nobody waits for it
+  late.final = true;
+  late.initiator_task_tag = hungry.initiator_task_tag;
+  late.target_transfer_tag = ask->as<ready_to_transfer>().target_transfer_tag;
+  s.initiator.send(late, noise(4096));
+  EXPECT_EQ(response_to(s, manage(s, management_function::abort_task, hungry.initiator_task_tag)),
+            management_response::task_does_not_exist);
+  EXPECT_EQ(medium_at(s, 0, 4096), untouched(0, 4096));
+}
+
+/// An abort of a command that has not come counts as its receipt, when RefCmdSN says that it may still come [RFC7143
+/// 11.6.1].
+TEST(management, an_abort_stands_for_a_command_that_is_on_its_way) {
+  stand s;
+  s.log_in();
+  const auto lost = s.bare(0x00);
+  const auto behind = s.bare(0x00);
+  s.initiator.send(behind);
+  auto abort = manage(s, management_function::abort_task, lost.initiator_task_tag);
+  abort.ref_cmd_sn = lost.cmd_sn - 1;  // was taken long ago
+  EXPECT_EQ(response_to(s, abort), management_response::task_does_not_exist);
+  abort.ref_cmd_sn = abort.cmd_sn + 1;  // comes after the abort
+  EXPECT_EQ(response_to(s, abort), management_response::task_does_not_exist);
+  auto query = manage(s, management_function::query_task, lost.initiator_task_tag);
+  query.ref_cmd_sn = lost.cmd_sn;
+  EXPECT_EQ(response_to(s, query), management_response::function_not_supported);
+  abort.ref_cmd_sn = lost.cmd_sn;
+  EXPECT_EQ(response_to(s, abort), management_response::function_complete);
+  EXPECT_EQ(s.finish(behind.initiator_task_tag).status, 0);
+  s.initiator.send(lost);  // too late: outside the window
+  const auto after = s.bare(0x00);
+  s.initiator.send(after);
+  EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
+  EXPECT_EQ(s.gateway.managed.size(), 0u);
+}
+
+/// [RFC7143 4.3]
+TEST(management, a_discovery_session_takes_send_targets_and_its_logout_only) {
+  stand s;
+  s.log_in({}, true);
+  const auto is_rejected = [&s] {
+    const auto p = s.initiator.next();
+    return p && p->code() == opcode::reject && p->as<reject>().reason == reject_reason::protocol_error;
+  };
+  text_request other;
+  other.immediate = true;
+  other.initiator_task_tag = 3;
+  const std::string key = "MaxRecvDataSegmentLength=4096";
+  octets text(key.begin(), key.end());
+  text.push_back(0);
+  s.initiator.send(other, text);
+  EXPECT_TRUE(is_rejected());
+  s.initiator.send(manage(s, management_function::logical_unit_reset));
+  EXPECT_TRUE(is_rejected());
+  nop_out ping;
+  ping.immediate = true;
+  ping.initiator_task_tag = 9;
+  s.initiator.send(ping);
+  EXPECT_TRUE(is_rejected());
+  logout_request leave;
+  leave.immediate = true;
+  leave.reason = 1;  // the connection only
+  leave.cid = 5;
+  s.initiator.send(leave);
+  EXPECT_TRUE(is_rejected());
+  leave.reason = 0;
+  s.initiator.send(leave);
+  const auto bye = s.initiator.next();
+  EXPECT_TRUE(bye && bye->code() == opcode::logout_response);
+}
+
+TEST(management, resets_units_and_says_what_it_does_not_do) {
+  stand s(1, [](connection_options& o) {
+    o.shared = make_shared_state({}, [](served_port& p) { p.allow_cold_reset = true; });
+  });
+  s.log_in({"ImmediateData=No"});
+  for (int i = 0; i < 3; ++i) s.initiator.send(s.write_10(0, 8));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(s.initiator.next());
+  EXPECT_EQ(response_to(s, manage(s, management_function::logical_unit_reset)), management_response::function_complete);
+  EXPECT_EQ(response_to(s, manage(s, management_function::task_reassign)),
+            management_response::reassignment_not_supported);
+  EXPECT_EQ(response_to(s, manage(s, management_function::query_task_set)),
+            management_response::function_not_supported);
+  EXPECT_EQ(response_to(s, manage(s, management_function::target_cold_reset)), management_response::function_complete);
+  EXPECT_TRUE(s.initiator.closed());
+  EXPECT_EQ(s.gateway.managed.size(), 2u);
+}
+
+TEST(management, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
+  stand s;
+  s.log_in();
+  EXPECT_EQ(response_to(s, manage(s, management_function::target_cold_reset)),
+            management_response::authorization_failed);
+  EXPECT_TRUE(s.gateway.managed.empty());
+  const auto c = s.bare(0x00);
+  s.initiator.send(c);
+  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
+}
+
+}  // namespace
+}  // namespace sluice::iscsi::stand
