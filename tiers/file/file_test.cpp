@@ -29,12 +29,6 @@ result<std::shared_ptr<store>> open_direct(reactor::loop& loop, const temporary_
   return file::open_store({.path = folder / "image.raw", .size_bytes = size, .direct = true}, loop);
 }
 
-/// Memory file systems have holes to punch but no ranges to zero.
-result<std::shared_ptr<store>> open_in_memory(reactor::loop& loop, const temporary_folder&, std::uint64_t size) {
-  const temporary_folder folder("/dev/shm");
-  return file::open_store({.path = folder / "image.raw", .size_bytes = size}, loop);
-}
-
 /// Direct I/O is the file system's to offer.
 subject direct_subject(std::string name, std::uint64_t buffer_bytes) {
   subject made = real_subject(std::move(name), open_direct, reactor::backend::automatic, buffer_bytes);
@@ -45,10 +39,15 @@ subject direct_subject(std::string name, std::uint64_t buffer_bytes) {
   return made;
 }
 
+/// Memory file systems have holes to punch but no ranges to zero.
+subject memory_subject() {
+  return real_subject("in_memory", open_buffered, reactor::backend::automatic, 64 * mib, "/dev/shm");
+}
+
 INSTANTIATE_TEST_SUITE_P(file, store_contract,
                          testing::Values(real_subject("automatic", open_buffered),
                                          real_subject("epoll", open_buffered, reactor::backend::epoll),
-                                         real_subject("in_memory", open_in_memory), direct_subject("direct", 64 * mib),
+                                         memory_subject(), direct_subject("direct", 64 * mib),
                                          direct_subject("direct_without_buffers", 4096),
                                          simulated_subject("simulated", open_buffered),
                                          simulated_subject("simulated_direct", open_direct)),

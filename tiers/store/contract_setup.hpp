@@ -35,8 +35,9 @@ class real_setup final : public setup {
  public:
   using opener = std::function<result<std::shared_ptr<store>>(reactor::loop&, const temporary_folder&, std::uint64_t)>;
   explicit real_setup(opener open_store, reactor::backend kind = reactor::backend::automatic,
-                      std::uint64_t buffer_bytes = 64 * mib)
-      : open_(std::move(open_store)), world_(kind, buffer_bytes) {}
+                      std::uint64_t buffer_bytes = 64 * mib,
+                      const std::filesystem::path& under = std::filesystem::temp_directory_path())
+      : open_(std::move(open_store)), folder_(under), world_(kind, buffer_bytes) {}
   world& where() override { return world_; }
   std::shared_ptr<store> open(std::uint64_t size_bytes) override {
     auto opened = open_(world_.loop(), folder_, size_bytes);
@@ -53,10 +54,11 @@ class real_setup final : public setup {
 
 /// A subject over real_setup.
 inline subject real_subject(std::string name, real_setup::opener open_store,
-                            reactor::backend kind = reactor::backend::automatic,
-                            std::uint64_t buffer_bytes = 64 * mib) {
-  return {std::move(name),
-          [open_store, kind, buffer_bytes] { return std::make_unique<real_setup>(open_store, kind, buffer_bytes); }};
+                            reactor::backend kind = reactor::backend::automatic, std::uint64_t buffer_bytes = 64 * mib,
+                            const std::filesystem::path& under = std::filesystem::temp_directory_path()) {
+  return {std::move(name), [open_store, kind, buffer_bytes, under] {
+            return std::make_unique<real_setup>(open_store, kind, buffer_bytes, under);
+          }};
 }
 
 }  // namespace sluice::store::contract
