@@ -1,26 +1,53 @@
 #include "gateway/daemon/kept_witness.hpp"
 
+#include <string_view>
+
 #include "tiers/store/mark_text.hpp"
 
 namespace sluice::daemon {
 
-kept_witness::kept_witness(state::state_store& state, const config::store_config& of)
-    : state_(state), key_("flash/" + of.name), medium_(" " + of.type) {
+kept_witness::kept_witness(state::authority& agreed, runtime::core& core, state::state_store& former,
+                           const config::store_config& of)
+    : record_(agreed, core, "witness/" + of.name),
+      former_(former),
+      former_key_("flash/" + of.name),
+      medium_(" " + of.type) {
   // Which medium it is stands in texts; numbers and flags say how it is used.
   for (const std::string& name : of.settings.names())
     if (const std::string* text = of.settings.text(name)) medium_ += " " + name + "=" + *text;
 }
 
-result<std::uint64_t> kept_witness::read() {
-  const auto kept = state_.load(key_);
-  if (!kept) return tl::unexpected(kept.error());
-  const std::size_t length = kept->value_or("").size();
-  if (length < medium_.size() || (*kept)->compare(length - medium_.size(), medium_.size(), medium_) != 0) return 0;
-  return store::witness_of(std::string_view(**kept).substr(0, length - medium_.size()));
+/// A line "FLASH MEDIUM"; 0 where it is another medium's.
+std::uint64_t kept_witness::witness_in(const std::string& kept) const {
+  if (!kept.ends_with(medium_)) return 0;
+  return store::witness_of(std::string_view(kept).substr(0, kept.size() - medium_.size()));
 }
 
+/// What cannot be read any more names no flash: whatever it holds is not believed, and read from the medium anew.
+result<std::uint64_t> kept_witness::read() {
+  const auto now = record_.read();
+  if (!now) return tl::unexpected(now.error());
+  if (!now->damage.empty()) return 0;
+  if (!now->content.empty()) return witness_in(now->content);
+  const auto before = former_.load(former_key_);
+  if (!before) return tl::unexpected(before.error());
+  return witness_in(before->value_or(""));
+}
+
+/// The last word counts: who writes has the medium, and what others named before is stale from now on.
 result<void> kept_witness::write(std::uint64_t flash) {
-  return state_.save(key_, store::text_of_witness(flash) + medium_);
+  auto now = record_.read();
+  if (!now) return tl::unexpected(now.error());
+  for (state::record expected = *now;;) {
+    const auto how = record_.propose({.expected = expected.epoch,
+                                      .content = store::text_of_witness(flash) + medium_,
+                                      .lasts = true,
+                                      .replaces = {former_key_}});
+    if (!how) return tl::unexpected(how.error());
+    if (how->what == state::verdict::kind::failed) return tl::unexpected(how->why);
+    if (how->what == state::verdict::kind::committed) return {};
+    expected = how->current;
+  }
 }
 
 }  // namespace sluice::daemon

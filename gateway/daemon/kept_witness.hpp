@@ -2,23 +2,28 @@
 #include <string>
 
 #include "config/schema/model.hpp"
+#include "gateway/daemon/agreed_record.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::daemon {
 
-/// The witness of a medium that has no place of its own for it, in the gateway's state: under the store's name, and
-/// good for the medium that the settings name. Any thread; blocks.
+/// The witness of a medium that has no place of its own for it, as gateways agree on it: under the store's name, and
+/// good for the medium that the settings name. Any thread but a loop's; blocks.
 class kept_witness final : public store::witness_book {
  public:
-  /// `state` outlives it.
-  kept_witness(state::state_store& state, const config::store_config& of);
+  /// All outlive it. `former` is where a witness lay that no authority knows.
+  kept_witness(state::authority& agreed, runtime::core& core, state::state_store& former,
+               const config::store_config& of);
   result<std::uint64_t> read() override;
   result<void> write(std::uint64_t flash) override;
 
  private:
-  state::state_store& state_;
-  const std::string key_;
+  std::uint64_t witness_in(const std::string& kept) const;
+
+  const agreed_record record_;
+  state::state_store& former_;
+  const std::string former_key_;
   std::string medium_;
 };
 

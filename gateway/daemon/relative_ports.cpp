@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <functional>
 #include <utility>
 
 #include "actors/observe/log.hpp"
@@ -48,30 +47,13 @@ void tell_damage(const std::string& damage) {
              {"damage", damage});
 }
 
-/// Sits down at the record for the length of one call, which `ask` makes on the core's loop.
-template <class Answer>
-result<Answer> at_record(state::authority& agreed, runtime::core& core,
-                         const std::function<void(state::seat&, std::function<void(result<Answer>)>)>& ask) {
-  auto seat = agreed.open(record_name, core.loop());
-  if (!seat) return tl::unexpected(seat.error());
-  result<Answer> told = fail(errc::closed, "no answer");
-  core.call_async([&](const std::function<void()>& finished) {
-    ask(**seat, [&told, finished](result<Answer> answer) {
-      told = std::move(answer);
-      finished();
-    });
-  });
-  core.call([&] { seat->reset(); });
-  return told;
-}
-
 }  // namespace
+
+relative_ports::relative_ports(state::authority& agreed, runtime::core& core) : record_(agreed, core, record_name) {}
 
 result<relative_ports> relative_ports::load(state::authority& agreed, runtime::core& core, state::state_store& kept) {
   relative_ports loaded(agreed, core);
-  const auto now = at_record<state::record>(
-      agreed, core,
-      [](state::seat& seat, std::function<void(result<state::record>)> done) { seat.read(std::move(done)); });
+  const auto now = loaded.record_.read();
   if (!now) return tl::unexpected(now.error());
   loaded.take(*now);
   if (!now->content.empty() || !now->damage.empty()) return loaded;
@@ -93,10 +75,7 @@ void relative_ports::take(const state::record& now) {
 result<state::verdict> relative_ports::propose(const numbers& grown) {
   state::proposal what{.expected = epoch_, .content = {}, .lasts = true, .replaces = {old_key}};
   for (const auto& [line, number] : grown) what.content += std::to_string(number) + " " + line + "\n";
-  return at_record<state::verdict>(*authority_, *core_,
-                                   [&](state::seat& seat, const std::function<void(result<state::verdict>)>& done) {
-                                     seat.propose(what, [done](const state::verdict& how) { done(how); });
-                                   });
+  return record_.propose(what);
 }
 
 result<std::uint16_t> relative_ports::of(const port::port_id& port) {

@@ -3,9 +3,8 @@
 #include <map>
 #include <string>
 
-#include "actors/runtime/core.hpp"
 #include "fabrics/port/port_id.hpp"
-#include "gateway/state/authority.hpp"
+#include "gateway/daemon/agreed_record.hpp"
 #include "gateway/state/state_store.hpp"
 
 namespace sluice::daemon {
@@ -24,12 +23,11 @@ class relative_ports {
 
  private:
   using numbers = std::map<std::string, std::uint16_t>;
-  relative_ports(state::authority& agreed, runtime::core& core) : authority_(&agreed), core_(&core) {}
+  relative_ports(state::authority& agreed, runtime::core& core);
   void take(const state::record& now);
   result<state::verdict> propose(const numbers& grown);
 
-  state::authority* authority_;
-  runtime::core* core_;
+  agreed_record record_;
   std::uint64_t epoch_ = 0;  // of what numbers_ was read from, or agreed as
   numbers numbers_;
 };

@@ -1,39 +1,14 @@
 #include "gateway/daemon/relative_ports.hpp"
 
-#include <gtest/gtest.h>
-
-#include <caf/all.hpp>
-#include <thread>
-
-#include "gateway/state/local_authority.hpp"
+#include "gateway/daemon/agreed_fixture.hpp"
 
 namespace sluice::daemon {
 namespace {
 
-/// A core that the control thread can ask, over a state store that stays.
-class relative_ports_test : public testing::Test {
+class relative_ports_test : public agreed_fixture {
  protected:
-  ~relative_ports_test() override {
-    loop_->stop();
-    thread_.join();
-  }
-  /// As at a start of the gateway.
-  void start() { authority_ = *state::local_authority::make(*state_); }
-  result<relative_ports> load() {
-    if (!authority_) start();
-    return relative_ports::load(*authority_, core_, *state_);
-  }
+  result<relative_ports> load() { return relative_ports::load(authority(), core(), *state_); }
   relative_ports loaded() { return std::move(load().value()); }
-
-  const std::unique_ptr<state::state_store> state_ = state::make_memory_store();
-
- private:
-  caf::actor_system_config config_;
-  caf::actor_system system_{config_};
-  const std::unique_ptr<reactor::loop> loop_ = *reactor::make_loop({});
-  runtime::core core_{system_, *loop_};
-  std::thread thread_{[this] { loop_->run(); }};
-  std::unique_ptr<state::local_authority> authority_;
 };
 
 port::port_id iscsi(const char* name, std::uint16_t group = 1) {

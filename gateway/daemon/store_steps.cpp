@@ -76,7 +76,8 @@ class open_step final : public store_step {
     if (is_new)
       SLUICE_LOG(info, "control", "made an empty store", {"store", name()}, {"path", *config.settings.text("path")});
     if (config.over.empty() && (*opened)->describe().keeps_data)
-      (*opened)->keep_witness_in(std::make_shared<kept_witness>(now().made_of.state, config));
+      (*opened)->keep_witness_in(
+          std::make_shared<kept_witness>(*now().authority, *now().made_of.cores.front(), now().made_of.state, config));
     if (now().made_of.medium_changed) (*opened)->on_change(now().made_of.medium_changed);
     // Until all is in force others may write to what lies below it.
     if (!in_.before->stores.empty()) (*opened)->hand_over();

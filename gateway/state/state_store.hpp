@@ -9,7 +9,7 @@
 #include "actors/base/result.hpp"
 #include "actors/reactor/loop.hpp"
 
-/// What must survive a restart: records of what gateways agree on (authority.hpp), and witnesses.
+/// What must survive a restart: records of what gateways agree on (authority.hpp).
 namespace sluice::state {
 
 /// Told when a change is durable, or why it is not; runs on the loop that was given, never from within change().
