@@ -35,6 +35,7 @@ class epoll_loop final : public loop_base {
   void wait_writable(operation& op, handle h) noexcept override;
   void poll(operation& op, handle foreign, unsigned events) noexcept override;
   void close(handle h) noexcept override;
+  void forget_socket(handle h) noexcept override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
              bool durable) noexcept override;
@@ -199,6 +200,13 @@ operation* epoll_loop::end_poll(handle foreign) noexcept {
 void epoll_loop::close(handle h) noexcept {
   if (h >= 0 && static_cast<std::size_t>(h) < sockets_.size()) sockets_[static_cast<std::size_t>(h)] = {};
   loop_base::close(h);
+}
+
+void epoll_loop::forget_socket(handle h) noexcept {
+  socket_state& state = state_of(h);
+  SLUICE_CHECK(!state.reader && !state.writer && !state.poller);
+  if (state.registered) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, h, nullptr);
+  state = {};
 }
 
 void epoll_loop::help(operation& op, const request& asked) noexcept {

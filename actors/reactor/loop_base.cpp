@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "actors/reactor/files.hpp"
+#include "actors/reactor/hand_over.hpp"
 #include "actors/reactor/sockets.hpp"
 
 namespace sluice::reactor {
@@ -201,6 +202,10 @@ std::int64_t loop_base::send_now(handle h, const iovec* parts, unsigned count) n
 void loop_base::shutdown(handle h) noexcept {
   socket_shutdown(h);
 }
+void hand_over_socket(loop& from, handle h) noexcept {
+  if (auto* const real = dynamic_cast<loop_base*>(&from)) real->forget_socket(h);  // a simulated one keeps nothing
+}
+
 void loop_base::close(handle h) noexcept {
   ::close(h);
 }

@@ -39,6 +39,8 @@ class loop_base : public loop {
   std::int64_t send_now(handle h, const iovec* parts, unsigned count) noexcept override;
   void shutdown(handle h) noexcept override;
   void close(handle h) noexcept override;
+  /// Forgets a socket that another loop will use [hand_over_socket].
+  virtual void forget_socket(handle) noexcept {}
   message_sockets& messages() noexcept override { return messages_; }
   result<handle> open_file(const std::string& path, open_flags flags) override;
   result<handle> open_memory(std::uint64_t size_bytes) override;

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "actors/reactor/hand_over.hpp"
 #include "actors/reactor/loop_driver.hpp"
 
 namespace sluice::reactor {
@@ -175,6 +176,58 @@ TEST_P(real_loop, pins_its_thread) {
   std::thread([&] { on->run(); }).join();
   EXPECT_EQ(CPU_COUNT(&seen), 1);
   EXPECT_TRUE(CPU_ISSET(static_cast<unsigned>(core), &seen));
+}
+
+namespace {
+
+/// A connected pair whose accepted end the first of two loops waits for, and then hands over to the second.
+struct handed_pair {
+  handle accepted = no_handle, peer = no_handle;
+  bool was_readable = false, is_readable = false;
+};
+
+handed_pair go_over(real_driver& from, real_driver& to) {
+  handed_pair made;
+  const handle listener = to.get().listen({"127.0.0.1", 0}, 8).value();
+  recorder accepting, connecting;
+  to.get().accept(accepting, listener);
+  to.get().connect(connecting, to.get().local_endpoint(listener).value());
+  EXPECT_TRUE(to.until([&] { return accepting.completions && connecting.completions; }));
+  to.get().close(listener);
+  made.accepted = static_cast<handle>(accepting.value);
+  made.peer = static_cast<handle>(connecting.value);
+  const auto say = [&] {
+    char octet = 'x';
+    const iovec part{&octet, 1};
+    EXPECT_EQ(to.get().send_now(made.peer, &part, 1), 1);
+  };
+  const auto hear = [&](real_driver& at) {
+    std::uint8_t octet[4];
+    recorder waiting;
+    at.get().wait_readable(waiting, made.accepted);
+    at.until([] { return true; });  // it sleeps on it
+    say();
+    const bool heard = at.until([&] { return waiting.completions == 1; });
+    EXPECT_EQ(at.get().receive_now(made.accepted, octet), 1);
+    return heard;
+  };
+  made.was_readable = hear(from);
+  hand_over_socket(from.get(), made.accepted);
+  made.is_readable = hear(to);
+  to.get().close(made.accepted);
+  to.get().close(made.peer);
+  return made;
+}
+
+}  // namespace
+
+/// Also a second time: its number has become another socket's meanwhile.
+TEST_P(real_loop, a_socket_goes_over_to_another_loop) {
+  real_driver from(GetParam()), to(GetParam());
+  for (int i = 0; i < 3; ++i) {
+    const handed_pair made = go_over(from, to);
+    EXPECT_TRUE(made.was_readable && made.is_readable) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, real_loop, ::testing::Values(backend::uring, backend::epoll),

@@ -24,6 +24,13 @@ class command_window {
   }
   void take() { ++exp_cmd_sn_; }
   void complete() { ++max_cmd_sn_; }
+  /// What comes next has this number: those before it have ended, whether they came or not. Ignored for a number that
+  /// the window does not reach.
+  void plug(std::uint32_t cmd_sn) {
+    if (!serial_less(exp_cmd_sn_, cmd_sn) || serial_less(max_cmd_sn_ + 1, cmd_sn)) return;
+    max_cmd_sn_ += cmd_sn - exp_cmd_sn_;
+    exp_cmd_sn_ = cmd_sn;
+  }
   std::uint32_t exp_cmd_sn() const { return exp_cmd_sn_; }
   std::uint32_t max_cmd_sn() const { return max_cmd_sn_; }
 

@@ -79,13 +79,19 @@ void connection::arm_receive() {
   loop_.receive(receive_, handle_, in_.room(most));
 }
 
+/// Whatever waited for the event that has just been dealt with.
+void connection::move_on() {
+  if (phase_ == phase_of::leaving) return maybe_finish();
+  if (phase_ == phase_of::replaced) maybe_go_over();
+}
+
 void connection::on_readable(std::int64_t) noexcept {
   if (phase_ == phase_of::leaving) return maybe_finish();
   resume();
 }
 
 void connection::on_received(std::int64_t result) noexcept {
-  if (phase_ == phase_of::leaving) return maybe_finish();
+  if (!listens()) return move_on();
   if (result <= 0) {
     drop(port::loss_reason::connection_lost);
     return maybe_finish();
@@ -120,7 +126,7 @@ void connection::resume() noexcept {
 void connection::after_processing() {
   if (!out_.empty()) loop_.at_turn_end(flush_);
   arm_receive();
-  if (phase_ == phase_of::leaving) maybe_finish();
+  move_on();
 }
 
 /// Memory comes free by turns (memory::waiter), or the time is up that a command waits for it.
@@ -131,7 +137,7 @@ void connection::wait_for_memory() {
 
 void connection::on_memory() noexcept {
   on_starved();
-  if (phase_ == phase_of::leaving) maybe_finish();
+  move_on();
 }
 
 void connection::on_starved() noexcept {
@@ -171,7 +177,7 @@ void connection::flush() noexcept {
     if (put_waiting_.empty()) put_waiting_.swap(answered);  // keeps the capacity
     arm_receive();
   }
-  if (phase_ == phase_of::leaving) maybe_finish();
+  move_on();
 }
 
 void connection::on_writable(std::int64_t) noexcept {

@@ -91,6 +91,11 @@ class connection {
   void before_session(session_maker make) { before_session_ = std::move(make); }
   /// Others own it from now on.
   void move_to(port::task_endpoint& self, std::function<void()> ended);
+  /// How reinstate() is reached from any thread. Without it nobody takes the place of the session's connection.
+  void reach_by(successor_taker take) { take_successor_ = std::move(take); }
+  /// Another socket takes the place of this one in the session, whose nexus, handle and command numbers go on. Tasks
+  /// end silently first [RFC7143 6.3.4]. The socket is the connection's from here on.
+  void reinstate(std::shared_ptr<successor> heir);
   void on_task(port::task& t, port::task_event event) noexcept;
   void on_manage(port::task_management& request) noexcept;
   /// Ends the connection: at once, or (shutdown, kicked, port_removed) after telling the initiator what is queued for
@@ -111,16 +116,22 @@ class connection {
   static constexpr std::uint64_t starved_retry_ns = 5 * ns_per_ms, stranger_retry_ns = 50 * ns_per_ms;
   /// How long a command waits for buffers while nothing of its session gets any; then TASK SET FULL.
   static constexpr std::uint64_t hungry_limit_ns = 2 * ns_per_s;
+  /// How long the answer to a task management function waits for data that an initiator owes and sends none of.
+  static constexpr std::uint64_t owed_patience_ns = 2 * ns_per_s;
   /// Data of a session that are asked for and not here yet. More would fill no pipe better: it is 0.6 ms at 100 Gbit/s.
   static constexpr std::uint64_t solicited_limit = 8 * mib;
 
  private:
   /// opening: of the nexus; or the answer to a CHAP response waits. Nothing is received meanwhile.
-  enum class phase_of : std::uint8_t { login, opening, full_feature, leaving, ended };
+  /// replaced: the session waits for the end of its tasks to go on with another socket.
+  enum class phase_of : std::uint8_t { login, opening, full_feature, replaced, leaving, ended };
   enum class receive_state : std::uint8_t { header, payload, trailer, skip };
   struct management {
-    port::task_management request;
+    port::task_management request;  // without a nexus when the record is free
     std::uint32_t initiator_task_tag = 0;
+    std::vector<std::uint32_t> owed;  // transfer tags of tasks that it ended, which the initiator has yet to answer
+    bool answered = false;            // by the core: `owed` is what the initiator's answer waits for
+    std::uint64_t progress_ns = 0;    // when it was answered, or such data came
   };
   /// A PDU that is ahead of ExpCmdSN.
   struct parked {
@@ -153,6 +164,7 @@ class connection {
   void flush() noexcept;
   void arm_receive();
   void resume() noexcept;
+  void move_on();
   bool listens() const { return phase_ == phase_of::login || phase_ == phase_of::full_feature; }
   void after_processing();
   void on_memory() noexcept;
@@ -168,10 +180,20 @@ class connection {
   void open_nexus();
   void opened(result<std::unique_ptr<port::nexus>> made);
   void finish_login();
+  void begin_text();
+  void enter_session();
+  void begin_full_feature();
   void refuse_login(login_status why);
   void send_login(login_step& step);
   login_world world();
   std::shared_ptr<const std::string> list_targets(const std::string& name);
+
+  // connection_reinstatement.cpp
+  void hand_over() noexcept;
+  void end_tasks();
+  void maybe_go_over();
+  bool change_places(const successor& heir);
+  void begin_anew();
 
   // connection_stranger.cpp: until somebody has vouched for it
   void take_turn();
@@ -227,14 +249,25 @@ class connection {
   void park(parked later);
   bool is_parked(std::uint32_t cmd_sn) const;
   void skip_command(std::uint32_t cmd_sn);
-  void manage_absent(const task_management_request& request, port::task_function function);
   void take_nop(const nop_out& request, const memory::slice& data);
   void take_logout(const logout_request& request);
-  void take_management(const task_management_request& request);
-  void manage(const task_management_request& request, port::task_function function);
-  void drop_unserved(command& c);
-  void answer_management(std::uint32_t tag, management_response response);
   void send_reject(reject_reason reason, bhs_view header_at);
+
+  // connection_management.cpp: task management
+  void take_management(const task_management_request& request);
+  void manage_absent(const task_management_request& request, port::task_function function);
+  void run_early_management();
+  void manage(const task_management_request& request, port::task_function function);
+  management& ask_nexus(port::task_function function, port::lun lun, std::uint32_t referenced_tag);
+  void drop_unserved(command& c);
+  std::size_t live_management() const { return management_.size() - management_free_.size(); }
+  void finish_management(management& m);
+  void finish_all(const std::vector<management*>& done);
+  void note_owed(const command& c);
+  void owed_data_came(const data_out& pdu);
+  void on_management_timer() noexcept;
+  void drop_management();
+  void answer_management(std::uint32_t tag, management_response response);
 
   // connection_data.cpp: data and status
   static scsi::additional_sense wrong_in_burst(const command& c, const data_out& pdu, std::uint32_t octets);
@@ -288,6 +321,8 @@ class connection {
   connection_options options_;
   port_sessions::closer close_later_;
   session_maker before_session_;
+  successor_taker take_successor_;
+  std::shared_ptr<successor> heir_;  // waits for the end of the tasks
   std::function<void()> ended_;
 
   phase_of phase_ = phase_of::login;
@@ -338,6 +373,7 @@ class connection {
   std::vector<parked> parked_;
   std::vector<std::unique_ptr<management>> management_;
   std::vector<management*> management_free_;
+  std::vector<task_management_request> early_management_;  // that wait for commands before them
   std::vector<command*> put_waiting_;
   std::vector<command*> starving_;  // cannot ask for their data yet, in order
 
@@ -352,10 +388,12 @@ class connection {
   reactor::member_runnable<connection, &connection::resume> again_{*this};
   reactor::member_runnable<connection, &connection::on_memory> on_memory_{*this};
   reactor::member_runnable<connection, &connection::give_way> give_way_{*this};
+  reactor::member_runnable<connection, &connection::hand_over> hand_over_{*this};
   reactor::member_timer<connection, &connection::on_timer> timer_{*this};
   reactor::member_timer<connection, &connection::on_starved> starved_timer_{*this};
   reactor::member_timer<connection, &connection::on_owed_timer> owed_timer_{*this};
   reactor::member_timer<connection, &connection::on_penalty_over> penalty_timer_{*this};
+  reactor::member_timer<connection, &connection::on_management_timer> management_timer_{*this};
   struct memory_waiter final : memory::waiter {
     explicit memory_waiter(connection& of) : owner(of) {}
     void on_memory() noexcept override { owner.loop_.defer(owner.on_memory_); }

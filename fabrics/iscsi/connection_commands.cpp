@@ -10,7 +10,6 @@ namespace sluice::iscsi {
 namespace {
 
 constexpr std::uint32_t max_small_echo = 4096;  // ping data up to here is copied, more is sent from where it lies
-constexpr std::uint32_t max_management = 64;    // task management functions at a time
 
 port::task_attribute attribute_of(std::uint8_t code) {
   switch (code) {
@@ -22,74 +21,6 @@ port::task_attribute attribute_of(std::uint8_t code) {
       return port::task_attribute::aca;
     default:
       return port::task_attribute::simple;  // untagged and simple
-  }
-}
-
-std::optional<port::task_function> function_of(std::uint8_t code, std::uint32_t protocol_level) {
-  using port::task_function;
-  switch (static_cast<management_function>(code)) {
-    case management_function::abort_task:
-      return task_function::abort_task;
-    case management_function::abort_task_set:
-      return task_function::abort_task_set;
-    case management_function::clear_aca:
-      return task_function::clear_aca;
-    case management_function::clear_task_set:
-      return task_function::clear_task_set;
-    case management_function::logical_unit_reset:
-      return task_function::logical_unit_reset;
-    case management_function::target_warm_reset:
-      return task_function::target_warm_reset;
-    case management_function::target_cold_reset:
-      return task_function::target_cold_reset;
-    default:
-      break;
-  }
-  if (protocol_level < 2) return std::nullopt;  // the rest is RFC 7144's
-  switch (static_cast<management_function>(code)) {
-    case management_function::query_task:
-      return task_function::query_task;
-    case management_function::query_task_set:
-      return task_function::query_task_set;
-    case management_function::i_t_nexus_reset:
-      return task_function::i_t_nexus_reset;
-    default:
-      return std::nullopt;
-  }
-}
-
-management_response response_of(port::task_response response) {
-  switch (response) {
-    case port::task_response::function_complete:
-      return management_response::function_complete;
-    case port::task_response::function_succeeded:
-      return management_response::function_succeeded;
-    case port::task_response::task_does_not_exist:
-      return management_response::task_does_not_exist;
-    case port::task_response::lun_does_not_exist:
-      return management_response::lun_does_not_exist;
-    case port::task_response::not_supported:
-      return management_response::function_not_supported;
-    case port::task_response::rejected:
-      break;
-  }
-  return management_response::function_rejected;
-}
-
-bool covers(const port::task_management& request, const port::task& t) {
-  switch (request.function) {
-    case port::task_function::abort_task:
-      return t.tag == request.referenced_tag;
-    case port::task_function::abort_task_set:
-    case port::task_function::clear_task_set:
-    case port::task_function::logical_unit_reset:
-      return port::same_unit(t.lun, request.lun);
-    case port::task_function::i_t_nexus_reset:
-    case port::task_function::target_warm_reset:
-    case port::task_function::target_cold_reset:
-      return true;
-    default:
-      return false;
   }
 }
 
@@ -317,7 +248,8 @@ void connection::skip_command(std::uint32_t cmd_sn) {
 
 /// Runs what waited for the CmdSN that has just been taken.
 void connection::run_parked() {
-  while (phase_ == phase_of::full_feature && !parked_.empty()) {
+  while (phase_ == phase_of::full_feature && !(parked_.empty() && early_management_.empty())) {
+    run_early_management();
     const auto next = [&](const parked& p) { return p.cmd_sn == window_.exp_cmd_sn(); };
     const auto found = std::find_if(parked_.begin(), parked_.end(), next);
     if (found == parked_.end()) return;
@@ -363,88 +295,6 @@ void connection::take_logout(const logout_request& request) {
   no.initiator_task_tag = request.initiator_task_tag;
   no.sn = next_numbers();
   send(no);
-}
-
-void connection::take_management(const task_management_request& request) {
-  const std::uint32_t tag = request.initiator_task_tag;
-  if (static_cast<management_function>(request.function) == management_function::task_reassign)
-    return answer_management(tag, management_response::reassignment_not_supported);
-  const auto function = function_of(request.function, parameters().protocol_level);
-  if (!function || !nexus_) return answer_management(tag, management_response::function_not_supported);
-  // It would end the sessions of other initiators [RFC7143 11.5.1].
-  if (*function == port::task_function::target_cold_reset && !served().allow_cold_reset)
-    return answer_management(tag, management_response::authorization_failed);
-
-  if (*function == port::task_function::abort_task || *function == port::task_function::query_task) {
-    command* c = commands_.find(request.referenced_task_tag);
-    if (!c || !port::same_unit(c->task.lun, request.lun)) return manage_absent(request, *function);
-    const bool waits_here = c->where() == command::stage::gathering || c->where() == command::stage::ended;
-    if (waits_here) {  // for its turn, or for data: the core has not seen it yet, or is done with it
-      const bool query = *function == port::task_function::query_task;
-      if (!query) drop_unserved(*c);
-      return answer_management(
-          tag, query ? management_response::function_succeeded : management_response::function_complete);
-    }
-  }
-  if (management_.size() - management_free_.size() >= max_management)
-    return answer_management(tag, management_response::function_rejected);
-  manage(request, *function);
-}
-
-/// A task that may be still on its way: an abort counts as its receipt [RFC7143 11.6.1].
-void connection::manage_absent(const task_management_request& request, port::task_function function) {
-  const bool awaited = function == port::task_function::abort_task && serial_less(request.ref_cmd_sn, request.cmd_sn) &&
-                       window_.look(request.ref_cmd_sn) != command_window::verdict::outside;
-  answer_management(request.initiator_task_tag,
-                    awaited ? management_response::function_complete : management_response::task_does_not_exist);
-  if (awaited) skip_command(request.ref_cmd_sn);
-}
-
-void connection::manage(const task_management_request& request, port::task_function function) {
-  if (management_free_.empty()) {
-    management_.push_back(std::make_unique<management>());
-    management_free_.push_back(management_.back().get());
-  }
-  management& m = *management_free_.back();
-  management_free_.pop_back();
-  m.initiator_task_tag = request.initiator_task_tag;
-  m.request = {};
-  m.request.nexus = nexus_->identity();
-  m.request.reply_to = self_;
-  m.request.function = function;
-  m.request.lun = request.lun;
-  m.request.referenced_tag = request.referenced_task_tag;
-  m.request.fabric_private = &m;
-  nexus_->manage(m.request);
-  const std::vector<command*> all = commands_.live();
-  for (command* c : all)
-    if (covers(m.request, c->task)) drop_unserved(*c);
-}
-
-/// Ends a task that was aborted as far as the unit does not: that takes back what it knows of.
-void connection::drop_unserved(command& c) {
-  if (c.where() == command::stage::gathering) c.end = command::fate::silent;
-  if (c.where() == command::stage::ended) release(c);
-}
-
-void connection::on_manage(port::task_management& request) noexcept {
-  management& m = *static_cast<management*>(request.fabric_private);
-  const bool cold = request.function == port::task_function::target_cold_reset;
-  if (phase_ == phase_of::full_feature) answer_management(m.initiator_task_tag, response_of(request.response));
-  m.request.nexus.reset();
-  management_free_.push_back(&m);
-  if (phase_ == phase_of::leaving) return maybe_finish();
-  if (!cold || phase_ != phase_of::full_feature) return;
-  if (port_) port_->sessions->close_all(port::loss_reason::kicked);
-  close(port::loss_reason::kicked);  // [RFC7143 11.5.1]: all sessions end
-}
-
-void connection::answer_management(std::uint32_t tag, management_response response) {
-  task_management_response answer;
-  answer.response = response;
-  answer.initiator_task_tag = tag;
-  answer.sn = next_numbers();
-  send(answer);
 }
 
 void connection::send_reject(reject_reason reason, bhs_view at) {

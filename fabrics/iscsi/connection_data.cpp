@@ -35,7 +35,7 @@ void connection::on_task(port::task& t, port::task_event event) noexcept {
     default:
       SLUICE_CHECK(!"an event for logical units");
   }
-  if (phase_ == phase_of::leaving) maybe_finish();
+  move_on();
 }
 
 /// What is wrong with a Data-Out that answers an R2T; 0: nothing. Out of sequence is an error at level 0 [RFC7143 7.8].
@@ -66,12 +66,13 @@ scsi::additional_sense connection::wrong_unasked(const command& c, const data_ou
 /// Where in the landing buffer a Data-Out belongs. nullopt: nowhere, because nobody waits for it or it breaks the
 /// sequence; with a target, it is data that were asked for and are not wanted any more, which data_out_landed() counts.
 std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std::uint32_t octets, command*& target) {
+  const bool solicited = pdu.target_transfer_tag != reserved_tag;
+  if (solicited && live_management() > 0) owed_data_came(pdu);
   command* c = commands_.find(pdu.initiator_task_tag);
   target = nullptr;
   // Late data are dropped without a word, as of a command that has ended, so of one under whose task tag another one
   // goes on: its transfer tags are older.
   if (!c || c->end == command::fate::failed || c->end == command::fate::silent) return std::nullopt;
-  const bool solicited = pdu.target_transfer_tag != reserved_tag;
   if (solicited && is_older(pdu.target_transfer_tag, c->first_transfer_tag)) return std::nullopt;
   if (c->end == command::fate::taken_back) {
     const bool is_owed = solicited ? !c->bursts.empty() && pdu.target_transfer_tag == c->bursts[0].target_transfer_tag
@@ -480,6 +481,7 @@ void connection::free_slot(command& c) {
 
 void connection::release(command& c) {
   free_slot(c);
+  note_owed(c);
   forget_bursts(c);
   std::erase(starving_, &c);
   end_landing(c);

@@ -31,6 +31,8 @@ void connection::leave(port::loss_reason reason) {
   phase_ = phase_of::leaving;
   reason_ = reason;
   loop_.arm(timer_, lingers_ ? linger_ns : farewell_ns);
+  if (tsih_ != 0) options_.shared->sessions.end(tsih_);
+  if (heir_) loop_.close(std::exchange(heir_, nullptr)->handle);
   give_back_tasks();
   if (nexus_)
     close_nexus(reason);
@@ -85,6 +87,9 @@ void connection::give_back_tasks() {
     c->end = command::fate::silent;
     switch (c->where()) {
       case command::stage::gathering:
+        if (!c->immediate) c->slot_freed = true;  // its number was never taken
+        release(*c);
+        break;
       case command::stage::ended:
         release(*c);
         break;
@@ -99,11 +104,12 @@ void connection::give_back_tasks() {
     }
   }
   put_waiting_.clear();
+  drop_management();
 }
 
 void connection::maybe_finish() {
   if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
-  if (management_.size() != management_free_.size()) return;  // the core will still answer them
+  if (live_management() > 0) return;  // the core will still answer them
   if (!output_abandoned_ && !out_.empty()) return;
   if (lingers_) return linger();
   if (!shut_) loop_.shutdown(handle_);
@@ -111,14 +117,15 @@ void connection::maybe_finish() {
   options_.turns->depart(turn_);
   ledger().forget(memory_waiter_);
   if (readable_.in_flight() || receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ ||
-      on_memory_.queued_ || give_way_.queued_)
+      on_memory_.queued_ || give_way_.queued_ || hand_over_.queued_)
     return;
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);
   loop_.disarm(owed_timer_);
   loop_.disarm(penalty_timer_);
-  loop_.close(handle_);
+  loop_.disarm(management_timer_);
+  if (handle_ != reactor::no_handle) loop_.close(handle_);
   if (member_ != 0) port_->sessions->leave(member_);
   if (tsih_ != 0) options_.shared->sessions.release(tsih_);
   loop_.defer(finish_);

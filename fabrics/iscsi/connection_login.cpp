@@ -36,6 +36,7 @@ login_world connection::world() {
     const auto& ports = options_.shared->board.now()->at(options_.portal);
     return std::any_of(ports.begin(), ports.end(), [](const served_port_ptr& port) { return port->discovery_chap; });
   };
+  world.session_of = [this](std::uint16_t tsih) { return options_.shared->sessions.find(tsih); };
   world.session_exists = [this](std::uint16_t tsih) { return options_.shared->sessions.exists(tsih); };
   world.random = [this](bytes into) {
     for (std::uint8_t& octet : into) octet = static_cast<std::uint8_t>(loop_.random() >> 24);
@@ -69,6 +70,10 @@ void connection::answer_login() {
   if (last_step_.verdict != login_verdict::done) return send_login(last_step_);
   negotiator_ = login_->keys();
   port_ = login_->port();
+  if (login_->reinstates() != 0) {
+    phase_ = phase_of::opening;
+    return loop_.defer(hand_over_);
+  }
   if (parameters().discovery) return finish_login();
   open_nexus();
 }
@@ -150,11 +155,28 @@ void connection::finish_login() {
     out_.pay_from(*payer_);
     commands_ = commands(options_.bounds.max_tasks_per_nexus + max_immediate);
   }
+  begin_text();
+  enter_session();
+  login_.reset();
+  last_step_ = {};
+  begin_full_feature();
+}
+
+void connection::begin_text() {
   text_.emplace(negotiator_, [this](const std::string& name) { return list_targets(name); });
   text_->pay_by(memory::charge(ledger(), *payer_));
-  login_.reset();
+}
+
+/// From now on another connection may take this one's place in the session.
+void connection::enter_session() {
+  if (parameters().discovery || !take_successor_) return;
+  options_.shared->sessions.enter(
+      tsih_, {parameters().initiator_name, login_->isid(), port_->id, cid_, parameters()}, take_successor_);
+}
+
+/// The last Login Response has been queued.
+void connection::begin_full_feature() {
   digests_on_ = true;  // from the first PDU after the login on
-  last_step_ = {};
   loop_.disarm(timer_);
   if (served().nop_interval_ns) loop_.arm(timer_, served().nop_interval_ns);
   if (!processing_) resume();

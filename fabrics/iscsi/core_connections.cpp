@@ -64,12 +64,21 @@ void core_connections::open(number id, reactor::handle socket, const connection_
   live_[id] = &opened;
   strangers_[id] = std::move(made);
   opened.before_session([this, id] { hand_over(id); });
+  opened.reach_by([self = shared_from_this(), id](const std::shared_ptr<successor>& heir) {
+    self->loop_.post([self, id, heir] { self->reinstate(id, heir); });
+  });
   opened.start(facts, slot);
 }
 
 void core_connections::hand_over(number id) {
   auto stranger = strangers_.extract(id);
   make_session_(std::move(stranger.mapped()), [self = shared_from_this(), id] { self->live_.erase(id); });
+}
+
+void core_connections::reinstate(number id, const std::shared_ptr<successor>& heir) {
+  const auto found = live_.find(id);
+  if (found == live_.end()) return loop_.close(heir->handle);
+  found->second->reinstate(heir);
 }
 
 void core_connections::close(number id, port::loss_reason reason) {

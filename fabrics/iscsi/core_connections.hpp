@@ -29,6 +29,7 @@ class core_connections final : public std::enable_shared_from_this<core_connecti
             const std::shared_ptr<connection_facts>& facts, std::uint64_t slot, const port_sessions::closer& closer);
   void hand_over(number id);
   void close(number id, port::loss_reason reason);
+  void reinstate(number id, const std::shared_ptr<successor>& heir);
 
   reactor::loop& loop_;
   port::gateway& gateway_;

@@ -84,6 +84,7 @@ login_step login_machine::take(const login_request& request, const_bytes data) {
   }
   if (rounds_ > options_.max_rounds) return fail(login_status::initiator_error);
   login_status status = first ? check_first(request) : check_request(request);
+  if (first && status == login_status::success && request.tsih != 0) status = find_session();
   if (status != login_status::success) return fail(status);
   if (first) stage_ = static_cast<stage>(request.current_stage);
 
@@ -110,13 +111,23 @@ login_step login_machine::take(const login_request& request, const_bytes data) {
 
 login_status login_machine::check_first(const login_request& request) const {
   if (request.version_min > 0) return login_status::unsupported_version;
-  if (request.tsih != 0) {
-    // One connection per session: a TSIH can only ask for what we do not do [RFC7143 6.3.1].
-    return world_.session_exists(request.tsih) ? login_status::too_many_connections
-                                               : login_status::session_does_not_exist;
-  }
   if (request.current_stage > 1) return login_status::initiator_error;
   return check_request(request);
+}
+
+/// A session has one connection: whoever names a session may put another one in that one's place, under its CID
+/// [RFC7143 6.3.1, 6.3.4].
+login_status login_machine::find_session() {
+  if (!world_.session_exists(first_.tsih)) return login_status::session_does_not_exist;
+  if (world_.session_of) continued_ = world_.session_of(first_.tsih);
+  if (continued_ && continued_->isid != first_.isid) return login_status::session_does_not_exist;
+  return continued_ && continued_->cid == first_.cid ? login_status::success : login_status::too_many_connections;
+}
+
+/// Whether who logs in, and where, is whose session it names.
+bool login_machine::is_of_session() const {
+  const session_parameters& p = negotiator_.parameters;
+  return !p.discovery && continued_->initiator == p.initiator_name && continued_->port == port_->id;
 }
 
 login_status login_machine::check_request(const login_request& request) const {
@@ -173,6 +184,7 @@ login_status login_machine::after_leading(std::string& answer) {
 
 login_status login_machine::resolve_access() {
   const session_parameters& p = negotiator_.parameters;
+  if (p.discovery && continued_) return login_status::session_does_not_exist;
   if (p.discovery) {  // it shows only what this initiator may see anyway
     credentials_ = chap_of(world_.discovery(p.initiator_name));
     must_prove_ = world_.discovery_must_prove && world_.discovery_must_prove();
@@ -188,6 +200,10 @@ login_status login_machine::resolve_access() {
   // As a target that is not there: who has proved nothing does not learn which there are, or whom they admit.
   if (!access->allowed) cause_ = login_status::authorization_failure;
   admitted_ = access->allowed;
+  if (admitted_ && continued_) {
+    if (!is_of_session()) return login_status::session_does_not_exist;
+    negotiator_.keep(continued_->parameters);
+  }
   return access->allowed ? login_status::success : login_status::not_found;
 }
 

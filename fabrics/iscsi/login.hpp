@@ -9,6 +9,7 @@
 #include "fabrics/iscsi/negotiation.hpp"
 #include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/requests.hpp"
+#include "fabrics/iscsi/session_handles.hpp"
 #include "fabrics/port/nexus_door.hpp"
 
 /// The login phase of a target [RFC7143 6.3, 11.12, 11.13] as a pure state machine: one Login Request in, one Login
@@ -31,6 +32,8 @@ struct login_world {
   std::function<bool(std::uint16_t tsih)> session_exists;
   /// Whether a discovery session has to prove itself here; empty: never.
   std::function<bool()> discovery_must_prove = {};
+  /// A session whose connection may be reinstated; empty: there are none.
+  std::function<std::optional<session_identity>(std::uint16_t tsih)> session_of = {};
 };
 
 enum class login_verdict : std::uint8_t {
@@ -60,6 +63,8 @@ class login_machine {
   const negotiator& keys() const { return negotiator_; }
   /// The port asked for; null for a discovery session and before TargetName was taken.
   const served_port_ptr& port() const { return port_; }
+  /// The session whose connection this login replaces [RFC7143 6.3.4]; 0: it begins one.
+  std::uint16_t reinstates() const { return continued_ ? first_.tsih : std::uint16_t{0}; }
   std::uint64_t isid() const { return first_.isid; }
   std::uint16_t cid() const { return first_.cid; }
   std::uint32_t next_stat_sn() const { return stat_sn_; }
@@ -85,6 +90,8 @@ class login_machine {
   enum class method : std::uint8_t { undecided, none, chap };
 
   login_status check_request(const login_request& request) const;
+  login_status find_session();
+  bool is_of_session() const;
   login_status check_first(const login_request& request) const;
   login_status take_text(const_bytes text, std::string& answer);
   login_status take_security_key(text_pair key, std::string& answer);
@@ -117,6 +124,7 @@ class login_machine {
   bool must_prove_ = false;  // by CHAP, or be refused
   proof proof_ = proof::none;
   std::optional<login_status> cause_;
+  std::optional<session_identity> continued_;
   std::uint64_t security_keys_seen_ = 0;
   struct {
     std::optional<std::string> algorithms, name, response, identifier, challenge;

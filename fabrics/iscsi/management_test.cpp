@@ -125,6 +125,97 @@ TEST(management, resets_units_and_says_what_it_does_not_do) {
   EXPECT_EQ(s.gateway.managed.size(), 2u);
 }
 
+ready_to_transfer owe(stand& s) {
+  s.initiator.send(s.write_10(0, 8));
+  const auto ask = s.initiator.next();
+  EXPECT_TRUE(ask && ask->code() == opcode::r2t);
+  return ask ? ask->as<ready_to_transfer>() : ready_to_transfer{};
+}
+
+void pay(stand& s, const ready_to_transfer& ask) {
+  data_out all;
+  all.final = true;
+  all.initiator_task_tag = ask.initiator_task_tag;
+  all.target_transfer_tag = ask.target_transfer_tag;
+  s.initiator.send(all, noise(ask.desired_length));
+}
+
+bool is_answered(stand& s, std::uint64_t within_ns) {
+  const auto p = s.initiator.next(within_ns);
+  if (!p) return false;
+  EXPECT_EQ(p->code(), opcode::task_management_response);
+  EXPECT_EQ(p->as<task_management_response>().response, management_response::function_complete);
+  EXPECT_EQ(p->as<task_management_response>().sn.stat_sn, s.exp_stat_sn++);
+  return true;
+}
+
+constexpr management_function that_end_many[] = {
+    management_function::abort_task_set, management_function::clear_task_set, management_function::logical_unit_reset,
+    management_function::target_warm_reset};
+
+/// The target waits for the answers to the R2Ts that the initiator has [RFC7143 4.2.3.2 a], whatever was said of
+/// TaskReporting: that is the default.
+TEST(management, the_end_of_many_tasks_is_answered_when_their_r2ts_are) {
+  for (const std::vector<std::string>& keys :
+       {std::vector<std::string>{"ImmediateData=No"}, {"ImmediateData=No", "TaskReporting=RFC3720"}})
+    for (const management_function function : that_end_many) {
+      stand s;
+      s.log_in(keys);
+      const auto one = owe(s), other = owe(s);
+      s.initiator.send(manage(s, function));
+      EXPECT_FALSE(is_answered(s, ns_per_s));
+      pay(s, other);
+      EXPECT_FALSE(is_answered(s, ns_per_s)) << "one R2T has no answer yet";
+      pay(s, one);
+      EXPECT_TRUE(is_answered(s, 10 * ns_per_ms));
+      EXPECT_EQ(medium_at(s, 0, 4096), untouched(0, 4096));
+      const auto after = s.bare(0x00);
+      s.initiator.send(after);
+      EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
+    }
+}
+
+TEST(management, an_initiator_that_sends_no_data_after_its_reset_is_answered_all_the_same) {
+  stand s;
+  s.log_in({"ImmediateData=No"});
+  const auto ask = owe(s);
+  const std::uint64_t began = s.world.now_ns();
+  s.initiator.send(manage(s, management_function::logical_unit_reset));
+  EXPECT_TRUE(is_answered(s, 60 * ns_per_s));
+  EXPECT_GE(s.world.now_ns() - began, connection::owed_patience_ns);
+  EXPECT_LE(s.world.now_ns() - began, connection::owed_patience_ns + ns_per_s);
+  pay(s, ask);  // late
+  const auto after = s.bare(0x00);
+  s.initiator.send(after);
+  EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
+}
+
+TEST(management, an_initiator_may_leave_while_its_reset_waits_for_its_data) {
+  stand s;
+  s.log_in({"ImmediateData=No"});
+  owe(s);
+  s.initiator.send(manage(s, management_function::logical_unit_reset));
+  EXPECT_FALSE(is_answered(s, ns_per_s));
+  s.initiator.hang_up();
+  EXPECT_TRUE(s.gone());
+}
+
+/// What was sent before a function belongs to its tasks, though it comes later [RFC7143 4.2.3.2 b].
+TEST(management, the_end_of_a_task_set_waits_for_commands_that_were_sent_before_it) {
+  stand s;
+  s.log_in();
+  const auto late = s.bare(0xfe), behind = s.bare(0xfe);
+  s.initiator.send(behind);
+  s.initiator.send(manage(s, management_function::abort_task_set));
+  EXPECT_FALSE(is_answered(s, ns_per_s));
+  EXPECT_TRUE(s.gateway.managed.empty());
+  s.initiator.send(late);
+  EXPECT_TRUE(is_answered(s, ns_per_s));
+  const auto after = s.bare(0x00);
+  s.initiator.send(after);
+  EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
+}
+
 TEST(management, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
   stand s;
   s.log_in();

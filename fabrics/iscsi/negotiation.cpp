@@ -147,7 +147,58 @@ key_verdict take_session_type(std::string_view value, P& into) {
   return key_verdict::ok;
 }
 
+/// Whether a key is the session's, so that only its first login negotiates it.
+bool is_leading_only(const row& r) {
+  return r.when == use::login && r.yes_no != &P::header_digest && r.yes_no != &P::data_digest;
+}
+
+bool is_same(const row& r, const P& one, const P& other) {
+  if (r.number) return one.*r.number == other.*r.number;
+  return !r.yes_no || one.*r.yes_no == other.*r.yes_no;
+}
+
+void negotiate(const row& r, const offer& ours, std::string_view value, P& into, std::string& answer) {
+  switch (r.how) {
+    case rule::list:
+      return take_list(r, ours, value, into, answer);
+    case rule::flag_and:
+    case rule::flag_or:
+      return take_flag(r, ours, value, into, answer);
+    case rule::minimum:
+    case rule::maximum:
+    case rule::declared:
+      return take_number(r, ours, value, into, answer);
+    case rule::always_no:
+      return append_text(answer, r.key, "No");
+    case rule::target_only:
+    case rule::always_reject:
+    case rule::name:
+    case rule::session_type:
+      return append_text(answer, r.key, "Reject");
+  }
+}
+
+/// A key of a session that goes on: what it leads to is what it led to before, or it is rejected.
+void negotiate_again(const row& r, const offer& ours, std::string_view value, const P& kept, std::string& answer) {
+  P would_be = kept;
+  std::string would_say;
+  negotiate(r, ours, value, would_be, would_say);
+  if (!is_same(r, would_be, kept)) return append_text(answer, r.key, "Reject");
+  answer += would_say;
+}
+
 }  // namespace
+
+void negotiator::keep(const session_parameters& of_session) {
+  const session_parameters fresh;
+  parameters = of_session;
+  parameters.header_digest = false;
+  parameters.data_digest = false;
+  parameters.max_recv_initiator = fresh.max_recv_initiator;
+  parameters.max_recv_target = fresh.max_recv_target;
+  ours_.data_digest = ours_.data_digest_required = of_session.data_digest;
+  keeps_session_ = true;
+}
 
 key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_offers) {
   const auto* found = std::find_if(std::begin(table), std::end(table), [&](const row& r) { return r.key == pair.key; });
@@ -162,38 +213,20 @@ key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_
   std::string unsaid;
   std::string& answer = offered_.test(index) ? unsaid : answer_to_offers;
   if (!allowed(found->when, when)) return key_verdict::wrong_phase;
-  switch (found->how) {
-    case rule::list:
-      take_list(*found, ours_, pair.value, parameters, answer);
-      break;
-    case rule::flag_and:
-    case rule::flag_or:
-      take_flag(*found, ours_, pair.value, parameters, answer);
-      break;
-    case rule::minimum:
-    case rule::maximum:
-    case rule::declared:
-      take_number(*found, ours_, pair.value, parameters, answer);
-      break;
-    case rule::name:
-      return take_name(*found, pair.value, parameters);
-    case rule::session_type:
-      return take_session_type(pair.value, parameters);
-    case rule::always_no:
-      append_text(answer, pair.key, "No");
-      break;
-    case rule::target_only:
-    case rule::always_reject:
-      append_text(answer, pair.key, "Reject");
-      break;
+  if (found->how == rule::name) return take_name(*found, pair.value, parameters);
+  if (found->how == rule::session_type) return take_session_type(pair.value, parameters);
+  if (keeps_session_ && is_leading_only(*found)) {
+    negotiate_again(*found, ours_, pair.value, parameters, answer);
+    return key_verdict::ok;
   }
+  negotiate(*found, ours_, pair.value, parameters, answer);
   // FirstBurstLength may not pass MaxBurstLength [RFC7143 13.14], in whatever order they came.
   parameters.first_burst_length = std::min(parameters.first_burst_length, parameters.max_burst_length);
   return key_verdict::ok;
 }
 
 bool negotiator::offer_rest(std::string& answer) {
-  if (rest_offered_) return false;
+  if (rest_offered_ || keeps_session_) return false;
   rest_offered_ = true;
   const session_parameters defaults;
   for (std::size_t i = 0; i < std::size(table); ++i) {

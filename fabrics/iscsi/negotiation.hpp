@@ -63,6 +63,10 @@ class negotiator {
   /// Another offer, before any operational key has been taken: the port is known.
   void use(const offer& ours) { ours_ = ours; }
   const offer& ours() const { return ours_; }
+  /// The login goes on with a session [RFC7143 6.3.4]: what belongs to the session rather than to its connection is
+  /// settled [RFC7143 13, "leading only"], and an offer that would change it is rejected. The data digest stays as
+  /// well: whether data may be borrowed belongs to the nexus. After use().
+  void keep(const session_parameters& of_session);
   /// Whether the session has the digests that we ask for; told when all keys have been negotiated.
   bool has_required_digests() const {
     return (parameters.header_digest || !ours_.header_digest_required) &&
@@ -85,6 +89,7 @@ class negotiator {
   offer ours_;
   bool declared_ = false;
   bool rest_offered_ = false;
+  bool keeps_session_ = false;
   std::bitset<64> seen_, offered_;
 };
 

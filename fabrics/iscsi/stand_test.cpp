@@ -120,6 +120,7 @@ void memory_nexus::complete(port::task& t, bool silent) {
   if (silent) t.data_in.clear();
   tasks_.erase(&t);
   t.fabric->post(t, task_event::complete);
+  gone(t);
   maybe_closed();
 }
 
@@ -145,13 +146,31 @@ void memory_nexus::end_all(std::optional<scsi::outcome> outcome) {
 void memory_nexus::manage(port::task_management& request) noexcept {
   core_.managed.push_back(request.function);
   core_.loop.post([this, &request] {
-    std::vector<port::task*> all;
-    for (auto& [t, p] : tasks_) all.push_back(t);
-    for (port::task* t : all)
-      if (request.function != port::task_function::abort_task || t->tag == request.referenced_tag) abort(*t);
-    request.response = port::task_response::function_complete;
-    request.reply_to->post(request);
+    managing m{&request, {}};
+    for (auto& [t, p] : tasks_)
+      if (request.function != port::task_function::abort_task || t->tag == request.referenced_tag) m.left.insert(t);
+    const std::set<port::task*> all = m.left;
+    m.left.insert(nullptr);
+    managing_.push_back(std::move(m));
+    for (port::task* t : all) abort(*t);
+    managing_.back().left.erase(nullptr);
+    answer_managed();
   });
+}
+
+void memory_nexus::gone(port::task& t) {
+  for (managing& m : managing_) m.left.erase(&t);
+  answer_managed();
+}
+
+/// A function is answered when its tasks are gone.
+void memory_nexus::answer_managed() {
+  for (const managing& m : managing_) {
+    if (!m.left.empty()) continue;
+    m.request->response = port::task_response::function_complete;
+    m.request->reply_to->post(*m.request);
+  }
+  std::erase_if(managing_, [](const managing& m) { return m.left.empty(); });
 }
 
 void memory_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {
@@ -304,6 +323,18 @@ bool raw_initiator::closed() {
   return world_.run_until([this] { return ended_; }, world_.now_ns() + 60 * ns_per_s);
 }
 
+void raw_initiator::adopt(raw_initiator& other) {
+  ASSERT_TRUE(closed());
+  loop_.post([&other] { other.loop_.cancel(other.receive_); });
+  ASSERT_TRUE(other.closed());
+  loop_.close(std::exchange(handle, std::exchange(other.handle, reactor::no_handle)));
+  inbox_.clear();
+  outbox_.clear();
+  arrived_.clear();
+  ended_ = false;
+  loop_.post([this] { receive(); });
+}
+
 void raw_initiator::hang_up() {
   loop_.post([this] { loop_.shutdown(handle); });
 }
@@ -344,7 +375,7 @@ stand::~stand() {
   EXPECT_EQ(target_loop->buffers().bytes_in_use(), 0u) << "buffers leaked";
 }
 
-void stand::connect() {
+stand::sockets stand::connect_sockets() {
   struct arrival final : reactor::operation {
     void on_complete(std::int64_t result) noexcept override { handle = static_cast<reactor::handle>(result); }
     reactor::handle handle = reactor::no_handle;
@@ -353,10 +384,15 @@ void stand::connect() {
   target_loop->accept(accepted, listener);
   initiator_loop->connect(connected, {"10.0.0.1", 3260});
   const auto both = [&] { return accepted.handle >= 0 && connected.handle >= 0; };
-  ASSERT_TRUE(world.run_until(both, world.now_ns() + 10 * ns_per_s));
+  EXPECT_TRUE(world.run_until(both, world.now_ns() + 10 * ns_per_s));
   target_loop->close(listener);
-  initiator.handle = connected.handle;
-  target_loop->post([this, handle = accepted.handle] {
+  return {accepted.handle, connected.handle};
+}
+
+void stand::connect() {
+  const sockets made = connect_sockets();
+  initiator.handle = made.initiator;
+  target_loop->post([this, handle = made.target] {
     const auto close_later = [this](port::loss_reason reason) {
       target_loop->post([this, reason] {
         if (target) target->close(reason);
@@ -364,6 +400,14 @@ void stand::connect() {
     };
     target = std::make_unique<connection>(*target_loop, handle, gateway, *this, options, close_later,
                                           [this] { target.reset(); });
+    target->reach_by([this](const std::shared_ptr<successor>& heir) {
+      target_loop->post([this, heir] {
+        if (target)
+          target->reinstate(heir);
+        else
+          target_loop->close(heir->handle);
+      });
+    });
     start(*target, *target_loop, handle, options);
   });
   initiator_loop->post([this] { initiator.receive(); });
@@ -381,7 +425,7 @@ bool stand::gone() {
   return world.run_until([this] { return !target; }, world.now_ns() + 120 * ns_per_s);
 }
 
-std::optional<pdu> stand::say_login(const std::vector<std::string>& keys, int current, int next) {
+login_request stand::login_step(int current, int next) const {
   login_request r;
   r.transit = next >= 0;
   r.current_stage = static_cast<std::uint8_t>(current);
@@ -389,13 +433,22 @@ std::optional<pdu> stand::say_login(const std::vector<std::string>& keys, int cu
   r.isid = 0x800000000001;
   r.cmd_sn = cmd_sn;
   r.cid = 5;
+  return r;
+}
+
+std::optional<pdu> stand::say_login(const std::vector<std::string>& keys, int current, int next) {
+  return say_login(initiator, login_step(current, next), keys);
+}
+
+std::optional<pdu> stand::say_login(raw_initiator& over, login_request r,
+                                     const std::vector<std::string>& keys) {
   octets text;
   for (const std::string& key : keys) {
     text.insert(text.end(), key.begin(), key.end());
     text.push_back(0);
   }
-  initiator.send(r, text);
-  return initiator.next();
+  over.send(r, text);
+  return over.next();
 }
 
 login_response stand::log_in(const std::vector<std::string>& keys, bool discovery) {

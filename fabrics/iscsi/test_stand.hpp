@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,13 @@ class memory_nexus final : public port::nexus, public port::task_endpoint {
   void complete(port::task& t, bool silent = false);
   void abort(port::task& t);
   void maybe_closed();
+  struct managing {
+    port::task_management* request;
+    std::set<port::task*> left;  // tasks that it ended, and that are not gone yet
+  };
+  void gone(port::task& t);
+  void answer_managed();
+  std::vector<managing> managing_;
   core& core_;
   std::shared_ptr<const port::i_t_nexus> identity_;
   std::map<port::task*, progress> tasks_;
@@ -119,6 +127,8 @@ class raw_initiator {
   bool closed();
   /// Hangs up.
   void hang_up();
+  /// Goes on with the socket of another one, in place of its own, which the target has closed.
+  void adopt(raw_initiator& other);
 
   bool header_digest = false, data_digest = false;
   reactor::handle handle = reactor::no_handle;
@@ -170,6 +180,15 @@ class stand final : public port::task_endpoint {
 
   void post(port::task& t, port::task_event event) noexcept override;
   void post(port::task_management& request) noexcept override;
+
+  /// One more connected pair of sockets.
+  struct sockets {
+    reactor::handle target, initiator;
+  };
+  sockets connect_sockets();
+  /// Sends one login request over a socket, and returns its answer.
+  std::optional<pdu> say_login(raw_initiator& over, login_request request, const std::vector<std::string>& keys);
+  login_request login_step(int current, int next) const;
 
   reactor::sim_world world;
   std::unique_ptr<reactor::loop> target_loop, initiator_loop;

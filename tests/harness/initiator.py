@@ -48,12 +48,16 @@ class Outstanding:
 
 
 class Initiator:
-    """`number` distinguishes the sessions of one initiator name (it goes into the ISID)."""
+    """`number` distinguishes the sessions of one initiator name (it goes into the ISID). With `continues`, this one's
+    connection takes the place of that one's in its session [RFC7143 6.3.4]."""
 
     def __init__(self, port: int, target: str, name: str, lun: int = 0, number: int = 1,
-                 host: str = "127.0.0.1"):
+                 host: str = "127.0.0.1", continues: "Initiator | None" = None):
         self.lun = lun
         self.cmd_sn, self.exp_stat_sn, self.max_cmd_sn = 1, 0, 1
+        self.tsih = 0
+        if continues:
+            self.tsih, self.cmd_sn = continues.tsih, continues.cmd_sn
         self.outstanding: dict[int, Outstanding] = {}
         self.next_tag = 1
         self.ended: list[Answer] = []  # that came while something else was waited for
@@ -249,7 +253,7 @@ class Initiator:
             header = bytearray(48)
             header[0:2] = 0x43, 0x87  # operational stage, on to full feature phase
             header[8] = 0x80
-            struct.pack_into(">H", header, 12, number)
+            struct.pack_into(">HH", header, 12, number, self.tsih)
             struct.pack_into(">II", header, 24, self.cmd_sn, self.exp_stat_sn)
             self._send(header, text)
             reply, data = self._receive()
@@ -259,6 +263,7 @@ class Initiator:
             self.exp_stat_sn = stat_sn + 1
             answers |= dict(pair.split("=", 1) for pair in data.decode().split("\0") if "=" in pair)
             if reply[1] & 0x83 == 0x83:
+                self.tsih, = struct.unpack_from(">H", reply, 14)
                 break
             text = b""
         else:
