@@ -69,8 +69,10 @@ std::string closest(const std::string& word, const std::vector<std::string>& can
 }
 
 std::string one_of(const std::vector<std::string>& words) {
+  constexpr std::size_t most = 100;  // more are no help to anybody
   std::string out;
   for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i == most) return out + " or one of " + std::to_string(words.size() - most) + " more";
     if (i > 0) out += i + 1 == words.size() ? " or " : ", ";
     out += words[i];
   }

@@ -34,7 +34,7 @@ void sort_by_place(diagnostics& all);
 /// The candidate that `word` is most likely a misspelling of; empty when none is close.
 std::string closest(const std::string& word, const std::vector<std::string>& candidates);
 
-/// "a, b or c".
+/// "a, b or c"; of many, the first and how many more there are.
 std::string one_of(const std::vector<std::string>& words);
 
 }  // namespace sluice::config

@@ -57,6 +57,8 @@ TEST(diagnostic, guesses_what_was_meant) {
   EXPECT_EQ(closest("zzz", {"name", "size"}), "");
   EXPECT_EQ(closest(std::string(100000, 'x'), {"name"}), "");
   EXPECT_EQ(one_of({"a", "b", "c"}), "a, b or c");
+  const std::string many = one_of(std::vector<std::string>(20000, "x"));
+  EXPECT_TRUE(many.ends_with("x, x or one of 19900 more"));
 }
 
 }  // namespace

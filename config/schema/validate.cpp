@@ -19,6 +19,7 @@ class validator {
     check_names();
     cycles_ = find_cycles();
     for (const store_config& store : model_.stores) check_below(store);
+    if (cycles_.empty()) check_heights();
     for (const unit_config& unit : model_.units) check_unit(unit);
     check_identities();
     check_claims();
@@ -56,19 +57,33 @@ class validator {
         complain(unit.at, "unit." + quoted_if_needed(unit.name), "is no name", plain_name_spelling);
   }
 
-  std::vector<std::string> store_names() const {
-    std::vector<std::string> out;
-    for (const store_config& s : model_.stores) out.push_back(s.name);
-    return out;
+  const std::vector<std::string>& store_names() {
+    if (store_names_.empty())
+      for (const store_config& s : model_.stores) store_names_.push_back(s.name);
+    return store_names_;
+  }
+
+  /// What a LUN may name, in order.
+  const std::vector<std::string>& unit_names() {
+    if (!unit_names_.empty()) return unit_names_;
+    std::set<std::string> all(store_names().begin(), store_names().end());
+    for (const unit_config& unit : model_.units) all.insert(unit.name);
+    unit_names_.assign(all.begin(), all.end());
+    return unit_names_;
   }
 
   void dangling(place at, std::string key, const std::string& name, const char* what,
                 const std::vector<std::string>& candidates) {
-    const std::string meant = closest(name, candidates);
+    // To compare each with all would cost the square of what a file says.
+    const bool guesses = guesses_left_ > 0;
+    if (guesses) --guesses_left_;
+    const std::string meant = guesses ? closest(name, candidates) : std::string();
     complain(at, std::move(key),
              "there is no " + std::string(what) + " \"" + name + "\"" +
                  (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
-             candidates.empty() ? "none is defined" : one_of(candidates));
+             candidates.empty() ? "none is defined"
+             : guesses          ? one_of(candidates)
+                                : std::string());
   }
 
   /// The key by which a store names the one below it.
@@ -107,6 +122,28 @@ class validator {
       cycles.emplace(names.front(), names);
     }
     return cycles;
+  }
+
+  /// What opens, compares and closes stores goes down from one to the next.
+  void check_heights() {
+    std::map<std::string_view, std::size_t> heights;
+    for (const store_config& store : model_.stores) {
+      std::vector<const store_config*> way;
+      const store_config* at = &store;
+      while (at != nullptr && !heights.contains(at->name)) {
+        way.push_back(at);
+        at = at->over.empty() ? nullptr : below(*at);
+      }
+      std::size_t height = at == nullptr ? 0 : heights.at(at->name);
+      for (; !way.empty(); way.pop_back()) {
+        const store_config& next = *way.back();
+        heights[next.name] = ++height;
+        if (height == highest_tower + 1)
+          complain(next.settings.where(below_key(next), next.at), store_path(next, below_key(next)),
+                   "makes a tower of more than " + std::to_string(highest_tower) + " stores",
+                   "a store that lies lower");
+      }
+    }
   }
 
   const store_config* below(const store_config& store) const { return find_named(model_.stores, store.over); }
@@ -294,11 +331,7 @@ class validator {
       if (i > 0 && luns[i - 1].lun == lun.lun)
         complain(lun.at, key, "LUN " + std::to_string(lun.lun) + " stands there twice", "each LUN once");
       if (find_named(model_.units, lun.unit)) continue;
-      std::vector<std::string> names = store_names();
-      for (const unit_config& unit : model_.units)
-        if (std::find(names.begin(), names.end(), unit.name) == names.end()) names.push_back(unit.name);
-      std::sort(names.begin(), names.end());
-      dangling(lun.at, key, lun.unit, "unit or store", names);
+      dangling(lun.at, key, lun.unit, "unit or store", unit_names());
     }
   }
 
@@ -306,6 +339,10 @@ class validator {
   const known_types& known_;
   diagnostics& wrong_;
   std::map<std::string, std::vector<std::string>> cycles_;
+  std::vector<std::string> store_names_, unit_names_;  // when they have been asked for
+  unsigned guesses_left_ = 20;
+
+  static constexpr std::size_t highest_tower = 32;
 };
 
 }  // namespace
