@@ -149,6 +149,18 @@ std::string format_line(form how, std::uint64_t unix_ns, level severity, std::st
   return out;
 }
 
+namespace {
+
+void put(std::string line) {
+  line += '\n';
+  if (log_thread* const by = aside.load()) return by->add(std::move(line));
+  // One call, so that lines of several threads don't mix. What standard error does not take is lost: logging never
+  // waits twice.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace
+
 void write_log(call_site& site, level severity, std::string_view room, std::string_view message,
                std::initializer_list<field> fields) noexcept {
   std::uint64_t kept_back = 0;
@@ -161,11 +173,7 @@ void write_log(call_site& site, level severity, std::string_view room, std::stri
   }
   std::string line = format_line(chosen_form, now, severity, room, message, fields, kept_back);
   if (const sink where = chosen_sink) return where(line);
-  line += '\n';
-  if (log_thread* const by = aside.load()) return by->add(std::move(line));
-  // One call, so that lines of several threads don't mix. What standard error does not take is lost: logging never
-  // waits twice.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  put(std::move(line));
 }
 
 namespace {
@@ -189,6 +197,11 @@ log_aside::~log_aside() {
 
 void drain_log() {
   if (log_thread* const by = aside.load()) by->drain(std::chrono::seconds(1));
+}
+
+void say_aside(std::string line) {
+  put(std::move(line));
+  drain_log();
 }
 
 std::uint64_t dropped_log_lines() {

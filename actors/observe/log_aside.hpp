@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace sluice::observe {
 
@@ -17,6 +18,9 @@ class log_aside {
 
 /// Until what was logged is written, for at most a second. Any thread.
 void drain_log();
+/// A line that is no event, behind those that were logged: the last word of a process. Waits for a reader of standard
+/// error for at most a second. Any thread.
+void say_aside(std::string line);
 /// Lines that found no room since the start, for standard error did not take them. Any thread.
 std::uint64_t dropped_log_lines();
 

@@ -46,8 +46,7 @@ void raise_descriptor_limit() {
 }
 
 int complain(const std::string& sentence) {
-  observe::drain_log();  // the sentence is the last that is read
-  std::cerr << "sluice: " << sentence << std::endl;
+  observe::say_aside("sluice: " + sentence);
   return 1;
 }
 

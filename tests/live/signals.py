@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -224,11 +225,58 @@ def nobody_reads(scene):
         os.close(reader)
 
 
+def nobody_reads_a_refusal(scene):
+    """A start that is refused ends, though standard error is full."""
+    gateway = scene.gateway
+    taken = socket.create_server(("127.0.0.1", 0))
+    gateway.write(scene.body().replace("127.0.0.1:0", f"127.0.0.1:{taken.getsockname()[1]}"))
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"." * 4096)
+        os.set_blocking(writer, True)
+        process = spawn([gateway.program, "serve", "--config", gateway.config], stdout=subprocess.DEVNULL,
+                        stderr=writer)
+        try:
+            scene.check("a refused start ends, though nobody reads why", process.wait(STOP_S) == 1)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        taken.close()
+        os.close(writer)
+        os.close(reader)
+
+
+def refused_reload(scene):
+    """SIGHUP with a file that cannot be applied leaves all as it is, and the log says why."""
+    gateway = scene.gateway
+    gateway.write(scene.body())
+    gateway.start()
+    good = gateway.config.read_text()
+
+    def told(what):
+        deadline = time.monotonic() + STOP_S
+        while what not in gateway.log() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return what in gateway.log()
+
+    gateway.config.write_text(good.replace(str(scene.disk), str(gateway.folder / "nowhere" / "disk.raw")))
+    gateway.process.send_signal(signal.SIGHUP)
+    scene.check("SIGHUP: a store that cannot be opened is told with its name", told('apply refused file=')
+                and told("store.disk") and told("nowhere"))
+    gateway.config.write_text(good)
+    scene.check("all is as it was", len(gateway.ask("status")["units"]) == 2)
+    scene.check("and SIGTERM ends it", gateway.stop() == 0)
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
     for acts in ((at_the_start, at_work, during_an_apply, at_the_end), (logins_at_the_end,),
-                 (nobody_reads,)):
+                 (nobody_reads,), (nobody_reads_a_refusal, refused_reload)):
         with own_gateway(program, checks) as gateway:
             play(acts, Scene(gateway, checks), checks)
     return checks.end()
