@@ -1,7 +1,9 @@
 #include "gateway/daemon/gateway.hpp"
 
+#include "actors/observe/log.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/reconciler.hpp"
+#include "gateway/daemon/starting.hpp"
 #include "gateway/daemon/steps.hpp"
 #include "gateway/state/local_authority.hpp"
 
@@ -73,6 +75,39 @@ result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
   if (auto ready = prepare(all, how); !ready) return tl::unexpected(ready.error());
   commit(all);
   return told;
+}
+
+namespace {
+
+/// What stood in the way of an apply, in sentences.
+std::vector<std::string> refusals_of(const result<config::plan>& done) {
+  if (!done) return {done.error().message};
+  std::vector<std::string> all;
+  for (const config::refusal& no : done->refused) all.push_back(no.key + ": " + no.reason);
+  return all;
+}
+
+}  // namespace
+
+result<config::plan> gateway::start(std::shared_ptr<const config::model> wanted) {
+  std::vector<absent_unit> absent;
+  for (;;) {
+    auto done = apply(wanted, {});
+    const std::vector<std::string> refused = refusals_of(done);
+    for (const std::string& sentence : refused) {
+      auto smaller = leave_out(*wanted, sentence, now_.made_of.state);
+      if (!smaller) return done;
+      wanted = std::make_shared<const config::model>(std::move(smaller->model));
+      absent.insert(absent.end(), smaller->absent.begin(), smaller->absent.end());
+    }
+    if (!refused.empty()) continue;
+    for (const absent_unit& each : absent)
+      SLUICE_LOG(error, "gateway", "a unit is left out", {"unit", each.name}, {"why", each.why});
+    picture next = *now_.seen();
+    next.absent = std::move(absent);
+    now_.show(std::move(next));
+    return done;
+  }
 }
 
 result<void> gateway::apply(const config::model& wanted) {

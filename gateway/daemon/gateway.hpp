@@ -24,7 +24,10 @@ class gateway {
   /// refusals. `tell` hears of each step as it is prepared.
   result<config::plan> apply(std::shared_ptr<const config::model> wanted,
                              const std::function<void(const std::string&)>& tell);
-  /// The same; refusals are an error.
+  /// apply() of a gateway that begins: a unit that initiators know and that cannot be had does not keep the others from
+  /// them. It is left out and shown as absent, with the reason, until an apply has it. All else is refused as ever.
+  result<config::plan> start(std::shared_ptr<const config::model> wanted);
+  /// The same as the first; refusals are an error.
   result<void> apply(const config::model& wanted);
   /// An apply that is under way is undone, unless it is being put in force; so is every later one. Any thread.
   void interrupt() { now_.interrupted = true; }

@@ -352,6 +352,12 @@ view::status onlooker::look() {
   for (const config::store_config& config : seen->model->stores)
     shown.stores.push_back(store_view(config, *seen->stores.at(config.name)));
   add_units(shown, *seen, all, all_fresh);
+  for (const absent_unit& unit : seen->absent) {
+    view::unit& one = shown.units.emplace_back();
+    one.name = unit.name;
+    one.store = unit.store;
+    one.health = "left out at the start: " + unit.why;
+  }
   for (const auto& unit : seen->ending)
     shown.ending.push_back({unit.name, unit.media.empty() ? std::string() : unit.media.front().name,
                             "taken away; ends when its medium has answered, or its initiators have let go"});

@@ -45,6 +45,11 @@ struct ending_unit {
   std::vector<config::store_config> media;  // its store, and those below: still in use
 };
 
+/// A unit that a start could not have: initiators do not find it, and the next apply tries again.
+struct absent_unit {
+  std::string name, store, why;
+};
+
 /// What runs, as a value that never changes: any thread may look at it, and holds nobody up. The units' own parts and
 /// the stores belong to the control thread, but for what they promise to any thread.
 struct picture {
@@ -54,6 +59,7 @@ struct picture {
   std::map<std::string, std::shared_ptr<running_unit>> units;
   std::vector<std::shared_ptr<const running_port>> ports;
   std::vector<ending_unit> ending;
+  std::vector<absent_unit> absent;
   std::shared_ptr<const access::directory> directory = std::make_shared<access::directory>();  // as published
 };
 

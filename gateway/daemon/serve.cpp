@@ -91,10 +91,10 @@ machine_options options_of(const config::gateway_config& config) {
 
 /// What a start cannot make as the file says, and leaves as it is, is told.
 result<void> apply_first(gateway& served, const std::shared_ptr<const config::model>& wanted) {
-  const auto done = served.apply(wanted, {});
+  const auto done = served.start(wanted);
   if (!done) return tl::unexpected(done.error());
   for (const config::refusal& no : done->refused) return fail(errc::invalid_argument, no.key + ": " + no.reason);
-  for (const config::warning& but : served.plan(wanted).warnings)
+  for (const config::warning& but : served.plan(served.seen()->model).warnings)
     SLUICE_LOG(warning, "control", "not as the file says", {"key", but.key}, {"what", but.text});
   return {};
 }

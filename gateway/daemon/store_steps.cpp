@@ -4,10 +4,9 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
-#include "gateway/agreement/joining.hpp"
 #include "gateway/daemon/kept_witness.hpp"
+#include "gateway/daemon/starting.hpp"
 #include "gateway/daemon/steps.hpp"
-#include "gateway/state/identity.hpp"
 #include "tiers/journal/journal_store.hpp"
 #include "tiers/store/probe.hpp"
 
@@ -117,9 +116,7 @@ class open_step final : public store_step {
       const config::store_config* at = config::find_named(in_.wanted->stores, unit.store);
       while (at && at->name != name() && !at->over.empty()) at = config::find_named(in_.wanted->stores, at->over);
       if (!at || at->name != name()) continue;
-      const auto record = now().made_of.state.load(agreement::record_name(unit.name));
-      const auto former = now().made_of.state.load(state::identity_key(unit.name));
-      if (record && !*record && former && !*former) continue;
+      if (!is_known(now().made_of.state, unit.name)) continue;
       return fail(errc::not_found, "store." + name() + ": " + *wanted().settings.text("path") +
                                        " is absent, and initiators know unit " + unit.name +
                                        " over it: bring the file back, or write create = true to begin with an empty "

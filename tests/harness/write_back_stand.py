@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from initiator import Initiator, read_16, synchronize_cache_16, write_16
-from targets import INITIATOR, Sluice, TargetError, Unit
+from targets import INITIATOR, Sluice, Unit
 
 BLOCK, BLOCKS = 512, 2048  # of what is written: 1 MiB
 SIZE = "64MiB"
@@ -44,13 +44,26 @@ class Stand:
         self.configure(cache)
         self.gateway.start()
 
+    def serves(self, cache: dict) -> bool:
+        """Starts, with the unit or without it."""
+        self.start(cache)
+        return not any(health.startswith("left out") for health in self.healths())
+
+    def healths(self) -> list[str]:
+        """Of all units."""
+        told = self.sluice("status", "--json", "--control", str(self.gateway.folder / "control.sock"))
+        return [unit["health"] for unit in json.loads(told)["units"]]
+
     def is_refused(self, cache: dict, sentence: str) -> bool:
-        try:
-            self.start(cache)
-        except TargetError:
-            return sentence in self.gateway.log_tail()
-        self.gateway.kill()
-        return False
+        self.configure(cache)
+        return self.is_left_out(sentence)
+
+    def is_left_out(self, sentence: str) -> bool:
+        """Whether the gateway starts without the unit, and says why; it is ended."""
+        self.gateway.start()
+        health = self.healths()
+        self.gateway.stop()
+        return len(health) == 1 and health[0].startswith("left out") and sentence in health[0]
 
     def apply(self, cache: dict) -> None:
         self.configure(cache)

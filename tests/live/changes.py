@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness"))
 
 from gateway import Checks, own_gateway  # noqa: E402
-from initiator import Initiator, read_16, read_capacity_16, write_16  # noqa: E402
+from initiator import Initiator, read_16, read_capacity_16, test_unit_ready, write_16  # noqa: E402
 from live import NAME, size_of  # noqa: E402
 from targets import free_port  # noqa: E402
 
@@ -145,11 +145,6 @@ def missing_file(gateway, checks):
         return body({"f": f'type = "file"\npath = "{path}"\nsize = "16MiB"\n{more}', "a": ram()},
                     {}, {0: "f", 1: "a"})
 
-    def refusal():
-        never = subprocess.run([gateway.program, "serve", "--config", gateway.config], capture_output=True, text=True,
-                               timeout=60, check=False)
-        return never.stderr if never.returncode == 1 else ""
-
     gateway.write(text())
     gateway.start()
     check("a new unit's file is made, and the log says so", "made an empty store" in gateway.log() and disk.exists())
@@ -162,13 +157,26 @@ def missing_file(gateway, checks):
     check("SIGTERM ends it", gateway.stop() == 0)
     gateway.write(text())
     disk.rename(gateway.folder / "kept")
-    told = refusal()
-    check("a file that is gone is told at the start", f"{disk} is absent" in told and "create = true" in told)
-    check("and none is made", not disk.exists())
-    (gateway.folder / "kept").rename(disk)
     gateway.start()
-    check("with the file back it serves",
-          [u["serial"] for u in gateway.ask("status")["units"]] == [u["serial"] for u in before])
+    health = {unit["name"]: unit["health"] for unit in gateway.ask("status")["units"]}
+    check(f"a file that is gone costs its unit at a start, and that says why: {health}",
+          f"{disk} is absent" in health["f"] and "create = true" in health["f"] and health["a"] == "good")
+    check("the log too", "a unit is left out unit=" in gateway.log())
+    check("and none is made", not disk.exists())
+    with session_of(gateway) as host:
+        missing = str(host.execute(test_unit_ready()))
+        host.lun = 1
+        until_told(host)
+        check(f"its LUN is absent ({missing}), the other one serves", missing == "05/25/00")
+        for command in ("plan", "apply"):
+            refused = gateway.run(command, str(gateway.config), check=False)
+            check(f"{command} goes on to refuse it", refused.returncode == 1 and f"{disk} is absent" in refused.stdout)
+        (gateway.folder / "kept").rename(disk)
+        gateway.run("apply", str(gateway.config))
+        check("with the file back it serves",
+              [(u["serial"], u["health"]) for u in gateway.ask("status")["units"]]
+              == [(u["serial"], "good") for u in before])
+        check("and who is logged in is told", "3f0e" in until_told(host))
     gateway.write(text("create = true\n"))
     check("saying create = true is no change",
           "nothing to change" in gateway.run("plan", str(gateway.config)).stdout)
