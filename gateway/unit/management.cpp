@@ -213,6 +213,9 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;
     auto left = nexuses_.extract(nexus_id);
+    // What waits for the nexus ends with it, a deferred error too [SAM-5 6.3]: it would fail a command of the next
+    // nexus for what that has not sent. A unit attention tells the host that its nexus is a new one: nothing is known
+    // there of what was under way.
     const bool was_last = !left.mapped()->attentions.shared() || options_.attentions->leave(nexus_id);
     left = {};
     if (was_last) home_.send(nexus_lost{nexus_id});

@@ -54,6 +54,7 @@ class Gateway:
         self.socket = folder / "control.sock"
         self.portal = None  # the first, as "host:port"
         self.process = None
+        self.told: list[str] = []  # to the service manager, by whoever listens
         # What systemd would hear.
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(folder / "notify.sock"))
@@ -110,8 +111,8 @@ class Gateway:
     def listen(self) -> None:
         """As a service manager does, until nothing has come for a while."""
         with contextlib.suppress(OSError):
-            while self.heard():
-                pass
+            while text := self.heard():
+                self.told.append(text)
 
     def stop(self) -> int:
         """Its exit status after SIGTERM."""

@@ -318,8 +318,11 @@ def nobody_waits(gateway, checks):
         victim = min(s["id"] for s in gateway.sessions())
         done, took = timed(gateway, "session", "kick", str(victim))
         check("a session is kicked meanwhile", done.returncode == 0 and took < AT_ONCE_S)
+        fed = gateway.told.count("WATCHDOG=1")
         check("the apply is still at it", applying.poll() is None)
         output, _ = applying.communicate(timeout=60)
+        fed = gateway.told.count("WATCHDOG=1") - fed
+        check(f"the service manager's watchdog is fed meanwhile: {fed} times", fed >= 3)
         check("and comes to its end", applying.returncode == 0 and "- store hot" in output)
     write(with_cache)
     gateway.run("apply", str(gateway.config))
