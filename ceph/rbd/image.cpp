@@ -65,7 +65,8 @@ result<std::shared_ptr<image>> image::open_now(std::shared_ptr<cluster::connecti
   }
   const char* snapshot = wanted.snapshot.empty() ? nullptr : wanted.snapshot.c_str();
   rbd_image_t handle = nullptr;
-  int done = rbd_open((*in)->handle(), wanted.image.c_str(), &handle, snapshot);
+  const auto open = wanted.read_only ? rbd_open_read_only : rbd_open;
+  int done = open((*in)->handle(), wanted.image.c_str(), &handle, snapshot);
   if (done == -ENOENT && wanted.create && !snapshot) {
     if (auto created = create(**in, wanted); !created) return tl::unexpected(created.error());
     done = rbd_open((*in)->handle(), wanted.image.c_str(), &handle, nullptr);

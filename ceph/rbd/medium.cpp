@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t probe_every_ns = 2 * ns_per_s;
 constexpr std::uint64_t silent_after_ns = 5 * ns_per_s;
 constexpr std::uint64_t writes_wait_after_ns = 5 * ns_per_s;
+constexpr std::uint64_t space_after_ns = 10 * ns_per_s;
 constexpr std::uint64_t open_every_ns = 2 * ns_per_s;
 constexpr std::uint64_t rescue_every_ns = 15 * ns_per_s;
 constexpr std::uint64_t smallest_block = 512;
@@ -76,32 +77,56 @@ result<void> medium::install(const std::shared_ptr<image>& opened) {
 
 // -- what the cluster does behind our back -----------------------------------------------------------------------
 
+medium::write_counts medium::count_writes() const {
+  write_counts sum;
+  const std::lock_guard lock(members_guard_);
+  for (const member& each : members_) {
+    sum.writing += each.figures->writing.load(std::memory_order_relaxed);
+    sum.written += each.figures->written.load(std::memory_order_relaxed);
+    sum.refused += each.figures->no_space.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+/// The cluster refuses writes that need space. It takes others all the while: only some time of writes of which none
+/// is refused says that there is space again.
+void medium::look_for_space(const write_counts& sum, std::uint64_t now) {
+  if (sum.refused > refused_before_) {
+    refused_before_ = sum.refused;
+    taken_before_ = sum.written - sum.refused;
+    refused_ns_ = now;
+    if (!full_.exchange(true))
+      SLUICE_LOG(warning, "rbd", "writes are refused: the pool or the cluster is full", {"image", wanted_.path()});
+    return;
+  }
+  refused_before_ = sum.refused;  // less, when a channel has gone
+  const bool takes = now - refused_ns_ > space_after_ns && sum.written - sum.refused != taken_before_;
+  if (full_.load() && takes) {
+    full_.store(false);
+    SLUICE_LOG(info, "rbd", "there is space for writes again", {"image", wanted_.path()});
+  }
+}
+
 /// librbd keeps writes back while the pool is full or another client does not let go of the exclusive lock, and says
 /// nothing; reads go on.
-void medium::look_at_writes(std::uint64_t now) {
-  std::uint64_t writing = 0, written = 0;
-  {
-    const std::lock_guard lock(members_guard_);
-    for (const member& each : members_) {
-      writing += each.figures->writing.load(std::memory_order_relaxed);
-      written += each.figures->written.load(std::memory_order_relaxed);
-    }
-  }
-  if (writing == 0 || std::exchange(written_before_, written) != written) writes_moved_ns_ = now;
+void medium::look_at_writes(const write_counts& sum, std::uint64_t now) {
+  if (sum.writing == 0 || std::exchange(written_before_, sum.written) != sum.written) writes_moved_ns_ = now;
   const bool wait = now - writes_moved_ns_ > writes_wait_after_ns && available() == store::availability::ready;
   if (writes_wait_.exchange(wait) == wait) return;
   if (wait)
     SLUICE_LOG(warning, "rbd",
                "writes get no answer although the cluster answers: the pool is full, or another client holds the "
                "image's exclusive lock",
-               {"image", wanted_.path()}, {"waiting", writing});
+               {"image", wanted_.path()}, {"waiting", sum.writing});
   else
     SLUICE_LOG(info, "rbd", "writes are answered again", {"image", wanted_.path()});
 }
 
 void medium::beat() {
   const std::uint64_t now = now_ns();
-  look_at_writes(now);
+  const write_counts sum = count_writes();
+  look_at_writes(sum, now);
+  look_for_space(sum, now);
   std::shared_ptr<image> through, lost, silent;
   bool fell_silent = false;
   {
@@ -296,7 +321,7 @@ store::properties medium::describe() const {
   const std::uint64_t object = facts_.object_bytes;
   p.size_bytes = size_bytes() / smallest_block * smallest_block;
   p.optimal_io_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(object, UINT32_MAX));
-  p.read_only = !wanted_.snapshot.empty();
+  p.read_only = !wanted_.is_written();
   p.volatile_cache = false;  // without librbd's cache a write is on the OSDs before it is acknowledged
   p.discards = !p.read_only;
   p.discard_granularity = static_cast<std::uint32_t>(std::min(object, zero_granularity));
@@ -320,6 +345,7 @@ std::string medium::health() const {
   if (writes_wait_.load())
     return "writes get no answer although the cluster answers: the pool is full, or another client holds the image's "
            "exclusive lock";
+  if (full_.load()) return "writes are refused: the pool or the cluster is full";
   return "good";
 }
 

@@ -21,6 +21,7 @@ struct channel_figures {
   std::atomic<std::uint64_t> waiting = 0;    // for the connection's budget, or for the image to be opened anew
   std::atomic<std::uint64_t> writing = 0;    // of those at librbd, what changes the image
   std::atomic<std::uint64_t> written = 0;    // what has come back of that, ever
+  std::atomic<std::uint64_t> no_space = 0;   // of what has come back: refused for want of space
 };
 
 /// The image behind a store through all its ups and downs: whether the cluster answers, whether it has fenced us, and
@@ -74,7 +75,13 @@ class medium : public std::enable_shared_from_this<medium> {
   result<std::string> note(const char* name);
   result<void> set_note(const char* name, std::string text);
   void beat();
-  void look_at_writes(std::uint64_t now);
+  /// Of all channels.
+  struct write_counts {
+    std::uint64_t writing = 0, written = 0, refused = 0;
+  };
+  write_counts count_writes() const;
+  void look_at_writes(const write_counts& sum, std::uint64_t now);
+  void look_for_space(const write_counts& sum, std::uint64_t now);
   void send_probe(const std::shared_ptr<image>& through);
   void probed(const std::shared_ptr<image>& through, int result, std::uint64_t sent_ns);
   void look_for_another_connection(std::shared_ptr<image> silent);
@@ -90,6 +97,7 @@ class medium : public std::enable_shared_from_this<medium> {
   std::atomic<bool> gone_ = false, silent_ = false, fenced_ = false;
   std::atomic<bool> looking_ = false;
   std::atomic<bool> writes_wait_ = false;  // though the cluster answers
+  std::atomic<bool> full_ = false;         // there was no space for a write, and none has said otherwise since
   std::atomic<std::uint64_t> reopened_ = 0, fences_ = 0;
   std::atomic<std::uint64_t> probe_ns_ = 0;  // how long the last probe took
 
@@ -101,7 +109,8 @@ class medium : public std::enable_shared_from_this<medium> {
   std::uint64_t probe_sent_ns_ = 0;  // 0: none is out
   std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0, next_rescue_ns_ = 0;
 
-  std::uint64_t written_before_ = 0, writes_moved_ns_ = 0;  // the beat's
+  std::uint64_t written_before_ = 0, writes_moved_ns_ = 0;                  // the beat's
+  std::uint64_t refused_before_ = 0, taken_before_ = 0, refused_ns_ = 0;  // likewise
 
   mutable std::mutex members_guard_;
   std::vector<member> members_;

@@ -19,6 +19,7 @@ auto medium::ask(Work work) -> decltype(work(std::declval<image&>())) {
 
 result<void> medium::resize(std::uint64_t size_bytes) {
   if (!wanted_.snapshot.empty()) return fail(errc::permission, "a snapshot keeps its size");
+  if (wanted_.read_only) return fail(errc::permission, "the image is served read only");
   const auto done = ask([size_bytes](image& i) { return i.resize(size_bytes); });
   if (!done) return done;
   if (size_bytes_.exchange(size_bytes) != size_bytes) listeners_.tell();
@@ -32,6 +33,7 @@ result<std::string> medium::note(const char* name) {
 
 result<void> medium::set_note(const char* name, std::string text) {
   if (!wanted_.snapshot.empty()) return fail(errc::unsupported, "a snapshot keeps no notes");
+  if (wanted_.read_only) return fail(errc::permission, "the image is served read only");
   return ask([name, text = std::move(text)](image& i) { return i.set_note(name, text); });
 }
 

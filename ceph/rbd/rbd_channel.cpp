@@ -12,6 +12,14 @@ using store::request;
 using store::status;
 using store::verb;
 
+namespace {
+
+bool is_out_of_space(std::int64_t result) {
+  return result == -ENOSPC || result == -EDQUOT;
+}
+
+}  // namespace
+
 rbd_channel::rbd_channel(std::shared_ptr<medium> of, reactor::loop& home)
     : medium_(std::move(of)), home_(home), facts_(medium_->facts()) {
   const auto renewed = [self = self_, &to = home_] {
@@ -206,6 +214,7 @@ void rbd_channel::write_ended(const rbd_job& job) noexcept {
   image_->account().note_write();
   figures_->writing.fetch_sub(1, std::memory_order_relaxed);
   figures_->written.fetch_add(1, std::memory_order_relaxed);
+  if (is_out_of_space(job.result_)) figures_->no_space.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// Whether a piece follows the one that landed; prepares it.

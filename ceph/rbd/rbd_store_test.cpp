@@ -226,6 +226,24 @@ TEST_F(rbd_store_test, serves_a_snapshot_read_only) {
   EXPECT_FALSE(store_->resize(1 * mib));
 }
 
+/// Beside whoever writes to it; what was written before it was opened is there.
+TEST_F(rbd_store_test, serves_an_image_read_only) {
+  open();
+  ASSERT_EQ(write(0, 4096, 1), status::good);
+  ASSERT_TRUE(store_->write_mark({3, "somebody"}));
+  drop();
+  wanted_.read_only = true;
+  wanted_.create = false;
+  open();
+  EXPECT_TRUE(store_->describe().read_only);
+  EXPECT_FALSE(store_->describe().discards);
+  EXPECT_THAT(read(0, 4096), testing::Each(1));
+  EXPECT_EQ(write(0, 4096, 3), status::write_protected);
+  EXPECT_FALSE(store_->resize(1 * mib));
+  EXPECT_EQ(store_->read_mark().value().holder, "somebody") << "who lies over it is asked";
+  EXPECT_FALSE(store_->write_mark({4, ""}));
+}
+
 TEST_F(rbd_store_test, serves_clones_and_images_of_a_namespace) {
   open();
   ASSERT_EQ(write(0, 64 * kib, 1), status::good);

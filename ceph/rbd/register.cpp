@@ -24,6 +24,7 @@ std::vector<config::key> keys() {
       {"image", kind::text, true, "the image's name"},
       {"namespace", kind::text, false, "the pool's namespace"},
       {"snapshot", kind::text, false, "serve this snapshot of the image, read only"},
+      {"read_only", kind::flag, false, "never write to it", {}, 0, UINT64_MAX, "false"},
       {"user", kind::text, false, "the cephx user, without \"client.\"", {}, 0, UINT64_MAX, "admin"},
       {"conf", kind::path, false, "the cluster's ceph.conf", {}, 0, UINT64_MAX, "where librados looks"},
       {"create", kind::flag, false, "make the image when it is absent; needs size", {}, 0, UINT64_MAX, "false"},
@@ -66,6 +67,7 @@ result<options> options_of(const config::settings& s) {
   wanted.name_space = text_of(s, "namespace");
   wanted.image = text_of(s, "image");
   wanted.snapshot = text_of(s, "snapshot");
+  wanted.read_only = s.flag("read_only", false);
   wanted.create = s.flag("create", false);
   wanted.size_bytes = s.number("size", 0);
   wanted.data_pool = text_of(s, "data_pool");
@@ -78,6 +80,8 @@ result<options> options_of(const config::settings& s) {
   if (wanted.create && wanted.size_bytes == 0) return fail(errc::invalid_argument, "create: needs a size");
   if (wanted.create && !wanted.snapshot.empty())
     return fail(errc::invalid_argument, "create: a snapshot cannot be created");
+  if (wanted.create && wanted.read_only)
+    return fail(errc::invalid_argument, "create: an image that is never written to cannot be created");
   if (wanted.object_size_bytes != 0 && !std::has_single_bit(wanted.object_size_bytes))
     return fail(errc::invalid_argument, "object_size: must be a power of two");
   if (wanted.encryption.empty() != wanted.passphrase_file.empty())

@@ -23,6 +23,8 @@ BLOCK = 512
 DEADLINE_S = 6
 STALLED, GONE = "02/04/01", "02/3a/00"
 TIMED_OUT = "0b/08/01"
+FULL = "writes are refused: the pool or the cluster is full"
+WAITS = "writes get no answer although the cluster answers"
 
 
 class Wrong(Exception):
@@ -63,6 +65,10 @@ class Bench:
                                self.gateway.folder / "control.sock"], capture_output=True, text=True, timeout=30,
                               check=True)
         return json.loads(done.stdout)["stores"][self.names.index(name)]
+
+
+def health(bench: Bench, name: str) -> str:
+    return bench.store(name)["health"]
 
 
 def write(session: Initiator, lba: int, value: int) -> str:
@@ -225,10 +231,40 @@ def pool_full(bench: Bench) -> None:
             expect(write(session, last, 2), "07/27/07", "a write to a full pool")
             must_hold(session, 0, 1)
             expect(ready(session), "GOOD", "TEST UNIT READY")
+            wait_until(lambda: health(bench, "pool_full") == FULL, 10, "health says that the pool is full")
+            if FULL not in bench.gateway.log.read_text():
+                raise Wrong("the log does not say that the pool is full")
         finally:
             fill(0.95)
         wait_until(lambda: write(session, last, 3) == "GOOD", 30, "writes go on when there is space")
         must_hold(session, last, 3)
+        wait_until(lambda: write(session, last, 3) == "GOOD" and health(bench, "pool_full") == "good", 30,
+                   "health is good again")
+        if "there is space for writes again" not in bench.gateway.log.read_text():
+            raise Wrong("the log does not say that there is space again")
+
+
+def lock_held(bench: Bench) -> None:
+    """Another client has the image's lock, and does not let go of it for 20 s."""
+    image = "rbd/lock_held"
+    with bench.session("lock_held") as session:
+        bench.cluster.rbd("lock", "add", image, "visitor")
+        began = time.monotonic()
+        try:
+            tag = session.submit(write_16(0, 1, False), bytes([1]) * BLOCK)
+            wait_until(lambda: WAITS in health(bench, "lock_held"), 15, "health says that writes wait")
+            answer = session.answer()
+            expect((answer.tag, str(answer)), (tag, TIMED_OUT), "a write that waits for the lock")
+            if WAITS not in bench.gateway.log.read_text():
+                raise Wrong("the log does not say that writes wait")
+            expect(str(read(session, 8)), "GOOD", "a read meanwhile")
+            time.sleep(max(0, 20 - (time.monotonic() - began)))
+        finally:
+            owner = json.loads(bench.cluster.rbd("lock", "list", image, "--format", "json"))[0]["locker"]
+            bench.cluster.rbd("lock", "remove", image, "visitor", owner)
+        wait_until(lambda: write(session, 0, 2) == "GOOD", 60, "writes go on when the lock is free")
+        must_hold(session, 0, 2)
+        wait_until(lambda: health(bench, "lock_held") == "good", 10, "health is good again")
 
 
 def client_blocklisted(bench: Bench) -> None:
@@ -312,7 +348,7 @@ def start_fails(gateway: Sluice) -> str:
 
 
 TICKET_S = 15  # clients renew theirs every ten seconds at most
-TESTS = [wrong_configuration, image_shrunk, pool_full, image_removed, mon_gone, many_images, osd_stopped,
+TESTS = [wrong_configuration, image_shrunk, pool_full, lock_held, image_removed, mon_gone, many_images, osd_stopped,
          client_blocklisted, keyring_revoked]
 
 
