@@ -18,11 +18,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           },
                           [kept](const std::string&) { return kept; },
                           [](bytes into) { std::fill(into.begin(), into.end(), 7); },
-                          [](std::uint16_t) { return false; }};
+                          [](std::uint16_t) { return true; },
+                          {},
+                          [port](std::uint16_t) {
+                            return std::optional(session_identity{"iqn.1994-05.com.example:host", 0, port->id, 0, {}});
+                          }};
   login_machine machine({}, world);
   const_bytes rest(data, size);
   while (rest.size() >= 2) {
     login_request request;
+    request.tsih = size % 3 == 0 ? 7 : 0;  // in place of a session's connection
     request.transit = rest[0] & 0x80;
     request.continues = rest[0] & 0x40;
     request.current_stage = rest[0] >> 2 & 3;

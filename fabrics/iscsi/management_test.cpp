@@ -216,6 +216,21 @@ TEST(management, the_end_of_a_task_set_waits_for_commands_that_were_sent_before_
   EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);
 }
 
+/// REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS claims what the nexus' capabilities say [SPC-4 6.33]: no function of
+/// RFC 7144 below its protocol level.
+TEST(management, a_session_has_the_functions_that_it_claims) {
+  for (const bool is_new : {false, true}) {
+    stand s;
+    s.log_in(is_new ? std::vector<std::string>{"iSCSIProtocolLevel=2"} : std::vector<std::string>{});
+    EXPECT_EQ(s.gateway.nexus->identity()->caps.can_query, is_new);
+    for (const management_function function :
+         {management_function::query_task_set, management_function::i_t_nexus_reset}) {
+      const auto said = response_to(s, manage(s, function));
+      EXPECT_EQ(said == management_response::function_not_supported, !is_new);
+    }
+  }
+}
+
 TEST(management, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
   stand s;
   s.log_in();

@@ -109,6 +109,22 @@ def plans(gateway, checks):
         check("so are errors", nobody.returncode == 1 and json.loads(nobody.stdout)["code"] == "not_found")
 
 
+def another_disk(gateway, checks):
+    """A unit that comes behind a LUN is another disk to whoever had the LUN; at the others the list of LUNs changes."""
+    gateway.write(body({"a": ram(), "b": ram()}, {}, {0: "a", 1: "b"}))
+    gateway.start()
+    with session_of(gateway) as host:
+        for host.lun in (1, 0):
+            until_told(host)
+        gateway.apply(body({"b": ram(), "c": ram()}, {}, {0: "c", 1: "b"}))
+        told = until_told(host)
+        checks.check(f"another disk behind a LUN is told: {told}", "3f03" in told)
+        host.lun = 1
+        told = until_told(host)
+        checks.check(f"what stays hears of the list alone: {told}", told == ["3f0e"])
+    checks.check("SIGTERM ends it", gateway.stop() == 0)
+
+
 def sizes(gateway, checks):
     """`unit resize` against the file."""
     check = checks.check
@@ -342,7 +358,7 @@ def nobody_waits(gateway, checks):
 def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
-    for scenario in (plans, sizes, missing_file, large_blocks, names, secrets, nobody_waits):
+    for scenario in (plans, another_disk, sizes, missing_file, large_blocks, names, secrets, nobody_waits):
         with own_gateway(program, checks) as gateway:
             scenario(gateway, checks)
     return checks.end()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads of one block of a RAM store, which lends its memory to the socket, against COMPARE AND WRITE of the same block
-for two seconds: each block that is read is one of those that were written. usage: torn_reads.py PROGRAM"""
+"""Reads of a RAM store, which lends its memory to the socket, against COMPARE AND WRITE of the same blocks for two
+seconds: each block that is read is one of those that were written. usage: torn_reads.py PROGRAM"""
 import multiprocessing
 import pathlib
 import sys
@@ -13,7 +13,7 @@ from initiator import GOOD, Initiator, read_16, test_unit_ready  # noqa: E402
 from live import NAME  # noqa: E402
 
 SECONDS = 2
-BLOCK, DEPTH, READERS = 512, 32, 2
+BLOCK, BLOCKS, DEPTH, READERS = 512, 16, 8, 2
 
 
 def host(port, number):
@@ -29,15 +29,25 @@ def compare_and_write(lba):
 
 
 def write(port, counts):
-    """Another octet in the whole block again and again."""
+    """Another octet in the whole of a block again and again, at all blocks side by side."""
     with host(port, 1) as one:
-        done, octet = 0, 0
-        end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            before, octet = octet, (octet + 1) % 256
-            data = bytes([before]) * BLOCK + bytes([octet]) * BLOCK
-            one.execute(compare_and_write(0), data).must_be_good("COMPARE AND WRITE")
+        octets = [0] * BLOCKS
+        at = {}
+
+        def go_on(lba):
+            before, octets[lba] = octets[lba], (octets[lba] + 1) % 256
+            data = bytes([before]) * BLOCK + bytes([octets[lba]]) * BLOCK
+            at[one.submit(compare_and_write(lba), data)] = lba
+
+        for lba in range(BLOCKS):
+            go_on(lba)
+        done, end = 0, time.monotonic() + SECONDS
+        while at:
+            answer = one.answer().must_be_good("COMPARE AND WRITE")
             done += 1
+            lba = at.pop(answer.tag)
+            if time.monotonic() < end:
+                go_on(lba)
         counts.put(("written", done, 0))
         one.log_out()
 
@@ -46,13 +56,14 @@ def read(port, number, counts):
     with host(port, number) as one:
         done = torn = 0
         for _ in range(DEPTH):
-            one.submit(read_16(0, 1), data_in_length=BLOCK)
+            one.submit(read_16(0, BLOCKS), data_in_length=BLOCK * BLOCKS)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             data = one.answer().must_be_good("READ").data
-            torn += data != data[:1] * BLOCK
-            done += 1
-            one.submit(read_16(0, 1), data_in_length=BLOCK)
+            blocks = [data[at:at + BLOCK] for at in range(0, len(data), BLOCK)]
+            torn += sum(block != block[:1] * BLOCK for block in blocks)
+            done += len(blocks)
+            one.submit(read_16(0, BLOCKS), data_in_length=BLOCK * BLOCKS)
         for _ in range(DEPTH):
             one.answer()
         counts.put(("read", done, torn))
