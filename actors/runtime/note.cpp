@@ -28,6 +28,7 @@ static thread_local note_pool pool_of_thread;
 caf::mailbox_element_ptr note_element::make(note content) {
   note_element* element = pool_has_ended ? new note_element : pool_of_thread.take();
   std::get<0>(element->data()) = content;
+  element->count_ = 1;
   return caf::mailbox_element_ptr(element);
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <caf/all.hpp>
 #include <cstdint>
 
@@ -17,27 +18,40 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::runtime::note)
 
 namespace sluice::runtime {
 
-/// A mailbox element that comes from, and returns to, a free list of its thread: no allocation once warm. Still an
-/// ordinary CAF message for an actor that has a `[](note&)` handler.
+/// A mailbox element of one note or several, which follow each other: what a mailbox costs is shared by all of them.
+/// It comes from, and returns to, a free list of its thread: no allocation once warm.
 class note_element final : public caf::mailbox_element,
                            public caf::detail::tuple_vals_impl<caf::type_erased_tuple, note> {
  public:
+  /// More would save little, and an actor's turn is counted in elements.
+  static constexpr unsigned capacity = 8;
+
   note_element() : caf::detail::tuple_vals_impl<caf::type_erased_tuple, note>(note{nullptr, 0}) {}
 
   static caf::mailbox_element_ptr make(note content);
 
-  const note& payload() const { return std::get<0>(data()); }
+  /// Behind the notes that are there. False: it is full.
+  bool add(note content) noexcept {
+    if (count_ == capacity) return false;
+    rest_[count_++ - 1] = content;
+    return true;
+  }
+  unsigned count() const noexcept { return count_; }
+  /// In the order in which they were said.
+  const note& at(unsigned which) const noexcept { return which == 0 ? std::get<0>(data()) : rest_[which - 1]; }
 
   caf::type_erased_tuple& content() override { return *this; }
   const caf::type_erased_tuple& content() const override { return *this; }
-  caf::message move_content_to_message() override { return caf::make_message(payload()); }
-  caf::message copy_content_to_message() const override { return caf::make_message(payload()); }
+  caf::message move_content_to_message() override { return caf::make_message(at(0)); }
+  caf::message copy_content_to_message() const override { return caf::make_message(at(0)); }
   /// CAF is done with the element.
   void request_deletion(bool decremented) const noexcept override;
 
  private:
   friend struct note_pool;
   note_element* next_free_ = nullptr;
+  unsigned count_ = 1;
+  std::array<note, capacity - 1> rest_;
 };
 
 }  // namespace sluice::runtime

@@ -46,6 +46,7 @@ class pinned : public Base, public schedulable, public reactor::runnable {
       bounce(element->sender, element->mid);
       return;
     }
+    open_ = nullptr;
     this->mailbox_.queue().push_back(element.release());
     if (queued_) return;
     caf::intrusive_ptr_add_ref(this->ctrl());
@@ -56,7 +57,12 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   /// core.
   void send_note(void* subject, std::uint32_t kind) noexcept {
     SLUICE_CHECK(home_->loop().is_home());
-    enqueue(note_element::make({subject, kind}), nullptr);
+    const bool stays = !this->mailbox_.closed();  // it lets go of all elements when it closes
+    if (stays && open_ && open_->add({subject, kind})) return;
+    caf::mailbox_element_ptr element = note_element::make({subject, kind});
+    auto* const made = static_cast<note_element*>(element.get());
+    enqueue(std::move(element), nullptr);
+    open_ = stays ? made : nullptr;
   }
 
   void schedule() noexcept override {
@@ -93,8 +99,11 @@ class pinned : public Base, public schedulable, public reactor::runnable {
 
   caf::invoke_message_result consume(caf::mailbox_element& element) override {
     if (typeid(element) == typeid(note_element)) {
-      const note& said = static_cast<note_element&>(element).payload();
-      on_note(said.subject, said.kind);
+      auto& notes = static_cast<note_element&>(element);
+      if (open_ == &notes) open_ = nullptr;
+      // What was said to an actor that has ended meanwhile is lost, as in elements of their own.
+      for (unsigned i = 0; i < notes.count() && (i == 0 || this->alive()); ++i)
+        on_note(notes.at(i).subject, notes.at(i).kind);
       return caf::invoke_message_result::consumed;
     }
     return Base::consume(element);
@@ -150,6 +159,7 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   }
 
   runtime::core* home_ = nullptr;
+  note_element* open_ = nullptr;  // the newest element in the mailbox, when it is of notes and waits: more go into it
   wake_up wake_;
   std::atomic<bool> waking_{false};
 };

@@ -2,13 +2,20 @@
 #include <benchmark/benchmark.h>
 
 #include <thread>
+#include <vector>
 
 #include "actors/runtime/pinned.hpp"
 
 namespace sluice::runtime {
 namespace {
 
-/// Sends each note, or each message, back to its peer until `left` is spent.
+/// Goes back and forth as often as `left` says.
+struct ball {
+  int left = 0;
+  int* in_play = nullptr;  // how many balls are
+};
+
+/// Sends each note, or each message, back to its peer until nothing is left.
 class player final : public pinned<caf::event_based_actor> {
  public:
   explicit player(caf::actor_config& config) : pinned(config) {}
@@ -25,11 +32,11 @@ class player final : public pinned<caf::event_based_actor> {
 
  private:
   void on_note(void* subject, std::uint32_t) override {
-    int& left = *static_cast<int*>(subject);
-    if (--left <= 0)
-      finished();
-    else
+    ball& it = *static_cast<ball*>(subject);
+    if (--it.left > 0)
       peer->send_note(subject, 0);
+    else if (--*it.in_play == 0)
+      finished();
   }
 };
 
@@ -71,15 +78,20 @@ class table {
 
 constexpr int rally = 100'000;
 
+/// As many at a time as there are commands in flight.
 void note_hop(benchmark::State& state) {
+  const auto count = static_cast<int>(state.range(0));
   table t;
   for (auto _ : state) {
-    int left = rally;
-    t.play([&](player& first) { first.send_note(&left, 0); });
+    int in_play = count;
+    std::vector<ball> balls(static_cast<std::size_t>(count), {rally / count, &in_play});
+    t.play([&](player& first) {
+      for (ball& each : balls) first.send_note(&each, 0);
+    });
   }
-  state.SetItemsProcessed(state.iterations() * rally);
+  state.SetItemsProcessed(state.iterations() * (rally / count * count));
 }
-BENCHMARK(note_hop)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(note_hop)->Arg(1)->Arg(4)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void message_hop(benchmark::State& state) {
   table t;

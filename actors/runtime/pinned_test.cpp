@@ -92,6 +92,44 @@ TEST_F(pinned_actors, keep_notes_and_messages_of_one_core_in_order) {
   self->send_exit(handle, caf::exit_reason::user_shutdown);
 }
 
+/// Ends at the note of this number.
+class leaver final : public pinned<caf::event_based_actor> {
+ public:
+  leaver(caf::actor_config& config, int last, std::vector<int>& seen) : pinned(config), last_(last), seen_(seen) {}
+  caf::behavior make_behavior() override {
+    return {[](int) {}};
+  }
+
+ private:
+  void on_note(void*, std::uint32_t number) override {
+    seen_.push_back(static_cast<int>(number));
+    send_note(nullptr, number + 100);  // behind those that wait
+    if (static_cast<int>(number) == last_) quit();
+  }
+
+  const int last_;
+  std::vector<int>& seen_;
+};
+
+TEST_F(pinned_actors, that_end_at_a_note_get_none_after_it) {
+  for (const int last : {0, 3, 7, 8, 19, 102}) {
+    std::vector<int> seen;
+    auto actor = spawn_on<leaver>(*cores_[0], last, seen);
+    cores_[0]->call([&] {
+      for (std::uint32_t i = 0; i < 20; ++i) actor->send_note(nullptr, i);
+    });
+    caf::scoped_actor self(system_);
+    self->wait_for(caf::actor_cast<caf::actor>(actor.handle));
+    cores_[0]->call([&] {
+      for (std::uint32_t i = 0; i < 20; ++i) actor->send_note(nullptr, i);
+    });
+    std::vector<int> expected;
+    for (int i = 0; i < 20 && i <= last; ++i) expected.push_back(i);
+    for (int i = 100; i <= last; ++i) expected.push_back(i);
+    cores_[0]->call([&] { EXPECT_EQ(seen, expected); });
+  }
+}
+
 /// Sends `left` down to nothing, back and forth with its peer.
 class ping final : public pinned<caf::event_based_actor> {
  public:
