@@ -78,6 +78,7 @@ void connection::maybe_go_over() {
   begin_anew();
   window_.plug(heir->cmd_sn);
   negotiator_ = heir->keys;
+  nexus_->reached_from(facts_->peer, parameters().describe());
   phase_ = phase_of::full_feature;
   heir->response.sn.exp_cmd_sn = window_.exp_cmd_sn();
   heir->response.sn.max_cmd_sn = window_.max_cmd_sn();

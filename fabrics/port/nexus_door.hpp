@@ -83,6 +83,10 @@ class nexus {
   virtual void manage(task_management& request) noexcept = 0;
   /// The transport has been reset; `done` runs on this core when the tasks concerned are gone.
   virtual void reset(transport_reset what, std::function<void()> done) noexcept = 0;
+  /// Another connection carries the channel now: what status shows of it, as in port::login.
+  virtual void reached_from(const std::string& peer, const std::string& description) noexcept {
+    (void)peer, (void)description;
+  }
   /// Ends the channel, and with the last one the nexus: its tasks are completed silently, one by one; then `closed`
   /// runs, on this core, and this object and the endpoints may be destroyed. Call once.
   virtual void close(loss_reason reason, std::function<void()> closed) noexcept = 0;

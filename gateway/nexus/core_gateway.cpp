@@ -65,6 +65,12 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
                                                             std::move(wish.events.report), [this, nexus_id] {
                                                               live_.erase(nexus_id);
                                                               registry_.closed(nexus_id);
+                                                            },
+                                                            [this, nexus_id](const std::string& peer,
+                                                                             const std::string& description) {
+                                                              port::login& shown = live_.at(nexus_id).who;
+                                                              shown.peer = peer;
+                                                              shown.description = description;
                                                             }});
   live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns()};
   SLUICE_LOG(info, "nexus", wish.joins ? "channel opened" : "session opened", {"id", nexus_id},

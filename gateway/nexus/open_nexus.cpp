@@ -114,7 +114,8 @@ open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexu
       luns_(std::move(luns)),
       others_(around.others),
       joined_(around.joined),
-      gone_(std::move(around.gone)) {
+      gone_(std::move(around.gone)),
+      moved_(std::move(around.moved)) {
   if (around.report) report_ = std::make_shared<std::function<void(const port::unit_event&)>>(std::move(around.report));
   index();
   for (const handle& unit : distinct_units()) add_to(unit);
@@ -253,6 +254,10 @@ void open_nexus::manage_at(port::task_management& request, std::vector<access::u
   if (doors.empty()) return request.reply_to->post(request);
   if (doors.size() == 1) return doors.front()->post(request);
   new fan_out(request, std::move(doors));
+}
+
+void open_nexus::reached_from(const std::string& peer, const std::string& description) noexcept {
+  if (moved_) moved_(peer, description);
 }
 
 void open_nexus::close(port::loss_reason reason, std::function<void()> closed) noexcept {

@@ -19,6 +19,8 @@ class open_nexus final : public port::nexus, access::attention_listener {
     bool joined = false;               // another channel opened the nexus
     std::function<void(const port::unit_event&)> report = {};
     std::function<void()> gone;  // called once, when the channel has been closed
+    /// Told of another peer, and of how it is reached; null: nobody shows them.
+    std::function<void(const std::string&, const std::string&)> moved = {};
   };
   open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
              surroundings around);
@@ -27,6 +29,7 @@ class open_nexus final : public port::nexus, access::attention_listener {
   void submit(port::task& t) noexcept override;
   void manage(port::task_management& request) noexcept override;
   void reset(port::transport_reset what, std::function<void()> done) noexcept override;
+  void reached_from(const std::string& peer, const std::string& description) noexcept override;
   void close(port::loss_reason reason, std::function<void()> closed) noexcept override;
 
   /// Replaces the LUN map while tasks run: units that left lose the nexus, new ones gain it, and the initiator is told
@@ -67,6 +70,7 @@ class open_nexus final : public port::nexus, access::attention_listener {
   const bool joined_;
   std::shared_ptr<std::function<void(const port::unit_event&)>> report_;  // null: the fabric cannot
   std::function<void()> gone_;
+  std::function<void(const std::string&, const std::string&)> moved_;
   bool closing_ = false;
 };
 

@@ -62,6 +62,9 @@ def reinstates(scene):
     check(f"the old connections are closed: {silent}", silent == ROUNDS)
     check(f"writes and reads go on: {written}", written == 2 * ROUNDS)
     check("it is one session all along", scene.gateway.session_ids(HOST) == ids)
+    peers = [session["peer"] for session in scene.gateway.sessions()]
+    check(f"status shows from where it is reached: {peers}",
+          [peer.rsplit(":", 1)[1] for peer in peers] == [str(host.socket.getsockname()[1])])
     with scene.host(OTHER) as other:
         other.execute(test_unit_ready())
         answer = other.execute(write_16(0, BLOCKS, False), bytes(512 * BLOCKS))
