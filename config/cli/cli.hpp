@@ -53,7 +53,4 @@ struct cli_hooks {
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.
 int run_cli(int argc, const char* const* argv, const cli_hooks& hooks);
 
-/// The manual: docs/man/sluice.1.md. A test keeps it and the command line together.
-std::string manual_page(const cli_hooks& hooks);
-
 }  // namespace sluice::config

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/cli/manual.hpp"
 #include "config/schema/test_types.hpp"
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/views.hpp"
@@ -18,8 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::AnyOf;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 control::view::status some_status() {
@@ -200,8 +203,17 @@ TEST_F(cli, says_in_a_sentence_what_is_wrong) {
 }
 
 TEST_F(cli, names_the_command_that_is_none) {
-  EXPECT_EQ(run({"nonsense"}), 1);
-  EXPECT_THAT(err_, HasSubstr("there is no command \"nonsense\"; see sluice --help"));
+  for (const auto& [words, sentence] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"nonsense"}, "there is no command \"nonsense\"; see sluice --help"},
+           {{"statsu", "--json"}, "there is no command \"statsu\", did you mean \"status\"?; see sluice --help"},
+           {{"session", "kik", "17"},
+            "there is no command \"session kik\", did you mean \"kick\"?; see sluice session --help"},
+           {{"help", "sesion"}, "there is no command \"sesion\", did you mean \"session\"?; see sluice --help"}}) {
+    EXPECT_EQ(run(words), 1);
+    EXPECT_EQ(err_, "sluice: " + sentence + "\n");
+  }
+  EXPECT_EQ(run({"session", "kick", "x"}), 1);
+  EXPECT_THAT(err_, Not(HasSubstr("there is no command")));
 }
 
 TEST_F(cli, sends_what_the_operator_asked_for) {
@@ -383,13 +395,26 @@ TEST_F(cli, survives_whatever_answers) {
 TEST_F(cli, completes_itself) {
   EXPECT_EQ(run({"completion", "bash"}), 0);
   const std::string script = write("completion.bash", out_);
-  const std::string command = "bash -c '. " + script +
-                              "; COMP_WORDS=(sluice session ki); COMP_CWORD=2; _sluice; echo ${COMPREPLY[@]}' > " +
-                              (directory_ / "words").string();
-  ASSERT_EQ(std::system(command.c_str()), 0);
-  std::string word;
-  std::ifstream(directory_ / "words") >> word;
-  EXPECT_EQ(word, "kick");
+  // What would be typed, and what is offered for its last word. The function stands for the program.
+  for (const auto& [typed, offered] :
+       std::vector<std::pair<std::string, std::string>>{{"session ki", "kick"},
+                                                        {"session kick \"\"", "vm1 disk"},
+                                                        {"session kick --j", "--json"},
+                                                        {"unit resize d", "disk"},
+                                                        {"help ser", "serve"},
+                                                        {"check \"\"", ""},  // files are
+                                                        {"check --p", "--probe"},
+                                                        {"completion z", "zsh"},
+                                                        {"complet", "completion"}}) {
+    const std::string command = "bash -c 'sluice() { echo vm1; echo disk; }; . " + script + "; COMP_WORDS=(sluice " +
+                                typed + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sluice; echo ${COMPREPLY[@]}' > " +
+                                (directory_ / "words").string();
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    std::string words;
+    std::ifstream answer(directory_ / "words");
+    std::getline(answer, words);
+    EXPECT_EQ(words, offered) << typed;
+  }
   EXPECT_EQ(run({"completion", "fish"}), 0);
   EXPECT_THAT(out_, HasSubstr("__fish_seen_subcommand_from session' -a 'kick'"));
   EXPECT_EQ(run({"completion", "zsh"}), 0);
@@ -513,6 +538,33 @@ TEST_F(cli, records_what_a_cache_is_asked_for) {
   EXPECT_EQ(ask({"cache", "record", "hot", "--output", "/nonexistent/t"}), 1);
 }
 
+TEST_F(cli, knows_the_names_of_what_runs) {
+  answer_with([](const std::string&, const json&) -> result<json> {
+    return json{{"units", {{{"name", "vm1"}}, {{"name", "scratch"}}}},
+                {"stores", {{{"name", "hot"}}}},
+                {"targets", {{{"sessions", {{{"id", 17}}}}}, {{"name", "none"}}}}};
+  });
+  ::setenv("SLUICE_CONTROL", socket().c_str(), 1);
+  for (const auto& [kind, names] : std::vector<std::pair<std::string, std::string>>{
+           {"UNIT", "vm1\nscratch\n"}, {"STORE", "hot\n"}, {"ID", "17\n"}, {"FILE", ""}}) {
+    EXPECT_EQ(run({"complete-names", kind}), 0);
+    EXPECT_EQ(out_, names);
+  }
+  server_.reset();
+  EXPECT_EQ(run({"complete-names", "UNIT"}), 0);
+  EXPECT_EQ(out_ + err_, "");
+  ::unsetenv("SLUICE_CONTROL");
+}
+
+TEST_F(cli, explains_a_command_that_help_names) {
+  EXPECT_EQ(run({"session", "kick", "--help"}), 0);
+  const std::string wanted = out_;
+  EXPECT_EQ(run({"help", "session", "kick"}), 0);
+  EXPECT_EQ(out_, wanted);
+  EXPECT_EQ(run({"help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("Every command explains itself"));
+}
+
 /// SLUICE_GOLDEN=write in the environment rewrites the page.
 TEST_F(cli, has_the_manual_that_the_repository_holds) {
   const std::string path = "../../docs/man/sluice.1.md";
@@ -520,6 +572,19 @@ TEST_F(cli, has_the_manual_that_the_repository_holds) {
   std::ostringstream page;
   page << std::ifstream(path).rdbuf();
   EXPECT_EQ(page.str(), manual_page(hooks_));
+}
+
+TEST_F(cli, has_a_manual_that_man_renders) {
+  EXPECT_EQ(run({"man"}), 0);
+  EXPECT_THAT(out_, StartsWith(".TH sluice 1 "));
+  EXPECT_THAT(out_, HasSubstr(".SS sluice session kick [ID]\n.PP\n"));
+  EXPECT_THAT(out_, HasSubstr(".TP\n\\fB\\-\\-json\\fR\n"));
+  std::istringstream lines(out_);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_THAT(line, Not(HasSubstr("`")));
+    if (!line.starts_with('.')) continue;
+    EXPECT_THAT(line.substr(0, 3), AnyOf(".TH", ".SH", ".SS", ".PP", ".TP")) << line;
+  }
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "config/cli/control_client.hpp"
+#include "config/cli/manual.hpp"
+#include "config/cli/misread.hpp"
 #include "config/cli/render.hpp"
 #include "config/schema/quantity.hpp"
 
@@ -124,6 +126,17 @@ void command_tree::add_local_commands() {
       ->type_name("SHELL")
       ->check(CLI::IsMember({"bash", "zsh", "fish"}))
       ->type_name("SHELL");
+  add(app_.get(), "complete-names", "what the completion offers", "sluice complete-names UNIT",
+      [this] { return complete_names(); })
+      ->group("")  // hidden
+      ->add_option("kind", options_.words, "UNIT, STORE or ID");
+  add(app_.get(), "man", "print the manual for man(1)", "sluice man | man -l -", [this] {
+    print(manual_for_man(hooks_));
+    return 0;
+  });
+  CLI::App* help_command =
+      add(app_.get(), "help", "explain a command", "sluice help session kick", [this] { return help(); });
+  help_command->add_option("command", options_.words, "the command; without one: all of them")->type_name("COMMAND");
   add(app_.get(), "version", "print the version", "sluice version", [this] {
     print("sluice " + hooks_.version + "\n");
     return 0;
@@ -404,8 +417,31 @@ int command_tree::resize() {
              render_resize);
 }
 
+int command_tree::help() {
+  if (const std::string odd = about_misread(*app_, options_.words); !odd.empty()) return complain(odd);
+  const CLI::App* about = app_.get();
+  std::string path = about->get_name();
+  for (const std::string& word : options_.words) {
+    const CLI::App* next = find_command(*about, word);
+    if (!next) break;  // it is the command's own
+    about = next;
+    path += " " + word;
+  }
+  // Its help() would be that of the command that was chosen: of this one.
+  print(about->get_formatter()->make_help(about, path, CLI::AppFormatMode::Normal));
+  return 0;
+}
+
 int command_tree::complete() {
   print(completion_script(*app_, options_.shell));
+  return 0;
+}
+
+/// Says nothing where there is no gateway: somebody is in the middle of a line.
+int command_tree::complete_names() {
+  constexpr int patience_ms = 1000;
+  const auto status = call_gateway(options_.control, "status", json::object(), patience_ms);
+  if (status) print(names_in(*status, options_.words.empty() ? "" : options_.words.front()));
   return 0;
 }
 

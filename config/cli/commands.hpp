@@ -22,7 +22,7 @@ struct parsed_options {
   std::string directory, listen = "127.0.0.1:3260";
   std::string config, unit, store, size, shell, interval = "1s";
   std::string mode = "write-through", bypass = "1MiB";
-  std::vector<std::string> sizes;
+  std::vector<std::string> sizes, words;
   std::string output;
   std::optional<std::uint64_t> session_id, connection;
   std::string address;
@@ -65,7 +65,9 @@ class command_tree {
   int events();
   int kick();
   int resize();
+  int help();
   int complete();
+  int complete_names();
   int simulate();
   int ask_journal(const std::function<int(const journal_options&)>& work);
   int give_up_lost();
@@ -82,6 +84,9 @@ class command_tree {
 
 /// A script for "bash", "zsh" or "fish", made from the commands of `app`; empty for another shell.
 std::string completion_script(const CLI::App& app, const std::string& shell);
+/// The names in what "status" answers that may stand where the command line says `kind`: lines. "UNIT", "STORE", "ID"
+/// (of sessions); empty for any other.
+std::string names_in(const nlohmann::json& status, const std::string& kind);
 
 /// Prints on standard output.
 void print(const std::string& text);

@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "config/cli/commands.hpp"
+#include "config/cli/misread.hpp"
 
 namespace sluice::config {
 
@@ -6,32 +9,53 @@ namespace {
 
 struct known_words {
   std::string path;                                            // " session kick"
-  std::string words;                                           // what may come next
+  std::string commands;                                        // what may come next
+  std::string options;                                         // likewise
+  std::string kind;                                            // of the first operand: "FILE", "UNIT"; empty: none
   std::vector<std::pair<std::string, std::string>> described;  // word, help
 };
 
-void collect(std::vector<known_words>& out, const CLI::App& app, const std::string& path) {
-  known_words here{path, "", {}};
-  const auto add = [&here](const std::string& word, const std::string& help) {
-    here.words += (here.words.empty() ? "" : " ") + word;
-    here.described.emplace_back(word, help);
-  };
-  for (const CLI::App* command : app.get_subcommands(nullptr)) add(command->get_name(), command->get_description());
-  for (const CLI::Option* option : app.get_options())
-    if (!option->get_lnames().empty()) add("--" + option->get_lnames().front(), option->get_description());
-  if (path == " completion") add("bash zsh fish", "");
-  out.push_back(std::move(here));
-  for (const CLI::App* command : app.get_subcommands(nullptr)) collect(out, *command, path + " " + command->get_name());
+void add_word(std::string& to, const std::string& word) {
+  to += (to.empty() ? "" : " ") + word;
 }
 
+void collect(std::vector<known_words>& out, const CLI::App& app, const std::string& path) {
+  known_words here;
+  here.path = path;
+  for (const CLI::App* command : commands_of(app)) {
+    add_word(here.commands, command->get_name());
+    here.described.emplace_back(command->get_name(), command->get_description());
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_positional()) {
+      if (here.kind.empty()) here.kind = option->get_type_name();
+      continue;
+    }
+    const std::string name = "--" + option->get_lnames().front();
+    add_word(here.options, name);
+    here.described.emplace_back(name, option->get_description());
+  }
+  if (path == " completion") here.commands = "bash zsh fish";
+  if (path == " help") here.commands = out.front().commands;
+  out.push_back(std::move(here));
+  for (const CLI::App* command : commands_of(app)) collect(out, *command, path + " " + command->get_name());
+}
+
+/// Whether the running gateway knows the names of that kind.
+bool is_named(const std::string& kind) {
+  return kind == "UNIT" || kind == "STORE" || kind == "ID";
+}
+
+/// Options are offered to who has begun one, and where nothing else can follow; a path where nothing is offered.
 std::string bash_script(const std::vector<known_words>& all) {
   std::string paths, cases;
   for (const known_words& each : all) {
     if (!each.path.empty()) paths += (paths.empty() ? "" : "|") + ("\"" + each.path + "\"");
-    cases += "    \"" + each.path + "\") words=\"" + each.words + "\" ;;\n";
+    cases += "    \"" + each.path + "\") words=\"" + each.commands + "\" options=\"" + each.options + "\" kind=\"" +
+             each.kind + "\" ;;\n";
   }
   return "_sluice() {\n"
-         "  local path=\"\" words=\"\" word i\n"
+         "  local path=\"\" words=\"\" options=\"\" kind=\"\" word i current=${COMP_WORDS[COMP_CWORD]}\n"
          "  for ((i = 1; i < COMP_CWORD; ++i)); do\n"
          "    word=${COMP_WORDS[i]}\n"
          "    case \"$path $word\" in\n"
@@ -43,7 +67,11 @@ std::string bash_script(const std::vector<known_words>& all) {
          "  case \"$path\" in\n" +
          cases +
          "  esac\n"
-         "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+         "  case \"$kind\" in\n"
+         "    UNIT|STORE|ID) words=$(sluice complete-names \"$kind\" 2>/dev/null) ;;\n"
+         "  esac\n"
+         "  if [[ $current == -* || -z $words$kind ]]; then words=$options; fi\n"
+         "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
          "}\n"
          "complete -o default -F _sluice sluice\n";
 }
@@ -65,6 +93,8 @@ std::string fish_script(const std::vector<known_words>& all) {
       out += "complete -c sluice -n '" + when + "' " + (option ? "-l " + word.substr(2) : "-a " + fish_quoted(word)) +
              " -d " + fish_quoted(help) + "\n";
     }
+    if (is_named(each.kind))
+      out += "complete -c sluice -f -n '" + when + "' -a '(sluice complete-names " + each.kind + ")'\n";
   }
   return out;
 }
@@ -78,6 +108,23 @@ std::string completion_script(const CLI::App& app, const std::string& shell) {
   if (shell == "zsh") return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script(all);
   if (shell == "fish") return fish_script(all);
   return {};
+}
+
+std::string names_in(const nlohmann::json& status, const std::string& kind) {
+  std::string out;
+  const auto add = [&out](const nlohmann::json& from, const char* list, const char* member) {
+    if (!from.is_object() || !from.contains(list) || !from[list].is_array()) return;
+    for (const nlohmann::json& each : from[list]) {
+      if (!each.is_object() || !each.contains(member)) continue;
+      const nlohmann::json& name = each[member];
+      out += (name.is_string() ? name.get<std::string>() : name.dump()) + "\n";
+    }
+  };
+  if (kind == "UNIT") add(status, "units", "name");
+  if (kind == "STORE") add(status, "stores", "name");
+  if (kind == "ID" && status.is_object() && status.contains("targets") && status["targets"].is_array())
+    for (const nlohmann::json& target : status["targets"]) add(target, "sessions", "id");
+  return out;
 }
 
 }  // namespace sluice::config
