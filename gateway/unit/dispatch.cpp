@@ -114,7 +114,7 @@ void shard::read(command& c) noexcept {
   const std::uint64_t wanted = std::min(t.length_in, t.expected_data_in);
   if (wanted == 0) return finish(c, outcomes::good());
   const std::uint64_t whole = (wanted + size - 1) / size * size;
-  const bool from_medium = c.block.fua && snapshot_->writes_back();
+  const bool from_medium = c.block.fua && may_hold_writes();
   if (!from_medium && wanted <= window_octets && lend(c, c.block.lba * size, whole, wanted))
     return finish(c, outcomes::good());
   read_windows(*this, c);

@@ -15,6 +15,7 @@ void flush_book::end(std::uint64_t flush, flush_end how) {
   const std::lock_guard lock(mutex_);
   std::erase(running_, flush);
   if (how == flush_end::failed) {
+    mark();  // what it was to write may stay in the cache, acknowledged or not
     before_.push_back(durable_);
     if (before_.size() > failures_kept) before_.pop_front();
     ++failures_;
@@ -30,7 +31,7 @@ void flush_book::prove() {
     return std::none_of(running_.begin(), running_.end(), [&u](std::uint64_t r) { return r <= u.beside; });
   };
   for (const unproven& u : unproven_)
-    if (ran_alone(u)) durable_ = std::max(durable_, u.flush);
+    if (ran_alone(u)) durable_ = std::max(durable_.load(), u.flush);
   std::erase_if(unproven_, ran_alone);
 }
 

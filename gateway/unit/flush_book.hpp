@@ -24,7 +24,16 @@ enum class flush_end : std::uint8_t {
 class flush_book {
  public:
   /// The mark of a write that is acknowledged now.
-  std::uint64_t mark() const noexcept { return begun_.load() + 1; }
+  std::uint64_t mark() noexcept {
+    const std::uint64_t next = begun_.load() + 1;
+    std::uint64_t newest = marked_.load();
+    while (newest < next && !marked_.compare_exchange_weak(newest, next)) {
+    }
+    return next;
+  }
+  /// Whether what was acknowledged, or may be there because it failed, is on the medium. It may not be for a while
+  /// after writing back was turned off, or for ever when that flush failed.
+  bool is_all_durable() const noexcept { return marked_.load() <= durable_.load(); }
   /// A flush begins, and covers all marks up to the number that is returned, which is never 0.
   std::uint64_t begin();
   void end(std::uint64_t flush, flush_end how);
@@ -52,8 +61,9 @@ class flush_book {
   mutable std::mutex mutex_;
   std::vector<std::uint64_t> running_;
   std::vector<unproven> unproven_;
-  std::uint64_t durable_ = 0;         // marks up to it are
-  std::deque<std::uint64_t> before_;  // durable_ at each of the last failures
+  std::atomic<std::uint64_t> marked_ = 0;   // the newest mark
+  std::atomic<std::uint64_t> durable_ = 0;  // marks up to it are
+  std::deque<std::uint64_t> before_;        // durable_ at each of the last failures
 };
 
 }  // namespace sluice::unit

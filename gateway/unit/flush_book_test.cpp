@@ -19,6 +19,25 @@ TEST(flush_book, a_good_flush_covers_what_was_acknowledged_before_it_began) {
   EXPECT_GT(meanwhile, failure->durable);
 }
 
+TEST(flush_book, all_is_durable_when_a_good_flush_covers_the_newest_write) {
+  flush_book book;
+  EXPECT_TRUE(book.is_all_durable()) << "nothing was written";
+  book.mark();
+  EXPECT_FALSE(book.is_all_durable());
+  const std::uint64_t flush = book.begin();
+  EXPECT_FALSE(book.is_all_durable());
+  book.end(flush, flush_end::good);
+  EXPECT_TRUE(book.is_all_durable());
+  const std::uint64_t overtaken = book.begin();
+  book.mark();
+  book.end(overtaken, flush_end::good);
+  EXPECT_FALSE(book.is_all_durable());
+  book.end(book.begin(), flush_end::failed);
+  EXPECT_FALSE(book.is_all_durable());
+  book.end(book.begin(), flush_end::good);
+  EXPECT_TRUE(book.is_all_durable());
+}
+
 TEST(flush_book, a_good_flush_proves_nothing_beside_one_that_fails) {
   flush_book book;
   const std::uint64_t mark = book.mark();

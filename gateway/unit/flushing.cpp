@@ -28,6 +28,10 @@ void shard::prepare_flush(command& c) noexcept {
   c.parts.clear();
   prepare(c, store::verb::flush, 0, 0);
   c.medium_status = store::status::aborted;
+}
+
+/// Not before it goes to the medium: a task may wait in between, and what is flushed meanwhile is not beside it.
+void shard::begin_flush(command& c) noexcept {
   c.flush = options_.flushes->begin();
 }
 

@@ -20,7 +20,9 @@ class flushing : public ::testing::Test {
     s_ = std::make_unique<stand>(how);
     s_->fails = [this](const store::request& r) {
       done_.push_back(r.what);
-      return r.what == store::verb::flush && flush_fails_ ? store::status::medium_error : store::status::good;
+      const bool fails =
+          (r.what == store::verb::flush && flush_fails_) || (r.what == store::verb::write && write_fails_);
+      return fails ? store::status::medium_error : store::status::good;
     };
   }
   void write(initiator& by, std::uint32_t lba, bool fua = false) {
@@ -34,19 +36,25 @@ class flushing : public ::testing::Test {
     EXPECT_TRUE(e.outcome.sense.deferred);
     return true;
   }
-  void set_write_cache(initiator& by, bool on, bool saved = false) {
+  /// What MODE SELECT is to set.
+  octets caching_page(initiator& by, bool on) {
     octets page = s_->done(by.send({0x1a, 8, 0x08, 0, 252, 0}, {}, 252)).in;
     page[0] = page[2] = 0;
     page[4] &= 0x3f;
     page[6] = static_cast<std::uint8_t>((page[6] & ~4) | (on ? 4 : 0));
+    return page;
+  }
+  void set_write_cache(initiator& by, bool on, bool saved = false) {
+    const octets page = caching_page(by, on);
     const octets select{0x15, static_cast<std::uint8_t>(saved ? 0x11 : 0x10), 0,
                         0,    static_cast<std::uint8_t>(page.size()),         0};
-    s_->drain(by.send(select, page));
+    by.send(select, page);
+    s_->run();
   }
   long flushes() const { return std::count(done_.begin(), done_.end(), store::verb::flush); }
 
   std::unique_ptr<stand> s_;
-  bool flush_fails_ = false;
+  bool flush_fails_ = false, write_fails_ = false;
   std::vector<store::verb> done_;
 };
 
@@ -72,6 +80,34 @@ TEST_F(flushing, a_failure_is_told_once_to_every_nexus_that_has_written_since_th
     EXPECT_FALSE(hears_deferred(*each));
   }
   for (initiator* each : {&durable, &reads, &before}) EXPECT_FALSE(hears_deferred(*each));
+}
+
+TEST_F(flushing, one_that_waits_for_its_turn_takes_nothing_from_those_that_are_over_by_then) {
+  make(1);
+  initiator &wrote = s_->add(), &selects = s_->add(), &orders = s_->add(), &asks = s_->add();
+  write(wrote, 1);
+  const octets page = caching_page(selects, false);
+  selects.stalled = true;
+  exchange& select = selects.send({0x15, 0x10, 0, 0, static_cast<std::uint8_t>(page.size()), 0}, page);
+  s_->run();
+  s_->stalled.on = true;
+  exchange& ordered = orders.send(write10(9, 1), filled(512, 1), 0, port::task_attribute::ordered, 512);
+  s_->run();
+  selects.release();
+  s_->run();  // its flush waits for the end of the ORDERED task
+  exchange& good = asks.send(synchronize, {}, 0, port::task_attribute::head_of_queue);
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 2u);
+  s_->stalled.held.back()();
+  s_->stalled.held.pop_back();
+  s_->run();
+  EXPECT_TRUE(good.good());
+  flush_fails_ = true;
+  s_->end_stall();
+  s_->run();
+  EXPECT_TRUE(ordered.good());
+  EXPECT_TRUE(select.sensed(sense_key::medium_error, asc::write_error));
+  EXPECT_FALSE(hears_deferred(wrote));
 }
 
 TEST_F(flushing, with_immed_a_failure_is_a_deferred_error_for_who_asked_too) {
@@ -241,6 +277,42 @@ TEST_F(flushing, reads_with_fua_and_verify_look_at_the_medium) {
   done_.clear();
   EXPECT_TRUE(s_->done(a.send(cdb10(0x28, 0, 1, 8), {}, 512)).good());
   EXPECT_EQ(flushes(), 0) << "nothing is in a cache";
+}
+
+TEST_F(flushing, what_write_back_left_in_the_cache_is_not_read_as_if_it_were_on_the_medium) {
+  make(1);
+  initiator &a = s_->add(), &b = s_->add();
+  const auto fua_read = [&]() -> exchange& { return s_->done(a.send(cdb10(0x28, 1, 1, 8), {}, 512)); };
+  s_->stalled.on = true;
+  set_write_cache(a, false);
+  exchange& write = b.send(write10(1, 1), filled(512, 1));  // behind the flush of MODE SELECT
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 2u);
+  s_->stalled.held[1]();
+  s_->stalled.held[0]();
+  s_->run();
+  EXPECT_TRUE(write.good());
+  ASSERT_EQ(s_->stalled.held.size(), 3u);  // the shard's own flush, which the end of write-back waits for
+  flush_fails_ = true;
+  s_->stalled.held[2]();
+  s_->run();
+  EXPECT_FALSE(s_->home->snapshot()->writes_back());
+  s_->stalled = {};
+  EXPECT_TRUE(fua_read().sensed(sense_key::medium_error, asc::write_error));
+  flush_fails_ = false;
+  done_.clear();
+  EXPECT_TRUE(fua_read().good());
+  EXPECT_EQ(done_, (std::vector{store::verb::flush, store::verb::read}));
+  done_.clear();
+  EXPECT_TRUE(fua_read().good());
+  EXPECT_EQ(done_, std::vector{store::verb::read}) << "nothing is in the cache";
+  // What a durable write could not bring to the medium may lie before it as well.
+  write_fails_ = true;
+  EXPECT_FALSE(s_->done(a.send(write10(1, 1), filled(512, 2))).good());
+  write_fails_ = false;
+  done_.clear();
+  EXPECT_TRUE(fua_read().good());
+  EXPECT_EQ(done_, (std::vector{store::verb::flush, store::verb::read}));
 }
 
 TEST_F(flushing, a_stopped_unit_has_flushed_what_was_written_while_it_stopped) {

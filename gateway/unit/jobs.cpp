@@ -151,7 +151,7 @@ bool must_be_durable(const shard& s, const command& c) {
 }
 
 bool must_read_medium(const shard& s, const command& c) {
-  return s.snapshot().writes_back() && (c.block.fua || c.row->what == scsi::command::verify);
+  return s.may_hold_writes() && (c.block.fua || c.row->what == scsi::command::verify);
 }
 
 // -- the shard's half ------------------------------------------------------------------------------------------

@@ -103,7 +103,10 @@ class shard {
   void finish(command& c, const scsi::outcome& outcome) noexcept;
   /// Does c.io on the spot when it can.
   bool try_medium(command& c) noexcept {
-    if (fenced_off(c) || !medium_->try_now(c.io, c.medium_status)) return false;
+    if (fenced_off(c)) return false;
+    if (c.io.what == store::verb::flush) [[unlikely]]
+      begin_flush(c);
+    if (!medium_->try_now(c.io, c.medium_status)) return false;
     if (c.flush != 0) [[unlikely]]
       end_flush(std::exchange(c.flush, 0), c.medium_status);
     return true;
@@ -139,8 +142,13 @@ class shard {
   void hold_back(command& c, const scsi::outcome& outcome, std::uint64_t patience_ns) noexcept;
   /// Makes c.io a flush.
   void prepare_flush(command& c) noexcept;
+  void begin_flush(command& c) noexcept;
   /// What a flush of the command means for its nexus, which may have been told by another one that its data are lost.
   scsi::outcome flushed(command& c, store::status outcome) noexcept;
+  /// Whether a volatile cache may hold what was acknowledged, by any core.
+  bool may_hold_writes() const noexcept {
+    return snapshot_->facts.volatile_cache && (snapshot_->mode.write_cache || !options_.flushes->is_all_durable());
+  }
   /// A flush that its command does not wait for; the nexus hears of its failure by a deferred error.
   void flush_in_background(command& c) noexcept;
   /// Why TEST UNIT READY fails as far as the medium goes; nullopt when it does not.

@@ -49,6 +49,18 @@ class take_back : public testing::TestWithParam<unsigned> {
 };
 INSTANTIATE_TEST_SUITE_P(shards, take_back, ::testing::Values(1u, 2u));
 
+TEST_P(take_back, preempt_and_abort_passes_ordered_tasks_that_wait_for_who_is_preempted) {
+  debtor_->stalled = false;
+  EXPECT_TRUE(s_->done(debtor_->send(pr_out(0), pr_list(0, 1))).good());
+  EXPECT_TRUE(s_->done(other_->send(pr_out(0), pr_list(0, 2))).good());
+  debtor_->stalled = true;
+  exchange& w = owed_write(0);
+  exchange& behind = write(*debtor_, 1, 5, task_attribute::ordered);
+  s_->run();
+  EXPECT_TRUE(s_->done(other_->send(pr_out(5, 5), pr_list(2, 1))).good());
+  EXPECT_TRUE(w.silent && behind.silent);
+}
+
 TEST_P(take_back, preempt_and_abort_does_not_wait_for_who_is_preempted) {
   debtor_->stalled = false;
   EXPECT_TRUE(s_->done(debtor_->send(pr_out(0), pr_list(0, 1))).good());

@@ -7,6 +7,25 @@
 // (COMPARE AND WRITE), or everything (ORDERED).
 namespace sluice::unit {
 
+namespace {
+
+/// Whether the command fences a host off. ORDERED tasks of other nexuses do not keep it back, for they may wait for
+/// that host: which of the two came first nobody can tell, as long as neither is answered.
+bool fences_off(const command& c) noexcept {
+  constexpr std::uint8_t preempt_and_abort = 0x05;  // [SPC-4 6.16.2]
+  return c.row && c.row->what == scsi::command::persistent_reserve_out && !c.range.ordered &&
+         (c.cdb()[1] & 0x1f) == preempt_and_abort;
+}
+
+/// Whether an ORDERED task of the same nexus waits further ahead.
+bool is_behind_its_own(const command& c, const command* first) noexcept {
+  for (const command* o = first; o != &c; o = o->next)
+    if (o->range.ordered && o->nexus == c.nexus) return true;
+  return false;
+}
+
+}  // namespace
+
 /// Starts every waiting task whose time has come. Tasks that start may end at once and call this again.
 void shard::advance() noexcept {
   if (advancing_) {
@@ -40,7 +59,8 @@ void shard::pass() noexcept {
     const bool is_awaited = std::any_of(fences_.begin(), fences_.end(), [&](const raised_fence& f) {
       return f.range.ordered && f.range.nexus == c->nexus->identity->id && came_before(*c, f.range);
     });
-    const bool may_pass = !(barrier || own_barrier) || is_awaited || c->is_head_of_queue();
+    const bool may_pass = !(barrier || own_barrier) || is_awaited || c->is_head_of_queue() ||
+                          (fences_off(*c) && !is_behind_its_own(*c, waiting_.head()));
     const bool owes = c->with == command::place::fabric;
     bool starts = false;
     if (c->needs_fence) {
@@ -82,7 +102,9 @@ bool shard::is_behind_range(const command& c) const noexcept {
 bool shard::kept_out(const command& c) const noexcept {
   if (is_behind_range(c)) return true;
   if (c.is_head_of_queue()) return false;
+  const bool passes_others = fences_off(c);
   return std::any_of(fences_.begin(), fences_.end(), [&](const raised_fence& f) {
+    if (passes_others && f.range.nexus != c.nexus->identity->id) return false;
     return f.id != c.fence && f.range.ordered && !came_before(c, f.range);
   });
 }
@@ -137,6 +159,8 @@ void shard::start_medium(command& c) noexcept {
     return check_quiet();
   }
   c.with = command::place::medium;
+  if (c.io.what == store::verb::flush && c.flush == 0) [[unlikely]]
+    begin_flush(c);
   medium_->submit(c.io);
 }
 
@@ -145,6 +169,9 @@ void shard::medium_done(command& c, store::status outcome) noexcept {
   c.with = command::place::here;
   if (c.flush != 0) [[unlikely]]
     end_flush(std::exchange(c.flush, 0), outcome);
+  if (outcome != store::status::good && outcome != store::status::miscompare && store::changes_medium(c.io.what))
+      [[unlikely]]
+    options_.flushes->mark();  // a part of it may be in a cache
   if (c.abandoned) [[unlikely]]
     --abandoned_;
   else if (c.guard) [[unlikely]]  // it came after all
@@ -226,6 +253,8 @@ void shard::on(fence_raised& message) {
   fences_.push_back({message.id, message.range, false, 0});
   gate_ = true;
   if (lent_ && message.range.exclusive && !message.range.guard) await_borrowers(fences_.back());
+  // What this one waits for may have waited behind an ORDERED task of another nexus, and is let pass from here on.
+  if (message.range.ordered && message.range.shard == options_.index) return advance();
   check_quiet();
 }
 

@@ -343,6 +343,35 @@ TEST(task_set, a_simple_task_does_not_overtake_an_ordered_one_that_waits_on_anot
   EXPECT_EQ(s.done(a.send(read10(9, 1), {}, 512)).in, filled(512, 2));
 }
 
+/// The fence of an ORDERED task waits for its host's simple task, which an ORDERED task of another host has overtaken
+/// in the order of fences, though not in that of arrival.
+TEST(task_set, a_fence_that_is_raised_lets_go_what_it_waits_for) {
+  stand_options how;
+  how.shards = 2;
+  stand s(how);
+  s.late = true;
+  initiator &elsewhere = s.add(1), &late = s.add(0), &host = s.add(0);
+  const auto ordered = [](initiator& by, std::uint32_t lba, std::size_t immediate) -> exchange& {
+    return by.send(write10(lba, 1), filled(512, 1), 0, task_attribute::ordered, immediate);
+  };
+  s.stalled.on = true;
+  exchange& first = ordered(elsewhere, 0, 512);
+  s.run();
+  late.stalled = true;
+  exchange& owes = ordered(late, 1, 0);
+  s.run();
+  exchange& simple = host.send(read10(5, 1), {}, 512);
+  exchange& waits = ordered(host, 2, 512);
+  s.run();
+  late.release();
+  s.run();
+  EXPECT_EQ(first.completions + owes.completions + simple.completions + waits.completions, 0);
+  s.end_stall();
+  s.run();
+  EXPECT_TRUE(first.good() && simple.good() && waits.good() && owes.good());
+  EXPECT_LT(simple.completed_at, waits.completed_at);
+}
+
 /// ORDERED tasks, locks and data that come late, on several cores: everything ends, each host's order is kept.
 TEST(task_set, ordered_tasks_and_locks_of_several_cores_always_end) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
