@@ -239,8 +239,11 @@ std::int64_t sim_disk::write_now(const writing& what) {
 void sim_disk::sync(std::uint64_t request, handle h) {
   const opened* at = find(h);
   if (!at) return world_.finish_request(request, -EBADF);
-  later(request, at->of, [of = at->of, until = at->of->last_version]() -> std::int64_t {
+  later(request, at->of, [this, of = at->of, until = at->of->last_version]() -> std::int64_t {
+    const bool fails = world_.chance(of->faults->failed_sync);
+    if (fails) forget_some(*of, until);
     sync_until(*of, until);
+    if (fails) return -EIO;
     return 0;
   });
 }

@@ -86,6 +86,7 @@ class sim_disk {
   static void put(file& to, std::uint64_t offset, const std::uint8_t* from, std::uint64_t size);
   static void settle(file& of, std::uint64_t number, std::size_t versions);
   static void sync_until(file& of, std::uint64_t until);
+  void forget_some(file& of, std::uint64_t until);
   std::shared_ptr<file> make(const std::string& path);
   static void resize_file(file& of, std::uint64_t size_bytes);
   static void wrote(file& to, std::uint64_t offset, std::uint64_t size, bool durable);

@@ -34,6 +34,13 @@ std::int64_t sim_disk::write_front(const writing& what) {
   return size;
 }
 
+/// What was written up to a version stays in the cache, clean: half of the sectors lose what is not durable.
+void sim_disk::forget_some(file& of, std::uint64_t until) {
+  for (auto& [number, all] : of.volatile_ones)
+    if (world_.chance(0.5)) std::erase_if(all, [until](const version& each) { return each.number <= until; });
+  std::erase_if(of.volatile_ones, [](const auto& entry) { return entry.second.empty(); });
+}
+
 void sim_disk::medium_error(const std::string& path, std::uint64_t offset, std::uint64_t length) {
   const auto found = files_.find(path);
   if (found == files_.end()) return;

@@ -98,6 +98,26 @@ TEST_F(sim_faults_test, a_misdirected_read_gets_another_block) {
   EXPECT_GT(seen.size(), 5U);
 }
 
+TEST_F(sim_faults_test, what_a_failed_sync_lost_is_seen_until_the_power_is_lost_and_no_later_sync_saves_it) {
+  constexpr std::uint64_t sectors = 32, size = 512 * sectors;
+  EXPECT_EQ(write(1, 0, size), static_cast<std::int64_t>(size));
+  std::vector<std::uint8_t> octets(size, 2);
+  const iovec part{octets.data(), size};
+  EXPECT_EQ(run([&](operation& op) { loop_->write(op, file_, &part, 1, 0, false); }), static_cast<std::int64_t>(size));
+  world_.faults("/disk").failed_sync = 1;
+  EXPECT_EQ(run([&](operation& op) { loop_->sync(op, file_); }), -EIO);
+  world_.faults("/disk").failed_sync = 0;
+  EXPECT_EQ(run([&](operation& op) { loop_->sync(op, file_); }), 0);
+  into_.resize(size);
+  EXPECT_EQ(read(into_, 0), static_cast<std::int64_t>(size));
+  EXPECT_EQ(into_, octets);
+  world_.crash(0);
+  loop_ = world_.make_loop(0);
+  file_ = *loop_->open_file("/disk", {});
+  EXPECT_EQ(read(into_, 0), static_cast<std::int64_t>(size));
+  EXPECT_EQ(std::set<std::uint8_t>(into_.begin(), into_.end()), (std::set<std::uint8_t>{1, 2}));
+}
+
 TEST_F(sim_faults_test, a_device_keeps_its_size) {
   world_.make_device("/device", 8192);
   file_ = *loop_->open_file("/device", {});

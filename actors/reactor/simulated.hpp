@@ -44,6 +44,9 @@ struct sim_file_faults {
   double short_read = 0;        // gets fewer octets than asked for
   double short_write = 0;       // writes fewer octets than asked for, and says so
   double misdirected_read = 0;  // gets what lies in other blocks of 4 KiB
+  /// A sync fails with -EIO, and a part of what it was to make durable never will be, though reads go on to see it. The
+  /// next one knows nothing of that, as on Linux.
+  double failed_sync = 0;
 };
 
 class sim_world {

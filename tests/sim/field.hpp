@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/reactor/simulated.hpp"
+#include "tests/sim/deferred_model.hpp"
 #include "tests/sim/medium_model.hpp"
 #include "tests/sim/plants.hpp"
 #include "tests/sim/reservation_model.hpp"
@@ -46,6 +47,10 @@ struct unit_view {
   bool makes_durable(bool fua, std::uint64_t begun) const {
     return fua || journaled || (cache == write_cache::off && cache_since < begun);
   }
+  /// Whether a write that is acknowledged now surely lies in a volatile cache.
+  bool caches(bool fua, std::uint64_t begun) const {
+    return !fua && !journaled && cache == write_cache::on && cache_since < begun;
+  }
 
   std::uint64_t sectors_per_block() const { return block_octets / sector_octets; }
   std::uint64_t blocks() const { return unit_octets / block_octets; }
@@ -63,6 +68,16 @@ struct unit_view {
   std::uint64_t last_abort_ = 0;
 };
 
+/// A host, as others see it that take its commands away.
+class fence_listener {
+ public:
+  /// A reset or PREEMPT AND ABORT that began then has been answered: what the unit had of this host's is over.
+  virtual void on_fenced(unit_view& unit, std::uint64_t begun) = 0;
+
+ protected:
+  ~fence_listener() = default;
+};
+
 /// What the parts of one scenario share.
 struct field {
   field(std::uint64_t its_seed, reactor::sim_world& its_world) : seed(its_seed), world(its_world) {}
@@ -73,13 +88,20 @@ struct field {
   std::vector<std::unique_ptr<unit_view>> units;
   plant bug = plant::none;
   bool verbose = false;
-  bool media_hang = false;  // now and then
+  bool media_hang = false;     // now and then
+  bool caching = false;        // hosts flush and change the caching page more often
+  bool hears_flushes = true;   // the oracle sees the flushes of unit 0
+  flush_log flushes{verdict};  // of unit 0
+  deferred_model deferred{flushes};
 
-  std::uint64_t next_number = 1;   // of commands, so that a stamp says who wrote it
-  std::uint64_t answered = 0;      // commands, over all
-  bool media_fail = false;         // errors of the medium were, or are, to be expected
-  std::uint64_t broken_until = 0;  // virtual time: until then connections may break
-  bool always_breaking = false;    // the network resets connections by chance
+  std::uint64_t next_number = 1;    // of commands, so that a stamp says who wrote it
+  std::uint64_t answered = 0;       // commands, over all
+  bool media_fail = false;          // errors of the medium were, or are, to be expected
+  std::uint64_t broken_until = 0;   // virtual time: until then connections may break
+  bool always_breaking = false;     // the network resets connections by chance
+  std::uint64_t slow_until_ns = 0;  // media are slow, or something is changed: what began before may take its time
+  unsigned standing_still = 0;      // hosts
+  std::array<fence_listener*, max_hosts> hosts{};
 
   /// Unit attention conditions that a host may hear of a unit: how many causes there were.
   std::array<std::map<std::pair<std::uint16_t, std::uint16_t>, unsigned>, max_hosts> attentions;
@@ -90,6 +112,7 @@ struct field {
       if (i != host) may_hear(i, lun, code);
   }
   void all_may_hear(std::uint16_t lun, std::uint16_t code) { others_may_hear(max_hosts, lun, code); }
+  void may_be_slow(std::uint64_t for_ns) { slow_until_ns = std::max(slow_until_ns, world.now_ns() + for_ns); }
   void connections_may_break(std::uint64_t for_ns) { broken_until = std::max(broken_until, world.now_ns() + for_ns); }
   bool may_break() const { return always_breaking || world.now_ns() < broken_until; }
 };

@@ -59,6 +59,7 @@ void host::undecided(const op& o) {
   if (o.what == kind::read || o.what == kind::compare_and_write) o.unit->medium.forget_read(o.number);
   if (writes(o)) o.unit->medium.undecided(o.number);
   if (o.what == kind::reserve_out) o.unit->reservations.undecided();
+  if (hears_flushes(o)) field_.deferred.maybe_told(number_, field_.verdict.tick());
   end_exclusive(o);
 }
 
@@ -66,9 +67,10 @@ void host::conclude(const op& o, const answer& what) {
   enum { good_status = 0x00, check = 0x02, busy = 0x08, conflict = 0x18, task_set_full = 0x28, aborted = 0x40 };
   switch (what.status) {
     case good_status:
-      return good(o, what);
+      good(o, what);
+      return check_reports(o);
     case check:
-      return check_condition(o, what);
+      return heard_deferred(o, what) ? void() : check_condition(o, what);
     case busy:
     case task_set_full:
       return refused(o);
@@ -89,6 +91,16 @@ void host::conclude(const op& o, const answer& what) {
   }
 }
 
+void host::good_reserve_out(const op& o) {
+  reservation_model& model = o.unit->reservations;
+  const bool aborts = o.reservation.action == pr_action::preempt_and_abort;
+  const std::set<unsigned> preempted = aborts ? model.surely_preempted() : std::set<unsigned>{};
+  model.end(pr_answer::good);
+  end_exclusive(o);
+  if (aborts && breach_of_promise("PREEMPT AND ABORT", o.begun_ns)) return;
+  tell_fenced(*o.unit, o.begun, preempted);
+}
+
 void host::good(const op& o, const answer& what) {
   if (what.overflow) return bad(o, "an overflow");
   const bool fixed_length =
@@ -104,14 +116,16 @@ void host::good(const op& o, const answer& what) {
       if (!medium->possible(o.number, o.claimed))
         return bad(o, "GOOD, but the sectors cannot have held what it compared");
       medium->forget_read(o.number);
-      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
+      [[fallthrough]];
     case kind::write:
-      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
     case kind::write_same:
     case kind::unmap:
-      return medium->end_write(o.number, o.unit->makes_durable(false, o.begun));
+      note_volatile(o);
+      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
     case kind::flush:
-      return medium->flushed(o.begun);
+      return o.immediate ? note_volatile(o) : medium->flushed(o.begun);
+    case kind::request_sense:
+      return read_sense(o, what);
     case kind::capacity: {
       if (what.data.size() < 32) return bad(o, "too little data");
       const std::uint64_t octets = (wire::load64(what.data, 0) + 1) * wire::load32(what.data, 8);
@@ -119,12 +133,13 @@ void host::good(const op& o, const answer& what) {
       return;
     }
     case kind::reserve_out:
-      o.unit->reservations.end(pr_answer::good);
-      end_exclusive(o);
-      return;
+      return good_reserve_out(o);
     case kind::mode_select:
       o.unit->cache = o.cache_wanted;
       o.unit->cache_since = field_.verdict.tick();
+      // What was acknowledged before is on the medium [SBC-3 6.4.5].
+      if (o.cache_wanted == unit_view::write_cache::off && o.cache_before == unit_view::write_cache::on)
+        medium->flushed(o.begun);
       return end_exclusive(o);
     case kind::reserve_in: {
       if (what.data.size() < 8) return bad(o, "too little data");
@@ -150,7 +165,7 @@ void host::good_read(const op& o, const answer& what) {
     seen.push_back(*found);
     known_[o.unit->lun * std::uint64_t{1} << 32 | (o.where.first + i)] = *found;
   }
-  o.unit->medium.end_read(o.number, seen);
+  o.unit->medium.end_read(o.number, seen, o.fua);
 }
 
 void host::check_condition(const op& o, const answer& what) {
@@ -170,7 +185,8 @@ void host::check_condition(const op& o, const answer& what) {
     case 0x3:
     case 0x4:
       if (!field_.media_fail || !o.unit || !o.unit->lasting) return bad(o, "no reason for " + said);
-      return undecided(o);
+      if (code == scsi::asc::write_error && !writes(o)) told_of_flush(o, true);
+      return o.what == kind::mode_select ? refused(o) : undecided(o);
     case 0x5:
       if (!o.unit && code == scsi::asc::logical_unit_not_supported) return;
       if (o.beyond && code == scsi::asc::lba_out_of_range) return refused(o);
@@ -188,7 +204,7 @@ void host::check_condition(const op& o, const answer& what) {
         return undecided(o);
       const bool lost_its_data =
           code == scsi::asc::initiator_response_timeout || code == scsi::asc::io_process_terminated;
-      if (!lost_its_data || !session_.has_owed()) return bad(o, "no reason for " + said);
+      if (!lost_its_data || !(session_->has_owed() || stood_still_)) return bad(o, "no reason for " + said);
       return undecided(o);
     }
     case 0xe:

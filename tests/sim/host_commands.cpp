@@ -32,6 +32,7 @@ std::uint32_t host::new_tag() {
 
 void host::next() {
   unit_view& unit = *field_.units[chance(0.7) ? 0 : 1];
+  if (field_.caching && chance(0.1)) return exercise_cache();
   const std::uint64_t dice = below(1000);
   const auto plain = [&](kind what) { send(make(what, unit)); };
   if (dice < 330) return plain(kind::read);
@@ -58,8 +59,16 @@ void host::next() {
   if (dice < 996) return manage();
   if (!echo_) {
     echo_ = new_tag();
-    session_.echo(*echo_);
+    session_->echo(*echo_);
   }
+}
+
+/// Flushes, changes of WCE, and what may carry a deferred error.
+void host::exercise_cache() {
+  unit_view& unit = *field_.units[0];
+  const std::uint64_t dice = below(10);
+  if (dice < 3 && !unit.selecting && !unit.changing && !unit.journaled) return send(make(kind::mode_select, unit));
+  send(make(dice < 8 ? kind::flush : kind::request_sense, unit));
 }
 
 range host::pick_range(const unit_view& unit) {
@@ -99,6 +108,8 @@ host::op host::make(kind what, unit_view& unit) {
       break;
     case kind::flush:
       cdb[0] = chance(0.5) ? 0x35 : 0x91;
+      o.immediate = field_.caching && chance(0.3);
+      if (o.immediate) cdb[1] = 0x02;
       break;
     case kind::test_ready:
       break;
@@ -144,7 +155,8 @@ void host::make_read(op& o) {
   const auto blocks = static_cast<std::uint32_t>(o.where.count / per_block);
   const bool sixteen = chance(0.5);
   o.out.cdb[0] = sixteen ? 0x88 : 0x28;
-  o.out.cdb[1] = chance(0.1) ? 0x08 : 0;
+  o.fua = chance(0.1);
+  o.out.cdb[1] = o.fua ? 0x08 : 0;
   const std::uint64_t first = o.beyond ? 16 * unit_octets / o.unit->block_octets : o.where.first / per_block;
   set_block_range(o.out.cdb, sixteen, first, blocks);
   o.out.data_in_octets = static_cast<std::uint32_t>(o.where.count * sector_octets);
@@ -232,6 +244,11 @@ void host::make_reserve_out(op& o) {
       c.action_key = std::next(now.keys.begin(), static_cast<std::ptrdiff_t>(below(now.keys.size())))->second;
   }
   if (chance(0.05)) c.key ^= 0x55;
+  encode_reserve_out(o);
+}
+
+void host::encode_reserve_out(op& o) {
+  const pr_command& c = o.reservation;
   o.out.cdb[0] = 0x5f;
   o.out.cdb[1] = static_cast<std::uint8_t>(c.action);
   o.out.cdb[2] = static_cast<std::uint8_t>(c.type);
@@ -289,45 +306,50 @@ void host::expect_effects(op& o) {
 
 void host::send(op&& o) {
   o.begun = field_.verdict.tick();
-  o.begun_ns = field_.world.now_ns();
+  o.begun_ns = o.watched_ns = field_.world.now_ns();
+  o.data_in_only = o.out.data_out.empty();
   expect_effects(o);
   const std::uint32_t tag = o.out.tag;
   outgoing leaving = std::move(o.out);
   ops_.emplace(tag, std::move(o));
-  session_.send(std::move(leaving));
+  session_->send(std::move(leaving));
+}
+
+void host::reset_unit(unit_view& unit) {
+  management m{iscsi::management_function::logical_unit_reset, &unit, {}};
+  for (const auto& [tag, o] : ops_)
+    if (o.unit == &unit && session_->sent(tag)) m.concerned.push_back(tag);
+  unit.abort_begins();
+  field_.all_may_hear(unit.lun, scsi::asc::bus_device_reset);
+  send_management(std::move(m), unit.lun, iscsi::reserved_tag);
 }
 
 void host::manage() {
+  if (chance(0.2)) return reset_unit(*field_.units[below(2)]);
   management m{iscsi::management_function::abort_task, nullptr, {}};
-  std::uint32_t referenced = iscsi::reserved_tag;
-  std::uint16_t lun = 0;
-  if (chance(0.2)) {
-    m.function = iscsi::management_function::logical_unit_reset;
-    m.unit = field_.units[below(2)].get();
-    lun = m.unit->lun;
-    for (const auto& [tag, o] : ops_)
-      if (o.unit == m.unit && session_.sent(tag)) m.concerned.push_back(tag);
-    m.unit->abort_begins();
-    field_.all_may_hear(lun, scsi::asc::bus_device_reset);
-  } else {
-    // Of a task that is being aborted already, the target may say that there is none.
-    const auto concerned = [this](std::uint32_t tag) {
-      return std::any_of(managements_.begin(), managements_.end(), [tag](const auto& entry) {
-        const auto& tags = entry.second.concerned;
-        return std::find(tags.begin(), tags.end(), tag) != tags.end();
-      });
-    };
-    for (const auto& [tag, o] : ops_)
-      if (o.unit && o.what != kind::reserve_out && o.what != kind::mode_select && session_.sent(tag) &&
-          !concerned(tag) && (m.concerned.empty() || chance(0.3)))
-        m.concerned = {tag};
-    if (m.concerned.empty()) return;
-    referenced = m.concerned.front();
-    lun = ops_.at(referenced).unit->lun;
-  }
+  // Of a task that is being aborted already, the target may say that there is none.
+  const auto concerned = [this](std::uint32_t tag) {
+    return std::any_of(managements_.begin(), managements_.end(), [tag](const auto& entry) {
+      const auto& tags = entry.second.concerned;
+      return std::find(tags.begin(), tags.end(), tag) != tags.end();
+    });
+  };
+  for (const auto& [tag, o] : ops_)
+    if (o.unit && o.what != kind::reserve_out && o.what != kind::mode_select && session_->sent(tag) &&
+        !concerned(tag) && (m.concerned.empty() || chance(0.3)))
+      m.concerned = {tag};
+  if (m.concerned.empty()) return;
+  const std::uint32_t referenced = m.concerned.front();
+  send_management(std::move(m), ops_.at(referenced).unit->lun, referenced);
+}
+
+void host::send_management(management&& m, std::uint16_t lun, std::uint32_t referenced) {
+  m.begun = field_.verdict.tick();
+  m.begun_ns = field_.world.now_ns();
   const std::uint32_t tag = new_tag();
-  managements_.emplace(tag, m);
-  session_.manage(tag, m.function, lun, referenced);
+  const iscsi::management_function function = m.function;
+  managements_.emplace(tag, std::move(m));
+  session_->manage(tag, function, lun, referenced);
 }
 
 }  // namespace sluice::sim

@@ -17,12 +17,13 @@ actors::actors() {
   system_ = std::make_unique<caf::actor_system>(config_);
 }
 
-machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug)
+machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, around files)
     : world_(world),
       actors_(all),
       judge_(told),
       reactors_(reactors),
       bug_(bug),
+      around_files_(std::move(files)),
       disk_state_(state::make_memory_store()) {
   store::registry healthy;
   port::registry real;
@@ -35,6 +36,12 @@ machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned r
   const store::registry planted = with_plant(healthy, bug);
   for (store::factory each : planted.all()) {
     each.probe = {};
+    if (around_files_ && each.type == std::string_view("file"))
+      each.open = [this, open = each.open](const config::settings& s, reactor::loop& loop,
+                                           const auto& below) -> result<std::shared_ptr<store::store>> {
+        auto opened = open(s, loop, below);
+        return opened ? around_files_(std::move(*opened), s) : std::move(opened);
+      };
     stores_.add(std::move(each));
   }
 }

@@ -30,7 +30,9 @@ struct control_hangs : std::exception {
 /// A gateway on a simulated machine, which can be started, stopped, and lose its power, over and over.
 class machine {
  public:
-  machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug);
+  /// Puts something of the scenario's own around a store of type file that was opened.
+  using around = std::function<std::shared_ptr<store::store>(std::shared_ptr<store::store>, const config::settings&)>;
+  machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, around files = {});
   ~machine();
 
   /// Opens the gateway and applies. Steps the world until that is done.
@@ -64,6 +66,7 @@ class machine {
   judge& judge_;
   const unsigned reactors_;
   const plant bug_;
+  const around around_files_;
   store::registry stores_;
   port::registry fabrics_;
   std::unique_ptr<state::state_store> disk_state_;

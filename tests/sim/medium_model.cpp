@@ -36,6 +36,17 @@ void medium_model::conclude(std::uint64_t write, std::uint64_t when) {
       if (each.write == write) each.ended = std::min(each.ended, when);
 }
 
+/// A write that began after it had ended is acknowledged, and not durable yet.
+void medium_model::supersede(value& older, std::uint64_t now) {
+  older.superseded = older.outlasts_flushes ? now : std::min(older.superseded, now);
+  older.outlasts_flushes = false;
+}
+
+/// The medium cannot go back to what was replaced before that.
+void medium_model::forget_superseded(sector& of, std::uint64_t before) {
+  std::erase_if(of, [before](const value& each) { return each.superseded < before && !each.outlasts_flushes; });
+}
+
 void medium_model::end_write(std::uint64_t write, bool durable) {
   const std::uint64_t now = judge_.tick();
   conclude(write, now);
@@ -48,13 +59,17 @@ void medium_model::end_write(std::uint64_t write, bool durable) {
       std::erase_if(of, older);
     else
       for (value& each : of)
-        if (older(each)) each.superseded = std::min(each.superseded, now);
+        if (older(each)) supersede(each, now);
   }
 }
 
 void medium_model::undecided(std::uint64_t write) {
   conclude(write, judge_.tick());
   writes_.erase(write);
+}
+
+void medium_model::stopped(std::uint64_t write) {
+  if (writes_.contains(write)) conclude(write, judge_.tick());
 }
 
 void medium_model::refused(std::uint64_t write) {
@@ -110,7 +125,7 @@ static std::string describe(stamp s) {
          (static_cast<std::uint32_t>(s) == any_sector ? "any" : std::to_string(static_cast<std::uint32_t>(s)));
 }
 
-void medium_model::end_read(std::uint64_t read, const std::vector<stamp>& seen) {
+void medium_model::end_read(std::uint64_t read, const std::vector<stamp>& seen, bool from_medium) {
   judge_.tick();
   const reading done = reads_.extract(read).mapped();
   for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -120,7 +135,10 @@ void medium_model::end_read(std::uint64_t read, const std::vector<stamp>& seen) 
       for (const candidate& each : done.may_be[i]) why += " [" + describe(each.content) + "]";
       return judge_.fail(std::move(why));
     }
-    if (done.powers_lost == powers_lost_) narrow(sectors_[done.where.first + i], seen[i], done.begun);
+    if (done.powers_lost != powers_lost_) continue;
+    sector& of = sectors_[done.where.first + i];
+    if (from_medium) forget_superseded(of, done.begun);
+    narrow(of, seen[i], done.begun);
   }
 }
 
@@ -131,7 +149,12 @@ void medium_model::forget_read(std::uint64_t read) {
 
 void medium_model::flushed(std::uint64_t begun) {
   judge_.tick();
-  for (sector& of : sectors_) std::erase_if(of, [begun](const value& each) { return each.superseded < begun; });
+  for (sector& of : sectors_) forget_superseded(of, begun);
+}
+
+void medium_model::restarted_after_loss() {
+  for (sector& of : sectors_)
+    for (value& each : of) each.outlasts_flushes = true;
 }
 
 void medium_model::power_lost() {
@@ -145,6 +168,7 @@ void medium_model::power_lost() {
     for (value& each : of) {
       each.ended = std::min(each.ended, now);
       each.superseded = never;
+      each.outlasts_flushes = false;
     }
   }
   if (lasting_) return;

@@ -31,13 +31,16 @@ class medium_model {
   void end_write(std::uint64_t write, bool durable);
   /// Ended, or was lost, and did something or nothing; nothing more will happen.
   void undecided(std::uint64_t write);
+  /// Its initiator waits on, yet it has no effect after now; a no-op when it has ended.
+  void stopped(std::uint64_t write);
   /// Was refused: did not happen.
   void refused(std::uint64_t write);
 
   // -- reads ---------------------------------------------------------------------------------------------------
   void begin_read(std::uint64_t read, range where);
   /// Ended good with these stamps, one for each sector from the first on; fewer when the range was cut.
-  void end_read(std::uint64_t read, const std::vector<stamp>& seen);
+  /// `from_medium`: what was seen is durable (FUA), unless the power was lost meanwhile.
+  void end_read(std::uint64_t read, const std::vector<stamp>& seen, bool from_medium);
   /// Ended without data.
   void forget_read(std::uint64_t read);
   /// Whether every sector of the read could hold what is claimed.
@@ -49,6 +52,9 @@ class medium_model {
   /// A flush that began at `begun` ended good.
   void flushed(std::uint64_t begun);
   void power_lost();
+  /// The gateway ended after a flush had failed, and its power was not lost. Who comes after it cannot know what the
+  /// system shows and the medium does not hold: only what is written anew is made durable by a flush.
+  void restarted_after_loss();
 
  private:
   static constexpr std::uint64_t never = ~std::uint64_t{0};
@@ -57,6 +63,7 @@ class medium_model {
     std::uint64_t write;
     std::uint64_t ended = never;       // no effect after this
     std::uint64_t superseded = never;  // a later write had replaced it by then; kept while the medium may go back to it
+    bool outlasts_flushes = false;     // what replaced it may be lost already
   };
   using sector = std::vector<value>;
   struct writing {
@@ -80,6 +87,8 @@ class medium_model {
   void conclude(std::uint64_t write, std::uint64_t when);
   /// The sector held one of the values of `content` at a moment after `since`: what had ended by then is replaced.
   void narrow(sector& of, stamp content, std::uint64_t since);
+  static void supersede(value& older, std::uint64_t now);
+  static void forget_superseded(sector& of, std::uint64_t before);
   bool holds(const std::vector<candidate>& may_be, stamp content) const;
 
   judge& judge_;

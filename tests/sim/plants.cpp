@@ -13,7 +13,13 @@ constexpr std::pair<plant, const char*> names[] = {{plant::none, "none"},
                                                    {plant::lost_write, "lost-write"},
                                                    {plant::stale_read, "stale-read"},
                                                    {plant::double_completion, "double-completion"},
-                                                   {plant::reservation_breach, "reservation-breach"}};
+                                                   {plant::reservation_breach, "reservation-breach"},
+                                                   {plant::fencing_waits, "fencing-waits"},
+                                                   {plant::unsynced_flush, "unsynced-flush"},
+                                                   {plant::unflushed_mode_select, "unflushed-mode-select"},
+                                                   {plant::forgotten_loss, "forgotten-loss"},
+                                                   {plant::deferred_to_one, "deferred-to-one"},
+                                                   {plant::deferred_twice, "deferred-twice"}};
 constexpr unsigned one_in = 40;  // requests that suffer
 constexpr std::uint64_t sector_octets = 512;
 
@@ -123,6 +129,12 @@ const char* to_string(plant p) {
   for (const auto& [value, text] : names)
     if (value == p) return text;
   return "?";
+}
+
+std::string plant_names() {
+  std::string all;
+  for (const auto& [value, text] : names) all += (all.empty() ? "" : ", ") + std::string(text);
+  return all;
 }
 
 store::registry with_plant(const store::registry& healthy, plant bug) {

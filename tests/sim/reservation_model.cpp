@@ -112,6 +112,21 @@ void reservation_model::begin(const pr_command& command) {
   enter(std::move(now));
 }
 
+std::set<unsigned> reservation_model::surely_preempted() const {
+  std::optional<std::set<unsigned>> always;
+  for (const reservation_state& before : before_) {
+    reservation_state after = before;
+    if (execute(after, *running_) != pr_answer::good) continue;
+    std::set<unsigned> gone;
+    for (const auto& [initiator, key] : before.keys)
+      if (initiator != running_->initiator && !after.keys.contains(initiator) &&
+          (!always || always->contains(initiator)))
+        gone.insert(initiator);
+    always = std::move(gone);
+  }
+  return always.value_or(std::set<unsigned>{});
+}
+
 void reservation_model::end(const pr_answer& answer) {
   states now;
   for (reservation_state each : before_)

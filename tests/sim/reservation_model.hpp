@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tests/sim/judge.hpp"
@@ -51,6 +52,8 @@ class reservation_model {
   explicit reservation_model(judge& told) : judge_(told), history_{{0, {reservation_state{}}}} {}
 
   void begin(const pr_command& command);
+  /// Whose registrations the command in flight removes, if it is good, in each state that is possible.
+  std::set<unsigned> surely_preempted() const;
   void end(const pr_answer& answer);
   /// It did something or nothing, and will do nothing more.
   void undecided();

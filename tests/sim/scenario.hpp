@@ -12,6 +12,8 @@ struct scenario_options {
   plant bug = plant::none;
   bool debts = false;    // hosts owe the data of their writes, some until the target has had enough
   bool hangs = false;    // the disk answers some requests long after their deadline
+  bool caches = false;   // hosts change the caching page and flush, flushes fail, power is lost; likewise
+  bool frozen = false;   // hosts stand still for a while; a part of all seeds does without this option
   bool tiers = false;    // caches of all kinds lie over the disk, change, lose their flash
   bool verbose = false;  // says on standard output what happens
 };

@@ -5,6 +5,7 @@
 #include "tests/sim/host.hpp"
 #include "tests/sim/machine_actor.hpp"
 #include "tests/sim/scenario.hpp"
+#include "tests/sim/tapped_store.hpp"
 #include "tests/sim/tier_kind.hpp"
 
 namespace sluice::sim {
@@ -14,6 +15,8 @@ constexpr const char* disk_path = "/sim/disk.raw";
 constexpr std::uint64_t patience_with_debtors_ns = 5 * ns_per_s;  // longer than any connection stalls
 constexpr std::uint64_t disk_deadline_ns = 2 * ns_per_s;
 constexpr std::uint64_t longest_ns = 300 * ns_per_s;
+constexpr std::uint64_t still_work_ns = 150 * ns_per_ms;
+constexpr std::uint64_t longest_still_ns = 70 * ns_per_s;  // longer than a target waits for a sign of life
 
 reactor::sim_options quiet_options(std::uint64_t seed) {
   // What the world is like is drawn from the seed too, before the world's own chances begin.
@@ -39,9 +42,12 @@ class history {
   history(std::uint64_t seed, actors& all, const scenario_options& options)
       : world_(seed, quiet_options(seed)),
         field_(seed, world_),
-        options_(options),
-        machine_(world_, all, field_.verdict, 1 + static_cast<unsigned>(world_.below(3)), options.bug) {
+        options_(with_share_of(seed, options)),
+        machine_(world_, all, field_.verdict, 1 + static_cast<unsigned>(world_.below(3)), options.bug,
+                 [this](auto opened, const config::settings&) { return watched(std::move(opened)); }) {
     field_.bug = options.bug;
+    field_.caching = options_.caches;
+    field_.hears_flushes = !options_.tiers;  // else it is the cache that flushes are asked of
     field_.verbose = options.verbose;
     field_.always_breaking = world_.options().reset > 0;
     field_.units.push_back(std::make_unique<unit_view>(field_.verdict, "disk", 0, 512, true));
@@ -61,7 +67,8 @@ class history {
       hosts_.back()->begin({"127.0.0.1", 3260});
     }
     std::vector<std::uint64_t> events;  // when so many commands have been answered
-    for (std::uint64_t left = world_.below(6); left > 0; --left) events.push_back(world_.below(all_commands));
+    const std::uint64_t some = options_.frozen || options_.caches ? 3 : 0;
+    for (std::uint64_t left = some + world_.below(6); left > 0; --left) events.push_back(world_.below(all_commands));
     std::sort(events.begin(), events.end());
     for (const std::uint64_t when : events) {
       proceed([&] { return field_.answered >= when; });
@@ -74,6 +81,19 @@ class history {
   }
 
  private:
+  /// Without an option, some seeds live in the worlds of options all the same. Which ones is no draw of the world's.
+  static scenario_options with_share_of(std::uint64_t seed, scenario_options o) {
+    if (o.tiers || o.debts || o.hangs) return o;
+    o.frozen = o.frozen || seed % 7 == 0 || seed % 7 == 2;
+    o.caches = o.caches || seed % 7 == 0 || seed % 7 == 3;
+    return o;
+  }
+
+  /// The unit's store, with the oracle's ear at its flushes.
+  std::shared_ptr<store::store> watched(std::shared_ptr<store::store> disk) {
+    if (!field_.hears_flushes) return disk;
+    return tap_flushes(std::move(disk), field_.flushes, options_.bug, [this] { return field_.units[0]->selecting; });
+  }
   bool chance(double p) { return world_.chance(p); }
   template <class... Arguments>
   void say(const char* format, Arguments... arguments) {
@@ -104,7 +124,7 @@ class history {
     port.fabric = "iscsi";
     port.name = "iqn.2026-11.sim:target";
     port.settings.set("listen", std::vector<std::string>{"127.0.0.1:3260"});
-    if (options_.debts) port.settings.set("data_out_timeout", patience_with_debtors_ns);
+    if (options_.debts || options_.frozen) port.settings.set("data_out_timeout", patience_with_debtors_ns);
     target.ports = {port};
     m.targets = {target};
     return m;
@@ -180,6 +200,8 @@ class history {
     if (options_.tiers && chance(0.3)) return change_tiers();
     if (options_.debts && chance(0.4)) return run_up_debts();
     if (options_.hangs && chance(0.3)) return hung_disk();
+    if (options_.frozen && chance(0.5)) return freeze_host();
+    if (options_.caches && field_.hears_flushes && chance(0.6)) return chance(0.6) ? failing_flush() : power_loss();
     if (options_.bug == plant::reservation_breach && chance(0.5)) {
       say("the operator clears reservations, and nobody is told");
       return machine_.clear_reservations("disk");
@@ -221,6 +243,7 @@ class history {
     machine_.lose_power([this] {
       for (const auto& unit : field_.units) unit->medium.power_lost();
     });
+    field_.flushes.life_ends();
     world_.run_for(world_.below(50) * ns_per_ms);
     other_tiers();
     new_run();
@@ -232,6 +255,7 @@ class history {
     say("restart");
     field_.connections_may_break(longest_ns);
     machine_.stop();
+    if (field_.flushes.life_ends()) field_.units[0]->medium.restarted_after_loss();
     field_.units[1]->medium.power_lost();  // memory
     world_.run_for(world_.below(50) * ns_per_ms);
     other_tiers();
@@ -249,10 +273,11 @@ class history {
   }
 
   void stall() {
-    const host& victim = *hosts_[world_.below(hosts_.size())];
+    host& victim = *hosts_[world_.below(hosts_.size())];
     if (victim.connection() == reactor::no_handle) return;
     const std::uint64_t duration = (1 + world_.below(2000)) * ns_per_ms;
     say("a connection stalls");
+    victim.disturb(duration + ns_per_s);
     world_.stall(victim.connection(), duration);
   }
 
@@ -261,9 +286,35 @@ class history {
     host& debtor = *hosts_[world_.below(hosts_.size())];
     say("a host owes its data");
     debtor.owe(true);
-    world_.after((1 + world_.below(8000)) * ns_per_ms, [this, &debtor] {
+    const std::uint64_t duration = (1 + world_.below(8000)) * ns_per_ms;
+    debtor.disturb(duration + ns_per_s);  // also of PERSISTENT RESERVE OUT
+    world_.after(duration, [this, &debtor] {
       if (!hosts_.empty()) debtor.owe(false);
     });
+  }
+
+  /// The others go on, and take away what it has under way; or it begins anew beside its old self.
+  void freeze_host() {
+    const auto number = static_cast<unsigned>(world_.below(hosts_.size()));
+    host& victim = *hosts_[number];
+    if (victim.stands_still() || !victim.logged_in()) return;
+    const bool pings = chance(0.3);
+    const std::uint64_t longest = chance(0.15) ? longest_still_ns : 12 * ns_per_s;
+    const std::uint64_t duration = (1 + world_.below(longest / ns_per_ms)) * ns_per_ms;
+    say("host %u %s for %llu ms", number, pings ? "answers pings only" : "stands still",
+        static_cast<unsigned long long>(duration / ns_per_ms));
+    victim.freeze(pings ? host::stillness::pings_only : host::stillness::frozen);
+    const auto meanwhile = [this](std::uint64_t after_ns, std::function<void()> what) {
+      world_.after(after_ns, [this, what = std::move(what)] {
+        if (!hosts_.empty() && !field_.verdict.failed()) what();
+      });
+    };
+    // Soon: the others are done after some hundred milliseconds.
+    const std::uint64_t soon = std::min(duration, still_work_ns);
+    for (unsigned i = 0; i < 4; ++i)
+      meanwhile(world_.below(soon), [this, number] { hosts_[world_.below(hosts_.size())]->fence(number); });
+    if (chance(0.25)) meanwhile(world_.below(soon), [&victim] { victim.reboot(); });
+    meanwhile(duration, [&victim] { victim.thaw(); });
   }
 
   void partition() {
@@ -271,6 +322,7 @@ class history {
     const std::uint64_t duration = (1 + world_.below(3000)) * ns_per_ms;
     say("host %u is cut off", victim - 10);
     field_.connections_may_break(duration + 8 * ns_per_s);
+    hosts_[victim - 10]->disturb(duration + ns_per_s);
     for (unsigned i = 0; i < machine_.reactors(); ++i) world_.partition(i, victim, true);
     world_.after(duration, [this, victim] {
       for (unsigned i = 0; i < machine_.reactors(); ++i) world_.partition(i, victim, false);
@@ -293,8 +345,18 @@ class history {
                  [this] { world_.options().read_error = world_.options().write_error = 0; });
   }
 
+  /// And what it was to make durable may be lost, which the disk does not say again.
+  void failing_flush() {
+    say("flushes fail");
+    field_.media_fail = true;
+    field_.all_may_hear(0, scsi::asc::background_medium_error);
+    world_.faults(disk_path).failed_sync = chance(0.5) ? 1 : 0.3;
+    world_.after((1 + world_.below(100)) * ns_per_ms, [this] { world_.faults(disk_path).failed_sync = 0; });
+  }
+
   void slow_disk() {
     say("the disk is slow");
+    field_.may_be_slow(5 * ns_per_s);
     world_.options().disk_latency_ns = {ns_per_ms, 200 * ns_per_ms};
     world_.after((1 + world_.below(500)) * ns_per_ms, [this] { world_.options().disk_latency_ns = usual_latency_ns_; });
   }
@@ -303,6 +365,7 @@ class history {
   void hung_disk() {
     say("the disk hangs");
     field_.media_hang = true;
+    field_.may_be_slow(4 * disk_deadline_ns);
     world_.options().disk_latency_ns = {2 * disk_deadline_ns, 3 * disk_deadline_ns};
     world_.after((1 + world_.below(30)) * ns_per_ms, [this] { world_.options().disk_latency_ns = usual_latency_ns_; });
   }
@@ -318,7 +381,17 @@ class history {
       if (size < each.settings.number("size", 0)) machine_.resize(unit.name, size);
       each.settings.set("size", std::uint64_t{size});
     }
-    machine_.apply(model_);
+    apply_soon();
+  }
+
+  /// An earlier change of tiers may not be through yet.
+  void apply_soon() {
+    constexpr unsigned tries = 200;
+    for (unsigned i = 0; i < tries && !field_.verdict.failed(); ++i) {
+      if (machine_.try_apply(model_)) return;
+      world_.run_for(50 * ns_per_ms);
+    }
+    field_.verdict.fail("a change of tiers does not come to its end");
   }
 
   void add_or_remove_unit() {
@@ -338,7 +411,7 @@ class history {
       model_.targets[0].luns.push_back({2, "extra", {}});
     }
     unit_changes();
-    machine_.apply(model_);
+    apply_soon();
   }
 
   void unit_changes() {

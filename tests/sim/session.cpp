@@ -16,7 +16,7 @@ session::session(judge& told, reactor::loop& loop, listener& tell, std::string i
                  std::uint64_t isid)
     : judge_(told),
       loop_(loop),
-      tell_(tell),
+      tell_(&tell),
       initiator_(std::move(initiator)),
       target_(std::move(target)),
       isid_(isid) {}
@@ -49,6 +49,8 @@ void session::open(const reactor::endpoint& portal, const wishes& w) {
   out_.clear();
   in_.clear();
   out_sent_ = 0;
+  stands_still_ = false;
+  kept_.reset();
   state_ = state::connecting;
   loop_.connect(connecting_, portal);
 }
@@ -73,12 +75,37 @@ void session::receive() {
 
 void session::on_received(std::int64_t result) noexcept {
   if (state_ == state::ending) return ended_when_idle();
+  if (stands_still_) {
+    kept_ = result;
+    return;
+  }
   if (result <= 0) return end();
   handling_ = true;
   take({landing_.data(), static_cast<std::size_t>(result)});
   handling_ = false;
   if (state_ == state::ending) return ended_when_idle();
   receive();
+}
+
+void session::stand_still(bool on) {
+  stands_still_ = on;
+  if (on || state_ == state::closed || state_ == state::ending) return;
+  flush();
+  const auto result = std::exchange(kept_, std::nullopt);
+  if (result && state_ != state::closed) on_received(*result);
+}
+
+void session::abandon() {
+  struct nobody final : listener {
+    void on_up() override {}
+    void on_down() override {}
+    void on_answer(std::uint32_t, const answer&) override {}
+    void on_managed(std::uint32_t, iscsi::management_response) override {}
+    void on_echo(std::uint32_t) override {}
+    void on_logged_out() override {}
+  };
+  static nobody none;
+  tell_ = &none;
 }
 
 void session::disconnect() {
@@ -97,7 +124,7 @@ void session::ended_when_idle() {
   if (handle_ != reactor::no_handle) loop_.close(handle_);
   handle_ = reactor::no_handle;
   state_ = state::closed;
-  tell_.on_down();
+  tell_->on_down();
 }
 
 void session::put(iscsi::bhs header, const_bytes data) {
@@ -115,7 +142,7 @@ void session::put(iscsi::bhs header, const_bytes data) {
 }
 
 void session::flush() {
-  while (out_sent_ < out_.size() && !writing_.in_flight() && state_ != state::ending) {
+  while (out_sent_ < out_.size() && !writing_.in_flight() && state_ != state::ending && !stands_still_) {
     const iovec part{out_.data() + out_sent_, out_.size() - out_sent_};
     const std::int64_t sent = loop_.send_now(handle_, &part, 1);
     if (sent == -EAGAIN) return loop_.wait_writable(writing_, handle_);
@@ -174,6 +201,9 @@ bool session::take_one_pdu() {
 void session::window(const iscsi::sequence_numbers& sn) {
   if (static_cast<std::int32_t>(sn.max_cmd_sn - max_cmd_sn_) > 0) max_cmd_sn_ = sn.max_cmd_sn;
   if (static_cast<std::int32_t>(sn.exp_cmd_sn - cmd_sn_) > 0) bad("ExpCmdSN beyond what was sent");
+  for (auto& [tag, c] : commands_)
+    if (c.sent && c.received_at == 0 && static_cast<std::int32_t>(sn.exp_cmd_sn - c.cmd_sn) > 0)
+      c.received_at = judge_.tick();
   if (static_cast<std::int32_t>(sn.max_cmd_sn - sn.exp_cmd_sn) < -1) bad("MaxCmdSN before ExpCmdSN - 1");
 }
 
@@ -207,14 +237,14 @@ void session::handle(iscsi::bhs_view header, const_bytes data) {
       const auto pdu = iscsi::decode<iscsi::task_management_response>(header);
       count_status(pdu.sn);
       if (others_.erase(pdu.initiator_task_tag) == 0) return bad("a task management response to no request");
-      tell_.on_managed(pdu.initiator_task_tag, pdu.response);
+      tell_->on_managed(pdu.initiator_task_tag, pdu.response);
       break;
     }
     case opcode::logout_response: {
       const auto pdu = iscsi::decode<iscsi::logout_response>(header);
       count_status(pdu.sn);
       if (others_.erase(pdu.initiator_task_tag) == 0) return bad("a logout response to no request");
-      tell_.on_logged_out();
+      tell_->on_logged_out();
       return end();
     }
     case opcode::async_message: {
@@ -223,7 +253,7 @@ void session::handle(iscsi::bhs_view header, const_bytes data) {
       if (pdu.event != iscsi::async_event::scsi_event) {
         end();
       } else if (data.size() > 2) {
-        tell_.on_event(pdu.lun, scsi::decode_sense({data.begin() + 2, data.end()}).code);
+        tell_->on_event(pdu.lun, scsi::decode_sense({data.begin() + 2, data.end()}).code);
       }
       break;
     }
@@ -278,7 +308,7 @@ void session::handle_response(iscsi::bhs_view header, const_bytes data) {
 void session::finish(std::uint32_t tag, answer what) {
   what.data = std::move(commands_.at(tag).data);
   commands_.erase(tag);
-  tell_.on_answer(tag, what);
+  tell_->on_answer(tag, what);
 }
 
 void session::handle_r2t(iscsi::bhs_view header) {
@@ -315,7 +345,7 @@ void session::handle_nop(iscsi::bhs_view header) {
   if (pdu.initiator_task_tag != iscsi::reserved_tag) {
     count_status(pdu.sn);
     if (others_.erase(pdu.initiator_task_tag) == 0) return bad("a NOP-In to no NOP-Out");
-    return tell_.on_echo(pdu.initiator_task_tag);
+    return tell_->on_echo(pdu.initiator_task_tag);
   }
   window(pdu.sn);
   if (pdu.target_transfer_tag == iscsi::reserved_tag) return;

@@ -2,6 +2,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,8 +92,19 @@ class session {
     const auto found = commands_.find(tag);
     return found != commands_.end() && found->second.sent;
   }
+  /// The oracle's time at which the target had said, by ExpCmdSN, that the command has come [RFC7143 4.2.2.1]; 0: it
+  /// has not said so yet.
+  std::uint64_t received_at(std::uint32_t tag) const {
+    const auto found = commands_.find(tag);
+    return found == commands_.end() ? 0 : found->second.received_at;
+  }
   /// Answers no R2T any more, or those first that it has not answered.
   void owe(bool on);
+  /// Neither reads nor sends from now on, in the midst of a PDU perhaps, and does not close; or goes on where it
+  /// stopped.
+  void stand_still(bool on);
+  /// Tells nobody anything any more. Whose it was may open another one of the same name.
+  void abandon();
   bool has_owed() const { return has_owed_; }
   /// The initiator has given a command up: no answer may come any more.
   void forget(std::uint32_t tag) { commands_.erase(tag); }
@@ -104,6 +116,7 @@ class session {
     std::vector<std::uint8_t> data;
     std::uint32_t cmd_sn = 0;
     std::uint32_t next_data_sn = 0, next_r2t_sn = 0, burst = 0, r2t_end = 0;
+    std::uint64_t received_at = 0;
     bool sent = false;
   };
 
@@ -138,7 +151,7 @@ class session {
 
   judge& judge_;
   reactor::loop& loop_;
-  listener& tell_;
+  listener* tell_;
   const std::string initiator_, target_;
   const std::uint64_t isid_;
   wishes wishes_;
@@ -168,6 +181,8 @@ class session {
     std::uint32_t transfer_tag, offset, length;
   };
   bool owes_ = false, has_owed_ = false;
+  bool stands_still_ = false;
+  std::optional<std::int64_t> kept_;  // what a receive brought meanwhile
   std::vector<debt> debts_;
 
   std::vector<std::uint8_t> out_, in_;

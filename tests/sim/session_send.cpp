@@ -91,7 +91,7 @@ void session::handle_login(iscsi::bhs_view header, const_bytes data) {
       max_burst_ > wishes_.max_burst_length || first_burst_ > wishes_.first_burst_length)
     return bad("an answer in login that negotiation does not allow");
   state_ = state::full_feature;
-  tell_.on_up();
+  tell_->on_up();
 }
 
 void session::send(outgoing command) {

@@ -40,13 +40,18 @@ class planted_bug : public ::testing::TestWithParam<plant> {};
 TEST_P(planted_bug, is_found_soon) {
   constexpr std::uint64_t at_most = 25;
   std::uint64_t seed = 1;
-  while (seed <= at_most && everything().run(seed, {.bug = GetParam()}).failure.empty()) ++seed;
+  scenario_options options{.bug = GetParam()};
+  options.frozen = GetParam() == plant::fencing_waits;
+  options.caches = GetParam() > plant::fencing_waits;
+  while (seed <= at_most && everything().run(seed, options).failure.empty()) ++seed;
   EXPECT_LE(seed, at_most);
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, planted_bug,
                          ::testing::Values(plant::lost_write, plant::stale_read, plant::double_completion,
-                                           plant::reservation_breach),
+                                           plant::reservation_breach, plant::fencing_waits, plant::unsynced_flush,
+                                           plant::unflushed_mode_select, plant::forgotten_loss, plant::deferred_to_one,
+                                           plant::deferred_twice),
                          [](const auto& of) {
                            std::string name = to_string(of.param);
                            for (char& c : name)
