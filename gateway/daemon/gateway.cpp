@@ -1,5 +1,7 @@
 #include "gateway/daemon/gateway.hpp"
 
+#include <algorithm>
+
 #include "actors/observe/log.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/reconciler.hpp"
@@ -66,7 +68,16 @@ config::plan gateway::plan(std::shared_ptr<const config::model> wanted) {
 
 result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
                                     const std::function<void(const std::string&)>& tell) {
-  change under_way(now_, std::move(wanted));
+  auto done = apply_once(wanted, tell);
+  if (!done || !done->refused.empty()) return done;
+  asked_of_start_.reset();
+  show_absent({});
+  return done;
+}
+
+result<config::plan> gateway::apply_once(const std::shared_ptr<const config::model>& wanted,
+                                         const std::function<void(const std::string&)>& tell) {
+  change under_way(now_, wanted);
   config::plan told = plan_for(under_way);
   const steps all = make_steps(under_way, told);
   ask(all, told);
@@ -90,9 +101,12 @@ std::vector<std::string> refusals_of(const result<config::plan>& done) {
 }  // namespace
 
 result<config::plan> gateway::start(std::shared_ptr<const config::model> wanted) {
+  const std::shared_ptr<const config::model> asked = wanted;
   std::vector<absent_unit> absent;
   for (;;) {
-    auto done = apply(wanted, {});
+    const auto seen = now_.seen();
+    const bool is_as_before = seen->runs && *wanted == *seen->model;
+    auto done = is_as_before ? config::plan{} : apply_once(wanted, {});
     const std::vector<std::string> refused = refusals_of(done);
     for (const std::string& sentence : refused) {
       auto smaller = leave_out(*wanted, sentence, now_.made_of.state);
@@ -101,13 +115,30 @@ result<config::plan> gateway::start(std::shared_ptr<const config::model> wanted)
       absent.insert(absent.end(), smaller->absent.begin(), smaller->absent.end());
     }
     if (!refused.empty()) continue;
-    for (const absent_unit& each : absent)
-      SLUICE_LOG(error, "gateway", "a unit is left out", {"unit", each.name}, {"why", each.why});
-    picture next = *now_.seen();
-    next.absent = std::move(absent);
-    now_.show(std::move(next));
+    asked_of_start_ = absent.empty() ? nullptr : asked;
+    show_absent(std::move(absent));
     return done;
   }
+}
+
+void gateway::try_absent() {
+  if (const auto asked = asked_of_start_) start(asked);
+}
+
+/// Tells what is new of it.
+void gateway::show_absent(std::vector<absent_unit> absent) {
+  picture next = *now_.seen();
+  if (next.absent == absent) return;
+  const auto has = [](const std::vector<absent_unit>& all, const absent_unit& one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  for (const absent_unit& each : absent)
+    if (!has(next.absent, each))
+      SLUICE_LOG(error, "gateway", "a unit is left out", {"unit", each.name}, {"why", each.why});
+  for (const absent_unit& each : next.absent)
+    if (next.units.contains(each.name)) SLUICE_LOG(info, "gateway", "a unit is there again", {"unit", each.name});
+  next.absent = std::move(absent);
+  now_.show(std::move(next));
 }
 
 result<void> gateway::apply(const config::model& wanted) {

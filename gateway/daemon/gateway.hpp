@@ -25,8 +25,11 @@ class gateway {
   result<config::plan> apply(std::shared_ptr<const config::model> wanted,
                              const std::function<void(const std::string&)>& tell);
   /// apply() of a gateway that begins: a unit that initiators know and that cannot be had does not keep the others from
-  /// them. It is left out and shown as absent, with the reason, until an apply has it. All else is refused as ever.
+  /// them. It is left out and shown as absent, with the reason, until an apply or try_absent() has it. All else is
+  /// refused as ever.
   result<config::plan> start(std::shared_ptr<const config::model> wanted);
+  /// Tries again to have what start() left out, if no apply has settled that since. Does not tell that nothing changed.
+  void try_absent();
   /// The same as the first; refusals are an error.
   result<void> apply(const config::model& wanted);
   /// An apply that is under way is undone, unless it is being put in force; so is every later one. Any thread.
@@ -68,7 +71,12 @@ class gateway {
  private:
   gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<state::authority> authority);
 
+  result<config::plan> apply_once(const std::shared_ptr<const config::model>& wanted,
+                                  const std::function<void(const std::string&)>& tell);
+  void show_absent(std::vector<absent_unit> absent);
+
   running now_;
+  std::shared_ptr<const config::model> asked_of_start_;  // null: all of it is there
   std::optional<std::size_t> trip_;
 };
 

@@ -45,9 +45,10 @@ struct ending_unit {
   std::vector<config::store_config> media;  // its store, and those below: still in use
 };
 
-/// A unit that a start could not have: initiators do not find it, and the next apply tries again.
+/// A unit that a start could not have: initiators do not find it until a later try has it.
 struct absent_unit {
   std::string name, store, why;
+  bool operator==(const absent_unit&) const = default;
 };
 
 /// What runs, as a value that never changes: any thread may look at it, and holds nobody up. The units' own parts and

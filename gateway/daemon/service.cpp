@@ -190,7 +190,7 @@ void service::work() {
   std::unique_lock hold(guard_);
   for (;;) {
     const auto called = [this] { return stopping_ || media_changed_ || reload_; };
-    while (!wake_.wait_for(hold, std::chrono::milliseconds(500), called)) end_units(hold);
+    while (!wake_.wait_for(hold, std::chrono::milliseconds(500), called)) look_after_units(hold);
     if (stopping_) return;
     const bool media_changed = std::exchange(media_changed_, false);
     const auto file = std::exchange(reload_, std::nullopt);
@@ -208,12 +208,26 @@ void service::work() {
   }
 }
 
-/// Looks after units that were taken away and wait for their media.
-void service::end_units(std::unique_lock<std::mutex>& hold) {
+/// Those that were taken away and wait for their media, and those that wait for theirs to come.
+void service::look_after_units(std::unique_lock<std::mutex>& hold) {
   hold.unlock();
-  if (!gateway_.seen()->ending.empty())
-    if (const auto turn = turns_.take_briefly()) gateway_.end_units();
+  const auto seen = gateway_.seen();
+  if (!seen->ending.empty())
+    if (const auto turn = turns_.take_briefly("the end of units")) gateway_.end_units();
+  if (!seen->absent.empty()) try_absent();
   hold.lock();
+}
+
+/// Now and then, for media come late when a machine starts: a mount, a device, a cluster. Whoever waits long for them
+/// tries less often, for others wait for its turn.
+void service::try_absent() {
+  using clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds least_pause{5};
+  const auto begun = clock::now();
+  if (next_try_ == clock::time_point()) next_try_ = begun + least_pause;
+  if (begun < next_try_) return;
+  if (const auto turn = turns_.take_briefly("another try at what the start left out")) gateway_.try_absent();
+  next_try_ = clock::now() + least_pause + 5 * (clock::now() - begun);
 }
 
 void service::reload(const std::string& file) {

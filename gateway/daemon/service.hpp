@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -45,7 +46,8 @@ class service {
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
   void work();
-  void end_units(std::unique_lock<std::mutex>& hold);
+  void look_after_units(std::unique_lock<std::mutex>& hold);
+  void try_absent();
   void reload(const std::string& file);
 
   gateway& gateway_;
@@ -60,6 +62,7 @@ class service {
   std::function<void()> reloaded_;
   bool media_changed_ = false;
   bool stopping_ = false;
+  std::chrono::steady_clock::time_point next_try_;  // the thread's own: at units that the start left out
   std::thread worker_;  // last: it uses all of the above
 };
 

@@ -18,7 +18,6 @@ struct change {
       : now(now_), before(now_.seen()), wanted(std::move(wanted_)), next(*before) {
     next.runs = true;
     next.model = wanted;
-    next.absent.clear();  // all that is wanted is there then
   }
 
   running& now;

@@ -45,10 +45,10 @@ result<turns::turn> turns::take_at_once(std::string what) {
                               (now_->step.empty() ? std::string() : " (" + now_->step + ")") + ": try again");
 }
 
-std::optional<turns::turn> turns::take_briefly() {
+std::optional<turns::turn> turns::take_briefly(std::string what) {
   const std::lock_guard hold(guard_);
   if (now_) return std::nullopt;
-  return begin("the end of units", true);
+  return begin(std::move(what), true);
 }
 
 std::optional<turns::work> turns::now() const {

@@ -41,7 +41,7 @@ class turns {
   /// errc::busy, in words, when somebody is at work and does not end within a second.
   result<turn> take(std::string what);
   /// Nothing when somebody is at work. For what takes no time.
-  std::optional<turn> take_briefly();
+  std::optional<turn> take_briefly(std::string what);
   /// errc::busy at once, but for brief turns.
   result<turn> take_at_once(std::string what);
   /// Who is at work.

@@ -193,6 +193,18 @@ def missing_file(gateway, checks):
               [(u["serial"], u["health"]) for u in gateway.ask("status")["units"]]
               == [(u["serial"], "good") for u in before])
         check("and who is logged in is told", "3f0e" in until_told(host))
+    check("SIGTERM ends it", gateway.stop() == 0)
+    disk.rename(gateway.folder / "kept")
+    gateway.start()
+    (gateway.folder / "kept").rename(disk)
+    deadline = time.monotonic() + 30
+    while [u["health"] for u in gateway.ask("status")["units"]] != ["good", "good"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    with session_of(gateway) as host:
+        until_told(host)
+        health = [u["health"] for u in gateway.ask("status")["units"]]
+        check(f"a file that comes late is found by itself: {health}",
+              health == ["good", "good"] and "a unit is there again unit=f" in gateway.log())
     gateway.write(text("create = true\n"))
     check("saying create = true is no change",
           "nothing to change" in gateway.run("plan", str(gateway.config)).stdout)
