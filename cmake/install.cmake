@@ -29,4 +29,5 @@ install(CODE "
 install(FILES packaging/sluice.sysusers DESTINATION lib/sysusers.d RENAME sluice.conf)
 install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs PATTERN man EXCLUDE)
+install(FILES packaging/prometheus-rules.yml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(DIRECTORY examples/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)

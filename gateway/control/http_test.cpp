@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <sstream>
 
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/metrics.hpp"
@@ -21,13 +22,16 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 json some_status(const std::string& health = "good") {
-  return {{"gateway", {{"uptime_s", 2.5}, {"reactors", {{{"index", 0}, {"kind", "io_uring"}, {"cpu_s", 0.5}}}}}},
+  return {{"gateway",
+           {{"uptime_s", 2.5},
+            {"latency_edges_us", {100, 2500}},
+            {"reactors", {{{"index", 0}, {"kind", "io_uring"}, {"cpu_s", 0.5}}}}}},
           {"stores",
            {{{"name", "hot"},
              {"type", "cache"},
              {"size_bytes", 4096},
              {"health", health},
-             {"figures", {{"hit_ratio", 0.75}, {"stalled", false}, {"mode", "write-through"}}}}}},
+             {"figures", {{"hit_ratio", 0.75}, {"read_p99_us", 120}, {"stalled", false}, {"mode", "write-through"}}}}}},
           {"units",
            {{{"name", "a \"b\""},
              {"health", "good"},
@@ -37,9 +41,8 @@ json some_status(const std::string& health = "good") {
                 {"count", 7},
                 {"errors", 1},
                 {"bytes", 28672},
-                {"p50_us", 12.5},
-                {"p99_us", 20},
-                {"p999_us", 30}}}}}}},
+                {"total_us", 4100},
+                {"up_to", {5, 6}}}}}}}},
           {"targets", {{{"name", "main"}, {"sessions", json::array({json::object(), json::object()})}}}},
           {"connections", {{"count", 3}, {"refused", {{"0201", 4}, {"gave_way", 5}}}}}};
 }
@@ -54,7 +57,23 @@ TEST(metrics, tell_all_that_status_tells) {
   const std::string text = metrics_text(some_status());
   EXPECT_THAT(text, HasSubstr("# TYPE sluice_unit_commands_total counter\n"
                               "sluice_unit_commands_total{unit=\"a \\\"b\\\"\",class=\"read\"} 7\n"));
-  EXPECT_THAT(text, HasSubstr("sluice_unit_latency_us{unit=\"a \\\"b\\\"\",class=\"read\",quantile=\"0.99\"} 20\n"));
+  const std::string of = "{unit=\"a \\\"b\\\"\",class=\"read\"";
+  EXPECT_THAT(text, HasSubstr("# TYPE sluice_unit_latency_seconds histogram\n"
+                              "sluice_unit_latency_seconds_bucket" +
+                              of +
+                              ",le=\"0.0001\"} 5\n"
+                              "sluice_unit_latency_seconds_bucket" +
+                              of +
+                              ",le=\"0.0025\"} 6\n"
+                              "sluice_unit_latency_seconds_bucket" +
+                              of +
+                              ",le=\"+Inf\"} 7\n"
+                              "sluice_unit_latency_seconds_sum" +
+                              of +
+                              "} 0.0041\n"
+                              "sluice_unit_latency_seconds_count" +
+                              of + "} 7\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_store_read_p99_seconds{store=\"hot\",type=\"cache\"} 0.00012\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE sluice_store_hit_ratio gauge\n"
                               "sluice_store_hit_ratio{store=\"hot\",type=\"cache\"} 0.75\n"));
   EXPECT_THAT(text, HasSubstr("sluice_store_stalled{store=\"hot\",type=\"cache\"} 0\n"));
@@ -65,6 +84,27 @@ TEST(metrics, tell_all_that_status_tells) {
   EXPECT_THAT(text, HasSubstr("sluice_reactor_cpu_seconds_total{reactor=\"0\"} 0.5\n"));
   EXPECT_THAT(text, Not(HasSubstr("write-through"))) << "text is no sample";
   EXPECT_EQ(metrics_text(json::object()), "") << "whatever is missing is left out";
+}
+
+TEST(metrics, say_of_each_family_what_it_is) {
+  std::istringstream lines(metrics_text(some_status()));
+  std::string helped, typed;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string hash, kind, name, sentence;
+    words >> hash >> kind >> name;
+    if (hash != "#") {
+      EXPECT_TRUE(line.starts_with(typed)) << line;
+      continue;
+    }
+    std::getline(words, sentence);
+    EXPECT_GT(sentence.size(), 5U) << line;
+    if (kind == "HELP") helped = name;
+    if (kind != "TYPE") continue;
+    EXPECT_EQ(name, helped);
+    typed = name;
+    EXPECT_FALSE(name.ends_with("_us") || name.ends_with("_octets")) << name;
+  }
 }
 
 TEST(http, shows_metrics_status_and_health) {

@@ -30,34 +30,91 @@ std::string escaped(const std::string& value) {
   return out;
 }
 
-/// Samples of one name stand together: the format asks for it.
+/// What a family is, for people; by the beginning of its name, so that the figures of stores have one, too.
+constexpr std::pair<std::string_view, std::string_view> explanations[] = {
+    {"sluice_connections_without_session", "Connections that have no session: logging in, or in discovery."},
+    {"sluice_log_lines_dropped_total", "Lines of the log that nobody took from standard error."},
+    {"sluice_reactor_cpu_seconds_total", "Processor time of an event loop."},
+    {"sluice_reactor_healthy", "Whether an event loop turns."},
+    {"sluice_refusals_total", "Logins and connections that were refused, by status or reason."},
+    {"sluice_state_healthy", "Whether the state directory keeps what must last."},
+    {"sluice_store_healthy", "Whether a store's medium is well."},
+    {"sluice_store_size_bytes", "Size of a store."},
+    {"sluice_store_", "A figure of the store's type, as sluice status shows it."},
+    {"sluice_target_sessions", "Sessions at a target."},
+    {"sluice_unit_bytes_total", "Octets that commands moved."},
+    {"sluice_unit_commands_total", "Commands that ended."},
+    {"sluice_unit_errors_total", "Commands that ended with CHECK CONDITION, but for unit attentions."},
+    {"sluice_unit_healthy", "Whether a logical unit serves."},
+    {"sluice_unit_latency_seconds", "Time from a command's arrival to its status."},
+    {"sluice_unit_size_bytes", "Size of a logical unit."},
+    {"sluice_uptime_seconds", "Time since the gateway started."},
+};
+
+std::string_view explanation_of(std::string_view family) {
+  for (const auto& [beginning, sentence] : explanations)
+    if (family.starts_with(beginning)) return sentence;
+  return "A figure of the gateway.";
+}
+
+/// Samples of one family stand together: the format asks for it.
 class exposition {
  public:
   void add(const std::string& name, labels of, const json& value) {
     if (!value.is_number() && !value.is_boolean()) return;
+    const json number = value.is_boolean() ? json(value.get<bool>() ? 1 : 0) : value;
+    add_line(families_[name], name, of, "", number);
+  }
+  /// `up_to`: how many were no greater than each of `edges`.
+  void add_histogram(const std::string& name, labels of, const std::vector<double>& edges, const json& up_to,
+                     const json& sum, const json& count) {
+    if (!up_to.is_array() || up_to.size() != edges.size() || !sum.is_number() || !count.is_number()) return;
+    family& in = families_[name];
+    in.type = "histogram";
+    for (std::size_t i = 0; i < edges.size(); ++i)
+      add_line(in, name + "_bucket", of, "le=\"" + json(edges[i]).dump() + '"', up_to[i]);
+    add_line(in, name + "_bucket", of, "le=\"+Inf\"", count);
+    add_line(in, name + "_sum", of, "", sum);
+    add_line(in, name + "_count", of, "", count);
+  }
+  std::string whole() const {
+    std::string out;
+    for (const auto& [name, one] : families_) {
+      const char* const type = one.type ? one.type : name.ends_with("_total") ? "counter" : "gauge";
+      out.append("# HELP ").append(name).append(" ").append(explanation_of(name)) += '\n';
+      out.append("# TYPE ").append(name).append(" ").append(type) += '\n';
+      for (const std::string& line : one.lines) out += line;
+    }
+    return out;
+  }
+
+ private:
+  struct family {
+    const char* type = nullptr;  // null: as the name says
+    std::vector<std::string> lines;
+  };
+
+  static void add_line(family& to, const std::string& name, labels of, const std::string& last, const json& number) {
     std::string line = name;
     char between = '{';
     for (const auto& [label, content] : of) {
       (line += between).append(label) += "=\"" + escaped(content) + '"';
       between = ',';
     }
+    if (!last.empty()) line += std::exchange(between, ',') + last;
     if (between == ',') line += '}';
-    const json number = value.is_boolean() ? json(value.get<bool>() ? 1 : 0) : value;
-    auto& family = families_[name];
-    family.push_back(line + ' ' + number.dump() + '\n');
-  }
-  std::string whole() const {
-    std::string out;
-    for (const auto& [name, lines] : families_) {
-      out += "# TYPE " + name + (name.ends_with("_total") ? " counter\n" : " gauge\n");
-      for (const std::string& line : lines) out += line;
-    }
-    return out;
+    to.lines.push_back(line + ' ' + number.dump() + '\n');
   }
 
- private:
-  std::map<std::string, std::vector<std::string>> families_;
+  std::map<std::string, family> families_;
 };
+
+constexpr double us_per_s = 1e6;
+
+/// Microseconds as seconds; what is no number stays.
+json seconds(const json& us) {
+  return us.is_number() ? json(us.get<double>() / us_per_s) : json();
+}
 
 const json& list(const json& from, const char* name) {
   static const json nothing = json::array();
@@ -65,7 +122,7 @@ const json& list(const json& from, const char* name) {
   return found != from.end() && (found->is_array() || found->is_object()) ? *found : nothing;
 }
 
-void add_unit(exposition& out, const json& unit) {
+void add_unit(exposition& out, const json& unit, const std::vector<double>& edges_s) {
   const std::string name = text(unit, "name");
   out.add("sluice_unit_healthy", {{"unit", name}}, text(unit, "health") == "good");
   out.add("sluice_unit_size_bytes", {{"unit", name}}, unit.value("size_bytes", json()));
@@ -74,9 +131,9 @@ void add_unit(exposition& out, const json& unit) {
     out.add("sluice_unit_commands_total", {{"unit", name}, {"class", what}}, command.value("count", json()));
     out.add("sluice_unit_errors_total", {{"unit", name}, {"class", what}}, command.value("errors", json()));
     out.add("sluice_unit_bytes_total", {{"unit", name}, {"class", what}}, command.value("bytes", json()));
-    for (const auto& [quantile, key] : {std::pair{"0.5", "p50_us"}, {"0.99", "p99_us"}, {"0.999", "p999_us"}})
-      out.add("sluice_unit_latency_us", {{"unit", name}, {"class", what}, {"quantile", quantile}},
-              command.value(key, json()));
+    out.add_histogram("sluice_unit_latency_seconds", {{"unit", name}, {"class", what}}, edges_s,
+                      command.value("up_to", json()), seconds(command.value("total_us", json())),
+                      command.value("count", json()));
   }
 }
 
@@ -85,8 +142,11 @@ void add_store(exposition& out, const json& store) {
   const std::string type = text(store, "type");
   out.add("sluice_store_healthy", {{"store", name}, {"type", type}}, text(store, "health") == "good");
   out.add("sluice_store_size_bytes", {{"store", name}, {"type", type}}, store.value("size_bytes", json()));
-  for (const auto& [figure, value] : list(store, "figures").items())
-    out.add("sluice_store_" + figure, {{"store", name}, {"type", type}}, value);
+  for (const auto& [figure, value] : list(store, "figures").items()) {
+    const bool is_time = figure.ends_with("_us");
+    const std::string shown = is_time ? figure.substr(0, figure.size() - 2) + "seconds" : figure;
+    out.add("sluice_store_" + shown, {{"store", name}, {"type", type}}, is_time ? seconds(value) : value);
+  }
 }
 
 }  // namespace
@@ -101,7 +161,13 @@ std::string metrics_text(const json& status) {
   for (const json& reactor : list(gateway, "reactors"))
     out.add("sluice_reactor_cpu_seconds_total", {{"reactor", reactor.value("index", json()).dump()}},
             reactor.value("cpu_s", json()));
-  for (const json& unit : list(status, "units")) add_unit(out, unit);
+  for (const json& reactor : list(gateway, "reactors"))
+    if (reactor.contains("health"))
+      out.add("sluice_reactor_healthy", {{"reactor", reactor.value("index", json()).dump()}},
+              text(reactor, "health") == "good");
+  std::vector<double> edges_s;
+  for (const json& edge : list(gateway, "latency_edges_us")) edges_s.push_back(seconds(edge).get<double>());
+  for (const json& unit : list(status, "units")) add_unit(out, unit, edges_s);
   for (const json& store : list(status, "stores")) add_store(out, store);
   for (const json& target : list(status, "targets"))
     out.add("sluice_target_sessions", {{"target", text(target, "name")}}, list(target, "sessions").size());

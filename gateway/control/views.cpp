@@ -39,7 +39,9 @@ void to_json(json& out, const command& v) {
       .add("p50_us", v.p50_us)
       .add("p99_us", v.p99_us)
       .add("p999_us", v.p999_us)
-      .add("max_us", v.max_us);
+      .add("max_us", v.max_us)
+      .add("total_us", v.total_us)
+      .add("up_to", v.up_to);
 }
 
 void to_json(json& out, const reactor& v) {
@@ -55,6 +57,7 @@ void to_json(json& out, const gateway& v) {
       .add("uptime_s", v.uptime_s)
       .add("state_health", v.state_health)
       .add("log_lines_dropped", v.log_lines_dropped)
+      .add("latency_edges_us", latency_edges_us)
       .add_all("reactors", v.reactors);
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -10,11 +11,18 @@
 /// (found by nlohmann::json) writes them. Sizes in octets, latencies in microseconds, counts since the start.
 namespace sluice::control::view {
 
+/// Where latencies are counted in metrics; the gateway tells them with `latency_edges_us`.
+inline constexpr std::array<std::uint64_t, 20> latency_edges_us{
+    2,     5,      10,     25,     50,      100,     250,     500,       1'000,     2'500,
+    5'000, 10'000, 25'000, 50'000, 100'000, 250'000, 500'000, 1'000'000, 2'500'000, 10'000'000};
+
 /// One class of commands of a unit: "read", "write", "flush", "unmap", "other".
 struct command {
   std::string what;  // JSON: "class"
   std::uint64_t count = 0, errors = 0, bytes = 0;
   double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0;
+  double total_us = 0;                                         // of all latencies
+  std::array<std::uint64_t, latency_edges_us.size()> up_to{};  // how many took no longer than each edge
 };
 
 struct reactor {

@@ -200,14 +200,19 @@ namespace {
 
 view::command command_view(observe::command_class what, const observe::command_counters& counted) {
   const observe::histogram& latency = counted.latency;
-  return {observe::to_string(what),
-          latency.count(),
-          counted.failed,
-          counted.octets,
-          microseconds(latency.quantile_ns(0.5)),
-          microseconds(latency.quantile_ns(0.99)),
-          microseconds(latency.quantile_ns(0.999)),
-          microseconds(latency.max_ns())};
+  view::command shown{observe::to_string(what),
+                      latency.count(),
+                      counted.failed,
+                      counted.octets,
+                      microseconds(latency.quantile_ns(0.5)),
+                      microseconds(latency.quantile_ns(0.99)),
+                      microseconds(latency.quantile_ns(0.999)),
+                      microseconds(latency.max_ns()),
+                      microseconds(latency.sum_ns()),
+                      {}};
+  for (std::size_t i = 0; i < shown.up_to.size(); ++i)
+    shown.up_to[i] = latency.count_up_to(view::latency_edges_us[i] * ns_per_us);
+  return shown;
 }
 
 view::store store_view(const config::store_config& config, const store::store& opened) {
