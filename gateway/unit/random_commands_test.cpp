@@ -1,7 +1,6 @@
 #include <cstdlib>
 
-#include "gateway/scsi/cdb.hpp"
-#include "gateway/scsi/opcode_table.hpp"
+#include "gateway/unit/random_command.hpp"
 #include "gateway/unit/test_stand.hpp"
 
 // Random commands of every row of the opcode table, one after the other through a whole unit, held against a naive
@@ -63,11 +62,12 @@ class random_commands {
   void one() {
     const auto rows = scsi::opcode_table();
     row_ = &rows[dice(static_cast<unsigned>(rows.size()))];
-    make_cdb();
+    const auto lba = static_cast<std::uint8_t>(dice(capacity + 2));
+    c_ = make_random_command(chance_, *row_, lba, static_cast<std::uint8_t>(dice(6)), block);
     make_data();
-    octets cdb = cdb_, out = out_;
-    if (planted(plant::other_block) && places_block()) cdb[lba_end() - 1] ^= 1;
-    if (planted(plant::fewer_blocks) && places_block() && blocks_ > 1) --cdb[count_end() - 1];
+    octets cdb = c_.cdb, out = out_;
+    if (planted(plant::other_block) && places_block()) cdb[c_.lba_end() - 1] ^= 1;
+    if (planted(plant::fewer_blocks) && places_block() && c_.blocks > 1) --cdb[c_.count_end() - 1];
     if (planted(plant::other_octet) && !out.empty()) out[dice(static_cast<unsigned>(out.size()))] ^= 0x40;
     if (planted(plant::medium_flips)) flip_on_medium();
     initiator& host = *hosts_[dice(static_cast<unsigned>(hosts_.size()))];
@@ -79,79 +79,12 @@ class random_commands {
 
   // -- making one ------------------------------------------------------------------------------------------------
 
-  bool places_block() const { return has_blocks(row_->what); }
-  static bool has_blocks(scsi::command what) {
-    switch (what) {
-      case scsi::command::read:
-      case scsi::command::write:
-      case scsi::command::verify:
-      case scsi::command::write_and_verify:
-      case scsi::command::or_write:
-      case scsi::command::compare_and_write:
-      case scsi::command::write_same:
-      case scsi::command::pre_fetch:
-      case scsi::command::synchronize_cache:
-        return true;
-      default:
-        return false;
-    }
-  }
-  std::size_t lba_end() const { return row_->cdb_octets == 6 ? 4 : row_->cdb_octets == 16 ? 10 : 6; }
-  std::size_t count_end() const {
-    if (row_->what == scsi::command::compare_and_write) return 14;
-    return row_->cdb_octets == 6 ? 5 : row_->cdb_octets == 10 ? 9 : row_->cdb_octets == 12 ? 10 : 14;
-  }
-
-  void make_cdb() {
-    cdb_.assign(row_->cdb_octets, 0);
-    for (std::size_t i = 1; i < cdb_.size(); ++i) cdb_[i] = static_cast<std::uint8_t>(chance_() & row_->usage[i]);
-    cdb_[0] = row_->opcode;
-    if (row_->has_service_action()) cdb_[1] = static_cast<std::uint8_t>((cdb_[1] & 0xe0) | row_->service_action);
-    lba_ = blocks_ = 0;
-    if (places_block()) {
-      lba_ = dice(capacity + 2);
-      blocks_ = dice(6);
-      const std::size_t first = row_->cdb_octets == 6 ? 1 : 2;
-      std::fill(cdb_.begin() + static_cast<std::ptrdiff_t>(first),
-                cdb_.begin() + static_cast<std::ptrdiff_t>(lba_end()), std::uint8_t{0});
-      cdb_[lba_end() - 1] = static_cast<std::uint8_t>(lba_);
-      const std::size_t count_first = row_->cdb_octets == 6                            ? 4
-                                      : row_->what == scsi::command::compare_and_write ? 13
-                                      : row_->cdb_octets == 10                         ? 7
-                                      : row_->cdb_octets == 12                         ? 6
-                                                                                       : 10;
-      for (std::size_t i = count_first; i < count_end(); ++i) cdb_[i] = 0;
-      cdb_[count_end() - 1] = static_cast<std::uint8_t>(blocks_);
-    } else if (row_->direction == scsi::data_direction::out) {
-      make_list_length();
-    }
-    forbidden_ = dice(16) == 0;
-    if (forbidden_) {
-      const std::size_t octet = 1 + dice(static_cast<unsigned>(cdb_.size() - 1));
-      const auto bit = static_cast<std::uint8_t>(1u << dice(8));
-      forbidden_ = (row_->allowed_bits(octet) & bit) == 0 && row_->cdb_octets > octet + 1;
-      if (forbidden_) cdb_[octet] |= bit;
-    }
-  }
-  /// Lists are 24 octets long, as most of those of PERSISTENT RESERVE OUT and UNMAP are.
-  void make_list_length() {
-    const std::size_t at = row_->cdb_octets == 6 ? 4 : 8;
-    for (std::size_t i = row_->what == scsi::command::persistent_reserve_out ? 5 : 7; i < at; ++i) cdb_[i] = 0;
-    cdb_[at] = 24;
-  }
+  bool places_block() const { return c_.names_blocks(); }
 
   void make_data() {
     out_.clear();
     room_ = 0;
-    decoded_ = scsi::block_command{};
-    std::uint64_t wanted = scsi::parameter_length(*row_, cdb_);
-    if (places_block()) {
-      const auto block_command = scsi::decode_block_command(*row_, cdb_);
-      if (block_command) decoded_ = *block_command;
-      blocks_ = decoded_.blocks;
-      wanted = decoded_.transfer_bytes(block);
-    }
-    const std::uint64_t offered = dice(12) == 0 ? dice(2048) : wanted;
+    const std::uint64_t offered = dice(12) == 0 ? dice(2048) : c_.wanted_octets;
     if (row_->direction == scsi::data_direction::in) room_ = std::min<std::uint64_t>(offered, 65536);
     if (row_->direction != scsi::data_direction::out) return;
     out_ = filled(std::min<std::uint64_t>(offered, 65536), static_cast<std::uint8_t>(dice(4)));
@@ -166,8 +99,8 @@ class random_commands {
     // What is there already, so that comparisons find no difference now and then.
     const bool compares = row_->what == scsi::command::compare_and_write || row_->what == scsi::command::verify;
     if (compares && dice(3) != 0)
-      for (std::uint64_t i = 0; i < std::min<std::uint64_t>(out_.size(), blocks_ * block); ++i)
-        if (lba_ * block + i < disk_.size()) out_[i] = disk_[lba_ * block + i];
+      for (std::uint64_t i = 0; i < std::min<std::uint64_t>(out_.size(), c_.blocks * block); ++i)
+        if (c_.lba * block + i < disk_.size()) out_[i] = disk_[c_.lba * block + i];
   }
 
   // -- holding the answer against the disk -----------------------------------------------------------------------
@@ -178,39 +111,40 @@ class random_commands {
     if (e.in.size() > room_) return complain("more data than there is room");
     if (e.outcome.status == status::check_condition && e.outcome.sense.key == sense_key::no_sense)
       return complain("CHECK CONDITION without a reason");
-    if (forbidden_ && good) return complain("a reserved bit passed");
-    if (forbidden_) return;
-    if (good && places_block() && lba_ + blocks_ > capacity && blocks_ > 0) return complain("it went beyond the end");
+    if (c_.forbidden && good) return complain("a reserved bit passed");
+    if (c_.forbidden) return;
+    if (good && places_block() && c_.lba + c_.blocks > capacity && c_.blocks > 0)
+      return complain("it went beyond the end");
     if (e.outcome.status == status::check_condition && e.outcome.sense.key == sense_key::miscompare)
       return check_miscompare(e);
     if (good) apply(e);
   }
 
   octets at_disk(std::uint64_t octets_wanted) const {
-    const auto from = disk_.begin() + static_cast<std::ptrdiff_t>(lba_ * block);
+    const auto from = disk_.begin() + static_cast<std::ptrdiff_t>(c_.lba * block);
     return {from, from + static_cast<std::ptrdiff_t>(octets_wanted)};
   }
-  std::uint64_t usable() const { return std::min<std::uint64_t>(blocks_ * block, out_.size()) / block * block; }
+  std::uint64_t usable() const { return std::min<std::uint64_t>(c_.blocks * block, out_.size()) / block * block; }
 
   void apply(const exchange& e) {
     switch (row_->what) {
       case scsi::command::read:
-        if (e.in != at_disk(std::min<std::uint64_t>(blocks_ * block, room_))) complain("it read something else");
+        if (e.in != at_disk(std::min<std::uint64_t>(c_.blocks * block, room_))) complain("it read something else");
         return;
       case scsi::command::write:
       case scsi::command::write_and_verify:
-        std::copy_n(out_.begin(), usable(), disk_.begin() + static_cast<std::ptrdiff_t>(lba_ * block));
+        std::copy_n(out_.begin(), usable(), disk_.begin() + static_cast<std::ptrdiff_t>(c_.lba * block));
         return;
       case scsi::command::or_write:
-        for (std::uint64_t i = 0; i < usable(); ++i) disk_[lba_ * block + i] |= out_[i];
+        for (std::uint64_t i = 0; i < usable(); ++i) disk_[c_.lba * block + i] |= out_[i];
         return;
       case scsi::command::compare_and_write:
         if (difference()) complain("it found no difference");
-        std::copy_n(out_.begin() + blocks_ * block, blocks_ * block,
-                    disk_.begin() + static_cast<std::ptrdiff_t>(lba_ * block));
+        std::copy_n(out_.begin() + c_.blocks * block, c_.blocks * block,
+                    disk_.begin() + static_cast<std::ptrdiff_t>(c_.lba * block));
         return;
       case scsi::command::verify:
-        if (decoded_.byte_check != 0 && difference()) complain("it found no difference");
+        if (c_.decoded.byte_check != 0 && difference()) complain("it found no difference");
         return;
       case scsi::command::write_same:
         return fill();
@@ -224,17 +158,17 @@ class random_commands {
   }
   /// No blocks: up to the last one.
   void fill() {
-    const std::uint64_t count = blocks_ == 0 ? capacity - lba_ : blocks_;
+    const std::uint64_t count = c_.blocks == 0 ? capacity - c_.lba : c_.blocks;
     for (std::uint64_t i = 0; i < count * block; ++i)
-      disk_[lba_ * block + i] = decoded_.ndob ? std::uint8_t{0} : out_.at(i % block);
+      disk_[c_.lba * block + i] = c_.decoded.ndob ? std::uint8_t{0} : out_.at(i % block);
   }
   /// Where the data-out first differ from the blocks, as the command compares them.
   std::optional<std::uint64_t> difference() const {
-    const bool each = decoded_.byte_check == 3;
-    const std::uint64_t length = row_->what == scsi::command::compare_and_write || each ? blocks_ * block : usable();
+    const bool each = c_.decoded.byte_check == 3;
+    const std::uint64_t length = row_->what == scsi::command::compare_and_write || each ? c_.blocks * block : usable();
     if (each && out_.size() < block) return std::nullopt;
     for (std::uint64_t i = 0; i < length; ++i)
-      if (out_[each ? i % block : i] != disk_[lba_ * block + i]) return each ? i % block : i;
+      if (out_[each ? i % block : i] != disk_[c_.lba * block + i]) return each ? i % block : i;
     return std::nullopt;
   }
   void check_miscompare(const exchange& e) {
@@ -280,10 +214,9 @@ class random_commands {
   std::string wrong_;
 
   const scsi::opcode_row* row_ = nullptr;
-  octets cdb_, out_;
-  std::uint64_t lba_ = 0, blocks_ = 0, room_ = 0;
-  scsi::block_command decoded_;
-  bool forbidden_ = false;
+  random_command c_;
+  octets out_;
+  std::uint64_t room_ = 0;
 };
 
 unsigned count_wanted() {

@@ -31,6 +31,8 @@ class simulated_site : public port::contract::site {
   void admit_no_more(unsigned number) override;
   void add_lun() override;
   void stop_port() override;
+  /// Of the unit behind LUN 1: the operator clears them.
+  void forget_reservations() { machine_.clear_reservations("second"); }
 
  protected:
   reactor::sim_world world_;
