@@ -126,8 +126,8 @@ void connection::take_management(const task_management_request& request) {
   if (live_management() + early_management_.size() >= max_management)
     return answer_management(tag, management_response::function_rejected);
   // A function for the whole target may take those commands for received [RFC7143 4.2.3.2].
-  const bool awaits_commands = request.immediate && is_of_one_unit(*function) &&
-                               window_.look(request.cmd_sn) == command_window::verdict::ahead;
+  const bool awaits_commands =
+      request.immediate && is_of_one_unit(*function) && window_.look(request.cmd_sn) == command_window::verdict::ahead;
   if (awaits_commands) return early_management_.push_back(request);
   manage(request, *function);
 }
@@ -211,10 +211,13 @@ void connection::finish_management(management& m) {
 /// A task ends whose R2Ts the initiator has not filled: who ended it waits for them.
 void connection::note_owed(const command& c) {
   if (c.bursts.empty()) return;
+  // The header of the last Data-Out of the first burst has gone by; what follows it is dropped.
+  const bool last_is_coming = sink_.target == &c && sink_.final && !sink_.immediate_data;
   for (const auto& m : management_) {
     const bool waits = m->request.nexus && !m->answered && ends_many(m->request.function);
     if (!waits || !covers(m->request, c.task)) continue;
-    for (const burst& b : c.bursts) m->owed.push_back(b.target_transfer_tag);
+    for (const burst& b : c.bursts)
+      if (&b != &c.bursts.front() || !last_is_coming) m->owed.push_back(b.target_transfer_tag);
   }
 }
 

@@ -175,6 +175,27 @@ TEST(management, the_end_of_many_tasks_is_answered_when_their_r2ts_are) {
     }
 }
 
+TEST(management, data_that_come_while_their_task_ends_are_no_debt) {
+  stand s;
+  s.log_in({"ImmediateData=No"});
+  const auto ask = owe(s);
+  data_out all;
+  all.final = true;
+  all.initiator_task_tag = ask.initiator_task_tag;
+  all.target_transfer_tag = ask.target_transfer_tag;
+  const auto data = noise(ask.desired_length);
+  const auto half = data.begin() + static_cast<std::ptrdiff_t>(data.size() / 2);
+  const bhs reset = encode(manage(s, management_function::logical_unit_reset));
+  const bhs header = encode(all, ask.desired_length);
+  octets begun(reset.begin(), reset.end());
+  begun.insert(begun.end(), header.begin(), header.end());
+  begun.insert(begun.end(), data.begin(), half);
+  s.initiator.send(begun);
+  s.world.run_for(100 * ns_per_ms);
+  s.initiator.send(octets(half, data.end()));
+  EXPECT_TRUE(is_answered(s, 10 * ns_per_ms));
+}
+
 TEST(management, an_initiator_that_sends_no_data_after_its_reset_is_answered_all_the_same) {
   stand s;
   s.log_in({"ImmediateData=No"});

@@ -7,9 +7,8 @@
 namespace sluice::sim {
 
 namespace {
-// Task management, PREEMPT AND ABORT, logout and login: docs/operations.md. A reset also waits for data that its own
-// initiator was asked for, for two seconds in which none come [RFC7143 4.2.3.2].
-constexpr std::uint64_t promise_ns = ns_per_s + 2 * ns_per_s;
+// Task management, PREEMPT AND ABORT, logout and login: docs/operations.md.
+constexpr std::uint64_t promise_ns = ns_per_s;
 // A target that hears nothing for so long may end the connection; by default it asks after 30 s and waits for 30 s.
 constexpr std::uint64_t unheard_ns = 55 * ns_per_s;
 constexpr std::uint64_t after_thaw_ns = 4 * ns_per_s;
