@@ -50,7 +50,10 @@ control::view::status some_status() {
                   {{0, "vm1"}, {1, "scratch"}},
                   {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
                   {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main",
-                    1, "", 61}}}};
+                    1, "", 61}},
+                  false,
+                  {{"iqn.1994-05.com.example:host1", false, {}, {{"chap.user", "host1"}}},
+                   {"iqn.1994-05.com.example:host2", true, {{0, "scratch"}}, {}}}}};
   out.connections.count = 3;
   out.connections.oldest = {{5, "iscsi", "[fd00::1]:50000", "authentication", 2, 16384},
                             {8, "iscsi", "[fd00::1]:50001", "silent", 1, 0}};
@@ -344,6 +347,8 @@ TEST_F(cli, draws_what_the_gateway_tells) {
             "   │     └─ store vm1  rbd, 8 GiB\n"
             "   ├─ LUN 1  unit scratch  1 GiB, 512 B blocks  naa.6001\n"
             "   │  └─ store scratch  ram, 1 GiB\n"
+            "   ├─ access iqn.1994-05.com.example:host1  chap.user host1\n"
+            "   ├─ access iqn.1994-05.com.example:host2  LUNs 0 = scratch\n"
             "   └─ session 17  iqn.1994-05.com.example:host1,i,0x1  127.0.0.1:50000  1 min\n");
   EXPECT_EQ(ask({"status"}), 0);
   EXPECT_EQ(out_,

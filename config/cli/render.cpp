@@ -126,8 +126,21 @@ branch store_branch(const json& stores, const std::string& name, int depth = 0) 
   return out;
 }
 
+std::string describe_access(const json& access) {
+  std::string out = "access " + text(access, "initiator");
+  const json& settings = at(access, "settings");
+  if (settings.is_object())
+    for (const auto& [name, value] : settings.items())
+      if (value.is_string()) out += "  " + name + " " + value.get<std::string>();
+  if (!at(access, "luns").is_array() || at(access, "luns").empty()) return out;
+  std::string luns;
+  for (const json& lun : at(access, "luns"))
+    luns += (luns.empty() ? "" : ", ") + text(lun, "lun") + " = " + text(lun, "unit");
+  return out + "  LUNs " + luns;
+}
+
 branch target_branch(const json& status, const json& target) {
-  branch out{"target " + text(target, "name")};
+  branch out{"target " + text(target, "name") + (member(target, "open") == true ? "  open to everybody" : "")};
   for (const json& port : at(target, "ports")) {
     std::string portals;
     for (const json& portal : at(port, "portals"))
@@ -141,6 +154,7 @@ branch target_branch(const json& status, const json& target) {
     if (!unit.is_null()) b.below.push_back(store_branch(at(status, "stores"), text(unit, "store")));
     out.below.push_back(std::move(b));
   }
+  for (const json& access : at(target, "access")) out.below.push_back({describe_access(access)});
   for (const json& session : at(target, "sessions"))
     out.below.push_back({"session " + text(session, "id") + "  " + text(session, "initiator") + "  " +
                          text(session, "peer") + "  " + span_of_time(number(session, "age_s"))});

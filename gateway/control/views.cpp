@@ -106,8 +106,20 @@ void to_json(json& out, const session& v) {
       .add("age_s", v.age_s);
 }
 
+void to_json(json& out, const access& v) {
+  object shown(out);
+  shown.add("initiator", v.initiator).add("settings", v.settings);
+  if (v.has_own_luns) shown.add_all("luns", v.luns);
+}
+
 void to_json(json& out, const target& v) {
-  object(out).add("name", v.name).add_all("luns", v.luns).add_all("ports", v.ports).add_all("sessions", v.sessions);
+  object(out)
+      .add("name", v.name)
+      .add("open", v.open)
+      .add_all("luns", v.luns)
+      .add_all("ports", v.ports)
+      .add_all("access", v.access)
+      .add_all("sessions", v.sessions);
 }
 
 void to_json(json& out, const connection& v) {

@@ -83,11 +83,21 @@ struct session {
   double age_s = 0;
 };
 
+/// An initiator that may log in at a target.
+struct access {
+  std::string initiator;
+  bool has_own_luns = false;  // JSON: then "luns" is there
+  std::vector<lun> luns;
+  std::map<std::string, std::string> settings;  // "chap.user" and the like; never a secret, nor where one lies
+};
+
 struct target {
   std::string name;
   std::vector<lun> luns;
   std::vector<port> ports;
   std::vector<session> sessions;
+  bool open = false;  // every initiator is let in, also beyond loopback
+  std::vector<view::access> access = {};
 };
 
 /// A connection without a session: nobody has said a word on it yet, a login is under way, or it is there for

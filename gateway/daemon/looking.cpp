@@ -241,8 +241,19 @@ std::string health_of_unit(unit::unit_snapshot::service serves, const unit::medi
   return health_of(owed);
 }
 
+view::access access_view(const config::access_config& access) {
+  view::access shown{access.initiator, access.luns.has_value(), {}, {}};
+  if (access.luns)
+    for (const config::lun_config& lun : *access.luns) shown.luns.push_back({lun.lun, lun.unit});
+  for (const std::string& name : access.settings.names())
+    if (const std::string* text = access.settings.text(name); text && name.find("secret") == std::string::npos)
+      shown.settings[name] = *text;
+  return shown;
+}
+
 view::target target_view(const config::target_config& target, const picture& seen) {
-  view::target entry{target.name, {}, {}, {}};
+  view::target entry{target.name, {}, {}, {}, target.open};
+  for (const config::access_config& access : target.access) entry.access.push_back(access_view(access));
   for (const config::lun_config& lun : target.luns) entry.luns.push_back({lun.lun, lun.unit});
   for (const config::port_config& port : target.ports) {
     entry.ports.push_back({port.fabric, port.name, {}, port.group});
