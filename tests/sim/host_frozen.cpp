@@ -44,7 +44,9 @@ void host::thaw() {
   --field_.standing_still;
   wait_anew();
   disturb(after_thaw_ns);
-  if (field_.broken_until > since || now - since > unheard_ns) may_break_until_ns_ = now + after_thaw_ns;
+  // What broke before, it may not have noticed yet.
+  if (std::max(field_.broken_until, may_break_until_ns_) > since || now - since > unheard_ns)
+    may_break_until_ns_ = now + after_thaw_ns;
   session_->owe(false);
   session_->stand_still(false);
   pump();
