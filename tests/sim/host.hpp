@@ -69,10 +69,11 @@ class host final : session::listener, public fence_listener {
     std::uint64_t begun = 0, begun_ns = 0;
     std::uint64_t watched_ns = 0;  // from when on an answer is waited for
     bool fua = false;
-    bool immediate = false;      // a flush that is answered before it is done
-    bool data_in_only = false;   // its status waits for nothing of this host
-    bool beyond = false;         // past the end of any capacity
-    std::vector<stamp> claimed;  // compare_and_write
+    bool immediate = false;       // a flush that is answered before it is done
+    bool data_in_only = false;    // its status waits for nothing of this host
+    bool beyond = false;          // past the end of any capacity
+    bool behind_ordered = false;  // of this host: that waits for whatever others owe [SAM-5 8.7]
+    std::vector<stamp> claimed;   // compare_and_write
     pr_command reservation;
     unit_view::write_cache cache_before = unit_view::write_cache::on, cache_wanted = unit_view::write_cache::on;
     outgoing out;

@@ -97,7 +97,7 @@ void host::good_reserve_out(const op& o) {
   const std::set<unsigned> preempted = aborts ? model.surely_preempted() : std::set<unsigned>{};
   model.end(pr_answer::good);
   end_exclusive(o);
-  if (aborts && breach_of_promise("PREEMPT AND ABORT", o.begun_ns)) return;
+  if (aborts && !o.behind_ordered && breach_of_promise("PREEMPT AND ABORT", o.begun_ns)) return;
   tell_fenced(*o.unit, o.begun, preempted);
 }
 

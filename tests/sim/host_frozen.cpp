@@ -80,6 +80,10 @@ void host::fence(unsigned victim) {
     o.reservation.action = pr_action::register_and_ignore;
     o.reservation.action_key = 0x1000 + number_;
   }
+  constexpr std::uint8_t ordered = 2;  // [RFC7143 11.3.1]
+  o.behind_ordered = std::any_of(ops_.begin(), ops_.end(), [&](const auto& each) {
+    return each.second.unit == &unit && each.second.out.attribute == ordered;
+  });
   encode_reserve_out(o);
   send(std::move(o));
 }
@@ -97,6 +101,7 @@ bool host::breach_of_promise(const char* what, std::uint64_t begun_ns) {
   const std::uint64_t now = field_.world.now_ns();
   if (begun_ns == 0 || begun_ns > now || begun_ns <= std::max(disturbed_until_ns_, field_.slow_until_ns)) return false;
   if (may_break()) return false;
+  if (stands_still()) return false;  // it owes what the answer waits for
   // Its own data are before it, in both directions.
   const reactor::sim_options& o = field_.world.options();
   const std::uint64_t windows = 2 * depth_ * largest_command_octets / o.send_buffer_bytes;
