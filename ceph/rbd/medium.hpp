@@ -109,7 +109,7 @@ class medium : public std::enable_shared_from_this<medium> {
   std::uint64_t probe_sent_ns_ = 0;  // 0: none is out
   std::uint64_t next_probe_ns_ = 0, next_open_ns_ = 0, next_rescue_ns_ = 0;
 
-  std::uint64_t written_before_ = 0, writes_moved_ns_ = 0;                  // the beat's
+  std::uint64_t written_before_ = 0, writes_moved_ns_ = 0;                // the beat's
   std::uint64_t refused_before_ = 0, taken_before_ = 0, refused_ns_ = 0;  // likewise
 
   mutable std::mutex members_guard_;

@@ -170,8 +170,8 @@ void connection::begin_text() {
 /// From now on another connection may take this one's place in the session.
 void connection::enter_session() {
   if (parameters().discovery || !take_successor_) return;
-  options_.shared->sessions.enter(
-      tsih_, {parameters().initiator_name, login_->isid(), port_->id, cid_, parameters()}, take_successor_);
+  options_.shared->sessions.enter(tsih_, {parameters().initiator_name, login_->isid(), port_->id, cid_, parameters()},
+                                  take_successor_);
 }
 
 /// The last Login Response has been queued.

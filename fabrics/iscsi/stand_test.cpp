@@ -440,8 +440,7 @@ std::optional<pdu> stand::say_login(const std::vector<std::string>& keys, int cu
   return say_login(initiator, login_step(current, next), keys);
 }
 
-std::optional<pdu> stand::say_login(raw_initiator& over, login_request r,
-                                     const std::vector<std::string>& keys) {
+std::optional<pdu> stand::say_login(raw_initiator& over, login_request r, const std::vector<std::string>& keys) {
   octets text;
   for (const std::string& key : keys) {
     text.insert(text.end(), key.begin(), key.end());

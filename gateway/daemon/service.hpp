@@ -63,7 +63,7 @@ class service {
   bool media_changed_ = false;
   bool stopping_ = false;
   std::chrono::steady_clock::time_point next_try_;  // the thread's own: at units that the start left out
-  std::thread worker_;  // last: it uses all of the above
+  std::thread worker_;                              // last: it uses all of the above
 };
 
 }  // namespace sluice::daemon

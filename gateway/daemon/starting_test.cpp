@@ -44,9 +44,7 @@ class leaving_out : public ::testing::Test {
   leaving_out() {
     for (const char* name : {"u", "v", "w"}) meet(name);
   }
-  void meet(const std::string& name) {
-    EXPECT_TRUE(state_->save(agreement::record_name(name), "something"));
-  }
+  void meet(const std::string& name) { EXPECT_TRUE(state_->save(agreement::record_name(name), "something")); }
   result<smaller_model> without(const std::string& refusal) { return leave_out(some_model(), refusal, *state_); }
   static std::vector<std::string> stores_of(const smaller_model& m) { return names(m.model.stores); }
   template <class T>

@@ -59,19 +59,18 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
   identity->relative_target_port = found->port->relative_id;
   identity->caps = wish.who.caps;
   identity->several_channels = wish.who.several_channels;
-  auto opened =
-      std::make_unique<open_nexus>(loop_, identity, access::luns_of(*found, wish.who.initiator.name),
-                                   open_nexus::surroundings{wish.who.several_channels ? this : nullptr, wish.joins,
-                                                            std::move(wish.events.report), [this, nexus_id] {
-                                                              live_.erase(nexus_id);
-                                                              registry_.closed(nexus_id);
-                                                            },
-                                                            [this, nexus_id](const std::string& peer,
-                                                                             const std::string& description) {
-                                                              port::login& shown = live_.at(nexus_id).who;
-                                                              shown.peer = peer;
-                                                              shown.description = description;
-                                                            }});
+  auto opened = std::make_unique<open_nexus>(
+      loop_, identity, access::luns_of(*found, wish.who.initiator.name),
+      open_nexus::surroundings{wish.who.several_channels ? this : nullptr, wish.joins, std::move(wish.events.report),
+                               [this, nexus_id] {
+                                 live_.erase(nexus_id);
+                                 registry_.closed(nexus_id);
+                               },
+                               [this, nexus_id](const std::string& peer, const std::string& description) {
+                                 port::login& shown = live_.at(nexus_id).who;
+                                 shown.peer = peer;
+                                 shown.description = description;
+                               }});
   live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns()};
   SLUICE_LOG(info, "nexus", wish.joins ? "channel opened" : "session opened", {"id", nexus_id},
              {"initiator", wish.who.initiator.to_string()}, {"target", found->target->name}, {"peer", wish.who.peer},

@@ -28,16 +28,19 @@ job read_windows(shard& s, command& c) {
     if (s.lend(c, offset + at, whole, octets)) continue;
     places.clear();
     memory::slice buffer;
-    if (octets != whole || !use_destination(c, at, octets, s.gives_up(), places)) {
+    const bool has_places = octets == whole && use_destination(c, at, octets, s.gives_up(), places);
+    if (!has_places) {
       buffer = co_await buffer_for{s, c, whole};
       if (buffer.empty()) co_return shard::no_room(c);
       set_buffer(c, buffer, whole);
-      places.assign(1, buffer.sub(0, static_cast<std::uint32_t>(octets)));
     }
     prepare(c, store::verb::read, offset + at, whole);
     const store::status status = co_await medium{s, c};
     if (status != store::status::good) co_return outcome_of(status, c.io, s.block_size());
-    for (memory::slice& each : places) t.data_in.push_back(std::move(each));
+    if (has_places)
+      for (memory::slice& each : places) t.data_in.push_back(std::move(each));
+    else
+      t.data_in.push_back(buffer.sub(0, static_cast<std::uint32_t>(octets)));
   }
   co_return outcomes::good();
 }
