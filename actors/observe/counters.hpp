@@ -9,7 +9,7 @@ namespace sluice::observe {
 
 /// What is counted of one kind of command on one core.
 struct command_counters {
-  histogram latency;         // from the fabric's receipt to the outcome
+  histogram latency;         // from the fabric's receipt to the end of the turn that answers
   std::uint64_t failed = 0;  // ended with any status but GOOD and CONDITION MET, or aborted
   std::uint64_t octets = 0;  // moved between initiator and unit, by commands that did not fail
   void merge(const command_counters& other) noexcept {

@@ -49,7 +49,7 @@ class epoll_loop final : public loop_base {
  protected:
   unsigned collect() noexcept override;
   bool collectable() noexcept override;
-  unsigned collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept override;
+  unsigned collect_waiting(std::optional<std::uint64_t> until_ns) noexcept override;
 
  private:
   /// What is known about a descriptor, and the requests that wait for its edges.
@@ -350,11 +350,13 @@ bool epoll_loop::collectable() noexcept {
   return attempts_.first || socket_ready(epoll_, POLLIN);
 }
 
-unsigned epoll_loop::collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept {
+unsigned epoll_loop::collect_waiting(std::optional<std::uint64_t> until_ns) noexcept {
   if (attempts_.first) return poll_kernel(0);
-  if (!timeout_ns) return poll_kernel(-1);
+  if (!until_ns) return poll_kernel(-1);
+  const std::uint64_t now = now_ns();
+  const std::uint64_t left_ns = *until_ns > now ? *until_ns - now : 0;
   // Rounded up: waking before the tick would only mean to wait again.
-  return poll_kernel(static_cast<int>(std::min<std::uint64_t>((*timeout_ns + ns_per_ms - 1) / ns_per_ms, 60'000)));
+  return poll_kernel(static_cast<int>(std::min<std::uint64_t>((left_ns + ns_per_ms - 1) / ns_per_ms, 60'000)));
 }
 
 }  // namespace

@@ -118,16 +118,12 @@ bool loop_base::spin(std::uint64_t until_ns) noexcept {
 }
 
 unsigned loop_base::sleep() noexcept {
-  std::optional<std::uint64_t> timeout;
-  if (const std::optional<std::uint64_t> tick = timers_.next_tick()) {
-    const std::uint64_t due = epoch_ns_ + *tick * tick_ns;
-    const std::uint64_t now = now_ns();
-    timeout = due > now ? due - now : 0;
-  }
+  std::optional<std::uint64_t> until_ns;
+  if (const std::optional<std::uint64_t> tick = timers_.next_tick()) until_ns = epoch_ns_ + *tick * tick_ns;
   // Either a poster sees the flag and wakes us, or we see what it posted: both sides store first, then look.
   asleep_.store(true, std::memory_order_seq_cst);
-  if (posted_.load(std::memory_order_seq_cst) || stopping_.load(std::memory_order_seq_cst)) timeout = 0;
-  const unsigned completed = collect_waiting(timeout);
+  if (posted_.load(std::memory_order_seq_cst) || stopping_.load(std::memory_order_seq_cst)) until_ns = 0;
+  const unsigned completed = collect_waiting(until_ns);
   asleep_.store(false, std::memory_order_relaxed);
   return completed;
 }

@@ -27,6 +27,7 @@ class loop_base : public loop {
   void stop() noexcept override;
   void defer(runnable& work) noexcept override { deferred_.push(work); }
   void at_turn_end(runnable& work) noexcept override { turn_end_.push(work); }
+  void withdraw(runnable& work) noexcept override { remove_from(deferred_, turn_end_, work); }
   using loop::post;
   void post(runnable& work) noexcept override;
   void arm(timer& t, std::uint64_t delay_ns) noexcept override;
@@ -60,8 +61,8 @@ class loop_base : public loop {
   virtual unsigned collect() noexcept = 0;
   /// Whether collect() would complete something, as cheaply as can be: asked in a spin.
   virtual bool collectable() noexcept = 0;
-  /// As collect(), but waits for a first completion or wake(): at most `timeout_ns`, or for ever.
-  virtual unsigned collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept = 0;
+  /// As collect(), but waits for a first completion or wake(): at most until now_ns() is `until_ns`, or for ever.
+  virtual unsigned collect_waiting(std::optional<std::uint64_t> until_ns) noexcept = 0;
 
   /// Completes `op` in the next turn.
   void complete_later(operation& op, std::int64_t result) noexcept { completed_.push(op, result); }

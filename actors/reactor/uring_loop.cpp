@@ -23,6 +23,8 @@ constexpr std::size_t largest_receive = 1 << 30;  // a ring counts octets of a r
 /// What a completion is for: the address of its operation, or one of these.
 constexpr std::uint64_t ignored_tag = 0;
 constexpr std::uint64_t wake_tag = 1;
+constexpr std::uint64_t alarm_tag = 2;
+constexpr std::uint64_t no_alarm = ~std::uint64_t{0};
 
 class uring_loop final : public loop_base {
  public:
@@ -52,7 +54,7 @@ class uring_loop final : public loop_base {
   void leave() override;
   unsigned collect() noexcept override;
   bool collectable() noexcept override;
-  unsigned collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept override;
+  unsigned collect_waiting(std::optional<std::uint64_t> until_ns) noexcept override;
 
  private:
   template <class Prepare>
@@ -67,14 +69,18 @@ class uring_loop final : public loop_base {
   void help(operation& op, const request& asked) noexcept;
   void watch_wake() noexcept;
   void feed_backlog() noexcept;
+  void set_alarm(std::uint64_t until_ns) noexcept;
   unsigned reap() noexcept;
-  void complete(operation& op, int result) noexcept;
+  void complete(operation& op, int result, unsigned flags) noexcept;
   bool needs_entering() const;
 
   io_uring ring_{};
   bool made_ = false;
   bool entered_ = false;
+  bool polls_first_ = false;  // the kernel can wait for a socket's data without trying to receive some before
   std::uint64_t wake_count_ = 0;
+  std::uint64_t alarm_ns_ = no_alarm;  // when the ring's timeout in flight ends
+  __kernel_timespec alarm_at_{};       // read by the kernel when it takes the request
   std::vector<bool> registered_;       // by region of buffers(); empty: the kernel takes none
   std::vector<io_uring_sqe> backlog_;  // what found the submission queue full, or came before run()
   blocking_pool helpers_;
@@ -100,6 +106,7 @@ result<void> uring_loop::set_up() {
   }
   if (problem < 0) return fail_errno(-problem, "set up an io_uring");
   made_ = true;
+  polls_first_ = (ring_.flags & IORING_SETUP_DEFER_TASKRUN) != 0;  // of Linux 6.1; the other came with 5.19
   if (!(ring_.features & IORING_FEAT_EXT_ARG) || !(ring_.features & IORING_FEAT_NODROP))
     return fail(errc::unsupported, "the kernel's io_uring is older than Linux 5.11");
   io_uring_probe* known = ::io_uring_get_probe_ring(&ring_);
@@ -196,7 +203,10 @@ void uring_loop::poll(operation& op, handle foreign, unsigned events) noexcept {
 
 void uring_loop::receive(operation& op, handle h, bytes into) noexcept {
   const std::size_t size = std::min(into.size(), largest_receive);
-  start(op, {verb::receive, h}, [&](io_uring_sqe* entry) { ::io_uring_prep_recv(entry, h, into.data(), size, 0); });
+  start(op, {verb::receive, h}, [&](io_uring_sqe* entry) {
+    ::io_uring_prep_recv(entry, h, into.data(), size, 0);
+    if (polls_first_ && op.drained_) entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
+  });
 }
 
 void uring_loop::start_transfer(operation& op, const request& asked) noexcept {
@@ -297,14 +307,26 @@ unsigned uring_loop::collect() noexcept {
   return reap();
 }
 
-unsigned uring_loop::collect_waiting(std::optional<std::uint64_t> timeout_ns) noexcept {
+/// A ring's timeout outlives the waits that it does not end, so that a busy loop, which sleeps for microseconds, sets
+/// none for most of them. One that ends before anything is due costs a turn.
+void uring_loop::set_alarm(std::uint64_t until_ns) noexcept {
+  if (until_ns >= alarm_ns_) return;
+  alarm_at_ = {static_cast<long long>(until_ns / ns_per_s), static_cast<long long>(until_ns % ns_per_s)};
+  submit(alarm_ns_ == no_alarm ? alarm_tag : ignored_tag, [&](io_uring_sqe* entry) {
+    if (alarm_ns_ == no_alarm)
+      ::io_uring_prep_timeout(entry, &alarm_at_, 0, IORING_TIMEOUT_ABS);
+    else
+      ::io_uring_prep_timeout_update(entry, &alarm_at_, alarm_tag, IORING_TIMEOUT_ABS);
+  });
+  alarm_ns_ = until_ns;
+}
+
+unsigned uring_loop::collect_waiting(std::optional<std::uint64_t> until_ns) noexcept {
   if (!backlog_.empty()) feed_backlog();
-  if (timeout_ns) {
-    __kernel_timespec limit{static_cast<long long>(*timeout_ns / ns_per_s),
-                            static_cast<long long>(*timeout_ns % ns_per_s)};
-    io_uring_cqe* first = nullptr;
-    ::io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
+  if (until_ns == 0) {
+    ::io_uring_submit_and_get_events(&ring_);
   } else {
+    if (until_ns) set_alarm(*until_ns);
     ::io_uring_submit_and_wait(&ring_, 1);
   }
   return reap();
@@ -312,23 +334,26 @@ unsigned uring_loop::collect_waiting(std::optional<std::uint64_t> timeout_ns) no
 
 unsigned uring_loop::reap() noexcept {
   unsigned total = 0;
+  unsigned alarms = 0;  // are no work: nobody spins after them
   io_uring_cqe* ready[64];
   while (const unsigned count = ::io_uring_peek_batch_cqe(&ring_, ready, 64)) {
     for (unsigned i = 0; i < count; ++i) {
       const std::uint64_t tag = ready[i]->user_data;
       if (tag == wake_tag)
         watch_wake();
+      else if (tag == alarm_tag)
+        alarm_ns_ = no_alarm, ++alarms;
       else if (tag != ignored_tag)
-        complete(*reinterpret_cast<operation*>(tag), ready[i]->res);
+        complete(*reinterpret_cast<operation*>(tag), ready[i]->res, ready[i]->flags);
     }
     ::io_uring_cq_advance(&ring_, count);
     total += count;
     if (total >= completion_entries) break;
   }
-  return total;
+  return total - alarms;
 }
 
-void uring_loop::complete(operation& op, int result) noexcept {
+void uring_loop::complete(operation& op, int result, unsigned flags) noexcept {
   request asked = request::load(op);
   switch (asked.what) {
     case verb::accept: {
@@ -340,6 +365,9 @@ void uring_loop::complete(operation& op, int result) noexcept {
     case verb::connect:
       if (result >= 0) return finish(op, socket_end_connect(asked.on));
       close(asked.on);
+      break;
+    case verb::receive:
+      op.drained_ = (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
       break;
     case verb::wait_readable:
     case verb::wait_writable:

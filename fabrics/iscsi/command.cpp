@@ -6,14 +6,18 @@
 namespace sluice::iscsi {
 
 void command::reset() {
+  // What a command without data-out has not touched is not touched for it: hundreds are in flight.
+  const bool had_data_out = task.expected_data_out != 0 || task.wanted_length != 0 || end != fate::served;
   task.reset();
   initiator_task_tag = cmd_sn = 0;
   stage_ = stage::gathering;
   end = fate::served;
   immediate = status_sent = slot_freed = false;
-  verdict = {};
   data_in_offset = 0;
-  data_in_sn = r2t_sn = 0;
+  data_in_sn = 0;
+  hungry_since_ns = 0;
+  if (!had_data_out) return;
+  r2t_sn = 0;
   arrived = 0;
   early.clear();
   landing = {};
@@ -26,7 +30,6 @@ void command::reset() {
   fetch_end = next_r2t = 0;
   bursts.clear();
   first_transfer_tag = 0;
-  hungry_since_ns = 0;
   progress_ns = 0;
 }
 

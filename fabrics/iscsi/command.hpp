@@ -39,7 +39,7 @@ struct command {
   bool immediate = false;
   bool status_sent = false;  // with the last Data-In
   bool slot_freed = false;   // the command window has opened for it
-  scsi::outcome verdict;
+  scsi::outcome verdict;     // set when it ends
 
   stage where() const { return stage_; }
   /// Checks that the step is one that a command takes.

@@ -345,7 +345,10 @@ void connection::on_complete(command& c) {
   const bool listening = phase_ == phase_of::full_feature && c.end != command::fate::silent;
   const bool failed = c.end == command::fate::failed;
   if (!listening || (!failed && c.task.silent())) return release(c);
-  if (!failed) c.verdict = c.task.outcome;
+  if (!failed) {
+    c.verdict.status = c.task.outcome.status;
+    if (c.verdict.status == scsi::status::check_condition) c.verdict.sense = c.task.outcome.sense;
+  }
   if (!failed && c.is_owed_data()) {
     c.end = command::fate::taken_back;
     c.move_to(command::stage::ended);

@@ -1,6 +1,7 @@
 #include "fabrics/port/task.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "gateway/scsi/outcome_builders.hpp"
 
@@ -129,7 +130,7 @@ void task::reset() {
   wanted_length = 0;
   data_in.clear();
   lent = {};
-  outcome = {};
+  if (std::exchange(outcome.status, scsi::status::good) != scsi::status::good) outcome.sense = {};
   length_out = length_in = 0;
   descriptor_sense = false;
   silenced = silence::none;

@@ -1,6 +1,5 @@
 #pragma once
 #include <coroutine>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -51,14 +50,16 @@ struct command {
     shard* server = nullptr;
   };
 
+  // What every command touches comes first, in few cache lines: hundreds are in flight.
   port::task* task = nullptr;
   nexus_record* nexus = nullptr;
   const scsi::opcode_row* row = nullptr;  // null: the CDB was refused
-  scsi::block_command block;              // commands on blocks
-  std::optional<scsi::outcome> refused;   // what decoding found
-  fence_range range;                      // the blocks it touches
-  bool touches_blocks = false;
+  command* next = nullptr;                // in the task set, or in the free list
+  command* previous = nullptr;
   std::uint64_t serial = 0;  // never used again
+  std::uint64_t since = 0;   // the tick at which it began to wait: for the medium, or for its turn
+  bool touches_blocks = false;
+  bool is_refused = false;  // decoding found `refusal`
 
   enum class stage : std::uint8_t { waiting, active } where = stage::waiting;
   /// Who must do something before the command goes on.
@@ -75,33 +76,37 @@ struct command {
   unit::doom doom = unit::doom::none;
   port::silence why = port::silence::none;  // doomed
   bool needs_fence = false;
-  std::uint64_t fence = 0;  // asked for; 0: not yet
   bool fence_granted = false;
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
   // its buffers, and a fence around its blocks, until the medium is done with them.
   bool abandoned = false;
-  std::uint64_t flush = 0;          // c.io is that flush of the unit's flush_book; 0: none
-  std::uint64_t guard = 0;          // that fence, asked for; 0: none
-  std::uint64_t since = 0;          // the tick at which it began to wait: for the medium, or for its turn
-  std::vector<memory::slice> kept;  // an abandoned one's data-out, and where its data-in were to go
-
+  store::status medium_status = store::status::good;
+  std::uint64_t fence = 0;               // asked for; 0: not yet
+  std::uint64_t flush = 0;               // c.io is that flush of the unit's flush_book; 0: none
+  std::uint64_t guard = 0;               // the fence of an abandoned one, asked for; 0: none
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
-  std::uint64_t hungry_since_ns = 0;     // place::memory
-  std::uint64_t due_ns = 0;              // place::nobody: when its answer may go
-  std::uint32_t buffer_octets = 0;       // likewise: what it waits for
-  memory::slice buffer;                  // what it got; empty: nothing
-  store::status medium_status = store::status::good;
-  scsi::outcome home_outcome;  // the home's; or, place::nobody, the answer
-  medium_request io;
+  fence_range range;                     // the blocks it touches
+  scsi::block_command block;             // commands on blocks
   std::vector<iovec> parts;
-  std::vector<store::extent> extents;
+  medium_request io;
 
-  command* next = nullptr;  // in the task set, or in the free list
-  command* previous = nullptr;
+  // Of few commands; reset() leaves it as it is. Who uses it sets it.
+  scsi::outcome refusal;
+  std::uint64_t hungry_since_ns = 0;  // place::memory
+  std::uint32_t buffer_octets = 0;    // likewise: what it waits for
+  memory::slice buffer;               // what it got, until the job takes it; empty: nothing
+  std::uint64_t due_ns = 0;           // place::nobody: when its answer may go
+  scsi::outcome home_outcome;         // the home's; or, place::nobody, the answer
+  std::vector<memory::slice> kept;    // an abandoned one's data-out, and where its data-in were to go
+  std::vector<store::extent> extents;
 
   bool is_head_of_queue() const { return task->attribute == port::task_attribute::head_of_queue; }
   bool doomed() const { return doom != unit::doom::none; }
+  void refuse(const scsi::outcome& outcome) {
+    is_refused = true;
+    refusal = outcome;
+  }
   const_bytes cdb() const { return task->whole_cdb(); }
   void reset();  // back to a fresh record, keeping vectors' capacity
   void resume() { std::exchange(resume_point, {}).resume(); }

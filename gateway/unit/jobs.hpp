@@ -29,15 +29,16 @@ struct buffer_for {
   shard& s;
   command& c;
   std::uint64_t octets;
+  memory::slice at_once = {};
   bool await_ready() noexcept {
-    c.buffer = s.take_buffer(c, octets);
-    return !c.buffer.empty();
+    at_once = s.take_buffer(c, octets);
+    return !at_once.empty();
   }
   void await_suspend(std::coroutine_handle<> self) noexcept {
     c.resume_point = self;
     s.await_memory(c, octets);
   }
-  memory::slice await_resume() const noexcept { return std::move(c.buffer); }
+  memory::slice await_resume() noexcept { return std::move(at_once.empty() ? c.buffer : at_once); }
 };
 
 /// `co_await flushed(s, c)`: all that was acknowledged before is on the medium; GOOD, or how the command ends instead.

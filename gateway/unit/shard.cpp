@@ -56,9 +56,8 @@ void command::reset() {
   nexus = nullptr;
   row = nullptr;
   block = {};
-  refused.reset();
+  is_refused = touches_blocks = false;
   range = {};
-  touches_blocks = false;
   serial = 0;
   where = stage::waiting;
   with = place::here;
@@ -66,13 +65,11 @@ void command::reset() {
   why = port::silence::none;
   needs_fence = false;
   fence = 0;
-  fence_granted = abandoned = false;
+  fence_granted = false;
+  if (std::exchange(abandoned, false)) kept.clear();
   flush = guard = since = 0;
-  kept.clear();
   resume_point = {};
-  data_goal = hungry_since_ns = due_ns = 0;
-  buffer_octets = 0;
-  buffer = {};
+  data_goal = 0;
 }
 
 shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
@@ -87,6 +84,7 @@ shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
   SLUICE_CHECK(idle());
   SLUICE_CHECK(!next_turn_.queued_ && !turn_over_.queued_);
+  loop_.withdraw(measure_);
   loop_.disarm(clock_);
   loop_.disarm(leaving_);
   loop_.disarm(hunger_timer_);
@@ -146,7 +144,7 @@ void shard::submit(port::task& t) noexcept {
 /// What is done behind a fence has its data before it asks for the fence: an initiator that is slow with them keeps
 /// nobody out.
 void shard::fetch_first(command& c) noexcept {
-  if (c.refused || c.row->direction != scsi::data_direction::out) return;
+  if (c.is_refused || c.row->direction != scsi::data_direction::out) return;
   std::uint64_t wanted = c.task->expected_data_out;
   if (wanted == port::unknown_length) wanted = transfer_bytes(c, block_size());
   const bool in_one_step = c.row->what == scsi::command::compare_and_write;
@@ -196,12 +194,12 @@ void shard::decode(command& c) noexcept {
   }
   const auto row = scsi::check_cdb(c.cdb(), snapshot_->facts);
   if (!row) {
-    c.refused = row.error();
+    c.refuse(row.error());
     return;
   }
   c.row = *row;
   if (t.attribute == port::task_attribute::aca) {  // there never is an auto contingent allegiance [SAM-5 8.6.2]
-    c.refused = outcomes::check(scsi::sense_key::illegal_request, scsi::asc::invalid_message);
+    c.refuse(outcomes::check(scsi::sense_key::illegal_request, scsi::asc::invalid_message));
     return;
   }
   if (c.row->what == scsi::command::unmap) {  // its ranges are in the data-out
@@ -212,12 +210,12 @@ void shard::decode(command& c) noexcept {
   if (!is_block_command(*c.row)) return;
   const auto block = scsi::decode_block_command(*c.row, c.cdb());
   if (!block) {
-    c.refused = block.error();
+    c.refuse(block.error());
     return;
   }
   c.block = *block;
   if (const auto fits = scsi::fit_to_unit(c.block, snapshot_->facts); !fits) {
-    c.refused = fits.error();
+    c.refuse(fits.error());
     return;
   }
   c.touches_blocks = c.block.blocks != 0 && c.row->overlap != scsi::overlap_rule::whole_unit;
@@ -235,8 +233,8 @@ void shard::start(command& c) noexcept {
   if (!c.nexus->plain) [[unlikely]] {
     if (const auto why = obstacle(c)) return finish(c, *why);
   }
-  if (c.refused) [[unlikely]]
-    return finish(c, *c.refused);
+  if (c.is_refused) [[unlikely]]
+    return finish(c, c.refusal);
   if (is_announced_backwards(c)) [[unlikely]] {
     c.task->length_out = transfer_bytes(c, block_size());
     if (c.task->length_out > 0) return finish(c, outcomes::aborted(scsi::asc::data_phase_error));
@@ -338,13 +336,20 @@ observe::command_class class_of(const scsi::opcode_row* row) {
 void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   const port::task& t = *c.task;
   observe::command_counters& counters = counters_.of(class_of(c.row));
-  const std::uint64_t now = loop_.now_ns();
-  counters.latency.record(now > t.arrived_ns ? now - t.arrived_ns : 0);
+  if (answered_.empty()) loop_.at_turn_end(measure_);
+  answered_.push_back({&counters.latency, t.arrived_ns});
   if (c.doomed()) ++counters_.aborted;
   if (c.doomed() || (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met))
     ++counters.failed;
   else
     counters.octets += std::min(t.length_in, t.expected_data_in) + std::min(t.length_out, t.expected_data_out);
+}
+
+/// Answers leave at the end of a turn, all of one turn together: one look at the clock is the truth for all of them.
+void shard::measure() noexcept {
+  const std::uint64_t now = loop_.now_ns();
+  for (const answered& one : answered_) one.into->record(now > one.arrived_ns ? now - one.arrived_ns : 0);
+  answered_.clear();
 }
 
 }  // namespace sluice::unit
