@@ -1,10 +1,8 @@
 #pragma once
 #include <coroutine>
-#include <cstddef>
-#include <cstdlib>
 #include <exception>
-#include <new>
 
+#include "actors/base/frame_pool.hpp"
 #include "gateway/scsi/outcome.hpp"
 
 /// Commands with more than one step are coroutines: straight-line code that waits for the medium, the fabric and the
@@ -14,18 +12,11 @@ namespace sluice::unit {
 class shard;
 struct command;
 
-/// Frames of jobs, kept per core and used again, so that a warm shard allocates nothing.
-class frame_pool {
- public:
-  static void* take(std::size_t octets);
-  static void put_back(void* frame, std::size_t octets) noexcept;
-};
-
 /// Runs at once up to its first wait, frees itself at its end, and then ends its command with what it returned. Every
 /// job takes (shard&, command&).
 class job {
  public:
-  class promise_type {
+  class promise_type : public pooled_frame {
    public:
     promise_type(shard& owner, command& subject) : owner_(owner), subject_(subject) {}
     job get_return_object() noexcept { return {}; }
@@ -38,8 +29,6 @@ class job {
     ending final_suspend() noexcept { return {}; }
     void return_value(const scsi::outcome& outcome) noexcept { outcome_ = outcome; }
     [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }
-    static void* operator new(std::size_t octets) { return frame_pool::take(octets); }
-    static void operator delete(void* frame, std::size_t octets) noexcept { frame_pool::put_back(frame, octets); }
 
    private:
     shard& owner_;

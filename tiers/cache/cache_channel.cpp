@@ -184,12 +184,19 @@ void cache_channel::fetch_ahead() noexcept {
 
 void cache_channel::submit(request& r) noexcept {
   note(r.what, r.offset_bytes, r.length_bytes);
-  if (tiers_->flash && r.what == verb::flush) return take_job().start_pass(r);
+  if (tiers_->flash && r.what == verb::flush) {
+    take_job().pass(r);
+    return;
+  }
   tiers_->flush_when_due();
   pins_.resume();
-  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) return take_job().start_pass(r);
-  if (r.what != verb::read) return core().mode().write(*this, r);
-  read(r);
+  if (r.length_bytes == 0 || (r.what != verb::read && !store::changes_medium(r.what))) {
+    take_job().pass(r);
+  } else if (r.what != verb::read) {
+    core().mode().write(*this, r);
+  } else {
+    read(r);
+  }
 }
 
 void cache_channel::read(request& r) noexcept {
@@ -206,8 +213,11 @@ void cache_channel::read(request& r) noexcept {
 
 void cache_channel::read_below(request& r, std::uint64_t run) noexcept {
   cache_job& job = take_job();
-  if (tiers_->flash && job.start_flash_read(r)) return;
-  job.start_read(r, !passes_by(r, run));
+  if (tiers_->flash && job.look_on_flash(r)) {
+    job.read_flash();
+  } else {
+    job.read(r, !passes_by(r, run));
+  }
 }
 
 bool cache_channel::try_now(request& r, status& outcome) noexcept {
@@ -244,7 +254,7 @@ bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
 }
 
 void cache_channel::write_below(request& r, bool keeps) noexcept {
-  take_job().start_write(r, after(r, keeps));
+  take_job().write(r, after(r, keeps));
 }
 
 bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
@@ -358,7 +368,7 @@ void cache_channel::wait_for_flash(cache_job& job) noexcept {
 void cache_channel::look_again() noexcept {
   if (tiers_->flash) tiers_->recover();
   cache_job* waiting = std::exchange(waiting_, nullptr);
-  while (waiting) std::exchange(waiting, waiting->next_job)->go_on();
+  while (waiting) std::exchange(waiting, waiting->next_job)->resume();
   let_go_of_old_tiers();
   if (!old_tiers_.empty() && !look_timer_.armed()) home_.arm(look_timer_, ns_per_ms);
 }
@@ -367,7 +377,7 @@ void cache_channel::run_later() noexcept {
   store::request_queue finished = std::exchange(finished_, {});
   cache_job* stepping = std::exchange(stepping_first_, nullptr);
   while (!finished.empty()) finished.pop().done(status::good);
-  while (stepping) std::exchange(stepping, stepping->next_job)->go_on();
+  while (stepping) std::exchange(stepping, stepping->next_job)->resume();
 }
 
 }  // namespace sluice::cache

@@ -2,6 +2,7 @@
 #include <memory>
 #include <vector>
 
+#include "actors/base/routine.hpp"
 #include "tiers/cache/channel_roster.hpp"
 #include "tiers/cache/pin_fetcher.hpp"
 #include "tiers/cache/read_ahead.hpp"
@@ -14,29 +15,33 @@ namespace sluice::cache {
 
 class cache_channel;
 
-/// One request on its way to the store below: what that store sees, and what is kept of it. Reused.
+/// One request on its way: to the store below, from flash, and what is kept of it. Each of its routines takes it from
+/// submit to its answer. Reused.
 class cache_job final : public store::request {
  public:
   explicit cache_job(cache_channel& owner) : owner_(owner) {}
-  void done(store::status outcome) noexcept override { ended(outcome); }
+  void done(store::status outcome) noexcept override {
+    below_said_ = outcome;
+    place_.resume();
+  }
 
-  void start_read(store::request& r, bool keeps) noexcept;
-  /// `keeps`: what is written is kept, not only what of it is there already.
+  /// From the store below. `keeps`: what is read is kept.
+  routine read(store::request& r, bool keeps) noexcept;
+  /// Whether every block of it is in RAM or on flash; if so, read_flash() reads it.
+  bool look_on_flash(store::request& r) noexcept;
+  routine read_flash() noexcept;
   enum class after_write : std::uint8_t { forget, renew, keep };
-  void start_write(store::request& r, after_write how) noexcept;
+  routine write(store::request& r, after_write how) noexcept;
   /// What brings or takes no data, the flush above all.
-  void start_pass(store::request& r) noexcept;
-  /// Reads what is on flash and not in RAM; false, with nothing done, when some blocks are neither here nor there.
-  bool start_flash_read(store::request& r) noexcept;
-  /// The next part of a mark that is too long for one turn, or of what waited for the flash.
-  void go_on() noexcept;
+  routine pass(store::request& r) noexcept;
+  /// A turn has passed, or the flash may have changed, whichever it waits for.
+  void resume() noexcept { place_.resume(); }
+  waiting_place& waiting() noexcept { return place_; }
 
   cache_job* next_job = nullptr;  // the channel's
   tier_lease* tiers = nullptr;    // those that the request began with
 
  private:
-  enum class phase : std::uint8_t { reading, waiting, beginning, voiding, writing, ending, passing };
-
   /// A run of blocks that follow each other on flash, as in the request.
   class flash_read final : public reactor::operation {
    public:
@@ -51,35 +56,41 @@ class cache_job final : public store::request {
     std::uint32_t crc;
   };
 
-  void ended(store::status outcome) noexcept;
-  void send_write() noexcept;
-  void finish() noexcept;
+  void begin(store::request& r) noexcept;
+  void finish(store::status outcome) noexcept;
   void widen() noexcept;
-  void begin_marks() noexcept;
-  void mark_unflushed() noexcept;
-  void void_regions() noexcept;
-  void spoil_superblock() noexcept;
-  void disown_flash() noexcept;
-  void disowned(bool told) noexcept;
-  void page_written(std::int64_t result) noexcept;
+  subroutine<> mark_piecemeal(bool begins) noexcept;
+  void mark_unflushed(store::status outcome) noexcept;
+  subroutine<> void_regions() noexcept;
+  subroutine<> void_page_of(std::uint64_t region, std::uint64_t end) noexcept;
+  subroutine<> spoil_superblock() noexcept;
+  void plan_flash_reads() noexcept;
+  void submit_flash_reads() noexcept;
   void flash_read_ended(flash_read& one, std::int64_t result) noexcept;
-  void flash_reads_ended() noexcept;
   bool check_pieces() noexcept;
   bool assemble() noexcept;
+  void count_flash_hit() noexcept;
+
+  // What the routines wait for, by `co_await`.
+  auto below_to_answer() noexcept {
+    return until(place_, [this] { tiers->below->submit(*this); });
+  }
+  auto next_turn() noexcept;
+  auto flash_to_change() noexcept;
+  auto flash_write(std::uint64_t at, const std::uint8_t* block) noexcept;
+  void page_written(std::int64_t result) noexcept {
+    write_result_ = result;
+    place_.resume();
+  }
 
   cache_core& core() const { return *tiers->core; }
 
   cache_channel& owner_;
+  waiting_place place_;
   store::request* outer_ = nullptr;
-  phase phase_ = phase::reading;
-  after_write after_ = after_write::forget;
-  bool keeps_ = false;
-  bool whole_table_ = false;  // marks all sets instead of each block
-  block_number first_ = 0;    // blocks that the request touches: [first_, last_)
+  store::status below_said_ = store::status::good;
+  block_number first_ = 0;  // blocks that the request touches: [first_, last_)
   block_number last_ = 0;
-  std::uint64_t marked_ = 0;  // blocks or sets that the phase is through with
-  store::status outcome_ = store::status::good;
-  std::uint64_t started_ns_ = 0;        // 0: not measured
   std::vector<std::uint64_t> tickets_;  // of each block; empty: nothing of it will be kept
   std::vector<iovec> wide_parts_;
   memory::slice edges_;
@@ -87,15 +98,11 @@ class cache_job final : public store::request {
   // flash
   std::vector<piece> pieces_;
   std::vector<std::unique_ptr<flash_read>> flash_reads_;
-  std::size_t reads_left_ = 0;
+  std::size_t reads_planned_ = 0, reads_left_ = 0;
   bool read_failed_ = false;
   memory::slice bounce_;  // the pieces, or the image of a page of the region table
-  std::uint64_t region_ = 0;
-  std::uint64_t page_ = 0;
-  std::uint64_t flush_ = 0;  // of the flash; 0: none
-  bool spoils_superblock_ = false;
-  unsigned spoil_tries_ = 0;
   iovec page_part_{};
+  std::int64_t write_result_ = 0;
   reactor::member_operation<cache_job, &cache_job::page_written> page_write_{*this};
 };
 
@@ -154,9 +161,10 @@ class cache_channel final : public store::channel {
 
   cache_job& take_job();
   void give_back(cache_job& job) noexcept;
+  /// Resumes the job in the next turn.
   void step_later(cache_job& job) noexcept;
   void run_later() noexcept;
-  /// Calls the job's go_on() in about a millisecond.
+  /// Resumes the job in about a millisecond.
   void wait_for_flash(cache_job& job) noexcept;
   /// About each millisecond, while jobs wait for the flash or old tiers are still in use.
   void look_again() noexcept;
@@ -174,7 +182,6 @@ class cache_channel final : public store::channel {
   std::uint64_t sampling_ = 0, sampling_misses_ = 0;
   // What the last look did not find in RAM: a unit tries each way of answering the same read, one after the other.
   std::uint64_t absent_offset_ = 0, absent_length_ = 0;
-
 
   // What will_read() named: a ring, and how many there were, how many have their frames fetched, how many were read.
   static constexpr std::uint64_t foreseen_limit = 256;
@@ -198,5 +205,18 @@ class cache_channel final : public store::channel {
   pin_fetcher pins_{*this};
   read_ahead ahead_{*this};
 };
+
+inline auto cache_job::next_turn() noexcept {
+  return until(place_, [this] { owner_.step_later(*this); });
+}
+inline auto cache_job::flash_to_change() noexcept {
+  return until(place_, [this] { owner_.wait_for_flash(*this); });
+}
+inline auto cache_job::flash_write(std::uint64_t at, const std::uint8_t* block) noexcept {
+  return until(place_, [this, at, block] {
+    page_part_ = {const_cast<std::uint8_t*>(block), block_bytes};
+    owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, at, true);
+  });
+}
 
 }  // namespace sluice::cache

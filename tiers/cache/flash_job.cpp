@@ -20,10 +20,9 @@ constexpr unsigned spoil_tries_limit = 32;
 
 // -- reads ----------------------------------------------------------------------------------------------------------
 
-bool cache_job::start_flash_read(request& r) noexcept {
+bool cache_job::look_on_flash(request& r) noexcept {
   flash_tier& flash = *tiers->flash;
-  first_ = r.offset_bytes / block_bytes;
-  last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
+  begin(r);
   if (!flash.ready() || !core().keeps() || last_ - first_ > pieces_limit) return false;
   core().take_tickets(first_, last_, tickets_);
   pieces_.clear();
@@ -37,29 +36,49 @@ bool cache_job::start_flash_read(request& r) noexcept {
   }
   if (pieces_.empty()) return false;
   bounce_ = owner_.home_.buffers().take(static_cast<std::uint32_t>(pieces_.size() * block_bytes));
-  if (bounce_.empty()) return false;
-  outer_ = &r;
-  started_ns_ = owner_.home_.now_ns();
-  read_failed_ = false;
-  reads_left_ = 0;
-  std::size_t runs = 0;
+  return !bounce_.empty();
+}
+
+routine cache_job::read_flash() noexcept {
+  const std::uint64_t started_ns = owner_.home_.now_ns();
+  plan_flash_reads();
+  co_await until(place_, [this] { submit_flash_reads(); });
+  const bool good = !read_failed_ && check_pieces() && assemble();
+  bounce_ = {};
+  if (!good) {
+    place_.let_go();
+    read(*outer_, true);
+    co_return;
+  }
+  count_flash_hit();
+  owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
+  owner_.counted_.flash_hit.record(owner_.home_.now_ns() - started_ns);
+  finish(status::good);
+}
+
+void cache_job::plan_flash_reads() noexcept {
+  reads_planned_ = 0;
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
     if (i > 0 && pieces_[i].where == pieces_[i - 1].where + 1) {
-      flash_reads_[runs - 1]->part.iov_len += block_bytes;
+      flash_reads_[reads_planned_ - 1]->part.iov_len += block_bytes;
       continue;
     }
-    if (flash_reads_.size() == runs) flash_reads_.push_back(std::make_unique<flash_read>());
-    flash_read& one = *flash_reads_[runs++];
+    if (flash_reads_.size() == reads_planned_) flash_reads_.push_back(std::make_unique<flash_read>());
+    flash_read& one = *flash_reads_[reads_planned_++];
     one.owner = this;
     one.first_piece = i;
     one.part = {bounce_.data() + i * block_bytes, block_bytes};
   }
-  reads_left_ = runs;
-  for (std::size_t i = 0; i < runs; ++i) {
+}
+
+void cache_job::submit_flash_reads() noexcept {
+  flash_tier& flash = *tiers->flash;
+  read_failed_ = false;
+  reads_left_ = reads_planned_;
+  for (std::size_t i = 0; i < reads_planned_; ++i) {
     flash_read& one = *flash_reads_[i];
     owner_.home_.read(one, flash.handle, &one.part, 1, flash.offset_of(pieces_[one.first_piece].where));
   }
-  return true;
 }
 
 void cache_job::flash_read_ended(flash_read& one, std::int64_t result) noexcept {
@@ -73,7 +92,13 @@ void cache_job::flash_read_ended(flash_read& one, std::int64_t result) noexcept 
     if (flash.read_errors.fetch_add(1, std::memory_order_relaxed) + 1 == errors_limit)
       flash.give_up(flash_tier::state::retired, "its reads fail");
   }
-  if (--reads_left_ == 0) flash_reads_ended();
+  if (--reads_left_ == 0) place_.resume();
+}
+
+void cache_job::count_flash_hit() noexcept {
+  owner_.counted_.read_blocks.add(last_ - first_);
+  owner_.counted_.flash_hit_blocks.add(pieces_.size());
+  owner_.counted_.ram_hit_blocks.add(last_ - first_ - pieces_.size());
 }
 
 /// Whether all of it is what was written there, of blocks that are still there.
@@ -125,90 +150,78 @@ bool cache_job::assemble() noexcept {
   return true;
 }
 
-void cache_job::flash_reads_ended() noexcept {
-  const bool good = !read_failed_ && check_pieces() && assemble();
-  if (!good) {
-    bounce_ = {};
-    return start_read(*outer_, true);
-  }
-  owner_.counted_.read_blocks.add(last_ - first_);
-  owner_.counted_.flash_hit_blocks.add(pieces_.size());
-  owner_.counted_.ram_hit_blocks.add(last_ - first_ - pieces_.size());
-  owner_.keep(core(), first_, tickets_, outer_->offset_bytes, outer_->length_bytes, {outer_->parts, outer_->part_count},
-              ram_shard::keep::always);
-  owner_.counted_.flash_hit.record(owner_.home_.now_ns() - started_ns_);
-  bounce_ = {};
-  outcome_ = status::good;
-  finish();
-}
-
 // -- writes ---------------------------------------------------------------------------------------------------------
 
-/// Makes durable that what flash holds of the regions is void, where that is not so; then the write may go below.
-void cache_job::void_regions() noexcept {
+/// Makes durable that what flash holds of the regions is void, where that is not so; then the write may go below. The
+/// state is looked at anew after every wait, for any core may change it.
+subroutine<> cache_job::void_regions() noexcept {
   flash_tier& flash = *tiers->flash;
-  phase_ = phase::voiding;
+  std::uint64_t region = flash.region_of(first_);
   const std::uint64_t end = std::min(flash.region_of(last_ - 1) + 1, flash.layout.regions());
-  if (flash.claim_spoiling()) {
-    spoil_tries_ = 0;
-    return spoil_superblock();
+  for (;;) {
+    if (flash.claim_spoiling()) {
+      co_await spoil_superblock();
+    } else if (flash.writes_wait()) {
+      co_await flash_to_change();
+    } else if (flash.now() == flash_tier::state::failed) {
+      break;
+    } else if (flash.now() <= flash_tier::state::retired) {
+      while (region < end && !flash.must_void(region)) ++region;
+      if (region == end) break;
+      co_await void_page_of(region, end);
+    }
   }
-  for (; region_ < end && !flash.writes_wait() && flash.now() <= flash_tier::state::retired; ++region_) {
-    if (!flash.must_void(region_)) continue;
-    if (bounce_.empty()) bounce_ = owner_.home_.buffers().take(block_bytes);
-    page_ = region_ / flash::region_page_entries;
-    const std::uint64_t page_end = std::min(end, (page_ + 1) * flash::region_page_entries);
-    for (std::uint64_t r = region_; r < page_end; ++r) flash.want_void(r);
-    if (bounce_.empty() || !flash.take_page(page_)) return owner_.wait_for_flash(*this);
-    flash.page_image(page_, {bounce_.data(), block_bytes});
-    page_part_ = {bounce_.data(), block_bytes};
-    return owner_.home_.write(page_write_, flash.handle, &page_part_, 1, flash.base_bytes + (1 + page_) * block_bytes,
-                              true);
-  }
-  if (flash.writes_wait()) return owner_.wait_for_flash(*this);
   bounce_ = {};
-  send_write();
 }
 
-/// What the flash holds must not be taken for true after a restart: without a superblock it is not.
-void cache_job::spoil_superblock() noexcept {
-  spoils_superblock_ = true;
-  page_part_ = {flash_tier::no_superblock().data(), block_bytes};
-  owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, tiers->flash->base_bytes, true);
-}
-
-void cache_job::page_written(std::int64_t result) noexcept {
+/// Writes the page of the region table that has the region, or waits for whoever does.
+subroutine<> cache_job::void_page_of(std::uint64_t region, std::uint64_t end) noexcept {
   flash_tier& flash = *tiers->flash;
-  const bool good = result == static_cast<std::int64_t>(block_bytes);
-  if (std::exchange(spoils_superblock_, false)) {
-    if (!good && ++spoil_tries_ < spoil_tries_limit) return spoil_superblock();
-    if (!good) return disown_flash();
-    flash.give_up(flash_tier::state::failed, "it is wiped");
-  } else if (good) {
-    flash.page_written({bounce_.data(), block_bytes}, page_);
+  if (bounce_.empty()) bounce_ = owner_.home_.buffers().take(block_bytes);
+  const std::uint64_t page = region / flash::region_page_entries;
+  const std::uint64_t page_end = std::min(end, (page + 1) * flash::region_page_entries);
+  for (std::uint64_t each = region; each < page_end; ++each) flash.want_void(each);
+  if (bounce_.empty() || !flash.take_page(page)) {
+    co_await flash_to_change();
+    co_return;
+  }
+  flash.page_image(page, {bounce_.data(), block_bytes});
+  co_await flash_write(flash.base_bytes + (1 + page) * block_bytes, bounce_.data());
+  if (write_result_ == static_cast<std::int64_t>(block_bytes)) {
+    flash.page_written({bounce_.data(), block_bytes}, page);
   } else {
-    flash.drop_page(page_);
+    flash.drop_page(page);
     flash.give_up(flash_tier::state::spoilt, "its region table cannot be written");
   }
-  void_regions();
 }
 
-/// It cannot even be wiped: the medium notes that it is told of nothing any more, before anything passes it by.
-void cache_job::disown_flash() noexcept {
-  tiers->flash->witness->forget_aside(
-      [this, &home = owner_.home_](bool told) { home.post([this, told] { disowned(told); }); });
-}
-
-void cache_job::disowned(bool told) noexcept {
-  if (!told) tiers->flash->set_stale();
-  tiers->flash->give_up(flash_tier::state::failed, "it cannot even be wiped");
-  void_regions();
+/// What the flash holds must not be taken for true after a restart: without a superblock it is not. When it cannot even
+/// be wiped, the medium notes that it is told of nothing any more, before anything passes it by.
+subroutine<> cache_job::spoil_superblock() noexcept {
+  flash_tier& flash = *tiers->flash;
+  for (unsigned tries = 0; tries < spoil_tries_limit; ++tries) {
+    co_await flash_write(flash.base_bytes, flash_tier::no_superblock().data());
+    if (write_result_ != static_cast<std::int64_t>(block_bytes)) continue;
+    flash.give_up(flash_tier::state::failed, "it is wiped");
+    co_return;
+  }
+  bool told = false;
+  co_await until(place_, [this, &flash, &told] {
+    flash.witness->forget_aside([this, &told, &home = owner_.home_](bool it_was) {
+      home.post([this, &told, it_was] {
+        told = it_was;
+        place_.resume();
+      });
+    });
+  });
+  if (!told) flash.set_stale();
+  flash.give_up(flash_tier::state::failed, "it cannot even be wiped");
 }
 
 /// Before a write is answered: what the store below may still lose of it.
-void cache_job::mark_unflushed() noexcept {
+void cache_job::mark_unflushed(status outcome) noexcept {
   flash_tier* const flash = tiers->flash;
-  if (!flash || !core().volatile_below() || (outer_->fua && outcome_ == status::good)) return;
+  if (!flash || !core().volatile_below() || (outer_->fua && outcome == status::good)) return;
   const std::uint64_t end = std::min(flash->region_of(last_ - 1) + 1, flash->layout.regions());
   for (std::uint64_t region = flash->region_of(first_); region < end; ++region) flash->unflushed(region);
 }

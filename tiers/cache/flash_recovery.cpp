@@ -29,75 +29,84 @@ flash_recovery::flash_recovery(std::shared_ptr<flash_tier> tier, reactor::loop& 
       memory_(static_cast<std::uint8_t*>(std::aligned_alloc(block_bytes, table_memory))) {
   SLUICE_CHECK(memory_ != nullptr);
   for (unsigned i = 0; i < depth; ++i) {
-    steps_.push_back(std::make_unique<step>());
-    steps_.back()->owner = this;
+    headers_.push_back(std::make_unique<header_read>());
+    headers_.back()->owner = this;
+    headers_.back()->part = {memory_.get() + i * block_bytes, block_bytes};
   }
 }
 
 flash_recovery::~flash_recovery() {
-  for (const auto& each : steps_) SLUICE_CHECK(!each->in_flight());
+  SLUICE_CHECK(!single_.in_flight());
+  for (const auto& each : headers_) SLUICE_CHECK(!each->in_flight());
   if (at_work_) tier_->give_up_recovery();
 }
 
-void flash_recovery::start() noexcept {
+auto flash_recovery::read(std::uint64_t offset, std::uint64_t length) noexcept {
+  return until(place_, [this, offset, length] {
+    part_ = {memory_.get(), length};
+    home_.read(single_, tier_->handle, &part_, 1, tier_->base_bytes + offset);
+  });
+}
+
+auto flash_recovery::write(std::uint64_t offset, std::uint64_t length) noexcept {
+  return until(place_, [this, offset, length] {
+    part_ = {memory_.get(), length};
+    home_.write(single_, tier_->handle, &part_, 1, tier_->base_bytes + offset, true);
+  });
+}
+
+routine flash_recovery::start() noexcept {
   at_work_ = true;
   what = store::verb::flush;
-  phase_ = phase::flushing;
-  below_.submit(*this);
+  co_await until(place_, [this] { below_.submit(*this); });
+  if (below_said_ != status::good) {
+    end("the store below cannot be flushed");
+    co_return;
+  }
+  bool usable = co_await find_what_is_there();
+  if (!usable) usable = co_await format();
+  end(usable ? nullptr : "it cannot be written");
+}
+
+/// Whether it is this store's, and is in the index now.
+subroutine<bool> flash_recovery::find_what_is_there() noexcept {
+  co_await until(place_, [this] { home_.sync(single_, tier_->handle); });
+  if (result_ != 0) co_return false;
+  co_await read(0, block_bytes);
+  if (!was_whole() || !take_superblock()) co_return false;
+  co_await read(block_bytes, std::uint64_t{tier_->layout.region_pages} * block_bytes);
+  if (!was_whole()) co_return false;
+  take_table();
+  co_await until(place_, [this] { read_headers(); });
+  co_return take_headers();
+}
+
+/// Makes the flash this store's, with nothing on it.
+subroutine<bool> flash_recovery::format() noexcept {
+  tier_->layout.id = home_.random() | 1;
+  tier_->layout.store_bytes = store_blocks_ * block_bytes;
+  for (std::uint64_t page = 0; page < tier_->layout.region_pages; ++page)
+    tier_->page_image(page, {memory_.get() + page * block_bytes, block_bytes});
+  co_await write(block_bytes, std::uint64_t{tier_->layout.region_pages} * block_bytes);
+  if (!was_whole()) co_return false;
+  flash::encode(tier_->layout, {memory_.get(), block_bytes});
+  co_await write(0, block_bytes);
+  if (!was_whole()) co_return false;
+  tier_->witness->name_aside(tier_->layout.id);
+  co_return true;
 }
 
 void flash_recovery::done(status outcome) noexcept {
-  if (outcome != status::good) return end("the store below cannot be flushed");
-  phase_ = phase::syncing;
-  home_.sync(*steps_[0], tier_->handle);
+  below_said_ = outcome;
+  place_.resume();
 }
 
-void flash_recovery::step::on_complete(std::int64_t result) noexcept {
-  owner->completed(*this, result);
+void flash_recovery::completed(std::int64_t result) noexcept {
+  result_ = result;
+  place_.resume();
 }
 
-void flash_recovery::read(std::uint64_t offset, std::uint64_t length, phase next) noexcept {
-  phase_ = next;
-  steps_[0]->part = {memory_.get(), length};
-  home_.read(*steps_[0], tier_->handle, &steps_[0]->part, 1, tier_->base_bytes + offset);
-}
-
-void flash_recovery::completed(step& s, std::int64_t result) noexcept {
-  const bool whole = result == static_cast<std::int64_t>(s.part.iov_len);
-  switch (phase_) {
-    case phase::flushing:
-      return;
-    case phase::syncing:
-      if (result != 0) return format();
-      return read(0, block_bytes, phase::superblock);
-    case phase::superblock:
-      if (!whole) return format();
-      return superblock_read();
-    case phase::table:
-      if (!whole) return format();
-      return table_read();
-    case phase::headers:
-      --under_way_;
-      if (whole) header_read(s, {static_cast<std::uint8_t*>(s.part.iov_base), block_bytes});
-      if (!whole) ++errors_;
-      next_header(s);
-      if (under_way_ == 0) headers_read();
-      return;
-    case phase::format_table: {
-      if (!whole) return end("it cannot be written");
-      phase_ = phase::format_superblock;
-      flash::encode(tier_->layout, {memory_.get(), block_bytes});
-      s.part = {memory_.get(), block_bytes};
-      return home_.write(s, tier_->handle, &s.part, 1, tier_->base_bytes, true);
-    }
-    case phase::format_superblock:
-      if (!whole) return end("it cannot be written");
-      tier_->witness->name_aside(tier_->layout.id);
-      return end(nullptr);
-  }
-}
-
-void flash_recovery::superblock_read() noexcept {
+bool flash_recovery::take_superblock() noexcept {
   const auto found = flash::decode_superblock({memory_.get(), block_bytes});
   flash::superblock expected = tier_->layout;
   if (found) {
@@ -111,12 +120,11 @@ void flash_recovery::superblock_read() noexcept {
                     found->region_blocks == expected.region_blocks &&
                     found->region_pages <= tier_->layout.region_pages &&
                     found->store_bytes <= store_blocks_ * block_bytes + block_bytes;
-  if (!ours) return format();
-  tier_->layout = *found;
-  read(block_bytes, std::uint64_t{found->region_pages} * block_bytes, phase::table);
+  if (ours) tier_->layout = *found;
+  return ours;
 }
 
-void flash_recovery::table_read() noexcept {
+void flash_recovery::take_table() noexcept {
   for (std::uint64_t page = 0; page < tier_->layout.region_pages; ++page) {
     const auto found = flash::decode_region_page({memory_.get() + page * block_bytes, block_bytes});
     if (!found || found->id != tier_->layout.id || found->number != page) {
@@ -131,40 +139,53 @@ void flash_recovery::table_read() noexcept {
   for (const std::uint64_t page : torn_pages_)
     for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
       tier_->set_voided(page * flash::region_page_entries + i, UINT64_MAX);
-  phase_ = phase::headers;
-  for (unsigned i = 0; i < depth; ++i) {
-    steps_[i]->part = {memory_.get() + i * block_bytes, block_bytes};
-    next_header(*steps_[i]);
-  }
 }
 
-void flash_recovery::next_header(step& s) noexcept {
-  if (next_segment_ == tier_->layout.segments()) return;
-  s.segment = next_segment_++;
+void flash_recovery::read_headers() noexcept {
+  for (const auto& each : headers_)
+    if (!next_header(*each)) return;
+}
+
+/// Begins to read the next one, if there is one left.
+bool flash_recovery::next_header(header_read& into) noexcept {
+  if (next_segment_ == tier_->layout.segments()) return false;
+  into.segment = next_segment_++;
   ++under_way_;
-  home_.read(s, tier_->handle, &s.part, 1, tier_->offset_of_segment(s.segment));
+  home_.read(into, tier_->handle, &into.part, 1, tier_->offset_of_segment(into.segment));
+  return true;
 }
 
-void flash_recovery::header_read(const step& s, const_bytes from) noexcept {
+void flash_recovery::header_arrived(header_read& one, std::int64_t result) noexcept {
+  --under_way_;
+  if (result == static_cast<std::int64_t>(block_bytes)) {
+    take_header(one.segment, {static_cast<std::uint8_t*>(one.part.iov_base), block_bytes});
+  } else {
+    ++errors_;
+  }
+  next_header(one);
+  if (under_way_ == 0) place_.resume();
+}
+
+void flash_recovery::take_header(std::uint64_t segment, const_bytes from) noexcept {
   const auto header = flash::decode_header(from);
   if (!header && flash::looks_like_header(from)) suspicious_ = true;
   const bool ours = header && header->id == tier_->layout.id && header->entries.size() < tier_->layout.segment_blocks;
-  if (ours && header->segment != s.segment) suspicious_ = true;
-  if (!ours || header->segment != s.segment) {
+  if (ours && header->segment != segment) suspicious_ = true;
+  if (!ours || header->segment != segment) {
     is_missing_one_ = true;
     return;
   }
-  tier_->set_sequence(s.segment, header->sequence);
+  tier_->set_sequence(segment, header->sequence);
   if (header->sequence > newest_sequence_) newest_sequence_ = header->sequence;
   if (header->sequence >= tier_->sequence_of_slot(static_cast<slot>(newest_segment_ * tier_->layout.segment_blocks)))
-    newest_segment_ = s.segment;
+    newest_segment_ = segment;
   for (std::size_t i = 0; i < header->entries.size(); ++i) {
     const auto [block, crc] = header->entries[i];
     if (block >= store_blocks_ || !tier_->covers(block)) continue;
     const std::uint64_t region = tier_->region_of(block);
     tier_->raise_newest(region, header->sequence);
     if (header->sequence <= tier_->voided(region)) continue;
-    const slot here = static_cast<slot>(s.segment * tier_->layout.segment_blocks + 1 + i);
+    const slot here = static_cast<slot>(segment * tier_->layout.segment_blocks + 1 + i);
     tier_->set_slot(here, block, crc);
     const slot before = tier_->index.find(block);
     if (before != no_slot && tier_->sequence_of_slot(before) > header->sequence) continue;
@@ -173,14 +194,14 @@ void flash_recovery::header_read(const step& s, const_bytes from) noexcept {
   }
 }
 
-void flash_recovery::headers_read() noexcept {
+bool flash_recovery::take_headers() noexcept {
   if (errors_ != 0) {
     // What cannot be read today may come back tomorrow, older than what is written meanwhile.
     SLUICE_LOG(warning, "cache", "headers on flash cannot be read: it is formatted", {"path", tier_->path},
                {"headers", errors_});
     tier_->index.remove_in_sets(0, tier_->index.sets(), 0, UINT64_MAX);
     tier_->recovered_blocks = 0;
-    return format();
+    return false;
   }
   // Likewise a header that is torn, or was read wrong, or is missing: the first write to any region makes it void.
   // Until the log has come round once, nobody can say whether what is missing was ever there.
@@ -194,17 +215,7 @@ void flash_recovery::headers_read() noexcept {
     for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
       tier_->void_later(page * flash::region_page_entries + i, newest_sequence_);
   tier_->go_on_from(newest_segment_ + 1, newest_sequence_ + 1);
-  end(nullptr);
-}
-
-void flash_recovery::format() noexcept {
-  tier_->layout.id = home_.random() | 1;
-  tier_->layout.store_bytes = store_blocks_ * block_bytes;
-  for (std::uint64_t page = 0; page < tier_->layout.region_pages; ++page)
-    tier_->page_image(page, {memory_.get() + page * block_bytes, block_bytes});
-  phase_ = phase::format_table;
-  steps_[0]->part = {memory_.get(), std::uint64_t{tier_->layout.region_pages} * block_bytes};
-  home_.write(*steps_[0], tier_->handle, &steps_[0]->part, 1, tier_->base_bytes + block_bytes, true);
+  return true;
 }
 
 void flash_recovery::end(const char* why_failed) noexcept {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <vector>
 
+#include "actors/base/routine.hpp"
 #include "tiers/cache/flash_tier.hpp"
 #include "tiers/store/store.hpp"
 
@@ -20,16 +21,17 @@ class flash_recovery final : public store::request {
   ~flash_recovery();
   /// Goes at its end, or when a crash of the (simulated) machine made the loop forget it: then somebody else begins
   /// anew.
-  void start() noexcept;
+  routine start() noexcept;
   bool at_work() const { return at_work_; }
 
   void done(store::status outcome) noexcept override;
+  waiting_place& waiting() noexcept { return place_; }
 
  private:
   static constexpr unsigned depth = 32;
-  class step final : public reactor::operation {
+  class header_read final : public reactor::operation {
    public:
-    void on_complete(std::int64_t result) noexcept override;
+    void on_complete(std::int64_t result) noexcept override { owner->header_arrived(*this, result); }
     flash_recovery* owner = nullptr;
     std::uint64_t segment = 0;
     iovec part{};
@@ -37,16 +39,21 @@ class flash_recovery final : public store::request {
   struct free_memory {
     void operator()(std::uint8_t* memory) const noexcept;
   };
-  enum class phase : std::uint8_t { flushing, syncing, superblock, table, headers, format_table, format_superblock };
 
-  void completed(step& s, std::int64_t result) noexcept;
-  void read(std::uint64_t offset, std::uint64_t length, phase next) noexcept;
-  void superblock_read() noexcept;
-  void table_read() noexcept;
-  void format() noexcept;
-  void next_header(step& s) noexcept;
-  void header_read(const step& s, const_bytes from) noexcept;
-  void headers_read() noexcept;
+  subroutine<bool> find_what_is_there() noexcept;
+  subroutine<bool> format() noexcept;
+  /// `co_await`: one operation; its result is in result_.
+  auto read(std::uint64_t offset, std::uint64_t length) noexcept;
+  auto write(std::uint64_t offset, std::uint64_t length) noexcept;
+  bool was_whole() const noexcept { return result_ == static_cast<std::int64_t>(part_.iov_len); }
+  void completed(std::int64_t result) noexcept;
+  bool take_superblock() noexcept;
+  void take_table() noexcept;
+  void read_headers() noexcept;
+  bool next_header(header_read& into) noexcept;
+  void header_arrived(header_read& one, std::int64_t result) noexcept;
+  void take_header(std::uint64_t segment, const_bytes from) noexcept;
+  bool take_headers() noexcept;
   void end(const char* why_failed) noexcept;
 
   std::shared_ptr<flash_tier> tier_;
@@ -54,11 +61,15 @@ class flash_recovery final : public store::request {
   store::channel& below_;
   const std::uint64_t store_blocks_;
   bool at_work_ = false;
-  phase phase_ = phase::flushing;
+  waiting_place place_;
+  store::status below_said_ = store::status::good;
+  std::int64_t result_ = 0;
+  iovec part_{};
+  reactor::member_operation<flash_recovery, &flash_recovery::completed> single_{*this};
   std::unique_ptr<std::uint8_t, free_memory> memory_;
-  std::vector<std::unique_ptr<step>> steps_;
+  std::vector<std::unique_ptr<header_read>> headers_;
   std::uint64_t next_segment_ = 0;
-  unsigned under_way_ = 0;
+  unsigned under_way_ = 0;  // of headers_
   std::uint64_t newest_sequence_ = 0;
   std::uint64_t newest_segment_ = 0;
   std::vector<std::uint64_t> torn_pages_;

@@ -223,8 +223,8 @@ void journal_home::granted(journal_job& job) noexcept {
 /// The job has its blocks to itself.
 void journal_home::route(journal_job& job) noexcept {
   if (job.changes() && core_.now != state::journaling) return held_.push_back(&job);
-  if (job.is_journaled()) return job.prepare();
-  wait_for_all_before(job);
+  if (!job.is_journaled()) return wait_for_all_before(job);
+  job.prepare();
 }
 
 /// Until what was written before is below; then the job passes.

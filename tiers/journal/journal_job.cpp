@@ -22,7 +22,7 @@ void journal_job::start(store::request& r) noexcept {
   asked_ = &r;
   home_ = nullptr;
   outcome_ = status::good;
-  step_ = step::none;
+  passes_ = false;
   first = r.offset_bytes / block_bytes;
   last = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
   records_left = 0;
@@ -77,64 +77,69 @@ bool journal_job::is_partial(block_number number) const noexcept {
   return (number == first && first_is_partial_) || (number + 1 == last && last_is_partial_);
 }
 
-void journal_job::prepare() noexcept {
-  if (asked_->what == verb::compare_and_write && !compared) {
-    memory_ = allocate_blocks(last - first);
-    return read(step::compare, asked_->offset_bytes, asked_->length_bytes, memory_.get());
-  }
-  // Once and for all: the store may grow before the blocks are written, and what comes on then is zeroes.
-  first_is_partial_ = covers_in_part(first);
-  last_is_partial_ = covers_in_part(last - 1);
-  if (first_is_partial_ || last_is_partial_) memory_ = allocate_blocks(2);
-  if (!first_is_partial_) return after_first_edge();
-  read(step::first_edge, first * block_bytes, home_->core().valid_bytes(first), memory_.get());
-}
-
-void journal_job::after_first_edge() noexcept {
-  if (last - first == 1 || !last_is_partial_) return home_->ready(*this);
-  read(step::last_edge, (last - 1) * block_bytes, home_->core().valid_bytes(last - 1), memory_.get() + block_bytes);
-}
-
-void journal_job::read(step now, std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept {
-  step_ = now;
-  what = verb::read;
-  fua = false;
-  offset_bytes = offset;
-  length_bytes = length;
-  part_ = {to, length};
-  parts = &part_;
-  part_count = 1;
-  parts_compare = 0;
-  home_->read(*this);
+auto journal_job::read(std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept {
+  return until(place_, [this, offset, length, to] {
+    what = verb::read;
+    fua = false;
+    offset_bytes = offset;
+    length_bytes = length;
+    part_ = {to, length};
+    parts = &part_;
+    part_count = 1;
+    parts_compare = 0;
+    home_->read(*this);
+  });
 }
 
 void journal_job::done(status outcome) noexcept {
   home_->ended();
-  if (step_ == step::pass) {
+  if (passes_) {
     outcome_ = outcome;
     return home_->passed(*this);
   }
-  if (outcome != status::good) {
-    outcome_ = outcome;
-    return home_->refused(*this);
-  }
-  if (step_ == step::compare) return compare();
-  // What lies beyond the store's end in its last block is zeroes.
-  std::memset(static_cast<std::uint8_t*>(part_.iov_base) + part_.iov_len, 0, block_bytes - part_.iov_len);
-  if (step_ == step::first_edge) return after_first_edge();
-  home_->ready(*this);
+  below_said_ = outcome;
+  place_.resume();
 }
 
-void journal_job::compare() noexcept {
+routine journal_job::prepare() noexcept {
+  bool known = true;
+  if (asked_->what == verb::compare_and_write && !compared) known = co_await compare();
+  if (known) {
+    // Once and for all: the store may grow before the blocks are written, and what comes on then is zeroes.
+    first_is_partial_ = covers_in_part(first);
+    last_is_partial_ = covers_in_part(last - 1);
+    if (first_is_partial_ || last_is_partial_) memory_ = allocate_blocks(2);
+  }
+  if (known && first_is_partial_) known = co_await read_edge(first, memory_.get());
+  if (known && last_is_partial_ && last - first > 1) known = co_await read_edge(last - 1, memory_.get() + block_bytes);
+  place_.let_go();  // its channel, on another core, may have it back before this ends
+  known ? home_->ready(*this) : home_->refused(*this);
+}
+
+/// Whether what is there is what it should be. From then on it is a write of what comes behind.
+subroutine<bool> journal_job::compare() noexcept {
+  memory_ = allocate_blocks(last - first);
+  co_await read(asked_->offset_bytes, asked_->length_bytes, memory_.get());
+  outcome_ = below_said_;
+  if (outcome_ != status::good) co_return false;
   store::scatter expected(asked_->parts, asked_->parts_compare);
   const std::uint64_t equal = expected.match(memory_.get(), asked_->length_bytes);
-  if (equal != asked_->length_bytes) {
+  compared = equal == asked_->length_bytes;
+  if (!compared) {
     miscompare_offset = equal;
     outcome_ = status::miscompare;
-    return home_->refused(*this);
   }
-  compared = true;
-  prepare();  // from here on it is a write of what comes behind
+  co_return compared;
+}
+
+/// A block of which only a part is the request's. What lies beyond the store's end in its last block is zeroes.
+subroutine<bool> journal_job::read_edge(block_number number, std::uint8_t* to) noexcept {
+  const std::uint64_t valid = home_->core().valid_bytes(number);
+  co_await read(number * block_bytes, valid, to);
+  outcome_ = below_said_;
+  if (outcome_ != status::good) co_return false;
+  std::memset(to + valid, 0, block_bytes - valid);
+  co_return true;
 }
 
 // -- its blocks ------------------------------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ void journal_job::put_octets(std::uint8_t* to, std::uint64_t length) noexcept {
 }
 
 void journal_job::ask_below(bool durable) noexcept {
-  step_ = step::pass;
+  passes_ = true;
   memory_ = {};
   ask_as(*asked_);
   fua |= durable;

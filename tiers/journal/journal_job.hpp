@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "actors/base/routine.hpp"
 #include "tiers/journal/journal_core.hpp"
 #include "tiers/journal/range_locks.hpp"
 #include "tiers/store/scatter.hpp"
@@ -36,8 +37,9 @@ class journal_job final : public range_locks::holder, public store::request {
   bool changes() const noexcept { return store::changes_medium(asked_->what); }
   /// Whether the journal takes it: else it passes to the store below when all that was written before it is there.
   bool is_journaled() const noexcept;
-  /// Starts to read what there must be known before its blocks can be written; ready() of the home comes then.
-  void prepare() noexcept;
+  /// Reads what must be known before its blocks can be written; then ready() of the home comes, or refused().
+  routine prepare() noexcept;
+  waiting_place& waiting() noexcept { return place_; }
   /// Its blocks, one after the other, for a record.
   bool has_more() const noexcept { return next_block_ < last; }
   struct block {
@@ -59,13 +61,13 @@ class journal_job final : public range_locks::holder, public store::request {
   std::uint64_t barrier = 0;  // passing: the record that must be below before
 
  private:
-  enum class step : std::uint8_t { none, first_edge, last_edge, compare, pass };
   bool covers_in_part(block_number number) const noexcept;
   /// As prepare() found it.
   bool is_partial(block_number number) const noexcept;
-  void read(step now, std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept;
-  void after_first_edge() noexcept;
-  void compare() noexcept;
+  /// `co_await`: so many octets of the store; how that went is in below_said_.
+  auto read(std::uint64_t offset, std::uint64_t length, std::uint8_t* to) noexcept;
+  subroutine<bool> compare() noexcept;
+  subroutine<bool> read_edge(block_number number, std::uint8_t* to) noexcept;
   store::scatter data() const noexcept;
   void put_octets(std::uint8_t* to, std::uint64_t length) noexcept;
 
@@ -73,7 +75,9 @@ class journal_job final : public range_locks::holder, public store::request {
   journal_home* home_ = nullptr;
   store::request* asked_ = nullptr;
   store::status outcome_ = store::status::good;
-  step step_ = step::none;
+  store::status below_said_ = store::status::good;
+  waiting_place place_;
+  bool passes_ = false;  // to the store below, as it is
   bool first_is_partial_ = false, last_is_partial_ = false;
   block_number next_block_ = 0;
   store::scatter source_;
