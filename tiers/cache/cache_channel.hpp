@@ -175,7 +175,6 @@ class cache_channel final : public store::channel {
   // What the last look did not find in RAM: a unit tries each way of answering the same read, one after the other.
   std::uint64_t absent_offset_ = 0, absent_length_ = 0;
 
-
   // What will_read() named: a ring, and how many there were, how many have their frames fetched, how many were read.
   static constexpr std::uint64_t foreseen_limit = 256;
   block_number foreseen_[foreseen_limit] = {};
