@@ -40,7 +40,13 @@ def check_message(name: str, message: str) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
-    root = parser.parse_args().root
+    parser.add_argument("--message", type=Path, help="a file with one message: it alone is checked, before the commit")
+    options = parser.parse_args()
+    if options.message:
+        text = options.message.read_text(encoding="utf-8")
+        written = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
+        return source.report(check_message("message", written), "commits", 1, "messages")
+    root = options.root
     base = (root / BASE).read_text(encoding="utf-8").split("\n")[0].split()[0]
     if not source.is_checkout(root) or git(root, "merge-base", "--is-ancestor", base, "HEAD") is None:
         print(f"commits: left out, for there is no history since {base[:10]}")
