@@ -50,6 +50,10 @@ struct cli_hooks {
   std::function<int(const std::string&)> repair_state;
 };
 
+/// Prints "sluice: SENTENCE" on standard error and, for whoever asked for JSON, {"ok": false, "error", "code"} on
+/// standard output; returns 1.
+int complain(const std::string& sentence, bool as_json = false, const std::string& code = "failed");
+
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.
 int run_cli(int argc, const char* const* argv, const cli_hooks& hooks);
 
