@@ -41,8 +41,10 @@ struct cli_hooks {
   known_types known;                                             // from the registries
   std::function<int(const model&, const serve_options&)> serve;  // returns the exit status
   std::function<int(const demo_options&)> demo;
-  /// Looks for the media of a model's stores; what is not to be had, each at its table. For `check --probe`.
-  std::function<diagnostics(const model&)> probe = [](const model&) { return diagnostics(); };
+  /// Looks for the media of a model's stores: what is not to be had, and as warnings what is odd. For `check --probe`.
+  std::function<diagnostics(const model&, diagnostics& warnings)> probe = [](const model&, diagnostics&) {
+    return diagnostics();
+  };
   std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
   std::function<int(const journal_options&)> inspect_journal;  // likewise
   std::function<int(const journal_options&)> resolve_journal;

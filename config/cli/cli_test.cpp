@@ -31,16 +31,23 @@ TEST_F(cli, serves_a_good_file) {
 TEST_F(cli, probes_when_asked_to) {
   const std::string file = write("gw.toml", "[store.a]\ntype = \"ram\"\nsize = \"1MiB\"\n");
   int probes = 0;
-  hooks_.probe = [&](const model& m) {
+  hooks_.probe = [&](const model& m, diagnostics& warnings) {
     ++probes;
+    warnings.push_back({m.stores.at(0).at, "store.a.size", "is odd", {}});
     return diagnostics{{m.stores.at(0).at, "store.a", "the medium is not there", {}}};
   };
   EXPECT_EQ(run({"check", file}), 0);
   EXPECT_EQ(probes, 0);
   EXPECT_EQ(run({"check", "--probe", file}), 2);
   EXPECT_EQ(err_, file + ":1:8: store.a: the medium is not there\n");
-  hooks_.probe = [](const model&) { return diagnostics(); };
+  hooks_.probe = [](const model& m, diagnostics& warnings) {
+    warnings.push_back({m.stores.at(0).at, "store.a.size", "is odd", {}});
+    return diagnostics();
+  };
   EXPECT_EQ(run({"check", "--probe", file}), 0);
+  EXPECT_THAT(out_, StartsWith("warning: " + file + ":1:8: store.a.size: is odd\n"));
+  EXPECT_EQ(run({"check", "--probe", "--json", file}), 0);
+  EXPECT_EQ(json::parse(out_)["warnings"][0]["key"], "store.a.size");
 }
 
 TEST_F(cli, refuses_a_bad_file_with_status_2_and_starts_nothing) {

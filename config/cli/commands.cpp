@@ -11,6 +11,7 @@
 #include "config/cli/manual.hpp"
 #include "config/cli/misread.hpp"
 #include "config/cli/render.hpp"
+#include "config/schema/oddities.hpp"
 #include "config/schema/quantity.hpp"
 
 namespace sluice::config {
@@ -138,7 +139,8 @@ void command_tree::add_file_commands() {
   check_command->add_flag("--json", options_.json, "print the errors as JSON on standard output");
   check_command->add_flag(
       "--probe", options_.probe,
-      "also ask the clusters that the stores name: key, pool, image; changes nothing");
+      "also look for files, folders, room, devices and clusters that the file names, and change nothing; "
+      "for a gateway that does not run");
   for (const auto& [name, what] :
        {std::pair{"plan", "show what apply would change in the running gateway"},
         std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}})
@@ -279,12 +281,11 @@ int command_tree::serve() {
 
 int command_tree::check() {
   loaded m = load_file(options_.file, hooks_.known);
-  if (m && options_.probe)
-    if (diagnostics absent = hooks_.probe(*m); !absent.empty())
-      m = tl::unexpected(refused{options_.file, std::move(absent)});
   diagnostics warnings;
-  for (const fabric_rules& fabric : hooks_.known.fabrics)
-    if (m && fabric.warn) fabric.warn(*m, warnings);
+  if (m) warnings = oddities_of(*m, hooks_.known);
+  if (m && options_.probe)
+    if (diagnostics absent = hooks_.probe(*m, warnings); !absent.empty())
+      m = tl::unexpected(refused{options_.file, std::move(absent)});
   sort_by_place(warnings);
   if (options_.json)
     print(to_line({{"ok", m.has_value()},
