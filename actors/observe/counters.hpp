@@ -9,12 +9,16 @@ namespace sluice::observe {
 
 /// What is counted of one kind of command on one core.
 struct command_counters {
-  histogram latency;         // from the fabric's receipt to the end of the turn that answers
-  std::uint64_t failed = 0;  // ended with any status but GOOD and CONDITION MET, or aborted
-  std::uint64_t octets = 0;  // moved between initiator and unit, by commands that did not fail
+  histogram latency;              // from the fabric's receipt to the end of the turn that answers
+  std::uint64_t failed = 0;       // ended with any status but GOOD and CONDITION MET, or aborted; but for the next two
+  std::uint64_t attentions = 0;   // told a unit attention in place of what was asked
+  std::uint64_t unsupported = 0;  // asked for a command, page or field that there is not
+  std::uint64_t octets = 0;       // moved between initiator and unit, by commands that ended well
   void merge(const command_counters& other) noexcept {
     latency.merge(other.latency);
     failed += other.failed;
+    attentions += other.attentions;
+    unsupported += other.unsupported;
     octets += other.octets;
   }
 };

@@ -25,6 +25,13 @@ std::uint64_t histogram::quantile_ns(double fraction) const noexcept {
   return max_ns_;
 }
 
+std::vector<std::pair<std::uint64_t, std::uint64_t>> histogram::parts() const {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> all;
+  for (unsigned i = 0; i < buckets_.size(); ++i)
+    if (buckets_[i] != 0) all.emplace_back(upper_edge(i), buckets_[i]);
+  return all;
+}
+
 std::uint64_t histogram::count_up_to(std::uint64_t value_ns) const noexcept {
   if (count_ == 0) return 0;
   std::uint64_t seen = 0;

@@ -1,6 +1,7 @@
 #pragma once
 #include <bit>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace sluice::observe {
@@ -34,6 +35,8 @@ class histogram {
   std::uint64_t mean_ns() const { return count_ ? sum_ns_ / count_ : 0; }
   /// The upper edge of the bucket below which `fraction` (0 … 1) of the values lie, at most max_ns(); 0 when empty.
   std::uint64_t quantile_ns(double fraction) const noexcept;
+  /// Upper edge and count of each bucket that is not empty, in their order.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> parts() const;
   /// How many values were at most `value_ns`, up to the bucket's width: what a cumulative metric needs.
   std::uint64_t count_up_to(std::uint64_t value_ns) const noexcept;
 

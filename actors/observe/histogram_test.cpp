@@ -17,6 +17,17 @@ TEST(histogram, buckets_cover_every_value_once_and_in_order) {
   EXPECT_EQ(histogram::index_of(UINT64_MAX), histogram::bucket_count - 1);
 }
 
+TEST(histogram, tells_its_parts_in_order) {
+  histogram h;
+  EXPECT_TRUE(h.parts().empty());
+  for (const std::uint64_t value : {1000u, 7u, 1001u}) h.record(value);
+  const auto parts = h.parts();
+  ASSERT_EQ(parts.size(), 2u);
+  EXPECT_EQ(parts[0], (std::pair<std::uint64_t, std::uint64_t>(7, 1)));
+  EXPECT_EQ(parts[1].second, 2u);
+  EXPECT_EQ(histogram::index_of(parts[1].first), histogram::index_of(1000));
+}
+
 TEST(histogram, empty) {
   const histogram h;
   EXPECT_EQ(h.quantile_ns(0.5), 0u);

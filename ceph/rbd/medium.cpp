@@ -369,13 +369,13 @@ std::vector<store::figure> medium::figures() const {
           {"waiting", waiting},
           {"stalled", silent_.load()},
           {"blocklisted", fenced_.load()},
-          {"fences", fences_.load()},
-          {"reopened", reopened_.load()},
+          store::counter("fences", fences_.load()),
+          store::counter("reopened", reopened_.load()),
           {"probe_us", static_cast<double>(probe_ns_.load()) / 1e3},
-          {"reads", reads.count()},
+          store::counter("reads", reads.count()),
           {"read_p50_us", reads.quantile_us(0.5)},
           {"read_p99_us", reads.quantile_us(0.99)},
-          {"writes", writes.count()},
+          store::counter("writes", writes.count()),
           {"write_p50_us", writes.quantile_us(0.5)},
           {"write_p99_us", writes.quantile_us(0.99)}};
 }

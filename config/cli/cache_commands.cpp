@@ -60,7 +60,7 @@ int command_tree::flush_cache() {
   std::uint64_t before = 0, all = 0;
   for (clock::time_point progress = clock::now();;) {
     const auto answer = call_gateway(options_.control, "cache.flush", question);
-    if (!answer) return complain(answer.error().sentence);
+    if (!answer) return fail_with(answer.error());
     const std::uint64_t left = left_of(*answer);
     if (!question.contains("mark")) all = left;
     show_progress(left, left == 0);
@@ -68,7 +68,8 @@ int command_tree::flush_cache() {
     if (left != before) progress = clock::now();
     if (clock::now() - progress > patience)
       return complain("nothing was written for a minute, " + approximate_size(left) +
-                      " are left; health: " + member(*answer, "health").dump());
+                          " are left; health: " + member(*answer, "health").dump(),
+                      options_.json);
     before = left;
     question["mark"] = member(*answer, "mark");
     std::this_thread::sleep_for(pause);
@@ -99,11 +100,11 @@ int command_tree::record_cache() {
   using clock = std::chrono::steady_clock;
   constexpr auto pause = std::chrono::milliseconds(100);
   std::ofstream file(options_.output, std::ios::trunc);
-  if (!file) return complain(options_.output + " cannot be written");
+  if (!file) return complain(options_.output + " cannot be written", options_.json);
   const auto ask_for = [this](const char* action) {
     return call_gateway(options_.control, "cache.record", {{"store", options_.store}, {"action", action}});
   };
-  if (const auto begun = ask_for("start"); !begun) return complain(begun.error().sentence);
+  if (const auto begun = ask_for("start"); !begun) return fail_with(begun.error());
   const clock::time_point end = clock::now() + std::chrono::seconds(options_.seconds);
   const std::uint64_t wanted = options_.requests == 0 ? UINT64_MAX : options_.requests;
   std::uint64_t left = wanted, lost = 0;
@@ -111,14 +112,14 @@ int command_tree::record_cache() {
     std::this_thread::sleep_for(pause);
     over = clock::now() >= end;
     const auto part = ask_for(over ? "stop" : "fetch");
-    if (!part) return complain(part.error().sentence);
+    if (!part) return fail_with(part.error());
     const json& lines = member(*part, "lines");
     if (lines.is_string()) file << take_lines(lines.get<std::string>(), left);
     lost += count_of(*part, "lost");
-    if (!file.flush()) return complain(options_.output + " cannot be written");
+    if (!file.flush()) return complain(options_.output + " cannot be written", options_.json);
     if (left == 0 && !over) {
       over = true;
-      if (const auto stopped = ask_for("stop"); !stopped) return complain(stopped.error().sentence);
+      if (const auto stopped = ask_for("stop"); !stopped) return fail_with(stopped.error());
     }
   }
   const std::uint64_t taken = wanted - left;

@@ -1,11 +1,20 @@
 #include "config/cli/cli.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
+#include <string_view>
 
 #include "config/cli/commands.hpp"
 #include "config/cli/misread.hpp"
 
 namespace sluice::config {
+
+int complain(const std::string& sentence, bool as_json, const std::string& code) {
+  if (as_json) print(to_line({{"ok", false}, {"error", sentence}, {"code", code}}));
+  std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
+  return 1;
+}
 
 int run_cli(int argc, const char* const* argv, const cli_hooks& hooks) {
   command_tree commands(hooks);
@@ -14,10 +23,11 @@ int run_cli(int argc, const char* const* argv, const cli_hooks& hooks) {
   } catch (const CLI::Success& wanted) {  // --help, --version
     return commands.app().exit(wanted, std::cout, std::cerr);
   } catch (const CLI::ParseError& problem) {
+    const bool as_json = std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
     // CLI11 misses a command, or has words too many, before it sees that one of them is none.
     const std::string odd = about_misread(commands.app(), {argv + 1, argv + argc});
-    if (!odd.empty()) return complain(odd);
-    return complain(std::string(problem.what()) + "; see sluice --help");
+    return complain(odd.empty() ? std::string(problem.what()) + "; see sluice --help" : odd, as_json,
+                    "invalid_argument");
   }
   return commands.run();
 }

@@ -41,14 +41,20 @@ struct cli_hooks {
   known_types known;                                             // from the registries
   std::function<int(const model&, const serve_options&)> serve;  // returns the exit status
   std::function<int(const demo_options&)> demo;
-  /// Looks for the media of a model's stores; what is not to be had, each at its table. For `check --probe`.
-  std::function<diagnostics(const model&)> probe = [](const model&) { return diagnostics(); };
+  /// Looks for the media of a model's stores: what is not to be had, and as warnings what is odd. For `check --probe`.
+  std::function<diagnostics(const model&, diagnostics& warnings)> probe = [](const model&, diagnostics&) {
+    return diagnostics();
+  };
   std::function<int(const simulate_options&)> simulate;  // `sluice cache simulate`: prints; returns the exit status
   std::function<int(const journal_options&)> inspect_journal;  // likewise
   std::function<int(const journal_options&)> resolve_journal;
   /// `sluice state repair`, of a directory that no gateway has open.
   std::function<int(const std::string&)> repair_state;
 };
+
+/// Prints "sluice: SENTENCE" on standard error and, for whoever asked for JSON, {"ok": false, "error", "code"} on
+/// standard output; returns 1.
+int complain(const std::string& sentence, bool as_json = false, const std::string& code = "failed");
 
 /// Exit statuses: 0; 2 for a configuration that is refused; 1 for everything else.
 int run_cli(int argc, const char* const* argv, const cli_hooks& hooks);

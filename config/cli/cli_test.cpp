@@ -1,133 +1,21 @@
-#include "config/cli/cli.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "config/cli/manual.hpp"
-#include "config/schema/test_types.hpp"
-#include "gateway/control/control_server.hpp"
-#include "gateway/control/views.hpp"
+#include "config/cli/test_cli.hpp"
 
 namespace sluice::config {
 
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::AnyOf;
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-control::view::status some_status() {
-  control::view::status out;
-  out.gateway = {"gw-a", "1.2.3", 3725, {{0, "io_uring", 1.25}, {1, "io_uring", 0.5, "stands still for 3 s", 3.25}}};
-  out.stores = {{"scratch", "ram", "", 1ull << 30, "good"},
-                {"vm1", "rbd", "", 8ull << 30, "good"},
-                {"vm1-hot", "cache", "vm1", 8ull << 30, "flash is gone"}};
-  out.stores.back().figures = {
-      {"dirty_bytes", 1 << 20}, {"hit_ratio", 0.934}, {"read_p99_us", 120.0}, {"stalled", false}};
-  control::view::unit scratch;
-  scratch.name = scratch.store = "scratch";
-  scratch.size_bytes = 1ull << 30;
-  scratch.block_size = 512;
-  scratch.naa = "naa.6001";
-  scratch.commands = {{"read", 1000, 0, 4096000, 12.5, 80, 1500, 2500000}, {"write", 0, 0, 0, 0, 0, 0, 0}};
-  control::view::unit vm1;
-  vm1.name = "vm1";
-  vm1.store = "vm1-hot";
-  vm1.size_bytes = 8ull << 30;
-  vm1.block_size = 4096;
-  vm1.read_only = true;
-  out.units = {scratch, vm1};
-  out.targets = {{"main",
-                  {{0, "vm1"}, {1, "scratch"}},
-                  {{"iscsi", "iqn.2026-11.io.sluice:main", {"127.0.0.1:3260", "[::1]:3260"}, 1}},
-                  {{17, "iqn.1994-05.com.example:host1,i,0x1", "127.0.0.1:50000", "main", "iqn.2026-11.io.sluice:main",
-                    1, "", 61}},
-                  false,
-                  {{"iqn.1994-05.com.example:host1", false, {}, {{"chap.user", "host1"}}},
-                   {"iqn.1994-05.com.example:host2", true, {{0, "scratch"}}, {}}}}};
-  out.connections.count = 3;
-  out.connections.oldest = {{5, "iscsi", "[fd00::1]:50000", "authentication", 2, 16384},
-                            {8, "iscsi", "[fd00::1]:50001", "silent", 1, 0}};
-  out.connections.addresses = {{"[fd00::1]", 3}};
-  out.connections.refused = {{"0302", 4}};
-  return out;
-}
-
-/// A command line in front of a control server whose handler the test gives.
-class cli : public testing::Test {
- protected:
-  cli() {
-    char pattern[] = "/tmp/sluice-cli-XXXXXX";
-    directory_ = mkdtemp(pattern);
-    hooks_.version = "1.2.3";
-    hooks_.known = types_for_tests();
-    hooks_.serve = [this](const model& m, const serve_options& how) {
-      served_ = m;
-      how_ = how;
-      return 0;
-    };
-    hooks_.simulate = [this](const simulate_options& how) {
-      simulate_ = how;
-      return 0;
-    };
-    hooks_.inspect_journal = hooks_.resolve_journal = [this](const journal_options& how) {
-      journal_ = how;
-      return 0;
-    };
-    hooks_.demo = [this](const demo_options& how) {
-      demo_ = how;
-      return 0;
-    };
-  }
-  ~cli() override { fs::remove_all(directory_); }
-
-  void answer_with(control::handler handle) {
-    server_ = std::make_unique<control::control_server>(socket(), std::move(handle));
-    ASSERT_TRUE(server_->start());
-  }
-  std::string socket() const { return directory_ / "s"; }
-
-  std::string write(const std::string& name, const std::string& text) {
-    const std::string path = directory_ / name;
-    std::ofstream(path) << text;
-    return path;
-  }
-
-  /// Runs `sluice WORDS…`; its output goes to out_ and err_.
-  int run(std::vector<std::string> words) {
-    std::vector<const char*> argv{"sluice"};
-    for (const std::string& word : words) argv.push_back(word.c_str());
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int status = run_cli(static_cast<int>(argv.size()), argv.data(), hooks_);
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return status;
-  }
-  int ask(std::vector<std::string> words) {
-    words.insert(words.end(), {"--control", socket()});
-    return run(std::move(words));
-  }
-
-  fs::path directory_;
-  cli_hooks hooks_;
-  std::unique_ptr<control::control_server> server_;
-  std::optional<model> served_;
-  std::optional<serve_options> how_;
-  std::optional<demo_options> demo_;
-  std::optional<simulate_options> simulate_;
-  std::optional<journal_options> journal_;
-  std::string out_, err_;
-};
 
 TEST_F(cli, serves_a_good_file) {
   const std::string file = write("gw.toml", "[gateway]\nname = \"gw\"\n");
@@ -143,16 +31,23 @@ TEST_F(cli, serves_a_good_file) {
 TEST_F(cli, probes_when_asked_to) {
   const std::string file = write("gw.toml", "[store.a]\ntype = \"ram\"\nsize = \"1MiB\"\n");
   int probes = 0;
-  hooks_.probe = [&](const model& m) {
+  hooks_.probe = [&](const model& m, diagnostics& warnings) {
     ++probes;
+    warnings.push_back({m.stores.at(0).at, "store.a.size", "is odd", {}});
     return diagnostics{{m.stores.at(0).at, "store.a", "the medium is not there", {}}};
   };
   EXPECT_EQ(run({"check", file}), 0);
   EXPECT_EQ(probes, 0);
   EXPECT_EQ(run({"check", "--probe", file}), 2);
   EXPECT_EQ(err_, file + ":1:8: store.a: the medium is not there\n");
-  hooks_.probe = [](const model&) { return diagnostics(); };
+  hooks_.probe = [](const model& m, diagnostics& warnings) {
+    warnings.push_back({m.stores.at(0).at, "store.a.size", "is odd", {}});
+    return diagnostics();
+  };
   EXPECT_EQ(run({"check", "--probe", file}), 0);
+  EXPECT_THAT(out_, StartsWith("warning: " + file + ":1:8: store.a.size: is odd\n"));
+  EXPECT_EQ(run({"check", "--probe", "--json", file}), 0);
+  EXPECT_EQ(json::parse(out_)["warnings"][0]["key"], "store.a.size");
 }
 
 TEST_F(cli, refuses_a_bad_file_with_status_2_and_starts_nothing) {
@@ -315,115 +210,12 @@ TEST_F(cli, tells_a_plan_and_what_it_refuses) {
   EXPECT_EQ(out_, "nothing to change\n");
 }
 
-TEST_F(cli, tells_errors_in_json_where_json_was_asked_for) {
-  answer_with([](const std::string& command, const json&) -> result<json> {
-    if (command == "apply") return fail(errc::busy, "an apply of x is under way since noon: try again");
-    return fail(errc::not_found, "no session 17");
-  });
-  EXPECT_EQ(ask({"session", "kick", "17", "--json"}), 1);
-  EXPECT_EQ(json::parse(out_), (json{{"ok", false}, {"error", "no session 17"}, {"code", "not_found"}}));
-  EXPECT_EQ(err_, "sluice: no session 17\n");
-  EXPECT_EQ(ask({"apply", write("gw.toml", ""), "--json"}), 1);
-  EXPECT_EQ(json::parse(out_)["code"], "busy");
-}
-
 TEST_F(cli, says_what_the_file_must_say_after_a_resize) {
   answer_with([](const std::string&, const json&) -> result<json> {
     return json{{"unit", "vm1"}, {"size_bytes", 2ull << 40}, {"file", {{"store", "disk"}, {"size", "2TiB"}}}};
   });
   EXPECT_EQ(ask({"unit", "resize", "vm1", "2TiB"}), 0);
   EXPECT_EQ(out_, "the file does not say so yet: write size = \"2TiB\" under [store.disk]\n");
-}
-
-TEST_F(cli, draws_what_the_gateway_tells) {
-  answer_with([](const std::string&, const json&) -> result<json> { return json(some_status()); });
-  EXPECT_EQ(ask({"ls"}), 0);
-  EXPECT_EQ(out_,
-            "gateway gw-a  sluice 1.2.3, up 1 h 2 min\n"
-            "└─ target main\n"
-            "   ├─ port iscsi iqn.2026-11.io.sluice:main  127.0.0.1:3260, [::1]:3260  group 1\n"
-            "   ├─ LUN 0  unit vm1  8 GiB, 4096 B blocks, read-only\n"
-            "   │  └─ store vm1-hot  cache, 8 GiB  [flash is gone]\n"
-            "   │     └─ store vm1  rbd, 8 GiB\n"
-            "   ├─ LUN 1  unit scratch  1 GiB, 512 B blocks  naa.6001\n"
-            "   │  └─ store scratch  ram, 1 GiB\n"
-            "   ├─ access iqn.1994-05.com.example:host1  chap.user host1\n"
-            "   ├─ access iqn.1994-05.com.example:host2  LUNs 0 = scratch\n"
-            "   └─ session 17  iqn.1994-05.com.example:host1,i,0x1  127.0.0.1:50000  1 min\n");
-  EXPECT_EQ(ask({"status"}), 0);
-  EXPECT_EQ(out_,
-            "gateway gw-a  sluice 1.2.3, up 1 h 2 min\n"
-            "\n"
-            "REACTOR  KIND      CPU    HEALTH\n"
-            "      0  io_uring  1.2 s  good\n"
-            "      1  io_uring  0.5 s  stands still for 3 s, silent for 3.2 s\n"
-            "\n"
-            "UNIT     HEALTH  COMMAND  COUNT  ERRORS  DATA      P50    P99    P99.9    MAX\n"
-            "scratch  good    read      1000       0  3.91 MiB  12 µs  80 µs  1.50 ms  2.50 s\n"
-            "vm1      good          -\n"
-            "\n"
-            "STORE    HEALTH         FIGURE       VALUE\n"
-            "vm1-hot  flash is gone  dirty_bytes   1 MiB\n"
-            "                        hit_ratio    93.4 %\n"
-            "                        read_p99_us  120 µs\n"
-            "                        stalled      no\n");
-  EXPECT_EQ(ask({"session", "ls"}), 0);
-  EXPECT_THAT(out_, HasSubstr("17  main"));
-  EXPECT_THAT(out_, EndsWith("\n"
-                             "without a session: 3\n"
-                             "CONNECTION  PEER             STAGE           AGE  MEMORY\n"
-                             "         5  [fd00::1]:50000  authentication  2 s  16 KiB\n"
-                             "         8  [fd00::1]:50001  silent          1 s     0 B\n"
-                             "…\n"
-                             "\n"
-                             "ADDRESS    CONNECTIONS\n"
-                             "[fd00::1]            3\n"));
-  EXPECT_EQ(ask({"status", "--json"}), 0);
-  EXPECT_EQ(json::parse(out_), json(some_status()));
-  EXPECT_EQ(ask({"top", "--interval", "1ms", "--count", "1"}), 0);
-  EXPECT_THAT(out_, HasSubstr("idle"));
-}
-
-TEST_F(cli, survives_whatever_answers) {
-  for (const json& odd :
-       {json(3), json::array({1, 2}), json{{"targets", 3}}, json{{"targets", {1, "x"}}, {"units", {{{"name", 4}}}}}}) {
-    answer_with([&odd](const std::string&, const json&) -> result<json> { return odd; });
-    for (const char* command : {"ls", "status"}) EXPECT_EQ(ask({command}), 0) << odd;
-    EXPECT_EQ(ask({"session", "ls"}), 0);
-    EXPECT_EQ(ask({"pr", "show", "x"}), 0);
-    ask({"plan", write("gw.toml", "")});
-    ask({"events"});
-    server_.reset();
-  }
-}
-
-TEST_F(cli, completes_itself) {
-  EXPECT_EQ(run({"completion", "bash"}), 0);
-  const std::string script = write("completion.bash", out_);
-  // What would be typed, and what is offered for its last word. The function stands for the program.
-  for (const auto& [typed, offered] :
-       std::vector<std::pair<std::string, std::string>>{{"session ki", "kick"},
-                                                        {"session kick \"\"", "vm1 disk"},
-                                                        {"session kick --j", "--json"},
-                                                        {"unit resize d", "disk"},
-                                                        {"help ser", "serve"},
-                                                        {"check \"\"", ""},  // files are
-                                                        {"check --p", "--probe"},
-                                                        {"completion z", "zsh"},
-                                                        {"complet", "completion"}}) {
-    const std::string command = "bash -c 'sluice() { echo vm1; echo disk; }; . " + script + "; COMP_WORDS=(sluice " +
-                                typed + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sluice; echo ${COMPREPLY[@]}' > " +
-                                (directory_ / "words").string();
-    ASSERT_EQ(std::system(command.c_str()), 0);
-    std::string words;
-    std::ifstream answer(directory_ / "words");
-    std::getline(answer, words);
-    EXPECT_EQ(words, offered) << typed;
-  }
-  EXPECT_EQ(run({"completion", "fish"}), 0);
-  EXPECT_THAT(out_, HasSubstr("__fish_seen_subcommand_from session' -a 'kick'"));
-  EXPECT_EQ(run({"completion", "zsh"}), 0);
-  EXPECT_EQ(run({"completion", "csh"}), 1);
 }
 
 TEST_F(cli, helps_with_an_example_on_each_command) {

@@ -1,7 +1,5 @@
 #include "config/cli/commands.hpp"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +11,7 @@
 #include "config/cli/manual.hpp"
 #include "config/cli/misread.hpp"
 #include "config/cli/render.hpp"
+#include "config/schema/oddities.hpp"
 #include "config/schema/quantity.hpp"
 
 namespace sluice::config {
@@ -45,16 +44,6 @@ void print(const std::string& text) {
 
 std::string to_line(const json& document) {
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-int complain(const std::string& sentence) {
-  std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
-  return 1;
-}
-
-int refuse(const refused& why) {
-  std::fprintf(stderr, "%s\n", why.to_string().c_str());
-  return refused_status;
 }
 
 std::string absolute(const std::string& path) {
@@ -148,8 +137,10 @@ void command_tree::add_file_commands() {
                                 "sluice check gateway.toml", [this] { return check(); });
   check_command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
   check_command->add_flag("--json", options_.json, "print the errors as JSON on standard output");
-  check_command->add_flag("--probe", options_.probe,
-                          "also ask the clusters that the stores name: key, pool, image; changes nothing");
+  check_command->add_flag(
+      "--probe", options_.probe,
+      "also look for files, folders, room, devices and clusters that the file names, and change nothing; "
+      "for a gateway that does not run");
   for (const auto& [name, what] :
        {std::pair{"plan", "show what apply would change in the running gateway"},
         std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}})
@@ -162,7 +153,7 @@ void command_tree::add_file_commands() {
 
 void command_tree::add_looking_commands() {
   add_asking(app_.get(), "ls", "the tree of targets, ports, units, stores and sessions", "sluice ls",
-             [this] { return ask("status", json::object(), render_tree); });
+             [this] { return ask("status", json::object(), render_tree, tree_in); });
   add_asking(app_.get(), "status", "health, counts and latencies of each unit and command", "sluice status --json",
              [this] { return ask("status", json::object(), render_status); });
   CLI::App* top_command =
@@ -182,7 +173,7 @@ void command_tree::add_acting_commands() {
   CLI::App* session = app_->add_subcommand("session", "sessions of initiators");
   session->require_subcommand(1);
   add_asking(session, "ls", "list the sessions, and connections without one", "sluice session ls",
-             [this] { return ask("status", json::object(), render_sessions); });
+             [this] { return ask("status", json::object(), render_sessions, sessions_in); });
   CLI::App* kick_command =
       add_asking(session, "kick", "end a session, or connections without one; initiators may log in again",
                  "sluice session kick 17", [this] { return kick(); });
@@ -216,7 +207,7 @@ void command_tree::add_acting_commands() {
   CLI::App* clear =
       add_asking(pr, "clear", "drop all registrations of a unit; its cluster must not be using them",
                  "sluice pr clear vm1 --yes", [this] {
-                   if (!options_.yes) return complain("pr clear breaks the fence of a running cluster; say --yes");
+                   if (!options_.yes) return misused("pr clear breaks the fence of a running cluster; say --yes");
                    return ask("pr.clear", {{"unit", options_.unit}}, [](const json&) { return std::string(); });
                  });
   clear->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
@@ -261,23 +252,21 @@ int command_tree::simulate() {
   simulate_options how{absolute(options_.file), {}, options_.mode == "write-around", 0, options_.json};
   for (const std::string& text : options_.sizes) {
     const std::optional<std::uint64_t> size = parse_size(text);
-    if (!size || *size == 0) return complain("--sizes: \"" + text + "\" is no size: " + size_spelling);
+    if (!size || *size == 0) return misused("--sizes: \"" + text + "\" is no size: " + size_spelling);
     how.sizes_bytes.push_back(*size);
   }
   const std::optional<std::uint64_t> bypass = parse_size(options_.bypass);
-  if (!bypass) return complain("--bypass: \"" + options_.bypass + "\" is no size: " + size_spelling);
+  if (!bypass) return misused("--bypass: \"" + options_.bypass + "\" is no size: " + size_spelling);
   how.bypass_bytes = *bypass;
   return hooks_.simulate(how);
 }
 
 int command_tree::ask(const std::string& command, const json& arguments,
-                      const std::function<std::string(const json&)>& render) {
+                      const std::function<std::string(const json&)>& render,
+                      const std::function<json(const json&)>& choose) {
   const auto answer = call_gateway(options_.control, command, arguments);
-  if (!answer) {
-    fail_with(answer.error());
-    return 1;
-  }
-  print(options_.json ? to_line(*answer) : render(*answer));
+  if (!answer) return fail_with(answer.error());
+  print(!options_.json ? render(*answer) : to_line(choose ? choose(*answer) : *answer));
   return 0;
 }
 
@@ -292,12 +281,11 @@ int command_tree::serve() {
 
 int command_tree::check() {
   loaded m = load_file(options_.file, hooks_.known);
-  if (m && options_.probe)
-    if (diagnostics absent = hooks_.probe(*m); !absent.empty())
-      m = tl::unexpected(refused{options_.file, std::move(absent)});
   diagnostics warnings;
-  for (const fabric_rules& fabric : hooks_.known.fabrics)
-    if (m && fabric.warn) fabric.warn(*m, warnings);
+  if (m) warnings = oddities_of(*m, hooks_.known);
+  if (m && options_.probe)
+    if (diagnostics absent = hooks_.probe(*m, warnings); !absent.empty())
+      m = tl::unexpected(refused{options_.file, std::move(absent)});
   sort_by_place(warnings);
   if (options_.json)
     print(to_line({{"ok", m.has_value()},
@@ -317,7 +305,7 @@ int command_tree::check() {
 int command_tree::demo() {
   demo_options how;
   const std::optional<listen_address> listen = parse_listen_address(options_.listen);
-  if (!listen) return complain("--listen \"" + options_.listen + "\" is no " + listen_spelling);
+  if (!listen) return misused("--listen \"" + options_.listen + "\" is no " + listen_spelling);
   how.listen = *listen;
   if (!options_.directory.empty()) how.directory = absolute(options_.directory);
   if (app_->get_subcommand("demo")->count("--control") > 0) how.control = absolute(options_.control);
@@ -325,9 +313,17 @@ int command_tree::demo() {
 }
 
 int command_tree::fail_with(const call_error& why) {
-  if (options_.json) print(to_line({{"ok", false}, {"error", why.sentence}, {"code", why.code}}));
-  complain(why.sentence);
-  return why.code == "invalid_argument" ? refused_status : 1;
+  return complain(why.sentence, options_.json, why.code);
+}
+
+int command_tree::misused(const std::string& sentence) {
+  return complain(sentence, options_.json, "invalid_argument");
+}
+
+int command_tree::refuse(const refused& why) {
+  if (options_.json) print(to_line({{"ok", false}, {"errors", errors_of(why)}}));
+  std::fprintf(stderr, "%s\n", why.to_string().c_str());
+  return refused_status;
 }
 
 int command_tree::plan_or_apply(const std::string& command) {
@@ -335,11 +331,9 @@ int command_tree::plan_or_apply(const std::string& command) {
   if (!answer) {
     // What is wrong with the file is told in full, and needs no gateway.
     if (answer.error().code == "invalid_argument" || answer.error().code == "unreachable")
-      if (const loaded m = load_file(options_.file, hooks_.known); !m) {
-        if (options_.json) print(to_line({{"ok", false}, {"errors", errors_of(m.error())}}));
-        return refuse(m.error());
-      }
-    return fail_with(answer.error());
+      if (const loaded m = load_file(options_.file, hooks_.known); !m) return refuse(m.error());
+    fail_with(answer.error());
+    return answer.error().code == "invalid_argument" ? refused_status : 1;
   }
   print(options_.json ? to_line(*answer) : render_plan(*answer));
   const json& refusals = member(*answer, "refused");
@@ -364,35 +358,19 @@ tl::expected<json, call_error> command_tree::call_patiently(const std::string& c
   return answer.get();
 }
 
-int command_tree::top() {
-  const std::optional<std::uint64_t> interval_ns = parse_duration(options_.interval);
-  if (!interval_ns || *interval_ns == 0) return complain("--interval takes " + std::string(duration_spelling));
-  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-  json before;
-  for (std::uint64_t looks = 0; options_.count == 0 || looks <= options_.count; ++looks) {
-    if (looks > 0) std::this_thread::sleep_for(std::chrono::nanoseconds(*interval_ns));
-    const auto now = call_gateway(options_.control, "status", json::object());
-    if (!now) return complain(now.error().sentence);
-    if (options_.json)
-      print(now->dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-    else if (looks > 0)
-      print((terminal ? "\033[H\033[2J" : "") + render_rates(before, *now, static_cast<double>(*interval_ns) / 1e9));
-    before = *now;
-  }
-  return 0;
-}
-
 int command_tree::events() {
   constexpr auto pause = std::chrono::milliseconds(500);
   json since = 0;
   for (;;) {
     const auto answer = call_gateway(options_.control, "events", {{"since", since}});
-    if (!answer) return complain(answer.error().sentence);
-    if (options_.json)
+    if (!answer) return fail_with(answer.error());
+    if (!options_.json)
+      print(render_events(*answer));
+    else if (!options_.follow)
+      print(to_line(*answer));
+    else
       for (const json& e : member(*answer, "events"))
         print(e.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-    else
-      print(render_events(*answer));
     if (!options_.follow) return 0;
     if (const json& next = member(*answer, "next"); next.is_number()) since = next;
     std::this_thread::sleep_for(pause);
@@ -406,13 +384,13 @@ int command_tree::kick() {
   };
   if (options_.connection) return ask("connection.kick", {{"id", *options_.connection}}, closed);
   if (!options_.address.empty()) return ask("connection.kick", {{"address", options_.address}}, closed);
-  if (!options_.session_id) return complain("session kick needs an ID, --connection or --address");
+  if (!options_.session_id) return misused("session kick needs an ID, --connection or --address");
   return ask("session.kick", {{"id", *options_.session_id}}, [](const json&) { return std::string(); });
 }
 
 int command_tree::resize() {
   const std::optional<std::uint64_t> size = parse_size(options_.size);
-  if (!size || *size == 0) return complain("\"" + options_.size + "\" is no size: " + size_spelling);
+  if (!size || *size == 0) return misused("\"" + options_.size + "\" is no size: " + size_spelling);
   return ask("unit.resize", {{"unit", options_.unit}, {"size_bytes", *size}, {"shrink", options_.shrink}},
              render_resize);
 }

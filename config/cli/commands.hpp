@@ -59,8 +59,11 @@ class command_tree {
   int demo();
   int plan_or_apply(const std::string& command);
   tl::expected<nlohmann::json, call_error> call_patiently(const std::string& command, const nlohmann::json& arguments);
-  /// Tells why the gateway did not do it; returns the exit status.
+  /// Tells why the gateway did not do it, in JSON as well where that was asked for; returns 1, as the next one.
   int fail_with(const call_error& why);
+  int misused(const std::string& sentence);
+  /// Tells what is wrong with a configuration, likewise; returns the status for that.
+  int refuse(const refused& why);
   int top();
   int events();
   int kick();
@@ -73,9 +76,10 @@ class command_tree {
   int give_up_lost();
   int flush_cache();
   int record_cache();
-  /// Asks the gateway; prints JSON or what `render` makes of it.
+  /// Asks the gateway; prints JSON, all of it or what `choose` takes, or what `render` makes of it.
   int ask(const std::string& command, const nlohmann::json& arguments,
-          const std::function<std::string(const nlohmann::json&)>& render);
+          const std::function<std::string(const nlohmann::json&)>& render,
+          const std::function<nlohmann::json(const nlohmann::json&)>& choose = {});
 
   const cli_hooks& hooks_;
   parsed_options options_;
@@ -92,11 +96,6 @@ std::string names_in(const nlohmann::json& status, const std::string& kind);
 void print(const std::string& text);
 /// A document for people who asked for JSON, with its newline.
 std::string to_line(const nlohmann::json& document);
-
-/// Prints "sluice: SENTENCE" on standard error; returns 1.
-int complain(const std::string& sentence);
-/// Prints what is wrong with a configuration on standard error; returns the status for that.
-int refuse(const refused& why);
 
 /// A path as it is called wherever it is read next; empty stays so.
 std::string absolute(const std::string& path);

@@ -76,27 +76,83 @@ std::string bash_script(const std::vector<known_words>& all) {
          "complete -o default -F _sluice sluice\n";
 }
 
-std::string fish_quoted(const std::string& text) {
+/// In single quotes; `quote` is how the shell has one within.
+std::string quoted(const std::string& text, const std::string& quote) {
   std::string out = "'";
-  for (char c : text) (c == '\'' || c == '\\') ? (out += '\\') += c : out += c;
+  for (const char c : text) out += c == '\'' ? quote : std::string(1, c);
   return out + "'";
+}
+
+/// The function's first line is what compinit looks for in a file of its path; loaded by hand, it registers itself.
+std::string zsh_script(const std::vector<known_words>& all) {
+  const auto list = [](const known_words& of, bool options) {
+    std::string out;
+    for (const auto& [word, help] : of.described)
+      if (word.starts_with("--") == options) out += (out.empty() ? "" : " ") + quoted(word + ":" + help, "'\\''");
+    return out;
+  };
+  std::string paths, cases;
+  for (const known_words& each : all) {
+    if (!each.path.empty()) paths += (paths.empty() ? "" : "|") + quoted(each.path, "");
+    const std::string commands = list(each, false);
+    cases += "    " + quoted(each.path, "") + ") commands=(" + (commands.empty() ? each.commands : commands) +
+             ") options=(" + list(each, true) + ") kind=" + quoted(each.kind, "") + " ;;\n";
+  }
+  return "#compdef sluice\n"
+         "_sluice() {\n"
+         "  local at='' kind='' i\n"
+         "  local -a commands options names\n"
+         "  for ((i = 2; i < CURRENT; ++i)); do\n"
+         "    case \"$at ${words[i]}\" in\n"
+         "      " +
+         paths +
+         ") at=\"$at ${words[i]}\" ;;\n"
+         "    esac\n"
+         "  done\n"
+         "  case \"$at\" in\n" +
+         cases +
+         "  esac\n"
+         "  if [[ $PREFIX == -* || ( $#commands -eq 0 && -z $kind ) ]]; then\n"
+         "    _describe -o option options\n"
+         "  elif (( $#commands )); then\n"
+         "    _describe command commands\n"
+         "  elif [[ $kind == (UNIT|STORE|ID) ]]; then\n"
+         "    names=(${(f)\"$(sluice complete-names $kind 2>/dev/null)\"})\n"
+         "    compadd -a names\n"
+         "  else\n"
+         "    _files\n"
+         "  fi\n"
+         "}\n"
+         "if [[ $funcstack[1] == _sluice ]]; then _sluice \"$@\"; else compdef _sluice sluice; fi\n";
 }
 
 /// Commands, then the options of each; fish completes file names by itself.
 std::string fish_script(const std::vector<known_words>& all) {
-  std::string out;
+  const auto fish_quoted = [](const std::string& text) { return quoted(text, "\\'"); };
+  std::string paths, out;
   for (const known_words& each : all) {
-    const std::string last = each.path.substr(each.path.rfind(' ') + 1);
-    const std::string when = each.path.empty() ? "__fish_use_subcommand" : "__fish_seen_subcommand_from " + last;
+    if (!each.path.empty()) paths += " " + fish_quoted(each.path);
+    const std::string begin = "complete -c sluice -n " + fish_quoted("__sluice_at \"" + each.path + "\"") + " ";
     for (const auto& [word, help] : each.described) {
       const bool option = word.starts_with("--");
-      out += "complete -c sluice -n '" + when + "' " + (option ? "-l " + word.substr(2) : "-a " + fish_quoted(word)) +
-             " -d " + fish_quoted(help) + "\n";
+      out +=
+          begin + (option ? "-l " + word.substr(2) : "-f -a " + fish_quoted(word)) + " -d " + fish_quoted(help) + "\n";
     }
-    if (is_named(each.kind))
-      out += "complete -c sluice -f -n '" + when + "' -a '(sluice complete-names " + each.kind + ")'\n";
+    if (each.path == " completion" || each.path == " help") out += begin + "-f -a " + fish_quoted(each.commands) + "\n";
+    if (is_named(each.kind)) out += begin + "-f -a '(sluice complete-names " + each.kind + ")'\n";
   }
-  return out;
+  return "function __sluice_at\n"
+         "  set -l at ''\n"
+         "  for word in (commandline -opc)\n"
+         "    if contains -- \"$at $word\"" +
+         paths +
+         "\n"
+         "      set at \"$at $word\"\n"
+         "    end\n"
+         "  end\n"
+         "  test \"$at\" = \"$argv[1]\"\n"
+         "end\n" +
+         out;
 }
 
 }  // namespace
@@ -105,7 +161,7 @@ std::string completion_script(const CLI::App& app, const std::string& shell) {
   std::vector<known_words> all;
   collect(all, app, "");
   if (shell == "bash") return bash_script(all);
-  if (shell == "zsh") return "autoload -U +X bashcompinit && bashcompinit\n" + bash_script(all);
+  if (shell == "zsh") return zsh_script(all);
   if (shell == "fish") return fish_script(all);
   return {};
 }

@@ -40,7 +40,7 @@ void command_tree::add_journal_commands(CLI::App* cache) {
 /// A running gateway brings below what it can by itself; what is left to decide is what it has lost.
 int command_tree::give_up_lost() {
   if (options_.keep || !options_.discard)
-    return complain("a running gateway keeps all that it can: say --discard to give up what is lost");
+    return misused("a running gateway keeps all that it can: say --discard to give up what is lost");
   return ask("cache.resolve", {{"store", options_.store}}, [](const nlohmann::json& answer) {
     const nlohmann::json& octets = member(answer, "discarded_bytes");
     return approximate_size(octets.is_number_unsigned() ? octets.get<std::uint64_t>() : 0) + " given up\n";
@@ -49,13 +49,13 @@ int command_tree::give_up_lost() {
 
 int command_tree::ask_journal(const std::function<int(const journal_options&)>& work) {
   journal_options how{absolute(options_.file), std::nullopt, options_.keep, options_.discard, options_.json};
-  if (options_.store.empty() && options_.file.empty()) return complain("say a PATH, or --store");
+  if (options_.store.empty() && options_.file.empty()) return misused("say a PATH, or --store");
   if (!options_.store.empty() && options_.config.empty()) return give_up_lost();
   if (options_.store.empty()) return work(how);
   const loaded m = load_file(options_.config, hooks_.known);
   if (!m) return refuse(m.error());
   const store_config* found = find_named(m->stores, options_.store);
-  if (!found) return complain(options_.config + " has no store \"" + options_.store + "\"");
+  if (!found) return misused(options_.config + " has no store \"" + options_.store + "\"");
   how.path.clear();
   how.store = *found;
   return work(how);

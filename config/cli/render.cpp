@@ -1,10 +1,8 @@
 #include "config/cli/render.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <map>
 
+#include "config/cli/render_parts.hpp"
 #include "config/schema/quantity.hpp"
 
 namespace sluice::config {
@@ -18,44 +16,6 @@ const json nothing;
 
 const json& at(const json& from, const char* name) {
   return member(from, name);
-}
-
-std::string text(const json& from, const char* name) {
-  const json& v = at(from, name);
-  if (v.is_string()) return v.get<std::string>();
-  return v.is_null() ? std::string() : v.dump();
-}
-
-double number(const json& from, const char* name) {
-  const json& v = at(from, name);
-  return v.is_number() ? v.get<double>() : 0;
-}
-
-std::uint64_t whole(const json& from, const char* name) {
-  const double v = number(from, name);
-  return v > 0 ? static_cast<std::uint64_t>(v) : 0;
-}
-
-std::string fixed(double v, int digits) {
-  char out[64];
-  std::snprintf(out, sizeof out, "%.*f", digits, v);
-  return out;
-}
-
-/// 12 µs, 1.25 ms, 3 s: three digits.
-std::string latency(double us) {
-  if (us <= 0) return "-";
-  if (us < 1000) return fixed(us, us < 10 ? 1 : 0) + " µs";
-  if (us < 1'000'000) return fixed(us / 1000, us < 100'000 ? 2 : 0) + " ms";
-  return fixed(us / 1'000'000, 2) + " s";
-}
-
-std::string span_of_time(double seconds) {
-  const auto s = static_cast<std::uint64_t>(std::max(0.0, seconds));
-  if (s < 60) return std::to_string(s) + " s";
-  if (s < 3600) return std::to_string(s / 60) + " min";
-  if (s < 86400) return std::to_string(s / 3600) + " h " + std::to_string(s / 60 % 60) + " min";
-  return std::to_string(s / 86400) + " d " + std::to_string(s / 3600 % 24) + " h";
 }
 
 /// A store's figure in the unit that its name ends with.
@@ -161,12 +121,6 @@ branch target_branch(const json& status, const json& target) {
   return out;
 }
 
-std::string gateway_line(const json& status) {
-  const json& gateway = at(status, "gateway");
-  return "gateway " + text(gateway, "name") + "  sluice " + text(gateway, "version") + ", up " +
-         span_of_time(number(gateway, "uptime_s"));
-}
-
 }  // namespace
 
 const json& member(const json& from, const char* name) {
@@ -247,16 +201,17 @@ std::string render_status(const json& status) {
     reactors.push_back({text(r, "index"), text(r, "kind"), fixed(number(r, "cpu_s"), 1) + " s", health_of_reactor(r)});
   if (reactors.size() > 1) out += "\n" + render_table(reactors);
 
-  std::vector<row> units{{"UNIT", "HEALTH", "COMMAND", "COUNT", "ERRORS", "DATA", "P50", "P99", "P99.9", "MAX"}};
+  std::vector<row> units{{"UNIT", "HEALTH", "COMMAND", "COUNT", "ERRORS", "ATTENTIONS", "UNSUPPORTED", "DATA", "P50",
+                          "P99", "P99.9", "MAX"}};
   for (const json& unit : at(status, "units")) {
     row head{text(unit, "name"), text(unit, "health")};
     for (const json& c : at(unit, "commands")) {
       if (whole(c, "count") == 0) continue;
       row line = head;
       line.insert(line.end(),
-                  {text(c, "class"), text(c, "count"), text(c, "errors"), approximate_size(whole(c, "bytes")),
-                   latency(number(c, "p50_us")), latency(number(c, "p99_us")), latency(number(c, "p999_us")),
-                   latency(number(c, "max_us"))});
+                  {text(c, "class"), text(c, "count"), text(c, "errors"), text(c, "attentions"), text(c, "unsupported"),
+                   approximate_size(whole(c, "bytes")), latency(number(c, "p50_us")), latency(number(c, "p99_us")),
+                   latency(number(c, "p999_us")), latency(number(c, "max_us"))});
       units.push_back(std::move(line));
       head = {"", ""};
     }
@@ -299,6 +254,29 @@ std::string render_sessions(const json& status) {
   return out + "\n" + render_table(addresses);
 }
 
+json tree_in(const json& status) {
+  json out = json::object();
+  for (const char* name : {"gateway", "targets", "units", "stores"})
+    if (const json& part = at(status, name); !part.is_null()) out[name] = part;
+  if (out.contains("gateway") && out["gateway"].is_object()) {
+    json& gateway = out["gateway"];
+    out["gateway"] = {
+        {"name", at(gateway, "name")}, {"version", at(gateway, "version")}, {"uptime_s", at(gateway, "uptime_s")}};
+  }
+  for (const auto& [list, counts] : {std::pair{"units", "commands"}, {"stores", "figures"}, {"stores", "counters"}})
+    if (out.contains(list) && out[list].is_array())
+      for (json& each : out[list])
+        if (each.is_object()) each.erase(counts);
+  return out;
+}
+
+json sessions_in(const json& status) {
+  json sessions = json::array();
+  for (const json& target : at(status, "targets"))
+    for (const json& session : at(target, "sessions")) sessions.push_back(session);
+  return {{"sessions", std::move(sessions)}, {"connections", at(status, "connections")}};
+}
+
 std::string render_reservations(const json& reservations) {
   const std::string type = text(reservations, "type");
   std::string out = "unit " + text(reservations, "unit") + "  generation " + text(reservations, "generation") + ", " +
@@ -316,29 +294,6 @@ std::string render_events(const json& events) {
   std::string out;
   for (const json& e : at(events, "events")) out += text(e, "time") + "  " + text(e, "what") + "\n";
   return out;
-}
-
-std::string render_rates(const json& before, const json& now, double seconds) {
-  struct totals {
-    double count = 0, bytes = 0;
-  };
-  std::map<std::pair<std::string, std::string>, totals> then;
-  for (const json& unit : at(before, "units"))
-    for (const json& c : at(unit, "commands"))
-      then[{text(unit, "name"), text(c, "class")}] = {number(c, "count"), number(c, "bytes")};
-
-  std::vector<row> rows{{"UNIT", "COMMAND", "IOPS", "MB/s", "P50", "P99", "P99.9"}};
-  for (const json& unit : at(now, "units")) {
-    for (const json& c : at(unit, "commands")) {
-      const totals& old = then[{text(unit, "name"), text(c, "class")}];
-      const double count = std::max(0.0, number(c, "count") - old.count);
-      if (count == 0 || seconds <= 0) continue;
-      const double bytes = std::max(0.0, number(c, "bytes") - old.bytes);
-      rows.push_back({text(unit, "name"), text(c, "class"), fixed(count / seconds, 0), fixed(bytes / seconds / 1e6, 1),
-                      latency(number(c, "p50_us")), latency(number(c, "p99_us")), latency(number(c, "p999_us"))});
-    }
-  }
-  return gateway_line(now) + "\n\n" + (rows.size() == 1 ? "idle\n" : render_table(rows));
 }
 
 }  // namespace sluice::config

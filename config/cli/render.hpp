@@ -19,11 +19,11 @@ std::string render_resize(const nlohmann::json& resized);
 std::string render_tree(const nlohmann::json& status);      // ls
 std::string render_status(const nlohmann::json& status);    // status
 std::string render_sessions(const nlohmann::json& status);  // session ls: the sessions of all targets
+/// What `ls` and `session ls` show, as JSON: parts of "status".
+nlohmann::json tree_in(const nlohmann::json& status);
+nlohmann::json sessions_in(const nlohmann::json& status);
 std::string render_reservations(const nlohmann::json& reservations);
 std::string render_events(const nlohmann::json& events);
-
-/// top: the rates between two statuses, `seconds` apart.
-std::string render_rates(const nlohmann::json& before, const nlohmann::json& now, double seconds);
 
 /// Rows of cells as columns, two blanks apart; cells that look like numbers are set to the right.
 std::string render_table(const std::vector<std::vector<std::string>>& rows);

@@ -204,7 +204,7 @@ std::string allowed_by(const key& k) {
   return {};
 }
 
-std::string describe_keys(const std::vector<fabric_rules>& fabrics) {
+std::string describe_keys(const known_types& known) {
   std::string out;
   describe(out, "`[gateway]`", "The gateway itself. A change of any of these keys needs a restart.", gateway_keys());
   describe(out, "`[store.NAME]`", "Where bytes live. Each type has more keys.", store_keys());
@@ -216,7 +216,9 @@ std::string describe_keys(const std::vector<fabric_rules>& fabrics) {
       "An initiator that may log in. With any access table, all others are refused. The fabrics of the target's ports "
       "have more keys.",
       access_keys());
-  for (const fabric_rules& fabric : fabrics) {
+  for (const auto& [type, keys] : known.stores)
+    describe(out, ("A store with `type = \"" + type + "\"`").c_str(), "Beside `type`.", keys);
+  for (const fabric_rules& fabric : known.fabrics) {
     describe(out, ("A port with `fabric = \"" + fabric.name + "\"`").c_str(), "Beside the keys of every port.",
              fabric.port_keys);
     if (!fabric.access_keys.empty())

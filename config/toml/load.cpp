@@ -108,7 +108,10 @@ result<std::string> read_secret(const std::string& path) {
   constexpr std::size_t shortest = 12, longest = 255;  // 96 bits [RFC7143 9.2.1]; an octet counts the length elsewhere
   result<std::string> text = read_regular(path, 4096, S_IRWXG | S_IRWXO);
   if (!text) return text;
-  text->resize(std::min(text->find('\n'), text->size()));
+  const std::size_t end = std::min(text->find('\n'), text->size());
+  if (text->find_first_not_of("\r\n", end) != std::string::npos)
+    return fail(errc::invalid_argument, path + " has more than one line");
+  text->resize(end);
   if (text->ends_with('\r')) text->pop_back();
   if (text->size() < shortest || text->size() > longest)
     return fail(errc::invalid_argument, path + " holds a secret of " + std::to_string(text->size()) + " octets");

@@ -82,7 +82,11 @@ TEST_F(load, tells_at_the_key_what_does_not_go_together) {
 TEST_F(load, refuses_secrets_that_others_see) {
   for (mode_t mode : {0644u, 0640u, 0604u, 0620u})
     EXPECT_EQ(read_secret(write("s", "a secret of the host\n", mode)).error().code, errc::permission) << mode;
-  EXPECT_EQ(read_secret(write("s", "a secret of the host\r\nnot this\n")).value(), "a secret of the host");
+  for (const char* good : {"a secret of the host", "a secret of the host\n", "a secret of the host\r\n\r\n"})
+    EXPECT_EQ(read_secret(write("s", good)).value(), "a secret of the host");
+  const auto two = read_secret(write("s", "a secret of the host\r\nnot this\n"));
+  ASSERT_FALSE(two) << "which of the two is it?";
+  EXPECT_NE(two.error().message.find("more than one line"), std::string::npos);
   EXPECT_EQ(read_secret(write("s", "too short\n")).error().code, errc::invalid_argument);
   EXPECT_EQ(read_secret(write("s", std::string(256, 'x'))).error().code, errc::invalid_argument);
   EXPECT_EQ(read_secret(write("s", std::string(5000, 'x'))).error().code, errc::invalid_argument);

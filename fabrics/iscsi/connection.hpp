@@ -20,6 +20,7 @@
 #include "fabrics/iscsi/requests.hpp"
 #include "fabrics/iscsi/send_queue.hpp"
 #include "fabrics/iscsi/session_handles.hpp"
+#include "fabrics/iscsi/tally.hpp"
 #include "fabrics/iscsi/text_exchange.hpp"
 #include "fabrics/iscsi/turn_queue.hpp"
 #include "fabrics/port/nexus_door.hpp"
@@ -34,6 +35,7 @@ struct shared_state {
   std::shared_ptr<connection_book> book = std::make_shared<connection_book>(connection_limits());
   std::shared_ptr<guess_guard> guesses = std::make_shared<guess_guard>();
   refusals refused;
+  tally counted;
 };
 
 /// What a portal's connections keep to.

@@ -298,6 +298,7 @@ void connection::take_logout(const logout_request& request) {
 }
 
 void connection::send_reject(reject_reason reason, bhs_view at) {
+  options_.shared->counted.count(reason);
   reject no;
   no.reason = reason;
   no.sn = next_numbers();

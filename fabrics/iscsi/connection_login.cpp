@@ -143,6 +143,7 @@ void connection::finish_login() {
   cid_ = login_->cid();
   last_step_.response.tsih = tsih_;
   phase_ = phase_of::full_feature;
+  options_.shared->counted.count(parameters().discovery ? tally::discovery : tally::login);
   send_login(last_step_);
   stat_sn_ = login_->next_stat_sn();
   window_.start(login_->cmd_sn(), parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus);

@@ -50,6 +50,7 @@ bool connection::take_header() {
   const std::uint32_t most = is_stranger() ? default_max_recv_data_segment_length : parameters().max_recv_target;
   // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
   if (damaged || shape.data_octets > most) {
+    if (damaged) options_.shared->counted.count(tally::header_digest_error);
     if (is_stranger()) options_.shared->refused.count(refusals::protocol);
     turn_away();
     return false;
@@ -71,6 +72,7 @@ bool connection::take_whole(bhs_view at, std::uint32_t header_octets, const head
   if (digest) {
     const const_bytes data = unread.subspan(header_octets, padded(shape.data_octets));
     if (wire::crc32c(data) != load_digest(unread.subspan(whole - digest_octets))) {
+      options_.shared->counted.count(tally::data_digest_error);
       send_reject(reject_reason::data_digest_error, at);
       leave(port::loss_reason::connection_lost);  // nothing can be recovered at level 0
       return false;
@@ -152,6 +154,7 @@ bool connection::take_trailer() {
     crc = wire::crc32c(tail.first(trailer - digest_octets), crc);
     if (crc != load_digest(tail.last(digest_octets))) {
       // The header has gone by; a Reject without one would tell nothing more than the end of the connection does.
+      options_.shared->counted.count(tally::data_digest_error);
       drop(port::loss_reason::connection_lost);
       return false;
     }
@@ -190,6 +193,7 @@ bool connection::take_skip() {
   if (digest) {
     if (in_.unread().size() < digest_octets) return false;
     if (load_digest(in_.unread()) != skip_crc_) {
+      options_.shared->counted.count(tally::data_digest_error);
       drop(port::loss_reason::connection_lost);  // as take_trailer()
       return false;
     }

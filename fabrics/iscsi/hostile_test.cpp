@@ -10,6 +10,8 @@
 namespace sluice::iscsi::stand {
 namespace {
 
+using counts = std::map<std::string, std::uint64_t>;
+
 octets block_of(std::uint8_t with, std::size_t size = 4096) {
   return octets(size, with);
 }
@@ -299,6 +301,7 @@ TEST(hostile, a_damaged_header_ends_the_connection) {
   s.initiator.send(wire);
   EXPECT_TRUE(s.initiator.closed());
   EXPECT_TRUE(s.gateway.cdbs.empty());
+  EXPECT_EQ(s.options.shared->counted.all()["digest_errors"], (counts{{"header", 1}, {"data", 0}}));
 }
 
 TEST(hostile, damaged_data_is_rejected_and_never_written) {
@@ -309,6 +312,10 @@ TEST(hostile, damaged_data_is_rejected_and_never_written) {
   s.initiator.send(wire);
   expect_reject(s, reject_reason::data_digest_error);
   EXPECT_TRUE(s.initiator.closed());
+  auto counted = s.options.shared->counted.all();
+  EXPECT_EQ(counted["digest_errors"], (counts{{"header", 0}, {"data", 1}}));
+  EXPECT_EQ(counted["rejects"], (counts{{"data_digest_error", 1}}));
+  EXPECT_EQ(counted["logins"], (counts{{"session", 1}, {"discovery", 0}}));
   EXPECT_EQ(octets(s.gateway.medium.begin(), s.gateway.medium.begin() + 1024), untouched(0, 1024));
 }
 
@@ -323,6 +330,7 @@ TEST(hostile, damaged_bulk_data_is_never_written) {
   wire[70000] ^= 1;
   s.initiator.send(wire);
   EXPECT_TRUE(s.initiator.closed());
+  EXPECT_EQ(s.options.shared->counted.all()["digest_errors"]["data"], 1u);
   EXPECT_EQ(octets(s.gateway.medium.begin(), s.gateway.medium.begin() + 4096), untouched(0, 4096));
 }
 

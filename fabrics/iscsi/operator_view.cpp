@@ -30,6 +30,7 @@ port::strangers::overview operator_view::look(std::size_t most) const {
   for (const auto& [address, count] : seen.by_address) shown.count += count;
   shown.by_address = seen.by_address;
   shown.refused = shared_->refused.all();
+  shown.counted = shared_->counted.all();
   return shown;
 }
 

@@ -114,6 +114,7 @@ TEST(owed_data, that_nobody_wants_are_still_held_against_their_digest) {
     wire[600] ^= 1;
     s.initiator.send(wire);
     EXPECT_TRUE(s.initiator.closed());
+    EXPECT_EQ(s.options.shared->counted.all()["digest_errors"]["data"], 1u) << blocks;
   }
 }
 

@@ -26,6 +26,9 @@ class strangers {
     /// Connections and logins that were turned away since the start, by reason: the class and detail of the login
     /// response ("0201"), or a word.
     std::map<std::string, std::uint64_t> refused;
+    /// What else of its protocol the fabric has counted since the start: by what it is ("logins", "digest_errors",
+    /// "rejects"), and by its kind.
+    std::map<std::string, std::map<std::string, std::uint64_t>> counted = {};
   };
   virtual ~strangers() = default;
   /// `most`: of the oldest.

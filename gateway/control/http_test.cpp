@@ -19,19 +19,34 @@ namespace {
 using nlohmann::json;
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 json some_status(const std::string& health = "good") {
   return {{"gateway",
            {{"uptime_s", 2.5},
             {"latency_edges_us", {100, 2500}},
-            {"reactors", {{{"index", 0}, {"kind", "io_uring"}, {"cpu_s", 0.5}}}}}},
+            {"max_sessions", 4096},
+            {"task_management", {{"abort_task", 2}}},
+            {"reactors",
+             {{{"index", 0},
+               {"kind", "io_uring"},
+               {"cpu_s", 0.5},
+               {"buffers_used_bytes", 8192},
+               {"buffers_limit_bytes", 16384}}}}}},
           {"stores",
            {{{"name", "hot"},
              {"type", "cache"},
              {"size_bytes", 4096},
              {"health", health},
-             {"figures", {{"hit_ratio", 0.75}, {"read_p99_us", 120}, {"stalled", false}, {"mode", "write-through"}}}}}},
+             {"counters", {"destaged_bytes"}},
+             {"figures",
+              {{"hit_ratio", 0.75},
+               {"read_p99_us", 120},
+               {"stalled", false},
+               {"mode", "write-through"},
+               {"destaged_bytes", 12},
+               {"destage_bytes_per_s", 3}}}}}},
           {"units",
            {{{"name", "a \"b\""},
              {"health", "good"},
@@ -40,11 +55,19 @@ json some_status(const std::string& health = "good") {
               {{{"class", "read"},
                 {"count", 7},
                 {"errors", 1},
+                {"attentions", 2},
+                {"unsupported", 3},
                 {"bytes", 28672},
                 {"total_us", 4100},
                 {"up_to", {5, 6}}}}}}}},
           {"targets", {{{"name", "main"}, {"sessions", json::array({json::object(), json::object()})}}}},
-          {"connections", {{"count", 3}, {"refused", {{"0201", 4}, {"gave_way", 5}}}}}};
+          {"file_systems", {{{"of", "gateway.state_dir"}, {"path", "/s"}, {"free_bytes", 10}, {"size_bytes", 20}}}},
+          {"connections",
+           {{"count", 3},
+            {"refused", {{"0201", 4}, {"gave_way", 5}}},
+            {"logins", {{"session", 6}, {"discovery", 1}}},
+            {"digest_errors", {{"header", 0}, {"data", 1}}},
+            {"rejects", {{"protocol_error", 8}}}}}};
 }
 handler telling(json status) {
   return [status = std::move(status)](const std::string& command, const json&) -> result<json> {
@@ -82,6 +105,18 @@ TEST(metrics, tell_all_that_status_tells) {
   EXPECT_THAT(text, HasSubstr("# TYPE sluice_refusals_total counter\nsluice_refusals_total{reason=\"0201\"} 4\n"
                               "sluice_refusals_total{reason=\"gave_way\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("sluice_reactor_cpu_seconds_total{reactor=\"0\"} 0.5\n"));
+  for (const char* sample :
+       {"sluice_reactor_buffers_used_bytes{reactor=\"0\"} 8192",
+        "sluice_reactor_buffers_limit_bytes{reactor=\"0\"} 16384", "sluice_sessions_limit 4096",
+        "sluice_task_management_total{function=\"abort_task\"} 2",
+        "sluice_filesystem_free_bytes{of=\"gateway.state_dir\"} 10",
+        "sluice_filesystem_size_bytes{of=\"gateway.state_dir\"} 20", "sluice_logins_total{kind=\"session\"} 6",
+        "sluice_digest_errors_total{part=\"data\"} 1", "sluice_rejects_total{reason=\"protocol_error\"} 8",
+        "sluice_store_destaged_bytes_total{store=\"hot\",type=\"cache\"} 12",
+        "sluice_store_destage_bytes_per_second{store=\"hot\",type=\"cache\"} 3"})
+    EXPECT_THAT(text, HasSubstr("\n" + std::string(sample) + "\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_unit_attentions_total" + of + "} 2\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_unit_unsupported_total" + of + "} 3\n"));
   EXPECT_THAT(text, Not(HasSubstr("write-through"))) << "text is no sample";
   EXPECT_EQ(metrics_text(json::object()), "") << "whatever is missing is left out";
 }

@@ -2,6 +2,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -33,21 +34,33 @@ std::string escaped(const std::string& value) {
 /// What a family is, for people; by the beginning of its name, so that the figures of stores have one, too.
 constexpr std::pair<std::string_view, std::string_view> explanations[] = {
     {"sluice_connections_without_session", "Connections that have no session: logging in, or in discovery."},
+    {"sluice_digest_errors_total", "PDUs whose header or data digest was wrong."},
+    {"sluice_filesystem_free_bytes", "Room in a file system that the gateway writes to, by the key that names it."},
+    {"sluice_filesystem_size_bytes", "Size of a file system that the gateway writes to."},
     {"sluice_log_lines_dropped_total", "Lines of the log that nobody took from standard error."},
+    {"sluice_logins_total", "Logins that went through, to a session or for discovery."},
+    {"sluice_reactor_buffers_limit_bytes", "The most memory for data in flight that an event loop takes."},
+    {"sluice_reactor_buffers_used_bytes", "Memory for data in flight that an event loop has in use."},
     {"sluice_reactor_cpu_seconds_total", "Processor time of an event loop."},
     {"sluice_reactor_healthy", "Whether an event loop turns."},
     {"sluice_refusals_total", "Logins and connections that were refused, by status or reason."},
+    {"sluice_rejects_total", "PDUs that were answered by a Reject."},
+    {"sluice_sessions_limit", "The most sessions that the gateway takes."},
     {"sluice_state_healthy", "Whether the state directory keeps what must last."},
     {"sluice_store_healthy", "Whether a store's medium is well."},
     {"sluice_store_size_bytes", "Size of a store."},
     {"sluice_store_", "A figure of the store's type, as sluice status shows it."},
     {"sluice_target_sessions", "Sessions at a target."},
+    {"sluice_task_management_total", "Task management functions that initiators asked for."},
+    {"sluice_unit_attentions_total", "Commands that were told a unit attention."},
     {"sluice_unit_bytes_total", "Octets that commands moved."},
     {"sluice_unit_commands_total", "Commands that ended."},
-    {"sluice_unit_errors_total", "Commands that ended with CHECK CONDITION, but for unit attentions."},
+    {"sluice_unit_errors_total",
+     "Commands that failed or were aborted, but for unit attentions and what is not supported."},
     {"sluice_unit_healthy", "Whether a logical unit serves."},
     {"sluice_unit_latency_seconds", "Time from a command's arrival to its status."},
     {"sluice_unit_size_bytes", "Size of a logical unit."},
+    {"sluice_unit_unsupported_total", "Commands that asked for what a unit does not support: hosts probe."},
     {"sluice_uptime_seconds", "Time since the gateway started."},
 };
 
@@ -130,6 +143,8 @@ void add_unit(exposition& out, const json& unit, const std::vector<double>& edge
     const std::string what = text(command, "class");
     out.add("sluice_unit_commands_total", {{"unit", name}, {"class", what}}, command.value("count", json()));
     out.add("sluice_unit_errors_total", {{"unit", name}, {"class", what}}, command.value("errors", json()));
+    out.add("sluice_unit_attentions_total", {{"unit", name}, {"class", what}}, command.value("attentions", json()));
+    out.add("sluice_unit_unsupported_total", {{"unit", name}, {"class", what}}, command.value("unsupported", json()));
     out.add("sluice_unit_bytes_total", {{"unit", name}, {"class", what}}, command.value("bytes", json()));
     out.add_histogram("sluice_unit_latency_seconds", {{"unit", name}, {"class", what}}, edges_s,
                       command.value("up_to", json()), seconds(command.value("total_us", json())),
@@ -137,15 +152,45 @@ void add_unit(exposition& out, const json& unit, const std::vector<double>& edge
   }
 }
 
+/// A store's figure with its unit written out, and with _total when it only grows.
+std::string metric_name(const std::string& figure, bool counts) {
+  std::string name = figure;
+  for (const auto& [shorter, whole] : {std::pair{"_us", "_seconds"}, std::pair{"_per_s", "_per_second"}})
+    if (name.ends_with(shorter)) name.replace(name.size() - std::string_view(shorter).size(), std::string::npos, whole);
+  return counts ? name + "_total" : name;
+}
+
 void add_store(exposition& out, const json& store) {
   const std::string name = text(store, "name");
   const std::string type = text(store, "type");
   out.add("sluice_store_healthy", {{"store", name}, {"type", type}}, text(store, "health") == "good");
   out.add("sluice_store_size_bytes", {{"store", name}, {"type", type}}, store.value("size_bytes", json()));
-  for (const auto& [figure, value] : list(store, "figures").items()) {
-    const bool is_time = figure.ends_with("_us");
-    const std::string shown = is_time ? figure.substr(0, figure.size() - 2) + "seconds" : figure;
-    out.add("sluice_store_" + shown, {{"store", name}, {"type", type}}, is_time ? seconds(value) : value);
+  std::set<std::string> counters;
+  for (const json& each : list(store, "counters"))
+    if (each.is_string()) counters.insert(each.get<std::string>());
+  for (const auto& [figure, value] : list(store, "figures").items())
+    out.add("sluice_store_" + metric_name(figure, counters.contains(figure)), {{"store", name}, {"type", type}},
+            figure.ends_with("_us") ? seconds(value) : value);
+}
+
+/// Counts of one kind of thing, told apart by one label.
+void add_counts(exposition& out, const std::string& name, std::string_view label, const json& counts) {
+  for (const auto& [kind, count] : counts.items()) out.add(name, {{label, kind}}, count);
+}
+
+void add_gateway(exposition& out, const json& gateway) {
+  out.add("sluice_uptime_seconds", {}, gateway.value("uptime_s", json()));
+  if (gateway.contains("state_health")) out.add("sluice_state_healthy", {}, text(gateway, "state_health") == "good");
+  out.add("sluice_log_lines_dropped_total", {}, gateway.value("log_lines_dropped", json()));
+  out.add("sluice_sessions_limit", {}, gateway.value("max_sessions", json()));
+  add_counts(out, "sluice_task_management_total", "function", list(gateway, "task_management"));
+  for (const json& reactor : list(gateway, "reactors")) {
+    const std::string index = reactor.value("index", json()).dump();
+    out.add("sluice_reactor_cpu_seconds_total", {{"reactor", index}}, reactor.value("cpu_s", json()));
+    if (reactor.contains("health"))
+      out.add("sluice_reactor_healthy", {{"reactor", index}}, text(reactor, "health") == "good");
+    out.add("sluice_reactor_buffers_used_bytes", {{"reactor", index}}, reactor.value("buffers_used_bytes", json()));
+    out.add("sluice_reactor_buffers_limit_bytes", {{"reactor", index}}, reactor.value("buffers_limit_bytes", json()));
   }
 }
 
@@ -154,28 +199,24 @@ void add_store(exposition& out, const json& store) {
 std::string metrics_text(const json& status) {
   exposition out;
   const json& gateway = list(status, "gateway");
-  out.add("sluice_uptime_seconds", {}, gateway.is_object() ? gateway.value("uptime_s", json()) : json());
-  if (gateway.is_object() && gateway.contains("state_health"))
-    out.add("sluice_state_healthy", {}, text(gateway, "state_health") == "good");
-  if (gateway.is_object()) out.add("sluice_log_lines_dropped_total", {}, gateway.value("log_lines_dropped", json()));
-  for (const json& reactor : list(gateway, "reactors"))
-    out.add("sluice_reactor_cpu_seconds_total", {{"reactor", reactor.value("index", json()).dump()}},
-            reactor.value("cpu_s", json()));
-  for (const json& reactor : list(gateway, "reactors"))
-    if (reactor.contains("health"))
-      out.add("sluice_reactor_healthy", {{"reactor", reactor.value("index", json()).dump()}},
-              text(reactor, "health") == "good");
+  if (gateway.is_object()) add_gateway(out, gateway);
   std::vector<double> edges_s;
   for (const json& edge : list(gateway, "latency_edges_us")) edges_s.push_back(seconds(edge).get<double>());
   for (const json& unit : list(status, "units")) add_unit(out, unit, edges_s);
   for (const json& store : list(status, "stores")) add_store(out, store);
   for (const json& target : list(status, "targets"))
     out.add("sluice_target_sessions", {{"target", text(target, "name")}}, list(target, "sessions").size());
+  for (const json& one : list(status, "file_systems")) {
+    out.add("sluice_filesystem_free_bytes", {{"of", text(one, "of")}}, one.value("free_bytes", json()));
+    out.add("sluice_filesystem_size_bytes", {{"of", text(one, "of")}}, one.value("size_bytes", json()));
+  }
   const json& connections = list(status, "connections");
   if (connections.is_object()) {
     out.add("sluice_connections_without_session", {}, connections.value("count", json()));
-    for (const auto& [reason, count] : list(connections, "refused").items())
-      out.add("sluice_refusals_total", {{"reason", reason}}, count);
+    add_counts(out, "sluice_refusals_total", "reason", list(connections, "refused"));
+    add_counts(out, "sluice_logins_total", "kind", list(connections, "logins"));
+    add_counts(out, "sluice_digest_errors_total", "part", list(connections, "digest_errors"));
+    add_counts(out, "sluice_rejects_total", "reason", list(connections, "rejects"));
   }
   return out.whole();
 }

@@ -31,10 +31,12 @@ class object {
 }  // namespace
 
 void to_json(json& out, const command& v) {
-  object(out)
-      .add("class", v.what)
+  object shown(out);
+  shown.add("class", v.what)
       .add("count", v.count)
       .add("errors", v.errors)
+      .add("attentions", v.attentions)
+      .add("unsupported", v.unsupported)
       .add("bytes", v.bytes)
       .add("p50_us", v.p50_us)
       .add("p99_us", v.p99_us)
@@ -42,12 +44,14 @@ void to_json(json& out, const command& v) {
       .add("max_us", v.max_us)
       .add("total_us", v.total_us)
       .add("up_to", v.up_to);
+  if (!v.latencies.empty()) shown.add("latencies", v.latencies);
 }
 
 void to_json(json& out, const reactor& v) {
   object shown(out);
   shown.add("index", v.index).add("kind", v.kind).add("cpu_s", v.cpu_s).add("health", v.health);
   if (v.silent_s > 0) shown.add("silent_s", v.silent_s);
+  shown.add("buffers_used_bytes", v.buffers_used_bytes).add("buffers_limit_bytes", v.buffers_limit_bytes);
 }
 
 void to_json(json& out, const gateway& v) {
@@ -57,6 +61,8 @@ void to_json(json& out, const gateway& v) {
       .add("uptime_s", v.uptime_s)
       .add("state_health", v.state_health)
       .add("log_lines_dropped", v.log_lines_dropped)
+      .add("max_sessions", v.max_sessions)
+      .add("task_management", v.task_management)
       .add("latency_edges_us", latency_edges_us)
       .add_all("reactors", v.reactors);
 }
@@ -67,6 +73,7 @@ void to_json(json& out, const store& v) {
   if (!v.warning.empty()) shown.add("warning", v.warning);
   if (!v.over.empty()) shown.add("over", v.over);
   if (!v.figures.empty()) shown.add("figures", v.figures);
+  if (!v.counters.empty()) shown.add("counters", v.counters);
 }
 
 void to_json(json& out, const unit& v) {
@@ -103,7 +110,9 @@ void to_json(json& out, const session& v) {
       .add("port", v.port)
       .add("group", v.group)
       .add("parameters", v.parameters)
-      .add("age_s", v.age_s);
+      .add("age_s", v.age_s)
+      .add("commands", v.commands)
+      .add("bytes", v.bytes);
 }
 
 void to_json(json& out, const access& v) {
@@ -131,13 +140,18 @@ void to_json(json& out, const connections& v) {
   json addresses = json::array();
   for (const auto& [address, count] : v.addresses) addresses.push_back({{"address", address}, {"count", count}});
   out = {{"count", v.count}, {"oldest", v.oldest}, {"addresses", std::move(addresses)}, {"refused", v.refused}};
+  for (const auto& [what, counts] : v.counted) out[what] = counts;
+}
+
+void to_json(json& out, const file_system& v) {
+  object(out).add("of", v.of).add("path", v.path).add("free_bytes", v.free_bytes).add("size_bytes", v.size_bytes);
 }
 
 void to_json(json& out, const status& v) {
   object shown(out);
   shown.add("gateway", v.gateway).add_all("stores", v.stores).add_all("units", v.units).add_all("targets", v.targets);
   if (!v.ending.empty()) shown.add_all("ending", v.ending);
-  shown.add("connections", v.connections);
+  shown.add("connections", v.connections).add_all("file_systems", v.file_systems);
 }
 
 void to_json(json& out, const registrant& v) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -23,6 +24,10 @@ struct command {
   double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0;
   double total_us = 0;                                         // of all latencies
   std::array<std::uint64_t, latency_edges_us.size()> up_to{};  // how many took no longer than each edge
+  // Not among the errors: unit attentions that were told, and what asked for something that there is not.
+  std::uint64_t attentions = 0, unsupported = 0;
+  /// Upper edge in microseconds and count of each part of the histogram that is not empty; only where it was asked for.
+  std::vector<std::pair<double, std::uint64_t>> latencies = {};
 };
 
 struct reactor {
@@ -31,6 +36,7 @@ struct reactor {
   double cpu_s = 0;
   std::string health = "good";
   double silent_s = 0;  // not 0: it owes an answer for so long, what it serves is shown as it was before
+  std::uint64_t buffers_used_bytes = 0, buffers_limit_bytes = 0;  // memory for data in flight
 };
 
 struct gateway {
@@ -39,6 +45,8 @@ struct gateway {
   std::vector<reactor> reactors;
   std::string state_health = "good";    // of the state directory
   std::uint64_t log_lines_dropped = 0;  // that nobody took from standard error
+  std::uint64_t max_sessions = 0;
+  std::map<std::string, std::uint64_t> task_management = {};  // what initiators asked for since the start, by function
 };
 
 struct store {
@@ -47,6 +55,7 @@ struct store {
   std::string health = "good";                        // or a sentence
   std::string warning = {};                           // what is well, but not as the file says
   nlohmann::json figures = nlohmann::json::object();  // name -> number, text or truth
+  std::vector<std::string> counters = {};             // the names of those that only grow
 };
 
 struct unit {
@@ -81,6 +90,7 @@ struct session {
   unsigned group = 1;
   std::string parameters;
   double age_s = 0;
+  std::uint64_t commands = 0, bytes = 0;  // that it has asked for; bytes: to be moved
 };
 
 /// An initiator that may log in at a target.
@@ -121,6 +131,15 @@ struct connections {
   };
   std::vector<of_address> addresses;
   std::map<std::string, std::uint64_t> refused;  // since the start, by reason
+  /// Likewise, by what it is and of which kind; in JSON members of their own: "logins", "digest_errors", "rejects".
+  std::map<std::string, std::map<std::string, std::uint64_t>> counted = {};
+};
+
+/// A file system that the gateway writes to.
+struct file_system {
+  std::string of;    // the key that names a place there: "gateway.state_dir"
+  std::string path;  // that place
+  std::uint64_t free_bytes = 0, size_bytes = 0;
 };
 
 /// "status"
@@ -131,6 +150,7 @@ struct status {
   std::vector<target> targets;
   view::connections connections = {};
   std::vector<view::ending> ending = {};  // in JSON only when there are any
+  std::vector<file_system> file_systems = {};
 };
 
 /// One registration of "pr.show".
@@ -162,6 +182,7 @@ void to_json(nlohmann::json& out, const session& v);
 void to_json(nlohmann::json& out, const target& v);
 void to_json(nlohmann::json& out, const connection& v);
 void to_json(nlohmann::json& out, const connections& v);
+void to_json(nlohmann::json& out, const file_system& v);
 void to_json(nlohmann::json& out, const status& v);
 void to_json(nlohmann::json& out, const registrant& v);
 void to_json(nlohmann::json& out, const reservations& v);

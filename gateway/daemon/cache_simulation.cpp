@@ -11,10 +11,7 @@ namespace sluice::daemon {
 
 namespace {
 
-int complain(const std::string& sentence) {
-  std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
-  return 1;
-}
+using config::complain;
 
 void print_json(const cache::simulation& made) {
   nlohmann::json rows = nlohmann::json::array();
@@ -47,13 +44,13 @@ void print_text(const cache::simulation& made) {
 
 int simulate_cache(const config::simulate_options& options) {
   std::ifstream file(options.trace);
-  if (!file) return complain(options.trace + " cannot be opened");
+  if (!file) return complain(options.trace + " cannot be opened", options.json);
   const auto trace = cache::read_trace(file);
-  if (!trace) return complain(options.trace + ": " + trace.error().message);
+  if (!trace) return complain(options.trace + ": " + trace.error().message, options.json);
   const auto made = cache::simulate(
       *trace,
       {.sizes_bytes = options.sizes_bytes, .writes_stay = !options.write_around, .bypass_bytes = options.bypass_bytes});
-  if (!made) return complain(options.trace + ": " + made.error().message);
+  if (!made) return complain(options.trace + ": " + made.error().message, options.json);
   options.json ? print_json(*made) : print_text(*made);
   return 0;
 }

@@ -137,10 +137,10 @@ TEST_F(configuration, manual_lists_the_keys) {
   ASSERT_TRUE(from != std::string::npos && to != std::string::npos);
   const std::size_t inside = from + begin.size();
   if (std::getenv("SLUICE_GOLDEN") != nullptr) {
-    page.replace(inside, to - inside, config::describe_keys(known_.fabrics));
+    page.replace(inside, to - inside, config::describe_keys(known_));
     std::ofstream(path) << page;
   }
-  EXPECT_EQ(page.substr(inside, page.find(end) - inside), config::describe_keys(known_.fabrics));
+  EXPECT_EQ(page.substr(inside, page.find(end) - inside), config::describe_keys(known_));
 }
 
 }  // namespace

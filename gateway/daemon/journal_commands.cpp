@@ -12,10 +12,7 @@ namespace sluice::daemon {
 
 namespace {
 
-int complain(const std::string& sentence) {
-  std::fprintf(stderr, "sluice: %s\n", sentence.c_str());
-  return 1;
-}
+using config::complain;
 
 /// The file or device, held against gateways.
 class held_file {
@@ -132,11 +129,11 @@ int resolve_mark(Medium& medium, const store::mark& mark, const std::string& nam
 /// Of a medium that is no file.
 int ask_store(const config::journal_options& options, const store::registry& types, bool resolves) {
   const auto held = held_store::open(*options.store, types);
-  if (!held) return complain(held.error().message);
+  if (!held) return complain(held.error().message, options.json);
   store::store& medium = *(*held)->medium;
   const std::string name = "store." + options.store->name;
   const auto mark = medium.read_mark();
-  if (!mark) return complain(name + ": " + mark.error().message);
+  if (!mark) return complain(name + ": " + mark.error().message, options.json);
   if (resolves) return resolve_mark(medium, *mark, name, options.keep);
   print_mark(*mark, options.json);
   return 0;
@@ -148,7 +145,7 @@ int inspect_journal(const config::journal_options& options, const store::registr
   const std::string path = path_of(options);
   if (path.empty()) return ask_store(options, types, false);
   const auto file = held_file::open(path);
-  if (!file) return complain(file.error().message);
+  if (!file) return complain(file.error().message, options.json);
   const auto seen = journal::inspect(*(*file)->loop, (*file)->medium.handle);
   if (seen) {
     options.json ? print_json(*seen) : print_text(*seen);
@@ -156,7 +153,7 @@ int inspect_journal(const config::journal_options& options, const store::registr
   }
   const auto mark = (*file)->medium.read_mark();
   if (seen.error().code != errc::not_found || !mark || mark->holder.empty())
-    return complain(path + ": " + seen.error().message);
+    return complain(path + ": " + seen.error().message, options.json);
   print_mark(*mark, options.json);
   return 0;
 }

@@ -55,6 +55,8 @@ struct onlooker::report {
   std::uint64_t asked_ns = 0;
   std::vector<nexus::nexus_info> nexuses;
   std::vector<of_unit> units;  // in the order of their names
+  nexus::function_counts managed;
+  std::uint64_t buffers_used = 0, buffers_limit = 0;
 };
 
 /// One question to all cores. Outlives whoever asks, should a loop answer late.
@@ -104,6 +106,9 @@ class onlooker::core_look : public std::enable_shared_from_this<core_look> {
     for (int i = 0; i < units_in_a_turn && next_ != seen_->units.end(); ++i, ++next_) look_at(*next_->second);
     if (next_ != seen_->units.end()) return start();
     found_.nexuses = side_.self->gateway().list();
+    found_.managed = side_.self->gateway().managed();
+    found_.buffers_used = core_.loop().buffers().bytes_in_use();
+    found_.buffers_limit = core_.loop().buffers().limit_bytes();
     seen_.reset();  // stores close on the thread that takes them away, never on a loop
     {
       const std::lock_guard hold(owed_->guard);
@@ -190,6 +195,9 @@ onlooker::report_ptr onlooker::keep(std::size_t core, const report_ptr& fresh) {
   const auto slim = std::make_shared<report>();
   slim->asked_ns = fresh->asked_ns;
   slim->nexuses = fresh->nexuses;
+  slim->managed = fresh->managed;
+  slim->buffers_used = fresh->buffers_used;
+  slim->buffers_limit = fresh->buffers_limit;
   slim->units.reserve(fresh->units.size());
   for (const of_unit& each : fresh->units) slim->units.push_back({each.name, {}, each.facts, each.serves, each.owed});
   place = slim;
@@ -198,7 +206,7 @@ onlooker::report_ptr onlooker::keep(std::size_t core, const report_ptr& fresh) {
 
 namespace {
 
-view::command command_view(observe::command_class what, const observe::command_counters& counted) {
+view::command command_view(observe::command_class what, const observe::command_counters& counted, bool with_latencies) {
   const observe::histogram& latency = counted.latency;
   view::command shown{observe::to_string(what),
                       latency.count(),
@@ -212,6 +220,10 @@ view::command command_view(observe::command_class what, const observe::command_c
                       {}};
   for (std::size_t i = 0; i < shown.up_to.size(); ++i)
     shown.up_to[i] = latency.count_up_to(view::latency_edges_us[i] * ns_per_us);
+  shown.attentions = counted.attentions;
+  shown.unsupported = counted.unsupported;
+  if (with_latencies)
+    for (const auto& [edge_ns, count] : latency.parts()) shown.latencies.emplace_back(microseconds(edge_ns), count);
   return shown;
 }
 
@@ -227,8 +239,10 @@ view::store store_view(const config::store_config& config, const store::store& o
   if (said != 0 && said < shown.size_bytes)
     shown.warning = "its file says " + config::format_size(said) + "; write size = \"" +
                     config::format_size(shown.size_bytes) + "\"";
-  for (const store::figure& each : opened.figures())
+  for (const store::figure& each : opened.figures()) {
     std::visit([&](const auto& value) { shown.figures[each.name] = value; }, each.value);
+    if (each.counts) shown.counters.push_back(each.name);
+  }
   return shown;
 }
 
@@ -273,6 +287,8 @@ view::connections connections_view(const gateway& at, std::uint64_t now_ns) {
           {each.id, fabric, each.peer, each.stage, seconds(now_ns - std::min(now_ns, each.since_ns)), each.bytes});
     for (const auto& [address, count] : seen.by_address) shown.addresses.push_back({address, count});
     for (const auto& [reason, count] : seen.refused) shown.refused[reason] += count;
+    for (const auto& [what, counts] : seen.counted)
+      for (const auto& [of, count] : counts) shown.counted[what][of] += count;
   }
   std::stable_sort(shown.addresses.begin(), shown.addresses.end(),
                    [](const auto& a, const auto& b) { return a.count > b.count; });
@@ -304,7 +320,8 @@ std::string type_name(reservations::type type) {
 
 /// The units of the picture, from what all cores said. Commands are counted where all cores told of them now; else they
 /// are shown as they were when last all had: counts never fall.
-void onlooker::add_units(view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh) {
+void onlooker::add_units(view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh,
+                         bool with_latencies) {
   std::vector<std::size_t> at(all.size(), 0);
   std::map<std::string, std::vector<view::command>> counted;
   const std::lock_guard hold(guard_);
@@ -336,7 +353,7 @@ void onlooker::add_units(view::status& shown, const picture& seen, const std::ve
     }
     one.health = health_of_unit(serves, owed);
     if (all_fresh) {
-      for (const auto& [what, counters] : sum) one.commands.push_back(command_view(what, counters));
+      for (const auto& [what, counters] : sum) one.commands.push_back(command_view(what, counters, with_latencies));
       if (!one.commands.empty()) counted.emplace_hint(counted.end(), name, one.commands);
     } else if (const auto before = counted_.find(name); before != counted_.end()) {
       one.commands = before->second;
@@ -345,14 +362,19 @@ void onlooker::add_units(view::status& shown, const picture& seen, const std::ve
   if (all_fresh) counted_ = std::move(counted);
 }
 
-view::status onlooker::look() {
+view::status onlooker::look(bool with_latencies) {
   const std::uint64_t begun_ns = now_ns();
   const auto seen = at_.seen();
   const std::vector<report_ptr> all = ask(seen);
   const std::uint64_t now = now_ns();
   view::status shown;
-  shown.gateway = {seen->model->gateway.name,   version, seconds(now - started_ns_), {}, at_.state_health(),
-                   observe::dropped_log_lines()};
+  shown.gateway = {seen->model->gateway.name,
+                   version,
+                   seconds(now - started_ns_),
+                   {},
+                   at_.state_health(),
+                   observe::dropped_log_lines(),
+                   seen->model->gateway.max_connections};
   bool all_fresh = true;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const reactor::loop& loop = at_.cores()[i]->loop();
@@ -364,10 +386,15 @@ view::status onlooker::look() {
         {loop.index(), loop.kind(), hardware_.cpu_seconds(loop.index()),
          owes_ns < standstill_ns ? "good" : "stands still for " + std::to_string(owes_ns / ns_per_s) + " s",
          seconds(silent_ns)});
+    if (!all[i]) continue;
+    shown.gateway.reactors.back().buffers_used_bytes = all[i]->buffers_used;
+    shown.gateway.reactors.back().buffers_limit_bytes = all[i]->buffers_limit;
+    for (const auto& [function, count] : all[i]->managed.by_name()) shown.gateway.task_management[function] += count;
   }
+  shown.file_systems = space_.look(places_of(*seen->model));
   for (const config::store_config& config : seen->model->stores)
     shown.stores.push_back(store_view(config, *seen->stores.at(config.name)));
-  add_units(shown, *seen, all, all_fresh);
+  add_units(shown, *seen, all, all_fresh, with_latencies);
   for (const absent_unit& unit : seen->absent) {
     view::unit& one = shown.units.emplace_back();
     one.name = unit.name;
@@ -383,14 +410,20 @@ view::status onlooker::look() {
     shown.targets.push_back(target_view(target, *seen));
   }
   shown.connections = connections_view(at_, now);
-  std::set<std::uint64_t> sessions;  // a nexus may have channels on several cores
+  std::unordered_map<std::uint64_t, std::size_t> place_of;  // among its target's; it may have channels on several cores
   for (const report_ptr& core : all) {
     if (!core) continue;
-    for (const nexus::nexus_info& nexus : core->nexuses)
-      if (const auto of = number_of.find(nexus.target); of != number_of.end() && sessions.insert(nexus.id).second)
-        shown.targets[of->second].sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target,
-                                                      nexus.port.name, nexus.port.group, nexus.description,
-                                                      seconds(now - nexus.opened_ns)});
+    for (const nexus::nexus_info& nexus : core->nexuses) {
+      const auto of = number_of.find(nexus.target);
+      if (of == number_of.end()) continue;
+      std::vector<view::session>& sessions = shown.targets[of->second].sessions;
+      const auto [place, is_new] = place_of.emplace(nexus.id, sessions.size());
+      if (is_new)
+        sessions.push_back({nexus.id, nexus.initiator, nexus.peer, nexus.target, nexus.port.name, nexus.port.group,
+                            nexus.description, seconds(now - nexus.opened_ns)});
+      sessions[place->second].commands += nexus.commands;
+      sessions[place->second].bytes += nexus.octets;
+    }
   }
   return shown;
 }

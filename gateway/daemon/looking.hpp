@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gateway/control/views.hpp"
+#include "gateway/daemon/free_space.hpp"
 #include "gateway/daemon/gateway.hpp"
 #include "gateway/daemon/machine.hpp"
 
@@ -20,7 +21,8 @@ class onlooker {
  public:
   onlooker(gateway& at, const machine& hardware);
   ~onlooker();
-  control::view::status look();
+  /// `with_latencies`: each kind of command with its histogram.
+  control::view::status look(bool with_latencies = false);
 
  private:
   struct of_unit;
@@ -33,12 +35,14 @@ class onlooker {
   std::uint64_t now_ns() const;
   std::vector<report_ptr> ask(const std::shared_ptr<const picture>& seen);
   report_ptr keep(std::size_t core, const report_ptr& fresh);
-  void add_units(control::view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh);
+  void add_units(control::view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh,
+                 bool with_latencies);
 
   gateway& at_;
   const machine& hardware_;
   const std::uint64_t started_ns_;
   const std::shared_ptr<debts> owed_;
+  free_space space_;
   std::mutex guard_;
   std::vector<report_ptr> kept_;                                        // by core: its last words, without counters
   std::map<std::string, std::vector<control::view::command>> counted_;  // by unit: when all cores had answered last

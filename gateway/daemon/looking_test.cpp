@@ -156,6 +156,29 @@ TEST_F(looking, a_loop_that_stands_still_is_told_and_shown_as_it_was) {
   }
 }
 
+TEST_F(looking, tells_who_does_what_and_what_it_takes) {
+  onlooker at(*gateway_, *machine_);
+  const auto before = at.look();
+  ASSERT_TRUE(session_->write(0, 1, 0x11));
+  const auto seen = at.look(true);
+  const auto& session = seen.targets.at(0).sessions.at(0);
+  const auto& earlier = before.targets.at(0).sessions.at(0);
+  EXPECT_EQ(session.commands, earlier.commands + 1);
+  EXPECT_GT(session.bytes, earlier.bytes);
+  EXPECT_EQ(seen.gateway.reactors.at(0).buffers_limit_bytes, 16 * mib);
+  EXPECT_EQ(seen.gateway.max_sessions, 4096u);
+  std::uint64_t counted = 0, written = 0;
+  for (const auto& command : seen.units.at(0).commands) {
+    if (command.what != "write") continue;
+    written = command.count;
+    for (const auto& [edge_us, count] : command.latencies) counted += count;
+  }
+  EXPECT_GT(written, 0u);
+  EXPECT_EQ(counted, written);
+  const auto unasked = at.look();
+  for (const auto& command : unasked.units.at(0).commands) EXPECT_TRUE(command.latencies.empty());
+}
+
 TEST_F(looking, questions_do_not_pile_up_before_a_loop_that_stands_still) {
   onlooker at(*gateway_, *machine_);
   at.look();

@@ -40,7 +40,7 @@ service::~service() {
 
 result<json> service::handle(const std::string& command, const json& arguments) {
   if (command == "status") {
-    json shown = onlooker_.look();
+    json shown = onlooker_.look(arguments.value("latencies", false));
     if (const auto at_work = turns_.now())
       shown["change"] = {{"what", at_work->what}, {"since", at_work->since}, {"step", at_work->step}};
     return shown;

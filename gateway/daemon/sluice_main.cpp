@@ -2,6 +2,7 @@
 #include "gateway/daemon/cache_simulation.hpp"
 #include "gateway/daemon/journal_commands.hpp"
 #include "gateway/daemon/known_types.hpp"
+#include "gateway/daemon/probing.hpp"
 #include "gateway/daemon/serve.hpp"
 #include "gateway/daemon/state_commands.hpp"
 #include "gateway/daemon/version.hpp"
@@ -13,15 +14,8 @@ static int main_of_sluice(int argc, char** argv) {
   config::cli_hooks hooks;
   hooks.version = version;
   hooks.known = known_types();
-  hooks.probe = [&](const config::model& model) {
-    config::diagnostics absent;
-    for (const config::store_config& each : model.stores) {
-      const store::factory* factory = stores.find(each.type);
-      if (!factory || !factory->probe) continue;
-      if (auto found = factory->probe(each.settings); !found)
-        absent.push_back({each.at, "store." + each.name, found.error().message, {}});
-    }
-    return absent;
+  hooks.probe = [&](const config::model& model, config::diagnostics& warnings) {
+    return probe_media(model, stores, warnings);
   };
   hooks.serve = [&](const config::model& model, const config::serve_options& options) {
     return serve(model, options, hooks.known);

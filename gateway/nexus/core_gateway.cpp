@@ -70,7 +70,8 @@ void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
                                  port::login& shown = live_.at(nexus_id).who;
                                  shown.peer = peer;
                                  shown.description = description;
-                               }});
+                               },
+                               &managed_});
   live_[nexus_id] = {opened.get(), wish.who, std::move(wish.events.evict), found->target->name, loop_.now_ns()};
   SLUICE_LOG(info, "nexus", wish.joins ? "channel opened" : "session opened", {"id", nexus_id},
              {"initiator", wish.who.initiator.to_string()}, {"target", found->target->name}, {"peer", wish.who.peer},
@@ -105,7 +106,8 @@ std::vector<nexus_info> core_gateway::list() const {
   std::vector<nexus_info> all;
   for (const auto& [id, nexus] : live_)
     all.push_back({id, nexus.who.initiator.to_string(), nexus.target, nexus.who.port, nexus.who.peer,
-                   nexus.who.description, nexus.who.initiator.name, nexus.opened_ns, loop_.index()});
+                   nexus.who.description, nexus.who.initiator.name, nexus.opened_ns, loop_.index(),
+                   nexus.nexus->commands(), nexus.nexus->octets()});
   return all;
 }
 

@@ -30,6 +30,7 @@ struct nexus_info {
   std::string initiator_name;  // as access tables call it
   std::uint64_t opened_ns = 0;
   unsigned core = 0;
+  std::uint64_t commands = 0, octets = 0;  // that it has asked for; octets: to be moved
 };
 
 /// The SCSI core's door for the fabrics of one core: answers discovery and access at once from the published directory,
@@ -51,6 +52,7 @@ class core_gateway final : public port::gateway, other_channels {
   /// A new picture: LUN maps of live nexuses follow it; nexuses that it no longer admits are evicted.
   void publish(std::shared_ptr<const access::directory> picture);
   std::vector<nexus_info> list() const;
+  const function_counts& managed() const { return managed_; }
   /// Another core's channel of a nexus has a function to carry out; what it asked of us has been answered.
   void asked(const peer_request& request);
   void answered(const peer_answer& what);
@@ -87,6 +89,7 @@ class core_gateway final : public port::gateway, other_channels {
   std::map<std::uint64_t, pending> waiting_;
   std::map<std::uint64_t, live> live_;
   std::map<std::uint64_t, question> questions_;  // by ticket
+  function_counts managed_;
 };
 
 }  // namespace sluice::nexus

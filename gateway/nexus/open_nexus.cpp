@@ -1,6 +1,7 @@
 #include "gateway/nexus/open_nexus.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <memory>
 #include <unordered_set>
 #include <utility>
@@ -107,6 +108,17 @@ void finish(port::task& t, scsi::outcome outcome, std::vector<std::uint8_t> data
 
 }  // namespace
 
+std::map<std::string, std::uint64_t> function_counts::by_name() const {
+  std::map<std::string, std::uint64_t> all;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    if (counts_[i] == 0) continue;
+    std::string name = port::to_string(static_cast<port::task_function>(i));
+    for (char& c : name) c = c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    all[name] = counts_[i];
+  }
+  return all;
+}
+
 open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
                        surroundings around)
     : loop_(loop),
@@ -115,7 +127,8 @@ open_nexus::open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexu
       others_(around.others),
       joined_(around.joined),
       gone_(std::move(around.gone)),
-      moved_(std::move(around.moved)) {
+      moved_(std::move(around.moved)),
+      managed_(around.managed) {
   if (around.report) report_ = std::make_shared<std::function<void(const port::unit_event&)>>(std::move(around.report));
   index();
   for (const handle& unit : distinct_units()) add_to(unit);
@@ -142,6 +155,9 @@ access::unit_door* open_nexus::route(port::lun address) const noexcept {
 }
 
 void open_nexus::submit(port::task& t) noexcept {
+  ++commands_;
+  if (t.expected_data_in != port::unknown_length) octets_ += t.expected_data_in;
+  if (t.expected_data_out != port::unknown_length) octets_ += t.expected_data_out;
   if (t.cdb[0] == 0xa0) {
     report_luns(t);
     return;
@@ -190,6 +206,7 @@ void open_nexus::manage(port::task_management& request) noexcept {
   SLUICE_LOG(info, "nexus", "task management", {"function", port::to_string(request.function)},
              {"initiator", identity_->initiator.to_string()}, {"target", identity_->target_name},
              {"lun", port::lun_number(request.lun)});
+  if (managed_) ++managed_->of(request.function);
   if (!others_ || !is_of_one_nexus(request.function)) return manage_here(request);
   request.response = port::task_response::task_does_not_exist;
   const auto heard = [&request, left = std::make_shared<int>(2)](port::task_response said) {

@@ -1,7 +1,11 @@
 #pragma once
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "fabrics/port/nexus_door.hpp"
@@ -9,6 +13,17 @@
 #include "gateway/nexus/peers.hpp"
 
 namespace sluice::nexus {
+
+/// How many task management functions of each kind initiators have asked for.
+class function_counts {
+ public:
+  std::uint64_t& of(port::task_function function) { return counts_[static_cast<std::size_t>(function)]; }
+  /// Those that were asked for, by name: "abort_task".
+  std::map<std::string, std::uint64_t> by_name() const;
+
+ private:
+  std::array<std::uint64_t, 10> counts_{};
+};
 
 /// A channel of an I_T nexus that is logged in: routes its tasks to logical units by LUN, and answers for the target
 /// device itself (REPORT LUNS, LUNs that are not there). Lives on one core, owned by the fabric's session.
@@ -21,6 +36,7 @@ class open_nexus final : public port::nexus, access::attention_listener {
     std::function<void()> gone;  // called once, when the channel has been closed
     /// Told of another peer, and of how it is reached; null: nobody shows them.
     std::function<void(const std::string&, const std::string&)> moved = {};
+    function_counts* managed = nullptr;  // what initiators ask for is counted there; null: nobody counts
   };
   open_nexus(reactor::loop& loop, std::shared_ptr<const port::i_t_nexus> identity, access::lun_map luns,
              surroundings around);
@@ -35,6 +51,9 @@ class open_nexus final : public port::nexus, access::attention_listener {
   /// Replaces the LUN map while tasks run: units that left lose the nexus, new ones gain it, and the initiator is told
   /// REPORTED LUNS DATA HAS CHANGED through the units that stay [SPC-4 6.33].
   void remap(access::lun_map luns, std::uint64_t picture_version);
+  /// What the initiator has asked for by this channel: commands, and octets to be moved.
+  std::uint64_t commands() const noexcept { return commands_; }
+  std::uint64_t octets() const noexcept { return octets_; }
   /// The part of a function that another channel of the nexus was asked for which concerns this one.
   void manage_for_peer(const peer_request& what, other_channels::answer answered);
 
@@ -71,7 +90,9 @@ class open_nexus final : public port::nexus, access::attention_listener {
   std::shared_ptr<std::function<void(const port::unit_event&)>> report_;  // null: the fabric cannot
   std::function<void()> gone_;
   std::function<void(const std::string&, const std::string&)> moved_;
+  function_counts* const managed_;
   bool closing_ = false;
+  std::uint64_t commands_ = 0, octets_ = 0;
 };
 
 }  // namespace sluice::nexus

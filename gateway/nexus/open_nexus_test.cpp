@@ -172,6 +172,36 @@ TEST_F(open_nexus_test, tells_what_happened_at_its_units_in_a_step_of_its_own) {
   EXPECT_EQ(told.size(), 2U);
 }
 
+TEST_F(open_nexus_test, counts_what_its_initiator_asks_for) {
+  function_counts managed;
+  open_nexus other{*loop, identity, {{5, handle_of(after)}}, {.gone = [] {}, .managed = &managed}};
+  port::task t;
+  t.fabric = this;
+  t.cdb[0] = 0x28;
+  t.lun = port::lun_address(5);
+  t.expected_data_in = 4096;
+  other.submit(t);
+  t.expected_data_in = port::unknown_length;  // a transport that does not say
+  t.expected_data_out = 512;
+  other.submit(t);
+  EXPECT_EQ(after.tasks, 2);
+  EXPECT_EQ(other.commands(), 2u);
+  EXPECT_EQ(other.octets(), 4608u);
+  EXPECT_TRUE(managed.by_name().empty());
+  for (const task_function what :
+       {task_function::abort_task, task_function::logical_unit_reset, task_function::abort_task}) {
+    request = {};
+    request.nexus = identity;
+    request.reply_to = this;
+    request.function = what;
+    request.lun = port::lun_address(5);
+    other.manage(request);
+    after.answer(task_response::function_complete);
+  }
+  EXPECT_EQ(managed.by_name(), (std::map<std::string, std::uint64_t>{{"abort_task", 2}, {"logical_unit_reset", 1}}));
+  EXPECT_EQ(answers.size(), 3u);
+}
+
 TEST_F(open_nexus_test, a_unit_may_let_go_when_the_nexus_is_no_more) {
   {
     open_nexus other{*loop, identity, {{5, handle_of(after)}}, {.gone = [] {}}};

@@ -331,6 +331,19 @@ observe::command_class class_of(const scsi::opcode_row* row) {
   }
 }
 
+/// Hosts ask for what a disk may lack to learn whether it has it: nothing went wrong.
+bool asked_for_what_is_not_there(const scsi::sense& sense) {
+  return sense.key == scsi::sense_key::illegal_request &&
+         (sense.code == scsi::asc::invalid_opcode || sense.code == scsi::asc::invalid_field_in_cdb ||
+          sense.code == scsi::asc::saving_not_supported);
+}
+
+std::uint64_t& counter_of(observe::command_counters& of, const scsi::outcome& failure) {
+  if (failure.status != scsi::status::check_condition) return of.failed;
+  if (failure.sense.key == scsi::sense_key::unit_attention) return of.attentions;
+  return asked_for_what_is_not_there(failure.sense) ? of.unsupported : of.failed;
+}
+
 }  // namespace
 
 void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
@@ -338,11 +351,14 @@ void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   observe::command_counters& counters = counters_.of(class_of(c.row));
   if (answered_.empty()) loop_.at_turn_end(measure_);
   answered_.push_back({&counters.latency, t.arrived_ns});
-  if (c.doomed()) ++counters_.aborted;
-  if (c.doomed() || (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met))
+  if (c.doomed()) {
+    ++counters_.aborted;
     ++counters.failed;
-  else
+  } else if (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met) {
+    ++counter_of(counters, outcome);
+  } else {
     counters.octets += std::min(t.length_in, t.expected_data_in) + std::min(t.length_out, t.expected_data_out);
+  }
 }
 
 /// Answers leave at the end of a turn, all of one turn together: one look at the clock is the truth for all of them.

@@ -545,5 +545,29 @@ TEST(task_set, counters) {
   EXPECT_EQ(c.of(observe::command_class::read).failed, 1u);
 }
 
+/// What a host asks to learn what a disk has, and what it is told of others' doings, is no error.
+TEST(task_set, unit_attentions_and_what_is_not_supported_are_counted_apart_from_errors) {
+  stand s;
+  initiator& a = s.add(0, {}, true);
+  const observe::unit_counters& c = s.shards[0]->counters();
+  EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).sensed(scsi::sense_key::unit_attention, asc::power_on_occurred) ||
+              c.of(observe::command_class::read).attentions > 0);
+  const auto before = c.of(observe::command_class::read);
+  EXPECT_EQ(before.attentions, 1u);
+  EXPECT_EQ(before.failed, 0u);
+  octets no_such_page(6);
+  no_such_page[0] = 0x12;  // INQUIRY
+  no_such_page[1] = 1;     // EVPD
+  no_such_page[2] = 0xb7;
+  no_such_page[4] = 255;
+  for (const octets& probing : {no_such_page, cdb10(0x4d, 0, 64), cdb10(0xc1, 0, 0)})
+    EXPECT_TRUE(s.done(a.send(probing, {}, 255)).ended_with(scsi::status::check_condition));
+  EXPECT_EQ(c.of(observe::command_class::other).unsupported, 3u);
+  EXPECT_EQ(c.of(observe::command_class::other).failed, 0u);
+  EXPECT_TRUE(s.done(a.send(read10(9000, 1), {}, 512)).ended_with(scsi::status::check_condition));
+  EXPECT_EQ(c.of(observe::command_class::read).failed, 1u) << "beyond the end";
+  EXPECT_EQ(c.of(observe::command_class::read).unsupported, 0u);
+}
+
 }  // namespace
 }  // namespace sluice::unit

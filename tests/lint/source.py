@@ -1,4 +1,4 @@
-"""Which files the lints read, shared by floors.py, style.py and alone.py."""
+"""Which files the lints read, shared by all of them."""
 
 import subprocess
 from pathlib import Path
@@ -7,13 +7,19 @@ CODE = {".cpp", ".hpp"}
 TEXT = CODE | {".py", ".sh", ".cmake", ".md", ".txt", ".toml", ".yml"}
 
 
-def files(root: Path, suffixes: set[str]) -> list[str]:
-    """Paths, relative to root, of the files of the project: what git knows or would add; without git, every file."""
-    listing = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "."],
-                             capture_output=True, text=True, check=False)
+def is_checkout(root: Path) -> bool:
+    """Whether root is the top of a work tree of git."""
     top = subprocess.run(["git", "-C", root, "rev-parse", "--show-toplevel"], capture_output=True, text=True,
                          check=False)
-    if listing.returncode == 0 and Path(top.stdout.strip()) == root.resolve():
+    return top.returncode == 0 and Path(top.stdout.strip()) == root.resolve()
+
+
+def files(root: Path, suffixes: set[str]) -> list[str]:
+    """Paths, relative to root, of the files of the project: what git knows or would add; without git, every file."""
+    if is_checkout(root):
+        which = ["--cached", "--others", "--exclude-standard"]
+        listing = subprocess.run(["git", "-C", root, "ls-files", "-z", *which, "."], capture_output=True, text=True,
+                                 check=True)
         found = listing.stdout.split("\0")
     else:
         found = [str(path.relative_to(root)) for path in root.rglob("*")]
@@ -21,9 +27,9 @@ def files(root: Path, suffixes: set[str]) -> list[str]:
     return sorted(name for name in kept if not name.startswith(("build/", "tests/lint/fixtures/")))
 
 
-def report(errors: list[str], what: str, count: int) -> int:
+def report(errors: list[str], what: str, count: int, of: str = "files") -> int:
     """Prints the errors, or that there are none; the exit status."""
     for error in errors:
         print(error)
-    print(f"{what}: {len(errors)} errors in {count} files")
+    print(f"{what}: {len(errors)} errors in {count} {of}")
     return 1 if errors else 0

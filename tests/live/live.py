@@ -134,7 +134,7 @@ def looks(gateway, checks):
     rates = gateway.run("top", "--interval", "500ms", "--count", "1").stdout
     row = next((line.split() for line in rates.splitlines() if line.startswith("a ") and "write" in line), None)
     checks.check("top shows the rate of the load", row is not None and float(row[2]) > 0)
-    told = [json.loads(line)["what"] for line in gateway.run("events", "--json").stdout.splitlines()]
+    told = [event["what"] for event in gateway.ask("events")["events"]]
     checks.check("events tell of the login", any(INITIATOR in what for what in told))
 
 

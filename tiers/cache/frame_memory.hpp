@@ -49,9 +49,9 @@ class frame_memory {
 
  private:
   struct round {
-    memory::block loans{};     // references: one of the home's own, and one for each loan
-    loan number = 0;           // place + 1 in rounds_, and how often that was used in the upper bits
-    std::uint32_t begun = 0;   // loans that opened it
+    memory::block loans{};    // references: one of the home's own, and one for each loan
+    loan number = 0;          // place + 1 in rounds_, and how often that was used in the upper bits
+    std::uint32_t begun = 0;  // loans that opened it
   };
   struct waiting {
     std::uint32_t page;

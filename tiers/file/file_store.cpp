@@ -96,7 +96,7 @@ result<void> probe(const options& wanted) {
     if (wanted.size_bytes == 0 && about.st_size < 512)
       return fail(errc::invalid_argument, wanted.path + " is empty; give the store a size");
     if (wanted.read_only && static_cast<std::uint64_t>(about.st_size) < wanted.size_bytes)
-      return fail(errc::invalid_argument, wanted.path + " is read-only and smaller than the size given");
+      return fail(errc::invalid_argument, "size: " + wanted.path + " is read-only and smaller");
   }
   return store::probe_file({.path = wanted.path,
                             .writable = !wanted.read_only,

@@ -364,17 +364,17 @@ std::vector<sluice::store::figure> journal_store::figures() const {
           {"journal_bytes", std::uint64_t{core_->slots} * block_bytes},
           {"journal_used_bytes", f.log_used_blocks.load() * block_bytes},
           {"journal_overhead_bytes", core_->index.memory_bytes()},
-          {"journal_written_bytes", f.written_bytes.load()},
-          {"journal_records", f.records.load()},
+          sluice::store::counter("journal_written_bytes", f.written_bytes.load()),
+          sluice::store::counter("journal_records", f.records.load()),
           {"journal_write_p50_us", microseconds(f.write.quantile_ns(0.5))},
           {"journal_write_p99_us", microseconds(f.write.quantile_ns(0.99))},
           {"dirty_bytes", core_->index.blocks() * block_bytes},
           {"lost_blocks", core_->lost_blocks()},
-          {"destaged_bytes", f.destaged_bytes.load()},
+          sluice::store::counter("destaged_bytes", f.destaged_bytes.load()),
           {"destage_bytes_per_s", f.destage_bytes_per_s.load()},
-          {"epochs", f.epochs.load()},
-          {"throttled_records", f.throttled_records.load()},
-          {"below_errors", f.below_errors.load()}};
+          sluice::store::counter("epochs", f.epochs.load()),
+          sluice::store::counter("throttled_records", f.throttled_records.load()),
+          sluice::store::counter("below_errors", f.below_errors.load())};
 }
 
 }  // namespace sluice::journal

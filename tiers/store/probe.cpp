@@ -30,9 +30,9 @@ class descriptor_to_look_at {
 result<void> could_make(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   struct stat about;
-  if (::stat(folder.c_str(), &about) != 0) return fail_errno(errno, "open " + path);
-  if (!S_ISDIR(about.st_mode)) return fail_errno(ENOTDIR, "open " + path);
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) return fail_errno(errno, "make " + path);
+  if (::stat(folder.c_str(), &about) != 0) return fail_errno(errno, "make " + path + " in the folder " + folder);
+  if (!S_ISDIR(about.st_mode)) return fail_errno(ENOTDIR, "make " + path + " in " + folder);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) return fail_errno(errno, "make " + path + " in the folder " + folder);
   return {};
 }
 

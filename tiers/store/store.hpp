@@ -177,7 +177,11 @@ class channel {
 struct figure {
   std::string name;
   std::variant<bool, std::uint64_t, double, std::string> value;
+  bool counts = false;  // since the store was opened: it never falls
 };
+inline figure counter(std::string name, std::uint64_t value) {
+  return {std::move(name), value, true};
+}
 
 /// What a tier that may hold data for a medium notes with the medium itself, so that nobody uses the medium without
 /// them.

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Checks that each key of the configuration and each command and option of the command line that the sources name has
+its place in the pages. Unit tests hold the pages against the program word by word; this needs no build."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import source
+
+KEYS_PAGE = "docs/configuration.md"
+MANUAL = "docs/man/sluice.1.md"
+NOT_THE_PROGRAM = re.compile(r"_(test|fuzz|bench)\.cpp$|/test_[^/]*$|^tests/|^bench/")
+
+# A key is a config::key, written in braces or by a function whose name ends with "key"; ppm is one of the fault store.
+# Tables have titles of their own.
+KEY = re.compile(r"""\.name\s*=\s*"([\w.]+)",\s*\.(?!type\s=\skind::tables)(?:type|required|help)\b
+                   | \{\s*"([\w.]+)",\s*(?:config::)?kind::
+                   | \b(?:\w+_key|ppm)\("([\w.]+)",""", re.VERBOSE)
+OPTION = re.compile(r"""\badd_(?:option|flag)\(\s*"--([\w-]+)",""")
+# A command has its name and a sentence, alone or after the one that it belongs to; std::pair is a list of them.
+COMMAND = re.compile(r"""\b(?:add|add_asking|add_subcommand|add_for_\w+|pair)[({]\s*(?:[\w.>()-]+,\s*)?"""
+                     r""""([a-z-]+)",\s*"\w+[^"]* """)
+HIDDEN = '->group("")'
+
+
+def program_files(root: Path, folder: str = "") -> list[str]:
+    return [name for name in source.files(root, source.CODE)
+            if name.startswith(folder) and not NOT_THE_PROGRAM.search(name)]
+
+
+def found(root: Path, names: list[str], pattern: re.Pattern) -> list[tuple[str, int, str]]:
+    """File, line and what the pattern names, but for what is hidden on purpose: before the next command begins."""
+    all_found = []
+    for name in names:
+        text = (root / name).read_text(encoding="utf-8")
+        for match in pattern.finditer(text):
+            next_command = COMMAND.search(text, match.end())
+            if HIDDEN not in text[match.end():next_command.start() if next_command else len(text)]:
+                all_found.append((name, text.count("\n", 0, match.start()) + 1, next(filter(None, match.groups()))))
+    return all_found
+
+
+def page(root: Path, name: str) -> str:
+    path = root / name
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
+    root = parser.parse_args().root
+    keys = set(re.findall(r"^\| `([\w.]+)` \|", page(root, KEYS_PAGE), re.MULTILINE))
+    manual = page(root, MANUAL)
+    options = set(re.findall(r"^- `--([\w-]+)", manual, re.MULTILINE))
+    commands = {word for title in re.findall(r"^### sluice (.*)$", manual, re.MULTILINE) for word in title.split()}
+    command_line = program_files(root, "config/cli/")
+    checks = [("key", found(root, program_files(root), KEY), keys, KEYS_PAGE, "has no row"),
+              ("option --", found(root, command_line, OPTION), options, MANUAL, "is not"),
+              ("command", found(root, command_line, COMMAND), commands, MANUAL, "is not")]
+    errors = [f"{name}:{line}: {what}{'' if what.endswith('-') else ' '}{word} {how} in {where}"
+              for what, places, known, where, how in checks for name, line, word in places if word not in known]
+    return source.report(errors, "documented", sum(len(places) for _, places, *_ in checks), "names")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
