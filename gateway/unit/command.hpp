@@ -80,9 +80,10 @@ struct command {
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
   // its buffers, and a fence around its blocks, until the medium is done with them.
   bool abandoned = false;
-  std::uint64_t flush = 0;          // c.io is that flush of the unit's flush_book; 0: none
-  std::uint64_t guard = 0;          // that fence, asked for; 0: none
-  std::uint64_t since = 0;          // the tick at which it began to wait: for the medium, or for its turn
+  bool has_written = false;  // something of it is on the medium or may come to be: BUSY would say that nothing is
+  std::uint64_t flush = 0;   // c.io is that flush of the unit's flush_book; 0: none
+  std::uint64_t guard = 0;   // that fence, asked for; 0: none
+  std::uint64_t since = 0;   // the tick at which it began to wait: for the medium, or for its turn
   std::vector<memory::slice> kept;  // an abandoned one's data-out, and where its data-in were to go
 
   std::coroutine_handle<> resume_point;  // the job's, while it waits
