@@ -24,9 +24,9 @@ class host final : session::listener, public fence_listener {
   /// Owes the data that it is asked for, until it is told to go on.
   void owe(bool on);
   bool logged_in() const { return session_->up() && !leaving_; }
-  /// What it sends next writes, or reads, every other block of 4 KiB of the disk's unit.
+  /// What it sends next writes, or reads, every other block of 4 KiB of the disk's unit; false: it sends nothing more.
   enum class sweep { write, read };
-  void begin_sweep(sweep how);
+  bool begin_sweep(sweep how);
   bool sweeps() const { return sweep_left_ > 0 && !finished_; }
 
   // host_frozen.cpp

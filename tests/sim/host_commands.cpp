@@ -74,12 +74,13 @@ void host::exercise_cache() {
   send(make(dice < 8 ? kind::flush : kind::request_sense, unit));
 }
 
-void host::begin_sweep(sweep how) {
-  if (leaving_) return;
+bool host::begin_sweep(sweep how) {
+  if (leaving_) return false;
   sweep_ = how;
   share_ += swept - sweep_left_;
   sweep_left_ = swept;
   pump();
+  return true;
 }
 
 range host::next_of_sweep() {

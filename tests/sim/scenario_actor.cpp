@@ -69,7 +69,7 @@ class history {
       hosts_.back()->begin({"127.0.0.1", 3260});
     }
     std::vector<std::uint64_t> events;  // when so many commands have been answered
-    const std::uint64_t some = options_.frozen || options_.caches ? 3 : 0;
+    const std::uint64_t some = options_.frozen || options_.caches || options_.rot ? 3 : 0;
     for (std::uint64_t left = some + world_.below(6); left > 0; --left) events.push_back(world_.below(all_commands));
     std::sort(events.begin(), events.end());
     for (const std::uint64_t when : events) {
@@ -174,7 +174,13 @@ class history {
     describe_medium(tiers_);
   }
 
-  host& any_host() { return *hosts_[world_.below(hosts_.size())]; }
+  /// Some host does, if any goes on.
+  host* sweeps(host::sweep how) {
+    const std::uint64_t first = world_.below(hosts_.size());
+    for (std::size_t i = 0; i < hosts_.size(); ++i)
+      if (host* each = hosts_[(first + i) % hosts_.size()].get(); each->begin_sweep(how)) return each;
+    return nullptr;
+  }
 
   /// While the disk takes nothing, the journal fills; when the disk is well again, flash is not, for a while.
   void rot() {
@@ -183,10 +189,9 @@ class history {
     constexpr unsigned most_told = 8;  // each look at the media may tell anew
     for (unsigned i = 0; i < most_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
     world_.fail_writes(disk_path, true);
-    host& writer = any_host();
-    writer.begin_sweep(host::sweep::write);
+    const host* const writer = sweeps(host::sweep::write);
     const std::uint64_t longest = world_.now_ns() + 5 * ns_per_s;
-    proceed([&] { return !writer.sweeps() || world_.now_ns() > longest; });
+    proceed([&] { return !writer || !writer->sweeps() || world_.now_ns() > longest; });
     say("the flash cannot be read, and the disk takes again what it is given");
     world_.faults(flash_path).short_read = 1;
     world_.fail_writes(disk_path, false);
@@ -195,7 +200,7 @@ class history {
     rotten_ = true;
     if (field_.verdict.failed()) return;
     chance(0.3) ? power_loss() : restart();
-    any_host().begin_sweep(host::sweep::read);
+    sweeps(host::sweep::read);
   }
 
   void change_tiers() {
