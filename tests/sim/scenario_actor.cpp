@@ -174,6 +174,13 @@ class history {
     describe_medium(tiers_);
   }
 
+  /// Errors of the medium; each change that looks at it may tell of losses since the one before.
+  void may_lose() {
+    field_.media_fail = true;
+    constexpr unsigned most_told = 8;
+    for (unsigned i = 0; i < most_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
+  }
+
   /// Some host does, if any goes on.
   host* sweeps(host::sweep how) {
     const std::uint64_t first = world_.below(hosts_.size());
@@ -185,9 +192,7 @@ class history {
   /// While the disk takes nothing, the journal fills; when the disk is well again, flash is not, for a while.
   void rot() {
     say("the disk takes nothing");
-    field_.media_fail = true;
-    constexpr unsigned most_told = 8;  // each look at the media may tell anew
-    for (unsigned i = 0; i < most_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
+    may_lose();
     world_.fail_writes(disk_path, true);
     const host* const writer = sweeps(host::sweep::write);
     const std::uint64_t longest = world_.now_ns() + 5 * ns_per_s;
@@ -375,10 +380,8 @@ class history {
 
   void failing_disk() {
     say("the disk fails now and then");
-    field_.media_fail = true;
     if (holds_writes(tiers_)) field_.all_may_hear(0, scsi::asc::warning);  // the journal fails
-    // A durable write that fails may tell of what others wrote and the system lost: the gateway cannot know.
-    field_.all_may_hear(0, scsi::asc::background_medium_error);
+    may_lose();  // a durable write that fails may tell of what others wrote: the gateway cannot know
     if (chance(0.5)) {
       const std::uint64_t first = world_.below(64);
       world_.medium_error(disk_path, first * sector_octets, (1 + world_.below(16)) * sector_octets);
@@ -394,8 +397,7 @@ class history {
   /// And what it was to make durable may be lost, which the disk does not say again.
   void failing_flush() {
     say("flushes fail");
-    field_.media_fail = true;
-    field_.all_may_hear(0, scsi::asc::background_medium_error);
+    may_lose();
     world_.faults(disk_path).failed_sync = chance(0.5) ? 1 : 0.3;
     world_.after((1 + world_.below(100)) * ns_per_ms, [this] { world_.faults(disk_path).failed_sync = 0; });
   }
