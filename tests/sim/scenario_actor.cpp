@@ -421,12 +421,14 @@ class history {
   void resize() {
     unit_view& unit = *field_.units[world_.below(2)];
     const std::uint64_t size = unit_octets + world_.below(4) * 64 * kib;
+    const std::uint64_t now = config::find_named(model_.stores, unit.name)->settings.number("size", 0);
+    if (unit.lasting && size < now && !lets_shrink(tiers_)) return;
     say("%s gets %llu KiB", unit.name.c_str(), static_cast<unsigned long long>(size / kib));
     unit.capacities.insert(size);
     field_.all_may_hear(unit.lun, scsi::asc::capacity_changed);
     for (config::store_config& each : model_.stores) {
       if (each.name != unit.name) continue;
-      if (size < each.settings.number("size", 0)) machine_.resize(unit.name, size);
+      if (size < now) machine_.resize(unit.name, size);
       each.settings.set("size", std::uint64_t{size});
     }
     apply_soon();
