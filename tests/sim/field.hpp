@@ -54,7 +54,7 @@ struct unit_view {
   }
   /// Whether a write that is acknowledged now surely lies in a volatile cache.
   bool caches(bool fua, std::uint64_t begun) const {
-    return !fua && !journaled && medium_since < begun && cache == write_cache::on && cache_since < begun;
+    return !fua && !journaled && !changing && medium_since < begun && cache == write_cache::on && cache_since < begun;
   }
   bool makes_all_durable(bool fua, std::uint64_t begun) const {
     return fua_flushes && medium_since < begun && (fua || writes_through(begun));

@@ -232,12 +232,14 @@ class history {
       draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash
                                                                                               : kind);
     }
+    const bool replaces = kind == tier_kind::none || tiers_ == tier_kind::none;
     field_.units[0]->changing = true;
     describe_medium(kind);
+    if (replaces) field_.deferred.unit_replaced(field_.verdict.tick());  // at any moment from here on
     if (!machine_.try_apply(model_)) {
       model_ = before;
       tiers_ = kind;
-    } else if (kind == tier_kind::none || tiers_ == tier_kind::none) {
+    } else if (replaces) {
       field_.deferred.unit_replaced(field_.verdict.tick());
     }
     describe_medium(tiers_);
