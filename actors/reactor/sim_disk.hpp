@@ -44,6 +44,8 @@ class sim_disk {
   void crash(std::uint64_t loop);
   /// The end of the loop's process in the midst of what it does.
   void kill(std::uint64_t loop);
+  /// Power loss or kill() as all others see it; what the loop has open goes on as copies of its own.
+  void detach(std::uint64_t loop, bool loses_power);
   /// Closes what the loop has open, without loss.
   void release(std::uint64_t loop);
 

@@ -77,6 +77,27 @@ void sim_disk::crash(std::uint64_t loop) {
     if (of->loop == loop) crash_file(*of);
 }
 
+void sim_disk::detach(std::uint64_t loop, bool loses_power) {
+  static const sim_file_faults healthy;
+  std::map<handle, opened> kept;
+  std::map<const file*, std::shared_ptr<file>> copies;
+  for (const auto& [h, each] : handles_) {
+    if (each.loop != loop) continue;
+    std::shared_ptr<file>& copy = copies[each.of.get()];
+    if (!copy) {
+      copy = std::make_shared<file>();
+      copy->size = each.of->size;
+      copy->current = each.of->current;
+      copy->notes = each.of->notes;
+      copy->is_device = each.of->is_device;
+      copy->faults = &healthy;
+    }
+    kept.emplace(h, opened{copy, each.flags, loop});
+  }
+  loses_power ? crash(loop) : kill(loop);
+  handles_.merge(kept);
+}
+
 void sim_disk::release(std::uint64_t loop) {
   std::erase_if(writes_, [loop](const auto& entry) { return entry.second.loop == loop; });
   std::erase_if(handles_, [loop](const auto& entry) { return entry.second.loop == loop; });

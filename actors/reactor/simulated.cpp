@@ -156,14 +156,14 @@ void sim_world::crash() {
   for (const auto& [number, each] : loops_) crash_loop(number);
 }
 
-void sim_world::unplug(unsigned loop_index) {
+void sim_world::unplug(unsigned loop_index, ending how) {
   SLUICE_CHECK(running_ == nullptr);
   note(loop_index);
   std::vector<std::uint64_t> unplugged, under_way;
   for (const auto& [number, each] : loops_)
     if (each->index() == loop_index) unplugged.push_back(number);
   for (const std::uint64_t number : unplugged) {
-    disk_->crash(number);
+    disk_->detach(number, how == ending::machine);
     vanish(number);
     for (const auto& [request, of] : requests_)
       if (of.loop == number) under_way.push_back(request);

@@ -98,9 +98,12 @@ class sim_world {
   /// The process on this loop ends at once, as crash(), but its machine goes on: what it had written stays in the page
   /// cache, what was under way may have happened in part.
   void kill(unsigned loop_index);
-  /// Power loss of the machine of this loop as all others see it, while the program on it lives on, cut off, to be torn
-  /// down in order: what it has under way fails with -EIO, its handles are gone. Not from within a turn.
-  void unplug(unsigned loop_index);
+  /// What ends for a loop that is unplugged: its machine, as in crash(), or its process, as in kill().
+  enum class ending : std::uint8_t { machine, process };
+  /// The end of the loop as all others see it, while the program on it lives on, cut off, to be torn down in order: its
+  /// sockets are gone, what it has under way fails with -EIO, and the files that it has open become healthy copies of
+  /// its own, which nobody else sees. Not from within a turn.
+  void unplug(unsigned loop_index, ending how = ending::machine);
 
   // -- interfaces and the kernel's notices ---------------------------------------------------------------------
   /// An Ethernet interface, up, on a segment that carries each frame to all other interfaces on it, in order.

@@ -238,6 +238,34 @@ TEST(simulated, a_killed_process_leaves_what_it_wrote_to_the_page_cache) {
   EXPECT_TRUE(whole && nothing);
 }
 
+TEST(simulated, an_unplugged_loop_lives_on_with_copies_of_its_files) {
+  for (const auto how : {sim_world::ending::machine, sim_world::ending::process}) {
+    one_machine of(1);
+    std::unique_ptr<loop> other = of.world.make_loop(1);
+    const handle h = of.open();
+    EXPECT_EQ(of.write(h, filled(512, 1), 0, true), 512);
+    EXPECT_EQ(of.write(h, filled(512, 1), 512), 512);
+    recorder under_way;
+    octets block = filled(512, 2);
+    const iovec part{block.data(), block.size()};
+    of.on->write(under_way, h, &part, 1, 0, false);
+    of.world.faults("/disk").gone = true;
+    of.world.unplug(0, how);
+    EXPECT_EQ(of.finish(under_way), -EIO);
+    of.world.faults("/disk").gone = false;
+    EXPECT_EQ(of.write(h, filled(1024, 3), 0, true), 1024);
+    EXPECT_EQ(of.read_all(h, 1024), filled(1024, 3));
+    of.on.swap(other);
+    const octets seen = of.read_all(of.open(), 1024);
+    EXPECT_TRUE(seen[0] == 1 || seen[0] == 2) << "what was under way may have happened";
+    if (how == sim_world::ending::process) {
+      EXPECT_EQ(seen[512], 1) << "the page cache stays";
+    } else {
+      EXPECT_LE(seen[512], 1);
+    }
+  }
+}
+
 TEST(simulated, media_fail_where_told_until_written_anew) {
   one_machine of(1);
   const handle h = of.open();

@@ -80,6 +80,7 @@ struct command {
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
   // its buffers, and a fence around its blocks, until the medium is done with them.
   bool abandoned = false;
+  bool has_written = false;  // something of it is on the medium or may come to be: BUSY would say that nothing is
   store::status medium_status = store::status::good;
   std::uint64_t fence = 0;               // asked for; 0: not yet
   std::uint64_t flush = 0;               // c.io is that flush of the unit's flush_book; 0: none

@@ -81,8 +81,7 @@ void shard::give_up(command& c) noexcept {
   if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
   if (c.with == command::place::fence || c.with == command::place::lock) {
     c.with = command::place::here;
-    // Nothing was done yet, and BUSY says so; unless data of it are on the medium already.
-    c.medium_status = c.task->data_out_base == 0 ? store::status::aborted : store::status::timeout;
+    c.medium_status = c.has_written ? store::status::timeout : store::status::aborted;
     return c.resume();
   }
   const bool has_the_blocks = c.fence_granted && c.range.exclusive && !c.range.ordered;
@@ -107,7 +106,7 @@ void shard::abandon(command& c) noexcept {
   for (memory::slice& each : c.task->destination) c.kept.push_back(std::move(each));
   c.task->destination.clear();
   // To read does nothing: whoever hears BUSY reads again, where ABORTED COMMAND ends a guest's request at once.
-  settle(c, store::changes_medium(c.io.what) ? outcomes::aborted(scsi::asc::logical_unit_timeout) : outcomes::busy());
+  settle(c, c.has_written ? outcomes::aborted(scsi::asc::logical_unit_timeout) : outcomes::busy());
   if (!c.doomed()) c.doom = doom::silent;  // the job ends at its next step
   if (c.range.ordered && c.fence) home_.send(fence_release{std::exchange(c.fence, 0)});
   if (!drains_.empty()) task_gone(c.serial);

@@ -118,6 +118,22 @@ TEST_F(deadlines, what_waits_for_locked_blocks_gets_busy_after_the_deadline) {
   EXPECT_EQ(content(0), filled(512, 1));
 }
 
+TEST_F(deadlines, what_has_written_and_is_late_with_the_rest_is_not_called_busy) {
+  start(1);
+  s_->stalled.on = true;
+  exchange& verifies = a_->send(cdb10(0x2e, 0, 1), filled(512, 1), 0, task_attribute::simple, 512);
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 1U);
+  std::exchange(s_->stalled.held, {}).front()();
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 1U) << "it reads back what it wrote";
+  s_->pass(deadline);
+  EXPECT_TRUE(timed_out(verifies));
+  s_->end_stall();
+  s_->run();
+  EXPECT_EQ(content(0), filled(512, 1));
+}
+
 TEST_F(deadlines, aborts_and_resets_are_always_answered) {
   for (const unsigned shards : {1u, 2u}) {
     start(shards);

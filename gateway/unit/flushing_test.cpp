@@ -260,6 +260,30 @@ TEST_F(flushing, a_write_that_is_under_way_when_write_back_ends_is_durable_befor
   EXPECT_TRUE(select.good());
 }
 
+TEST_F(flushing, a_write_whose_own_flush_is_late_is_not_called_busy_for_it_is_there) {
+  make(2, ns_per_s);
+  initiator &a = s_->add(0), &b = s_->add(1);
+  const octets page = caching_page(a, false);
+  s_->stalled.on = true;
+  exchange& write = b.send(write10(1, 1), filled(512, 1));
+  s_->run();
+  a.send({0x15, 0x10, 0, 0, static_cast<std::uint8_t>(page.size()), 0}, page);
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 2u);
+  const auto first = std::exchange(s_->stalled.held, {});
+  first[1]();  // the flush of MODE SELECT
+  s_->run();
+  first[0]();
+  s_->run();
+  EXPECT_EQ(write.completions, 0) << "it flushes";
+  s_->pass(10);
+  EXPECT_TRUE(write.sensed(sense_key::aborted_command, asc::logical_unit_timeout));
+  s_->end_stall();
+  s_->run();
+  s_->drain(b.send(test_unit_ready()));  // mode parameters changed
+  EXPECT_EQ(s_->done(b.send(read10(1, 1), {}, 512)).in, filled(512, 1));
+}
+
 TEST_F(flushing, reads_with_fua_and_verify_look_at_the_medium) {
   make(1);
   initiator& a = s_->add();

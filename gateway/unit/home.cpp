@@ -68,8 +68,17 @@ void home::on(control_cancel& message) {
 void home::on(manage_request& message) {
   enqueue(std::move(message));
 }
+/// Its task management ends with a nexus [SAM-5 6.3.4]: what it would abort now is commands that came later.
 void home::on(nexus_lost& message) {
   if (message.gone) initiators_.erase(message.nexus);
+  std::vector<step> ended;
+  std::erase_if(queue_, [&](step& s) {
+    const auto* request = std::get_if<manage_request>(&s);
+    if (!request || request->nexus != message.nexus) return false;
+    ended.push_back(std::move(s));
+    return true;
+  });
+  for (step& each : ended) finish(each, outcomes::good());
   enqueue(message);
 }
 void home::on(nexus_known& message) {

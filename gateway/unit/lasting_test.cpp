@@ -19,12 +19,15 @@ class counted_store final : public state::state_store {
   }
   void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
     ++changes;
+    if (holds) return held.push_back([this, updates, &home, done] { below->change(updates, home, done); });
     if (refuses) return home.post([done, why = *refuses] { done(fail(why, "refused")); });
     below->change(std::move(updates), home, std::move(done));
   }
   std::unique_ptr<state_store> below;
   int changes = 0;
   std::optional<errc> refuses;
+  bool holds = false;
+  std::vector<std::function<void()>> held;
 };
 
 octets mode_select_tas(bool on) {
@@ -55,6 +58,30 @@ class lasting : public ::testing::Test {
   stand s;
   counted_store* counter = nullptr;
 };
+
+TEST_F(lasting, a_reset_that_waits_ends_with_its_nexus) {
+  s.late = true;
+  initiator &resets = s.add(), &writes = s.add();
+  counter->holds = true;
+  exchange& registers = writes.send(pr_out(0), pr_list(0, 0xb, 1));
+  s.run();
+  ASSERT_EQ(counter->held.size(), 1U);
+  resets.manage(port::task_function::logical_unit_reset);
+  s.run();
+  bool ended = false;
+  s.shards[0]->detach(resets.identity->id, port::loss_reason::connection_lost, [&] { ended = true; });
+  s.run();
+  EXPECT_TRUE(ended);
+  s.stalled.on = true;
+  exchange& later = writes.send(write10(0, 1), filled(512, 1));
+  s.run();
+  for (const auto& each : std::exchange(counter->held, {})) each();
+  s.run();
+  s.end_stall();
+  s.run();
+  EXPECT_TRUE(registers.good());
+  EXPECT_TRUE(later.good()) << "it came after the end of the nexus that asked for a reset";
+}
 
 TEST_F(lasting, what_is_written_for_which_command) {
   initiator& a = s.add();

@@ -65,7 +65,7 @@ void command::reset() {
   why = port::silence::none;
   needs_fence = false;
   fence = 0;
-  fence_granted = false;
+  fence_granted = has_written = false;
   if (std::exchange(abandoned, false)) kept.clear();
   flush = guard = since = 0;
   resume_point = {};
@@ -288,8 +288,7 @@ void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
       t.outcome = outcomes::task_aborted();
       break;
     case doom::busy:
-      // BUSY would say of a WRITE whose first data are on the medium that nothing was done.
-      t.outcome = t.data_out_base == 0 ? outcomes::busy() : outcomes::aborted(scsi::asc::io_process_terminated);
+      t.outcome = c.has_written ? outcomes::aborted(scsi::asc::io_process_terminated) : outcomes::busy();
       break;
     case doom::silent:
       t.silenced = c.why;

@@ -107,6 +107,7 @@ class shard {
     if (c.io.what == store::verb::flush) [[unlikely]]
       begin_flush(c);
     if (!medium_->try_now(c.io, c.medium_status)) return false;
+    c.has_written = c.has_written || store::changes_medium(c.io.what);
     if (c.flush != 0) [[unlikely]]
       end_flush(std::exchange(c.flush, 0), c.medium_status);
     return true;

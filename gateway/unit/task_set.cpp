@@ -159,6 +159,7 @@ void shard::start_medium(command& c) noexcept {
     return check_quiet();
   }
   c.with = command::place::medium;
+  c.has_written = c.has_written || store::changes_medium(c.io.what);
   if (c.io.what == store::verb::flush && c.flush == 0) [[unlikely]]
     begin_flush(c);
   medium_->submit(c.io);

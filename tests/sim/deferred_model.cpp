@@ -8,6 +8,13 @@ void deferred_model::nexus_begins(unsigned host, std::uint64_t now) {
   nexuses_.at(host) = {{}, now, now};
 }
 
+void deferred_model::unit_replaced(std::uint64_t now) {
+  for (nexus& n : nexuses_) {
+    n.must_after = now;
+    for (write& w : n.writes) w.certain = false;
+  }
+}
+
 void deferred_model::acknowledged(unsigned host, std::uint64_t begun, std::uint64_t now, bool certain) {
   nexuses_.at(host).writes.push_back({begun, now, certain});
 }

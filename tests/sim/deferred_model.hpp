@@ -22,6 +22,8 @@ class deferred_model {
 
   /// The host's nexus is a new one.
   void nexus_begins(unsigned host, std::uint64_t now);
+  /// Another unit has taken the place of the one that acknowledged what was written until now: it need not tell of it.
+  void unit_replaced(std::uint64_t now);
   /// A write that may be in a volatile cache, begun then, is acknowledged to the host; `certain`: it is in one.
   void acknowledged(unsigned host, std::uint64_t begun, std::uint64_t now, bool certain);
   /// A command of the host, begun then, was told of a failure: by a deferred error, or by the status of its own flush.

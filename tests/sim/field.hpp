@@ -43,13 +43,21 @@ struct unit_view {
   std::uint64_t cache_since = 0;
   bool selecting = false;  // a MODE SELECT is in flight, or lost and perhaps alive
   bool changing = false;   // another unit takes its place: what the caching page may say is not known
-  bool journaled = false;  // what is written is durable when it is acknowledged, whatever the page says
+
+  // What lies under the unit, for commands that begin after `medium_since`.
+  bool journaled = false;    // what is written is durable when it is acknowledged, whatever the page says
+  bool fua_flushes = false;  // a durable write makes durable what was acknowledged before it: docs/tiers.md
+  std::uint64_t medium_since = 0;
+
   bool makes_durable(bool fua, std::uint64_t begun) const {
-    return fua || journaled || (cache == write_cache::off && cache_since < begun);
+    return fua || (journaled && medium_since < begun) || writes_through(begun);
   }
   /// Whether a write that is acknowledged now surely lies in a volatile cache.
   bool caches(bool fua, std::uint64_t begun) const {
-    return !fua && !journaled && cache == write_cache::on && cache_since < begun;
+    return !fua && !journaled && !changing && medium_since < begun && cache == write_cache::on && cache_since < begun;
+  }
+  bool makes_all_durable(bool fua, std::uint64_t begun) const {
+    return fua_flushes && medium_since < begun && (fua || writes_through(begun));
   }
 
   std::uint64_t sectors_per_block() const { return block_octets / sector_octets; }
@@ -64,6 +72,8 @@ struct unit_view {
   bool may_be_silent(std::uint64_t begun) const { return aborts_ > 0 || last_abort_ > begun; }
 
  private:
+  bool writes_through(std::uint64_t begun) const { return cache == write_cache::off && cache_since < begun; }
+
   unsigned aborts_ = 0;
   std::uint64_t last_abort_ = 0;
 };
@@ -88,10 +98,10 @@ struct field {
   std::vector<std::unique_ptr<unit_view>> units;
   plant bug = plant::none;
   bool verbose = false;
-  bool media_hang = false;     // now and then
-  bool caching = false;        // hosts flush and change the caching page more often
-  bool hears_flushes = true;   // the oracle sees the flushes of unit 0
-  flush_log flushes{verdict};  // of unit 0
+  bool media_hang = false;          // now and then
+  bool caching = false;             // hosts flush and change the caching page more often
+  flush_log flushes{verdict};       // of unit 0
+  flush_log disk_flushes{verdict};  // of whatever lies over the disk
   deferred_model deferred{flushes};
 
   std::uint64_t next_number = 1;    // of commands, so that a stamp says who wrote it

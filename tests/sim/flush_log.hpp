@@ -31,17 +31,21 @@ class flush_log {
     f.how = outcome == store::status::good      ? ending::good
             : outcome == store::status::aborted ? ending::not_done
                                                 : ending::failed;
-    if (f.how == ending::failed) any_failed_ = life_failed_ = true;
+    any_failed_ = any_failed_ || f.how == ending::failed;
+    if (f.how == ending::failed) lost_at_ = f.ended;
+    if (f.how == ending::good && f.begun > lost_at_) lost_at_ = 0;
   }
   const std::vector<flush>& all() const { return flushes_; }
   bool any_failed() const { return any_failed_; }
-  /// Whether any failed in the life of the gateway that ends now.
-  bool life_ends() { return std::exchange(life_failed_, false); }
+  /// Whether the life of the gateway that ends now leaves something lost: the store calls no flush good after one that
+  /// failed, unless all was written anew.
+  bool life_ends() { return std::exchange(lost_at_, 0) != 0; }
 
  private:
   judge& judge_;
   std::vector<flush> flushes_;
-  bool any_failed_ = false, life_failed_ = false;
+  bool any_failed_ = false;
+  std::uint64_t lost_at_ = 0;  // the latest failure without a good flush behind it
 };
 
 }  // namespace sluice::sim

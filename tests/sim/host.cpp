@@ -8,8 +8,9 @@ namespace sluice::sim {
 
 namespace {
 constexpr std::uint64_t watch_ns = 500 * ns_per_ms;
-// A command that may have been aborted counts as that when it stays silent so much longer than any cut or stall lasts.
-constexpr std::uint64_t silence_ns = 8 * ns_per_s;
+// A command that may have been aborted counts as that when it stays silent so much longer than any cut or stall lasts,
+// and than what one behind another one waits for data that a host keeps to itself.
+constexpr std::uint64_t silence_ns = 16 * ns_per_s;
 constexpr std::uint64_t patience_ns = 20 * ns_per_s;  // then a command counts as lost
 }  // namespace
 

@@ -24,6 +24,10 @@ class host final : session::listener, public fence_listener {
   /// Owes the data that it is asked for, until it is told to go on.
   void owe(bool on);
   bool logged_in() const { return session_->up() && !leaving_; }
+  /// What it sends next writes, or reads, every other block of 4 KiB of the disk's unit; false: it sends nothing more.
+  enum class sweep { write, read };
+  bool begin_sweep(sweep how);
+  bool sweeps() const { return sweep_left_ > 0 && !finished_; }
 
   // host_frozen.cpp
   /// How a host stands still: it answers pings and takes what comes, but sends no data and no commands; or nothing at
@@ -112,6 +116,7 @@ class host final : session::listener, public fence_listener {
   void send(op&& o);
   op make(kind what, unit_view& unit);
   range pick_range(const unit_view& unit);
+  range next_of_sweep();
   void make_read(op& o);
   void make_write(op& o);
   void make_write_same(op& o);
@@ -140,7 +145,7 @@ class host final : session::listener, public fence_listener {
   static bool writes(const op& o);
 
   // host_flushes.cpp: what it hears of flushes that failed
-  bool hears_flushes(const op& o) const;
+  static bool hears_flushes(const op& o);
   void note_volatile(const op& o);
   bool heard_deferred(const op& o, const answer& what);
   void told_of_flush(const op& o, bool by_its_own_flush);
@@ -165,6 +170,8 @@ class host final : session::listener, public fence_listener {
   std::vector<op> lost_;  // their connection is gone; they may yet take effect
   std::vector<management> lost_managements_;
   std::optional<std::uint32_t> echo_;
+  sweep sweep_ = sweep::write;
+  unsigned sweep_left_ = 0;
   std::uint64_t still_since_ns_ = 0;  // 0: it does not stand still
   bool owes_ = false;
   bool told_once_more_ = false;           // a planted bug

@@ -121,7 +121,8 @@ void host::good(const op& o, const answer& what) {
     case kind::write_same:
     case kind::unmap:
       note_volatile(o);
-      return medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
+      medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
+      return o.what == kind::write && o.unit->makes_all_durable(o.fua, o.begun) ? medium->flushed(o.begun) : void();
     case kind::flush:
       return o.immediate ? note_volatile(o) : medium->flushed(o.begun);
     case kind::request_sense:

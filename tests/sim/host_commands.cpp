@@ -10,6 +10,8 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::uint64_t crowded = 64;  // blocks at the start of a unit where most commands meet
+constexpr std::uint64_t page_sectors = 4096 / sector_octets;
+constexpr unsigned swept = unit_octets / sector_octets / (2 * page_sectors);
 
 void set_block_range(std::array<std::uint8_t, 16>& cdb, bool sixteen, std::uint64_t lba, std::uint32_t blocks) {
   if (sixteen) {
@@ -31,6 +33,7 @@ std::uint32_t host::new_tag() {
 }
 
 void host::next() {
+  if (sweep_left_ > 0) return send(make(sweep_ == sweep::write ? kind::write : kind::read, *field_.units[0]));
   unit_view& unit = *field_.units[chance(0.7) ? 0 : 1];
   if (field_.caching && chance(0.1)) return exercise_cache();
   const std::uint64_t dice = below(1000);
@@ -71,7 +74,21 @@ void host::exercise_cache() {
   send(make(dice < 8 ? kind::flush : kind::request_sense, unit));
 }
 
+bool host::begin_sweep(sweep how) {
+  if (leaving_) return false;
+  sweep_ = how;
+  share_ += swept - sweep_left_;
+  sweep_left_ = swept;
+  pump();
+  return true;
+}
+
+range host::next_of_sweep() {
+  return {--sweep_left_ * 2 * page_sectors, page_sectors};
+}
+
 range host::pick_range(const unit_view& unit) {
+  if (sweep_left_ > 0) return next_of_sweep();
   const std::uint64_t dice = below(100);
   const std::uint64_t sectors = dice < 60 ? 8 : dice < 95 ? 64 : 1200;  // the last: several bursts
   const std::uint64_t blocks = 1 + below(std::max<std::uint64_t>(1, sectors / unit.sectors_per_block()));

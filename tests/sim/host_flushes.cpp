@@ -16,8 +16,8 @@ bool is_deferred(const_bytes sense) {
 
 }  // namespace
 
-bool host::hears_flushes(const op& o) const {
-  return field_.hears_flushes && o.unit && o.unit->lasting;
+bool host::hears_flushes(const op& o) {
+  return o.unit && o.unit->lasting;
 }
 
 /// A write that was acknowledged, or the GOOD of a flush that has only begun.

@@ -17,13 +17,13 @@ actors::actors() {
   system_ = std::make_unique<caf::actor_system>(config_);
 }
 
-machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, around files)
+machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, surroundings with)
     : world_(world),
       actors_(all),
       judge_(told),
       reactors_(reactors),
       bug_(bug),
-      around_files_(std::move(files)),
+      around_(std::move(with)),
       disk_state_(state::make_memory_store()) {
   store::registry healthy;
   port::registry real;
@@ -36,17 +36,32 @@ machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned r
   const store::registry planted = with_plant(healthy, bug);
   for (store::factory each : planted.all()) {
     each.probe = {};
-    if (around_files_ && each.type == std::string_view("file"))
-      each.open = [this, open = each.open](const config::settings& s, reactor::loop& loop,
-                                           const auto& below) -> result<std::shared_ptr<store::store>> {
-        auto opened = open(s, loop, below);
-        return opened ? around_files_(std::move(*opened), s) : std::move(opened);
-      };
+    if (around_.files) surround(each);
     stores_.add(std::move(each));
   }
 }
 
 machine::~machine() = default;
+
+void machine::surround(store::factory& each) {
+  using opened_store = result<std::shared_ptr<store::store>>;
+  if (each.type == std::string_view("file"))
+    each.open = [this, open = each.open](const config::settings& s, reactor::loop& loop,
+                                         const auto& below) -> opened_store {
+      auto opened = open(s, loop, below);
+      if (!opened) return opened;
+      const auto file = around_.files(std::move(*opened));
+      auto medium = around_.media(file);
+      files_[medium.get()] = file;
+      return medium;
+    };
+  if (each.type == std::string_view("cache"))
+    each.open = [this, open = each.open](const config::settings& s, reactor::loop& loop,
+                                         const auto& below) -> opened_store {
+      auto opened = open(s, loop, [&](const std::string& name) { return files_.at(below(name).get()).lock(); });
+      return opened ? around_.media(std::move(*opened)) : std::move(opened);
+    };
+}
 
 /// How the control side waits: the world goes on.
 void machine::step() {
@@ -76,7 +91,12 @@ void machine::apply(const config::model& model) {
 bool machine::try_apply(const config::model& model) {
   hangs_at_ns_ = world_.now_ns() + patience_ns;
   const auto done = gateway_->apply(model);
-  if (!done && done.error().code != errc::busy) judge_.fail("apply: " + done.error().message);
+  // A refusal of the plan's is told in words alone.
+  const auto may_be = [&] {
+    return done.error().code == errc::busy ||
+           done.error().message.find("an earlier change is not through yet") != std::string::npos;
+  };
+  if (!done && !may_be()) judge_.fail("apply: " + done.error().message);
   return done.has_value();
 }
 
@@ -90,9 +110,13 @@ void machine::stop() {
   tear_down();
 }
 
+void machine::unplug(reactor::sim_world::ending how) {
+  for (unsigned i = 0; i < reactors_; ++i) world_.unplug(first_loop + i, how);
+}
+
 void machine::lose_power(const std::function<void()>& at_once) {
   state_->power_lost();
-  for (unsigned i = 0; i < reactors_; ++i) world_.unplug(first_loop + i);
+  unplug(reactor::sim_world::ending::machine);
   at_once();
   tear_down();
 }
@@ -100,6 +124,12 @@ void machine::lose_power(const std::function<void()>& at_once) {
 void machine::tear_down() {
   hangs_at_ns_ = world_.now_ns() + patience_ns;
   gateway_->stop();
+  // The daemon just ends then, with requests under way.
+  if (gateway_->is_stranded()) unplug(reactor::sim_world::ending::process);
+  while (gateway_->is_stranded()) {
+    step();
+    gateway_->end_units();
+  }
   gateway_.reset();
   while (actors_.system().registry().running() > 0) step();
   world_.run_for(lingering_ns);

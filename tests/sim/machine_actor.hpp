@@ -1,5 +1,6 @@
 #pragma once
 #include <caf/all.hpp>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -30,9 +31,14 @@ struct control_hangs : std::exception {
 /// A gateway on a simulated machine, which can be started, stopped, and lose its power, over and over.
 class machine {
  public:
-  /// Puts something of the scenario's own around a store of type file that was opened.
-  using around = std::function<std::shared_ptr<store::store>(std::shared_ptr<store::store>, const config::settings&)>;
-  machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, around files = {});
+  /// Puts something of the scenario's own around a store that was opened. A cache lies over the file itself, not over
+  /// what is around it for units.
+  using around = std::function<std::shared_ptr<store::store>(std::shared_ptr<store::store>)>;
+  struct surroundings {
+    around files;  // whoever uses them
+    around media;  // of the disk's unit: the file, or the cache over it
+  };
+  machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, surroundings with = {});
   ~machine();
 
   /// Opens the gateway and applies. Steps the world until that is done.
@@ -42,7 +48,7 @@ class machine {
   bool try_apply(const config::model& model);
   /// As sluice unit resize --shrink: an apply never makes a store smaller.
   void resize(const std::string& unit, std::uint64_t size_bytes);
-  /// Orderly.
+  /// Orderly; what a medium still owes then is over with the process.
   void stop();
   /// At once: unsynced writes are lost or torn, connections break. Tears the gateway down afterwards; `at_once` runs
   /// between the two.
@@ -58,7 +64,9 @@ class machine {
   unsigned reactors() const { return reactors_; }
 
  private:
+  void surround(store::factory& each);
   void step();
+  void unplug(reactor::sim_world::ending how);
   void tear_down();
 
   reactor::sim_world& world_;
@@ -66,7 +74,8 @@ class machine {
   judge& judge_;
   const unsigned reactors_;
   const plant bug_;
-  const around around_files_;
+  const surroundings around_;
+  std::map<const store::store*, std::weak_ptr<store::store>> files_;  // by what is around them for units
   store::registry stores_;
   port::registry fabrics_;
   std::unique_ptr<state::state_store> disk_state_;

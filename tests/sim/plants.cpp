@@ -5,6 +5,9 @@
 #include <cstring>
 #include <map>
 #include <utility>
+#include <vector>
+
+#include "tiers/journal/journal_format.hpp"
 
 namespace sluice::sim {
 namespace {
@@ -19,7 +22,8 @@ constexpr std::pair<plant, const char*> names[] = {{plant::none, "none"},
                                                    {plant::unflushed_mode_select, "unflushed-mode-select"},
                                                    {plant::forgotten_loss, "forgotten-loss"},
                                                    {plant::deferred_to_one, "deferred-to-one"},
-                                                   {plant::deferred_twice, "deferred-twice"}};
+                                                   {plant::deferred_twice, "deferred-twice"},
+                                                   {plant::forgotten_losses, "forgotten-losses"}};
 constexpr unsigned one_in = 40;  // requests that suffer
 constexpr std::uint64_t sector_octets = 512;
 
@@ -135,6 +139,23 @@ std::string plant_names() {
   std::string all;
   for (const auto& [value, text] : names) all += (all.empty() ? "" : ", ") + std::string(text);
   return all;
+}
+
+void forget_losses(reactor::sim_world& world, const std::string& flash) {
+  constexpr unsigned loop_of_its_own = 99;
+  const auto loop = world.make_loop(loop_of_its_own);
+  const auto file = loop->open_file(flash, {});
+  if (!file) return;
+  std::vector<std::uint8_t> block(journal::block_bytes);
+  for (std::uint64_t copy = 0; copy < journal::superblock_copies; ++copy) {
+    const std::uint64_t at = copy * journal::block_bytes;
+    auto super = loop->read_now(*file, block, at) ? journal::decode_superblock(block) : std::nullopt;
+    if (!super || super->lost.size() < journal::lost_limit) continue;
+    for (journal::block_range& each : super->lost) each.count = 1;
+    journal::encode(*super, block);
+    static_cast<void>(loop->write_now(*file, block, at));
+  }
+  loop->close(*file);
 }
 
 store::registry with_plant(const store::registry& healthy, plant bug) {

@@ -14,6 +14,7 @@ struct scenario_options {
   bool hangs = false;    // the disk answers some requests long after their deadline
   bool caches = false;   // hosts change the caching page and flush, flushes fail, power is lost; likewise
   bool frozen = false;   // hosts stand still for a while; a part of all seeds does without this option
+  bool rot = false;      // of write-back caches: flash loses what it holds for a disk that takes nothing
   bool tiers = false;    // caches of all kinds lie over the disk, change, lose their flash
   bool verbose = false;  // says on standard output what happens
 };

@@ -44,10 +44,10 @@ class history {
         field_(seed, world_),
         options_(with_share_of(seed, options)),
         machine_(world_, all, field_.verdict, 1 + static_cast<unsigned>(world_.below(3)), options.bug,
-                 [this](auto opened, const config::settings&) { return watched(std::move(opened)); }) {
+                 {[this](auto file) { return tap_flushes(std::move(file), field_.disk_flushes, plant::none, {}); },
+                  [this](auto medium) { return watched(std::move(medium)); }}) {
     field_.bug = options.bug;
     field_.caching = options_.caches;
-    field_.hears_flushes = !options_.tiers;  // else it is the cache that flushes are asked of
     field_.verbose = options.verbose;
     field_.always_breaking = world_.options().reset > 0;
     field_.units.push_back(std::make_unique<unit_view>(field_.verdict, "disk", 0, 512, true));
@@ -56,7 +56,9 @@ class history {
 
   report run() {
     model_ = first_model();
-    if (options_.tiers) draw_tiers(static_cast<tier_kind>(1 + world_.below(tier_kinds - 1)));
+    if (options_.tiers)
+      draw_tiers(options_.rot ? tier_kind::write_back : static_cast<tier_kind>(1 + world_.below(tier_kinds - 1)));
+    describe_medium(tiers_);
     machine_.start(model_);
     const std::uint64_t count = 2 + world_.below(max_hosts - 1);
     std::uint64_t all_commands = 0;
@@ -67,7 +69,7 @@ class history {
       hosts_.back()->begin({"127.0.0.1", 3260});
     }
     std::vector<std::uint64_t> events;  // when so many commands have been answered
-    const std::uint64_t some = options_.frozen || options_.caches ? 3 : 0;
+    const std::uint64_t some = options_.frozen || options_.caches || options_.rot ? 3 : 0;
     for (std::uint64_t left = some + world_.below(6); left > 0; --left) events.push_back(world_.below(all_commands));
     std::sort(events.begin(), events.end());
     for (const std::uint64_t when : events) {
@@ -89,9 +91,8 @@ class history {
     return o;
   }
 
-  /// The unit's store, with the oracle's ear at its flushes.
+  /// The medium of the disk's unit, with the oracle's ear at its flushes.
   std::shared_ptr<store::store> watched(std::shared_ptr<store::store> disk) {
-    if (!field_.hears_flushes) return disk;
     return tap_flushes(std::move(disk), field_.flushes, options_.bug, [this] { return field_.units[0]->selecting; });
   }
   bool chance(double p) { return world_.chance(p); }
@@ -150,8 +151,16 @@ class history {
   void draw_tiers(tier_kind kind) {
     tiers_ = kind;
     put_tiers(model_, kind, (1 + world_.below(4)) * 64 * kib, world_.below(6));
-    field_.units[0]->journaled = kind == tier_kind::write_back;
     say("over the disk lies %s", to_string(kind));
+  }
+
+  /// What hosts may rely on from now on: of `before` and what lies over the disk now, the less.
+  void describe_medium(tier_kind before) {
+    unit_view& unit = *field_.units[0];
+    const auto both = [&](tier_kind kind) { return tiers_ == kind && before == kind; };
+    unit.journaled = both(tier_kind::write_back);
+    unit.fua_flushes = both(tier_kind::write_back_in_memory);
+    unit.medium_since = field_.verdict.tick();
   }
 
   /// Before a start: what an operator may have changed meanwhile. What flash may hold and the disk does not stays.
@@ -162,9 +171,45 @@ class history {
     if (tiers_ == tier_kind::write_back) return;
     world_.faults(flash_path).gone = false;
     if (chance(0.5)) draw_tiers(static_cast<tier_kind>(world_.below(tier_kinds)));
+    describe_medium(tiers_);
+  }
+
+  /// Errors of the medium; each change that looks at it may tell of losses since the one before.
+  void may_lose() {
+    field_.media_fail = true;
+    constexpr unsigned most_told = 8;
+    for (unsigned i = 0; i < most_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
+  }
+
+  /// Some host does, if any goes on.
+  host* sweeps(host::sweep how) {
+    const std::uint64_t first = world_.below(hosts_.size());
+    for (std::size_t i = 0; i < hosts_.size(); ++i)
+      if (host* each = hosts_[(first + i) % hosts_.size()].get(); each->begin_sweep(how)) return each;
+    return nullptr;
+  }
+
+  /// While the disk takes nothing, the journal fills; when the disk is well again, flash is not, for a while.
+  void rot() {
+    say("the disk takes nothing");
+    may_lose();
+    world_.fail_writes(disk_path, true);
+    const host* const writer = sweeps(host::sweep::write);
+    const std::uint64_t longest = world_.now_ns() + 5 * ns_per_s;
+    proceed([&] { return !writer || !writer->sweeps() || world_.now_ns() > longest; });
+    say("the flash cannot be read, and the disk takes again what it is given");
+    world_.faults(flash_path).short_read = 1;
+    world_.fail_writes(disk_path, false);
+    world_.run_for(world_.below(12'000) * ns_per_ms);
+    world_.faults(flash_path).short_read = 0;
+    rotten_ = true;
+    if (field_.verdict.failed()) return;
+    chance(0.3) ? power_loss() : restart();
+    sweeps(host::sweep::read);
   }
 
   void change_tiers() {
+    if (rotten_) return;  // with blocks lost, a cache is not changed: docs/tiers.md
     const bool has_flash = tiers_ == tier_kind::flash || tiers_ == tier_kind::flash_around;
     if (has_flash && chance(0.4)) {
       say("the flash vanishes");
@@ -187,21 +232,27 @@ class history {
       draw_tiers(kind == tier_kind::flash_around || (kind == tier_kind::flash && chance(0.5)) ? tier_kind::flash
                                                                                               : kind);
     }
+    const bool replaces = kind == tier_kind::none || tiers_ == tier_kind::none;
     field_.units[0]->changing = true;
+    describe_medium(kind);
+    if (replaces) field_.deferred.unit_replaced(field_.verdict.tick());  // at any moment from here on
     if (!machine_.try_apply(model_)) {
       model_ = before;
       tiers_ = kind;
-      field_.units[0]->journaled = kind == tier_kind::write_back;
+    } else if (replaces) {
+      field_.deferred.unit_replaced(field_.verdict.tick());
     }
+    describe_medium(tiers_);
     field_.units[0]->changing = false;
   }
 
   void happen() {
+    if (options_.rot && tiers_ == tier_kind::write_back && chance(0.5)) return rot();
     if (options_.tiers && chance(0.3)) return change_tiers();
     if (options_.debts && chance(0.4)) return run_up_debts();
     if (options_.hangs && chance(0.3)) return hung_disk();
     if (options_.frozen && chance(0.5)) return freeze_host();
-    if (options_.caches && field_.hears_flushes && chance(0.6)) return chance(0.6) ? failing_flush() : power_loss();
+    if (options_.caches && chance(0.6)) return chance(0.6) ? failing_flush() : power_loss();
     if (options_.bug == plant::reservation_breach && chance(0.5)) {
       say("the operator clears reservations, and nobody is told");
       return machine_.clear_reservations("disk");
@@ -209,8 +260,7 @@ class history {
     switch (world_.below(10)) {
       case 0:
       case 1:
-        // A journal waits for its media for ever, so that a gateway whose media are gone is not to be torn down.
-        return holds_writes(tiers_) ? restart() : power_loss();
+        return power_loss();
       case 2:
         return restart();
       case 3:
@@ -231,6 +281,7 @@ class history {
   }
 
   void new_run() {
+    if (options_.bug == plant::forgotten_losses) forget_losses(world_, flash_path);
     machine_.start(model_);
     for (std::uint16_t lun = 0; lun < luns; ++lun)
       for (const std::uint16_t code : {scsi::asc::reset_occurred, scsi::asc::power_on_occurred})
@@ -243,7 +294,7 @@ class history {
     machine_.lose_power([this] {
       for (const auto& unit : field_.units) unit->medium.power_lost();
     });
-    field_.flushes.life_ends();
+    field_.disk_flushes.life_ends();
     world_.run_for(world_.below(50) * ns_per_ms);
     other_tiers();
     new_run();
@@ -255,7 +306,7 @@ class history {
     say("restart");
     field_.connections_may_break(longest_ns);
     machine_.stop();
-    if (field_.flushes.life_ends()) field_.units[0]->medium.restarted_after_loss();
+    if (field_.disk_flushes.life_ends()) field_.units[0]->medium.restarted_after_loss();
     field_.units[1]->medium.power_lost();  // memory
     world_.run_for(world_.below(50) * ns_per_ms);
     other_tiers();
@@ -331,8 +382,8 @@ class history {
 
   void failing_disk() {
     say("the disk fails now and then");
-    field_.media_fail = true;
     if (holds_writes(tiers_)) field_.all_may_hear(0, scsi::asc::warning);  // the journal fails
+    may_lose();  // a durable write that fails may tell of what others wrote: the gateway cannot know
     if (chance(0.5)) {
       const std::uint64_t first = world_.below(64);
       world_.medium_error(disk_path, first * sector_octets, (1 + world_.below(16)) * sector_octets);
@@ -348,8 +399,7 @@ class history {
   /// And what it was to make durable may be lost, which the disk does not say again.
   void failing_flush() {
     say("flushes fail");
-    field_.media_fail = true;
-    field_.all_may_hear(0, scsi::asc::background_medium_error);
+    may_lose();
     world_.faults(disk_path).failed_sync = chance(0.5) ? 1 : 0.3;
     world_.after((1 + world_.below(100)) * ns_per_ms, [this] { world_.faults(disk_path).failed_sync = 0; });
   }
@@ -373,12 +423,14 @@ class history {
   void resize() {
     unit_view& unit = *field_.units[world_.below(2)];
     const std::uint64_t size = unit_octets + world_.below(4) * 64 * kib;
+    const std::uint64_t now = config::find_named(model_.stores, unit.name)->settings.number("size", 0);
+    if (unit.lasting && size < now && !lets_shrink(tiers_)) return;
     say("%s gets %llu KiB", unit.name.c_str(), static_cast<unsigned long long>(size / kib));
     unit.capacities.insert(size);
     field_.all_may_hear(unit.lun, scsi::asc::capacity_changed);
     for (config::store_config& each : model_.stores) {
       if (each.name != unit.name) continue;
-      if (size < each.settings.number("size", 0)) machine_.resize(unit.name, size);
+      if (size < now) machine_.resize(unit.name, size);
       each.settings.set("size", std::uint64_t{size});
     }
     apply_soon();
@@ -436,6 +488,7 @@ class history {
   machine machine_;
   config::model model_;
   tier_kind tiers_ = tier_kind::none;
+  bool rotten_ = false;  // blocks of the journal may be lost
   std::vector<std::unique_ptr<host>> hosts_;
 };
 

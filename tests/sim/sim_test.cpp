@@ -42,7 +42,8 @@ TEST_P(planted_bug, is_found_soon) {
   std::uint64_t seed = 1;
   scenario_options options{.bug = GetParam()};
   options.frozen = GetParam() == plant::fencing_waits;
-  options.caches = GetParam() > plant::fencing_waits;
+  options.tiers = options.rot = GetParam() == plant::forgotten_losses;
+  options.caches = GetParam() > plant::fencing_waits && !options.tiers;
   while (seed <= at_most && everything().run(seed, options).failure.empty()) ++seed;
   EXPECT_LE(seed, at_most);
 }
@@ -51,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(kinds, planted_bug,
                          ::testing::Values(plant::lost_write, plant::stale_read, plant::double_completion,
                                            plant::reservation_breach, plant::fencing_waits, plant::unsynced_flush,
                                            plant::unflushed_mode_select, plant::forgotten_loss, plant::deferred_to_one,
-                                           plant::deferred_twice),
+                                           plant::deferred_twice, plant::forgotten_losses),
                          [](const auto& of) {
                            std::string name = to_string(of.param);
                            for (char& c : name)

@@ -31,10 +31,11 @@ void say_replay(int signal) {
 
 void announce(std::uint64_t seed, const scenario_options& options) {
   const bool planted = options.bug != plant::none;
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s%s%s%s%s\n",
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_sim --seed %llu%s%s%s%s%s%s%s%s\n",
                 static_cast<unsigned long long>(seed), planted ? " --plant " : "",
-                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "", options.debts ? " --debts" : "",
-                options.hangs ? " --hangs" : "", options.frozen ? " --frozen" : "", options.caches ? " --caches" : "");
+                planted ? to_string(options.bug) : "", options.tiers ? " --tiers" : "", options.rot ? " --rot" : "",
+                options.debts ? " --debts" : "", options.hangs ? " --hangs" : "", options.frozen ? " --frozen" : "",
+                options.caches ? " --caches" : "");
 }
 
 report run_one(simulation& all, std::uint64_t seed, const scenario_options& options) {
@@ -98,14 +99,10 @@ int run(int argc, char** argv) {
   app.add_option("--plant", bug, "carry a bug: " + plant_names());
   app.add_flag("--debts", a.scenario.debts, "with hosts that owe the data of their writes");
   app.add_flag("--tiers", a.scenario.tiers, "with caches of all kinds over the disk");
-  app.add_flag("--caches", a.scenario.caches, "with flushes that fail, and WCE that goes on and off")
-      ->excludes("--tiers");
+  app.add_flag("--rot", a.scenario.rot, "with write-back caches whose flash loses what it holds")->needs("--tiers");
+  app.add_flag("--caches", a.scenario.caches, "with flushes that fail, and WCE that goes on and off");
   app.add_flag("--frozen", a.scenario.frozen, "with hosts that stand still for a while")->excludes("--tiers");
-  // What a disk does late, after it was given up, the models of caches and of fenced hosts do not allow for.
-  app.add_flag("--hangs", a.scenario.hangs, "with a disk that does not answer for a while")
-      ->excludes("--tiers")
-      ->excludes("--caches")
-      ->excludes("--frozen");
+  app.add_flag("--hangs", a.scenario.hangs, "with a disk that does not answer for a while")->excludes("--tiers");
   app.add_flag("--expect-failure", a.expect_failure, "succeed when some seed fails");
   CLI11_PARSE(app, argc, argv);
   const auto planted = parse_plant(bug);

@@ -96,6 +96,9 @@ class tapped_store final : public store::store {
   result<sluice::store::prepared> prepare_settings(const config::settings& wanted) override {
     return below_->prepare_settings(wanted);
   }
+  result<void> drop() override { return below_->drop(); }
+  std::uint64_t destage() override { return below_->destage(); }
+  std::uint64_t undestaged_bytes(std::uint64_t mark) const override { return below_->undestaged_bytes(mark); }
   void take_over() override { below_->take_over(); }
   void hand_over() override { below_->hand_over(); }
   void begin_hand_over() override { below_->begin_hand_over(); }

@@ -14,6 +14,10 @@ const char* to_string(tier_kind kind);
 constexpr bool holds_writes(tier_kind kind) {
   return kind == tier_kind::write_back || kind == tier_kind::write_back_in_memory;
 }
+/// Whether the disk may become smaller under it: docs/tiers.md.
+constexpr bool lets_shrink(tier_kind kind) {
+  return kind == tier_kind::none || kind == tier_kind::ram;
+}
 inline constexpr const char* flash_path = "/sim/flash";
 
 /// Puts it between unit and store, both of the name `disk`, in the place of what was there, with so much RAM. Other
