@@ -372,7 +372,8 @@ void journal_home::written(journal_job& job) noexcept {
 
 void journal_home::passed(journal_job& job) noexcept {
   const store::request& r = job.asked();
-  if (job.changes())
+  // What the store below refused is not there: whatever was lost of it stays so.
+  if (job.changes() && job.outcome() == store::status::good)
     core_.found_again((r.offset_bytes + block_bytes - 1) / block_bytes,
                       (r.offset_bytes + r.length_bytes) / block_bytes);
   finish(job);

@@ -54,6 +54,7 @@ class journal_job final : public range_locks::holder, public store::request {
   /// Makes `this` the request below. `durable`: as FUA.
   void ask_below(bool durable) noexcept;
   void set_outcome(store::status outcome) noexcept { outcome_ = outcome; }
+  store::status outcome() const noexcept { return outcome_; }
 
   std::uint32_t records_left = 0;  // that hold blocks of it and are not durable
   bool compared = false;

@@ -143,6 +143,10 @@ TEST(journal, a_dirty_block_that_cannot_be_read_is_a_medium_error_until_it_is_wr
       s.open();
     }
     s.read(*s.door, 0, 4 * block_bytes, status::medium_error);
+    s.control->fail_next(verb::write_zeroes, 1, status::medium_error);
+    test_request zeroes(verb::write_zeroes, 0, size);
+    EXPECT_EQ(s.run(*s.door, zeroes), status::medium_error) << "too long for the log: the store below is asked";
+    s.read(*s.door, block_bytes, block_bytes, status::medium_error);
     EXPECT_EQ(s.write(block_bytes, 512, 8), status::medium_error) << "the rest of the block is not known";
     EXPECT_EQ(s.write(block_bytes, block_bytes, 8), status::good);
     EXPECT_THAT(s.read(*s.door, block_bytes, block_bytes), Each(8));
