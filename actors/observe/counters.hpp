@@ -9,7 +9,7 @@ namespace sluice::observe {
 
 /// What is counted of one kind of command on one core.
 struct command_counters {
-  histogram latency;              // from the fabric's receipt to the end of the turn that answers
+  histogram latency;              // from the fabric's receipt to the outcome
   std::uint64_t failed = 0;       // ended with any status but GOOD and CONDITION MET, or aborted; but for the next two
   std::uint64_t attentions = 0;   // told a unit attention in place of what was asked
   std::uint64_t unsupported = 0;  // asked for a command, page or field that there is not

@@ -84,7 +84,6 @@ shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());
   SLUICE_CHECK(idle());
   SLUICE_CHECK(!next_turn_.queued_ && !turn_over_.queued_);
-  loop_.withdraw(measure_);
   loop_.disarm(clock_);
   loop_.disarm(leaving_);
   loop_.disarm(hunger_timer_);
@@ -348,8 +347,8 @@ std::uint64_t& counter_of(observe::command_counters& of, const scsi::outcome& fa
 void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   const port::task& t = *c.task;
   observe::command_counters& counters = counters_.of(class_of(c.row));
-  if (answered_.empty()) loop_.at_turn_end(measure_);
-  answered_.push_back({&counters.latency, t.arrived_ns});
+  const std::uint64_t now = loop_.now_ns();
+  counters.latency.record(now > t.arrived_ns ? now - t.arrived_ns : 0);
   if (c.doomed()) {
     ++counters_.aborted;
     ++counters.failed;
@@ -358,13 +357,6 @@ void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   } else {
     counters.octets += std::min(t.length_in, t.expected_data_in) + std::min(t.length_out, t.expected_data_out);
   }
-}
-
-/// Answers leave at the end of a turn, all of one turn together: one look at the clock is the truth for all of them.
-void shard::measure() noexcept {
-  const std::uint64_t now = loop_.now_ns();
-  for (const answered& one : answered_) one.into->record(now > one.arrived_ns ? now - one.arrived_ns : 0);
-  answered_.clear();
 }
 
 }  // namespace sluice::unit

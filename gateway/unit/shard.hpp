@@ -236,7 +236,6 @@ class shard {
   void await_borrowers(raised_fence& f) noexcept;
   void next_turn() noexcept;
   void turn_over() noexcept;
-  void measure() noexcept;
 
   // flushing.cpp: what is in a volatile cache
   bool may_be_volatile(const command& c) const noexcept;
@@ -320,7 +319,6 @@ class shard {
   bool lent_ = false;  // the medium has lent memory to reads: who changes it in one step waits until it was looked at
   reactor::member_runnable<shard, &shard::next_turn> next_turn_{*this};
   reactor::member_runnable<shard, &shard::turn_over> turn_over_{*this};
-  reactor::member_runnable<shard, &shard::measure> measure_{*this};
 
   std::uint64_t tick_ = 0;
   std::uint32_t abandoned_ = 0;
@@ -343,11 +341,6 @@ class shard {
   background_flush flushing_{*this};
   std::uint64_t failures_seen_ = 0;  // of flushes, in the unit's book
   observe::unit_counters counters_;
-  struct answered {
-    observe::histogram* into;
-    std::uint64_t arrived_ns;
-  };
-  std::vector<answered> answered_;  // in this turn
 };
 
 }  // namespace sluice::unit
