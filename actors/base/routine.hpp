@@ -92,8 +92,8 @@ class [[nodiscard]] subroutine {
     struct ending {
       bool await_ready() noexcept { return false; }
       std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> self) noexcept {
-        const std::coroutine_handle<> caller = self.promise().caller;
-        return caller ? caller : std::noop_coroutine();
+        const std::coroutine_handle<> waits = self.promise().caller;
+        return waits ? waits : std::noop_coroutine();
       }
       void await_resume() noexcept {}
     };

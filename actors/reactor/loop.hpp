@@ -141,8 +141,6 @@ class loop {
   /// Runs `work` once after everything else of this turn: where connections send what the turn made ready. A no-op
   /// when queued already. Home only.
   virtual void at_turn_end(runnable& work) noexcept = 0;
-  /// Takes back what defer() or at_turn_end() queued and what has not begun to run; a no-op when not queued. Home only.
-  virtual void withdraw(runnable& work) noexcept = 0;
   /// Runs `work` on the home thread; from any thread, wakes the loop if it sleeps. `work` must not be posted again
   /// before it began to run, nor be deferred meanwhile. What was posted before stop() still runs.
   virtual void post(runnable& work) noexcept = 0;

@@ -27,7 +27,6 @@ class loop_base : public loop {
   void stop() noexcept override;
   void defer(runnable& work) noexcept override { deferred_.push(work); }
   void at_turn_end(runnable& work) noexcept override { turn_end_.push(work); }
-  void withdraw(runnable& work) noexcept override { remove_from(deferred_, turn_end_, work); }
   using loop::post;
   void post(runnable& work) noexcept override;
   void arm(timer& t, std::uint64_t delay_ns) noexcept override;

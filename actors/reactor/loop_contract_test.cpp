@@ -99,31 +99,6 @@ TEST_P(loop_contract, runs_deferred_work_in_order_and_turn_ends_last) {
   EXPECT_NE(order[2], order[3]);
 }
 
-TEST_P(loop_contract, work_that_is_withdrawn_does_not_run) {
-  std::vector<int> order;
-  step gone([&] { order.push_back(-1); });
-  step gone_in_its_turn([&] { order.push_back(-2); });
-  step gone_at_the_end([&] { order.push_back(-3); });
-  step last([&] { order.push_back(2); });
-  step first([&] {
-    order.push_back(1);
-    on().withdraw(gone_in_its_turn);
-    on().at_turn_end(gone_at_the_end);
-    on().withdraw(gone_at_the_end);
-    on().withdraw(gone);  // not queued
-    on().defer(last);     // where the last one was taken out
-  });
-  EXPECT_TRUE(do_at_home([&] {
-    on().defer(gone);
-    on().defer(first);
-    on().defer(gone_in_its_turn);
-    on().withdraw(gone);
-  }));
-  EXPECT_TRUE(until([&] { return order.size() == 2; }));
-  EXPECT_EQ(order, (std::vector<int>{1, 2}));
-  EXPECT_FALSE(gone.queued_ || gone_in_its_turn.queued_ || gone_at_the_end.queued_);
-}
-
 TEST_P(loop_contract, deferred_work_may_defer_itself_without_starving_timers) {
   bool fired = false;
   unsigned runs = 0;

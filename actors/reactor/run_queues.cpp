@@ -19,29 +19,16 @@ unsigned run_list::run(unsigned limit) noexcept {
   now.first_ = std::exchange(first_, nullptr);
   now.last_ = std::exchange(last_, &first_);
   unsigned count = 0;
-  running_ = &now;
   while (!now.empty() && count < limit) {
     now.pop()->run();
     ++count;
   }
-  running_ = nullptr;
   if (!now.empty()) {  // over the limit: the rest goes back to the front
     *now.last_ = first_;
     if (empty()) last_ = now.last_;
     first_ = now.first_;
   }
   return count;
-}
-
-bool run_list::remove(runnable& work) noexcept {
-  for (runnable** link = &first_; *link; link = &(*link)->next_) {
-    if (*link != &work) continue;
-    *link = std::exchange(work.next_, nullptr);
-    if (!*link) last_ = link;
-    work.queued_ = false;
-    return true;
-  }
-  return running_ && running_->remove(work);
 }
 
 void run_list::clear() noexcept {

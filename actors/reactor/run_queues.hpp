@@ -20,21 +20,13 @@ class run_list {
   unsigned run(unsigned limit) noexcept;
   /// The first, which is queued no more. Not of an empty list.
   runnable* pop();
-  /// Whether the work was queued here; it is no more.
-  bool remove(runnable& work) noexcept;
   /// Forgets what is queued.
   void clear() noexcept;
 
  private:
   runnable* first_ = nullptr;
   runnable** last_ = &first_;
-  run_list* running_ = nullptr;  // what run() has taken out and not come to yet
 };
-
-/// As loop::withdraw().
-inline void remove_from(run_list& deferred, run_list& turn_end, runnable& work) noexcept {
-  if (work.queued_ && !deferred.remove(work)) turn_end.remove(work);
-}
 
 /// Completions that the loop itself has ready; chained through operation::scratch.
 class completion_list {

@@ -31,7 +31,6 @@ class sim_loop final : public loop {
   void stop() noexcept override { stopping_ = true; }
   void defer(runnable& work) noexcept override;
   void at_turn_end(runnable& work) noexcept override;
-  void withdraw(runnable& work) noexcept override { remove_from(deferred_, turn_end_, work); }
   using loop::post;
   void post(runnable& work) noexcept override;
   void arm(timer& t, std::uint64_t delay_ns) noexcept override;
