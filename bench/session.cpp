@@ -144,14 +144,14 @@ bool session::receive(bytes scratch, std::uint64_t now) {
   auto got = ::recv(connection_.fd, to, length, MSG_DONTWAIT | (drop ? MSG_TRUNC : 0));
   if (got == 0) return broken("the target closed the connection");
   if (got < 0) return errno == EAGAIN || errno == EINTR || broken(std::string("receive: ") + std::strerror(errno));
-  if (!drop) return handle_octets(scratch.first(static_cast<std::size_t>(got)));
+  if (!drop) return handle_bytes(scratch.first(static_cast<std::size_t>(got)));
   auto dropped = static_cast<std::uint32_t>(got);
   receiving_->arrived += dropped;
   data_left_ -= dropped;
   return data_left_ + padding_left_ > 0 || end_pdu();
 }
 
-bool session::handle_octets(const_bytes got) {
+bool session::handle_bytes(const_bytes got) {
   while (!got.empty()) {
     if (data_left_ > 0) {
       auto part = got.first(std::min<std::size_t>(got.size(), data_left_));

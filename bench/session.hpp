@@ -64,7 +64,7 @@ class session {
   void send_command(io& x);
   void queue_data_out(std::uint32_t tag, std::uint32_t transfer_tag, std::uint32_t offset, std::uint32_t length);
   const std::uint8_t* data_of(const io& x) const { return verify_ ? x.data.data() : static_data_; }
-  bool handle_octets(const_bytes got);
+  bool handle_bytes(const_bytes got);
   bool begin_pdu();
   void take_data(const_bytes part);
   bool end_pdu();

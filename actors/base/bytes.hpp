@@ -10,7 +10,7 @@ namespace sluice {
 using bytes = std::span<std::uint8_t>;
 using const_bytes = std::span<const std::uint8_t>;
 
-inline const_bytes as_octets(std::string_view text) {
+inline const_bytes as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 inline std::string_view as_text(const_bytes octets) {

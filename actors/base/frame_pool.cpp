@@ -5,7 +5,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t class_octets = 256;
+constexpr std::size_t class_bytes = 256;
 constexpr std::size_t class_count = 16;  // frames up to 4 KiB; none of ours is larger
 
 struct free_frame {
@@ -26,7 +26,7 @@ struct free_frames {
 thread_local free_frames pool;
 
 std::size_t class_of(std::size_t octets) {
-  return (octets - 1) / class_octets;
+  return (octets - 1) / class_bytes;
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ void* frame_pool::take(std::size_t octets) {
   const std::size_t index = class_of(octets);
   if (index >= class_count) return ::operator new(octets);
   free_frame*& head = pool.heads[index];
-  if (!head) return ::operator new((index + 1) * class_octets);
+  if (!head) return ::operator new((index + 1) * class_bytes);
   void* frame = head;
   head = head->next;
   return frame;

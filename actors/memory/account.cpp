@@ -20,7 +20,7 @@ std::uint64_t ledger::floor_for(std::size_t shares) const {
 }
 
 account* ledger::open_share() {
-  if (floor_for(open_ + 1) < least_floor) return nullptr;
+  if (floor_for(open_ + 1) < min_floor) return nullptr;
   all_.push_back(std::unique_ptr<account>(new account(account::kind::share)));
   ++open_;
   divide();

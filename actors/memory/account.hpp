@@ -69,7 +69,7 @@ class ledger {
     pressing  // as much as there is: the alternative is the end of the session
   };
 
-  static constexpr std::uint64_t largest_floor = 2 * mib + 256 * kib, least_floor = 16 * kib;
+  static constexpr std::uint64_t largest_floor = 2 * mib + 256 * kib, min_floor = 16 * kib;
 
   explicit ledger(std::uint64_t limit) : limit_(limit) {}
   ledger(const ledger&) = delete;
@@ -156,30 +156,30 @@ class charge {
  public:
   charge() = default;
   charge(ledger& of, account& payer) : of_(&of), payer_(&payer) {}
-  charge(charge&& other) noexcept : of_(other.of_), payer_(other.payer_), octets_(std::exchange(other.octets_, 0)) {}
+  charge(charge&& other) noexcept : of_(other.of_), payer_(other.payer_), bytes_(std::exchange(other.bytes_, 0)) {}
   charge& operator=(charge other) noexcept {
     std::swap(of_, other.of_);
     std::swap(payer_, other.payer_);
-    std::swap(octets_, other.octets_);
+    std::swap(bytes_, other.bytes_);
     return *this;
   }
   ~charge() { set(0); }
-  std::uint64_t octets() const { return octets_; }
+  std::uint64_t octets() const { return bytes_; }
   /// The payment goes on as that of a block (pool::take_paid).
-  std::uint64_t spend() { return std::exchange(octets_, 0); }
+  std::uint64_t spend() { return std::exchange(bytes_, 0); }
   /// False, and nothing has changed, when the account has not so much.
   bool set(std::uint64_t octets, ledger::claim as = ledger::claim::ordinary) {
     if (!payer_) return true;
-    if (octets > octets_ && !of_->admit(*payer_, octets - octets_, as)) return false;
-    if (octets < octets_) of_->give(*payer_, octets_ - octets);
-    octets_ = octets;
+    if (octets > bytes_ && !of_->admit(*payer_, octets - bytes_, as)) return false;
+    if (octets < bytes_) of_->give(*payer_, bytes_ - octets);
+    bytes_ = octets;
     return true;
   }
 
  private:
   ledger* of_ = nullptr;
   account* payer_ = nullptr;
-  std::uint64_t octets_ = 0;
+  std::uint64_t bytes_ = 0;
 };
 
 }  // namespace sluice::memory

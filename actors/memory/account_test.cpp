@@ -81,7 +81,7 @@ TEST(ledger, floors_shrink_with_the_number_of_shares_and_there_is_an_end) {
     share s = share::open(l);
     if (!s) break;
     shares.push_back(std::move(s));
-    EXPECT_GE((*shares.back()).floor(), ledger::least_floor);
+    EXPECT_GE((*shares.back()).floor(), ledger::min_floor);
     EXPECT_LE(shares.size() * (*shares.back()).floor(), 15 * mib / 2);
   }
   EXPECT_EQ(shares.size(), 480u);

@@ -20,7 +20,7 @@ struct block {
   std::uint8_t* data;
   std::uint32_t capacity;
   std::uint32_t references;
-  pool* home;
+  pool* origin;
   account* payer;
   block* next_free;
   std::uint8_t size_class;
@@ -155,7 +155,7 @@ class pool {
 };
 
 inline void slice::release() noexcept {
-  if (owner_ && --owner_->references == 0) owner_->home->put_back(owner_);
+  if (owner_ && --owner_->references == 0) owner_->origin->put_back(owner_);
   owner_ = nullptr;
 }
 

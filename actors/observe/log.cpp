@@ -1,7 +1,7 @@
 #include "actors/observe/log.hpp"
 
-#include "actors/observe/log_aside.hpp"
 #include "actors/observe/log_thread.hpp"
+#include "actors/observe/offloaded_log.hpp"
 #include "actors/observe/recent.hpp"
 
 #include <unistd.h>
@@ -17,9 +17,9 @@ namespace sluice::observe {
 namespace {
 
 std::atomic<form> chosen_form{form::text};
-std::atomic<level> least_level{level::info};
+std::atomic<level> min_level{level::info};
 std::atomic<sink> chosen_sink{nullptr};
-std::atomic<log_thread*> aside{nullptr};
+std::atomic<log_thread*> log_writer{nullptr};
 
 constexpr const char* level_names[] = {"debug", "info", "warning", "error"};
 constexpr std::size_t longest_value = 1024;  // of one field; what a peer sends shall not flood the log
@@ -117,18 +117,18 @@ bool call_site::admit(std::uint64_t now, std::uint64_t& kept_back) noexcept {
 
 void set_log(form how, level least) noexcept {
   chosen_form = how;
-  least_level = least;
+  min_level = least;
 }
 
 bool logs(level severity) noexcept {
-  return severity >= least_level.load(std::memory_order_relaxed);
+  return severity >= min_level.load(std::memory_order_relaxed);
 }
 
 void set_log_sink(sink where) noexcept {
   chosen_sink = where;
 }
 
-std::string format_line(form how, std::uint64_t unix_ns, level severity, std::string_view room,
+std::string format_line(form how, std::uint64_t unix_ns, level severity, std::string_view module,
                         std::string_view message, std::initializer_list<field> fields, std::uint64_t kept_back) {
   const bool json = how == form::json;
   std::string out = json ? "{\"time\":\"" : "";
@@ -136,10 +136,10 @@ std::string format_line(form how, std::uint64_t unix_ns, level severity, std::st
   const char* name = level_names[static_cast<unsigned>(severity)];
   if (json) {
     append_json(out += '"', {"level", name});
-    append_json(out, {"room", room});
+    append_json(out, {"module", module});
     append_json(out, {"message", message});
   } else {
-    (((out += ' ') += name) += ' ') += room;
+    (((out += ' ') += name) += ' ') += module;
     append_escaped(out += ": ", message);
   }
   const auto append = json ? append_json : append_text;
@@ -153,7 +153,7 @@ namespace {
 
 void put(std::string line) {
   line += '\n';
-  if (log_thread* const by = aside.load()) return by->add(std::move(line));
+  if (log_thread* const by = log_writer.load()) return by->add(std::move(line));
   // One call, so that lines of several threads don't mix. What standard error does not take is lost: logging never
   // waits twice.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
@@ -161,17 +161,17 @@ void put(std::string line) {
 
 }  // namespace
 
-void write_log(call_site& site, level severity, std::string_view room, std::string_view message,
+void write_log(call_site& site, level severity, std::string_view module, std::string_view message,
                std::initializer_list<field> fields) noexcept {
   std::uint64_t kept_back = 0;
   if (!site.admit(now_ns<std::chrono::steady_clock>(), kept_back)) return;
   const std::uint64_t now = now_ns<std::chrono::system_clock>();
   if (severity >= level::info) {
-    const std::string text = format_line(form::text, now, severity, room, message, fields, kept_back);
+    const std::string text = format_line(form::text, now, severity, module, message, fields, kept_back);
     const std::size_t space = text.find(' ');
     recent().add(text.substr(0, space), text.substr(space + 1));
   }
-  std::string line = format_line(chosen_form, now, severity, room, message, fields, kept_back);
+  std::string line = format_line(chosen_form, now, severity, module, message, fields, kept_back);
   if (const sink where = chosen_sink) return where(line);
   put(std::move(line));
 }
@@ -186,26 +186,26 @@ std::string line_of_dropped(std::uint64_t lines) {
 
 }  // namespace
 
-log_aside::log_aside() {
-  aside = new log_thread(STDERR_FILENO, line_of_dropped);
+offloaded_log::offloaded_log() {
+  log_writer = new log_thread(STDERR_FILENO, line_of_dropped);
 }
 
-log_aside::~log_aside() {
+offloaded_log::~offloaded_log() {
   drain_log();
-  delete aside.exchange(nullptr);
+  delete log_writer.exchange(nullptr);
 }
 
 void drain_log() {
-  if (log_thread* const by = aside.load()) by->drain(std::chrono::seconds(1));
+  if (log_thread* const by = log_writer.load()) by->drain(std::chrono::seconds(1));
 }
 
-void say_aside(std::string line) {
+void say_offloaded(std::string line) {
   put(std::move(line));
   drain_log();
 }
 
 std::uint64_t dropped_log_lines() {
-  const log_thread* const by = aside.load();
+  const log_thread* const by = log_writer.load();
   return by ? by->dropped() : 0;
 }
 

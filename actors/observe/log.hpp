@@ -62,20 +62,21 @@ using sink = void (*)(std::string_view line);
 void set_log_sink(sink where) noexcept;
 
 /// The line without its newline: what write_log() writes. Pure.
-std::string format_line(form how, std::uint64_t unix_ns, level severity, std::string_view room,
+std::string format_line(form how, std::uint64_t unix_ns, level severity, std::string_view module,
                         std::string_view message, std::initializer_list<field> fields, std::uint64_t kept_back = 0);
 
 /// Behind SLUICE_LOG.
-void write_log(call_site& site, level severity, std::string_view room, std::string_view message,
+void write_log(call_site& site, level severity, std::string_view module, std::string_view message,
                std::initializer_list<field> fields) noexcept;
 
 }  // namespace sluice::observe
 
 /// SLUICE_LOG(info, "iscsi", "login", {"initiator", name}, {"cid", 7});
-#define SLUICE_LOG(severity, room, message, ...)                                                                       \
-  do {                                                                                                                 \
-    if (::sluice::observe::logs(::sluice::observe::level::severity)) {                                                 \
-      static ::sluice::observe::call_site sluice_log_site;                                                             \
-      ::sluice::observe::write_log(sluice_log_site, ::sluice::observe::level::severity, room, message, {__VA_ARGS__}); \
-    }                                                                                                                  \
+#define SLUICE_LOG(severity, module, message, ...)                                                       \
+  do {                                                                                                   \
+    if (::sluice::observe::logs(::sluice::observe::level::severity)) {                                   \
+      static ::sluice::observe::call_site sluice_log_site;                                               \
+      ::sluice::observe::write_log(sluice_log_site, ::sluice::observe::level::severity, module, message, \
+                                   {__VA_ARGS__});                                                       \
+    }                                                                                                    \
   } while (false)

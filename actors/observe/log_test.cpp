@@ -31,7 +31,7 @@ TEST(log, writes_text) {
 TEST(log, writes_json) {
   EXPECT_EQ(
       format_line(form::json, some_time, level::warning, "unit", "slow", {{"us", 12u}, {"what", "a\"b\n\x01\xff"}}, 3),
-      R"({"time":"2025-11-24T16:00:00.123Z","level":"warning","room":"unit","message":"slow","us":12,)"
+      R"({"time":"2025-11-24T16:00:00.123Z","level":"warning","module":"unit","message":"slow","us":12,)"
       R"("what":"a\"b\n\u0001\u00ff","kept_back":3})");
 }
 

@@ -31,7 +31,7 @@ bool blocking_pool::queue::remove(operation& op) {
   return false;
 }
 
-blocking_pool::blocking_pool(loop& home) : home_(home) {
+blocking_pool::blocking_pool(loop& on) : on_(on) {
   if (::sched_getaffinity(0, sizeof cores_, &cores_) != 0)
     std::fill_n(reinterpret_cast<char*>(&cores_), sizeof cores_, '\xff');
 }
@@ -85,7 +85,7 @@ void blocking_pool::serve() {
     op.scratch.words[0] = static_cast<std::uint64_t>(result);  // the verb stays: the loop may ask for it meanwhile
     done_.push(op);
     if (std::exchange(reaper_posted_, true)) continue;
-    home_.post(reaper_);
+    on_.post(reaper_);
   }
 }
 

@@ -15,7 +15,7 @@ namespace sluice::reactor {
 /// everything on files where there is no ring. The threads start with the first request and run on any core.
 class blocking_pool {
  public:
-  explicit blocking_pool(loop& home);
+  explicit blocking_pool(loop& on);
   ~blocking_pool();
   blocking_pool(const blocking_pool&) = delete;
   blocking_pool& operator=(const blocking_pool&) = delete;
@@ -40,7 +40,7 @@ class blocking_pool {
   void start_thread();
   void reap() noexcept;
 
-  loop& home_;
+  loop& on_;
   cpu_set_t cores_;  // those of the process, not the one that the loop is pinned to
   member_runnable<blocking_pool, &blocking_pool::reap> reaper_{*this};
   std::mutex mutex_;

@@ -268,7 +268,7 @@ tl::unexpected<error> note_failed(const std::string& what) {
 
 }  // namespace
 
-result<std::string> file_note(handle h, const std::string& name) {
+result<std::string> file_attribute(handle h, const std::string& name) {
   std::array<char, 1024> text;
   const ssize_t length = ::fgetxattr(h, ("user." + name).c_str(), text.data(), text.size());
   if (length >= 0) return std::string(text.data(), static_cast<std::size_t>(length));
@@ -276,7 +276,7 @@ result<std::string> file_note(handle h, const std::string& name) {
   return note_failed("read an attribute of a file");
 }
 
-result<void> file_set_note(handle h, const std::string& name, const std::string& text) {
+result<void> file_set_attribute(handle h, const std::string& name, const std::string& text) {
   const std::string attribute = "user." + name;
   if (::fsetxattr(h, attribute.c_str(), text.data(), text.size(), 0) != 0)
     return note_failed("set an attribute of a file");

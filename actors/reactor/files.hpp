@@ -14,8 +14,8 @@ result<void> file_resize(handle h, std::uint64_t size_bytes);
 result<std::uint64_t> file_read(handle h, bytes to, std::uint64_t offset);
 result<void> file_write(handle h, const_bytes from, std::uint64_t offset);
 result<void> file_sync(handle h);
-result<std::string> file_note(handle h, const std::string& name);
-result<void> file_set_note(handle h, const std::string& name, const std::string& text);
+result<std::string> file_attribute(handle h, const std::string& name);
+result<void> file_set_attribute(handle h, const std::string& name, const std::string& text);
 
 enum class verb : std::uint8_t {
   none,  // not a request of a file

@@ -14,7 +14,7 @@ class local_contract : public message_contract {
 
 }  // namespace
 
-TEST_P(local_contract, octets_go_both_ways_until_the_end_of_the_stream) {
+TEST_P(local_contract, bytes_go_both_ways_until_the_end_of_the_stream) {
   const local_pair made = connected_locally();
   EXPECT_EQ(send(made.client, pattern(100)), 100);
   recorder op;
@@ -178,8 +178,8 @@ TEST_P(local_contract, a_full_stream_is_waited_for) {
 TEST_P(local_contract, waiting_to_read_is_cancelled_like_everything) {
   const local_pair made = connected_locally();
   recorder op;
-  ASSERT_TRUE(do_at_home([&] { on().wait_readable(op, made.server); }));
-  ASSERT_TRUE(do_at_home([&] { on().cancel(op); }));
+  ASSERT_TRUE(do_on_loop([&] { on().wait_readable(op, made.server); }));
+  ASSERT_TRUE(do_on_loop([&] { on().cancel(op); }));
   ASSERT_TRUE(completed(op));
   EXPECT_EQ(op.value, -ECANCELED);
   EXPECT_EQ(send(made.client, {1}), 1);

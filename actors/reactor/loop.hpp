@@ -125,7 +125,7 @@ class loop {
   virtual unsigned index() const noexcept = 0;
   virtual const char* kind() const noexcept = 0;  // "io_uring", "epoll", "simulated"
   /// True on the loop's own thread.
-  virtual bool is_home() const noexcept = 0;
+  virtual bool runs_here() const noexcept = 0;
   /// Monotonic nanoseconds, read anew at each call (about 20 ns on real hardware).
   virtual std::uint64_t now_ns() noexcept = 0;
   /// Unpredictable 64 bits (getrandom) on real loops; from the seed in the simulator.
@@ -133,7 +133,7 @@ class loop {
   virtual memory::pool& buffers() noexcept = 0;
 
   // -- running ---------------------------------------------------------------------------------------------
-  /// Serves until stop(). Called on the thread that becomes home; the same one when called again.
+  /// Serves until stop(). Called on the thread that becomes the loop's own; the same one when called again.
   virtual void run() = 0;
   virtual void stop() noexcept = 0;  // any thread
   /// Runs `work` later in this or the next turn, first in first out; a no-op when it is queued already. Home only.
@@ -141,14 +141,14 @@ class loop {
   /// Runs `work` once after everything else of this turn: where connections send what the turn made ready. A no-op
   /// when queued already. Home only.
   virtual void at_turn_end(runnable& work) noexcept = 0;
-  /// Runs `work` on the home thread; from any thread, wakes the loop if it sleeps. `work` must not be posted again
+  /// Runs `work` on its own thread; from any thread, wakes the loop if it sleeps. `work` must not be posted again
   /// before it began to run, nor be deferred meanwhile. What was posted before stop() still runs.
   virtual void post(runnable& work) noexcept = 0;
   /// As post(), for control paths: allocates.
   void post(std::function<void()> work);
 
-  virtual void arm(timer& t, std::uint64_t delay_ns) noexcept = 0;  // re-arms when armed; home only
-  virtual void disarm(timer& t) noexcept = 0;                       // a no-op when not armed; home only
+  virtual void arm(timer& t, std::uint64_t delay_ns) noexcept = 0;  // re-arms when armed; own thread only
+  virtual void disarm(timer& t) noexcept = 0;                       // a no-op when not armed; own thread only
 
   // -- sockets (all non-blocking, close-on-exec, TCP_NODELAY) ------------------------------------------------
   // At most one accept, receive or wait_readable and one wait_writable of a handle in flight; closed by the loop that
@@ -202,8 +202,8 @@ class loop {
   virtual result<void> sync_now(handle h) = 0;
   /// A short note kept with a file (an extended attribute); empty when there is none. errc::unsupported where the file
   /// system keeps no notes, and on block devices.
-  virtual result<std::string> note_of(handle h, const std::string& name) = 0;
-  virtual result<void> set_note(handle h, const std::string& name, const std::string& text) = 0;
+  virtual result<std::string> attribute_of(handle h, const std::string& name) = 0;
+  virtual result<void> set_attribute(handle h, const std::string& name, const std::string& text) = 0;
   /// Result: octets read; fewer than asked only at the end of the file.
   virtual void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept = 0;
   /// Result: octets written. `durable` returns only when the data is on the medium (RWF_DSYNC).

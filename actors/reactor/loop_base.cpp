@@ -18,7 +18,7 @@ namespace sluice::reactor {
 static constexpr std::uint64_t tick_ns = ns_per_ms;
 static constexpr unsigned run_limit = 1024;  // deferred work per turn, so that completions are never starved
 
-static thread_local const loop_base* home_loop = nullptr;
+static thread_local const loop_base* running_loop = nullptr;
 
 static std::uint64_t monotonic_ns() {
   timespec now;
@@ -34,8 +34,8 @@ loop_base::~loop_base() {
   if (wake_ >= 0) ::close(wake_);
 }
 
-bool loop_base::is_home() const noexcept {
-  return home_loop == this;
+bool loop_base::runs_here() const noexcept {
+  return running_loop == this;
 }
 
 std::uint64_t loop_base::now_ns() noexcept {
@@ -51,10 +51,10 @@ std::uint64_t loop_base::random() noexcept {
 }
 
 void loop_base::run() {
-  SLUICE_CHECK(home_loop == nullptr);
-  SLUICE_CHECK(home_thread_ == std::thread::id() || home_thread_ == std::this_thread::get_id());
-  home_loop = this;
-  home_thread_ = std::this_thread::get_id();
+  SLUICE_CHECK(running_loop == nullptr);
+  SLUICE_CHECK(own_thread_ == std::thread::id() || own_thread_ == std::this_thread::get_id());
+  running_loop = this;
+  own_thread_ = std::this_thread::get_id();
   if (options_.core >= 0) {
     cpu_set_t only;
     CPU_ZERO(&only);
@@ -67,7 +67,7 @@ void loop_base::run() {
   run_posted();  // what was posted before stop() still runs
   stopping_.store(false, std::memory_order_release);
   leave();
-  home_loop = nullptr;
+  running_loop = nullptr;
 }
 
 void loop_base::turn() noexcept {
@@ -226,11 +226,11 @@ result<void> loop_base::write_now(handle h, const_bytes from, std::uint64_t offs
 result<void> loop_base::sync_now(handle h) {
   return file_sync(h);
 }
-result<std::string> loop_base::note_of(handle h, const std::string& name) {
-  return file_note(h, name);
+result<std::string> loop_base::attribute_of(handle h, const std::string& name) {
+  return file_attribute(h, name);
 }
-result<void> loop_base::set_note(handle h, const std::string& name, const std::string& text) {
-  return file_set_note(h, name, text);
+result<void> loop_base::set_attribute(handle h, const std::string& name, const std::string& text) {
+  return file_set_attribute(h, name, text);
 }
 
 }  // namespace sluice::reactor

@@ -19,7 +19,7 @@ class loop_base : public loop {
   ~loop_base() override;
 
   unsigned index() const noexcept override { return options_.index; }
-  bool is_home() const noexcept override;
+  bool runs_here() const noexcept override;
   std::uint64_t now_ns() noexcept override;
   std::uint64_t random() noexcept override;
   memory::pool& buffers() noexcept override { return buffers_; }
@@ -49,11 +49,11 @@ class loop_base : public loop {
   result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) override;
   result<void> write_now(handle h, const_bytes from, std::uint64_t offset) override;
   result<void> sync_now(handle h) override;
-  result<std::string> note_of(handle h, const std::string& name) override;
-  result<void> set_note(handle h, const std::string& name, const std::string& text) override;
+  result<std::string> attribute_of(handle h, const std::string& name) override;
+  result<void> set_attribute(handle h, const std::string& name, const std::string& text) override;
 
  protected:
-  /// On the home thread, before the first turn of run() and after the last.
+  /// On its own thread, before the first turn of run() and after the last.
   virtual void enter() {}
   virtual void leave() {}
   /// Hands the kernel what was started, then completes what is complete, without waiting. Returns how many completed.
@@ -87,7 +87,7 @@ class loop_base : public loop {
   run_list turn_end_;
   completion_list completed_;
   system_message_sockets messages_{*this};
-  std::thread::id home_thread_;
+  std::thread::id own_thread_;
   std::uint64_t last_work_ns_ = 0;
   unsigned spins_failed_ = 0;
   unsigned spins_to_skip_ = 0;

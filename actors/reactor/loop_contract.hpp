@@ -72,7 +72,7 @@ class loop_contract : public ::testing::TestWithParam<kind_of_loop> {
     return until([&] { return op.completions > 0; });
   }
   /// Runs `body` on the loop, in a turn of its own.
-  bool do_at_home(const std::function<void()>& body) {
+  bool do_on_loop(const std::function<void()>& body) {
     bool done = false;
     step once([&] {
       body();

@@ -88,7 +88,7 @@ TEST_P(loop_contract, runs_deferred_work_in_order_and_turn_ends_last) {
     on().at_turn_end(end);  // queued already
     on().defer(third);
   });
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().defer(first);
     on().defer(second);
     on().defer(first);  // queued already
@@ -107,7 +107,7 @@ TEST_P(loop_contract, deferred_work_may_defer_itself_without_starving_timers) {
     ++runs;
     if (!fired) on().defer(again);
   });
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().arm(ring, 2 * ns_per_ms);
     on().defer(again);
   }));
@@ -116,11 +116,11 @@ TEST_P(loop_contract, deferred_work_may_defer_itself_without_starving_timers) {
   EXPECT_GT(runs, 0u);
 }
 
-TEST_P(loop_contract, runs_posted_functions_in_order_at_home) {
+TEST_P(loop_contract, runs_posted_functions_in_order_on_its_own_thread) {
   std::vector<int> order;
   for (int i = 0; i < 5; ++i)
     on().post([&, i] {
-      EXPECT_TRUE(on().is_home());
+      EXPECT_TRUE(on().runs_here());
       order.push_back(i);
     });
   EXPECT_TRUE(until([&] { return order.size() == 5; }));
@@ -139,7 +139,7 @@ TEST_P(loop_contract, timers_fire_in_order_and_never_early) {
     EXPECT_GE(on().now_ns() - start, 10 * ns_per_ms);
   });
   alarm never([&] { ADD_FAILURE() << "a disarmed timer fired"; });
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     start = on().now_ns();
     on().arm(late, 30 * ns_per_ms);
     on().arm(never, 5 * ns_per_ms);
@@ -165,9 +165,9 @@ TEST_P(loop_contract, echoes_a_stream_larger_than_every_buffer) {
     EXPECT_EQ(on().peer_endpoint(made.server).value(), on().local_endpoint(made.client).value());
     std::unique_ptr<echo> server;
     std::unique_ptr<talker> client;
-    EXPECT_TRUE(do_at_home([&] { client = std::make_unique<talker>(on(), made.client, pattern(9'000'000)); }));
+    EXPECT_TRUE(do_on_loop([&] { client = std::make_unique<talker>(on(), made.client, pattern(9'000'000)); }));
     EXPECT_TRUE(until([&] { return client->waits > 0; })) << "the sender never filled the connection";
-    EXPECT_TRUE(do_at_home([&] { server = std::make_unique<echo>(on(), made.server); }));
+    EXPECT_TRUE(do_on_loop([&] { server = std::make_unique<echo>(on(), made.server); }));
     EXPECT_TRUE(until([&] { return client->got.size() == client->data.size(); }));
     EXPECT_TRUE(client->got == client->data);
     on().shutdown(made.client);
@@ -211,7 +211,7 @@ TEST_P(loop_contract, what_has_come_is_taken_at_once_and_waited_for_again) {
   // Waits until something is there, which `make` brings.
   const auto await = [&](const std::function<void()>& make) {
     recorder readable;
-    EXPECT_TRUE(do_at_home([&] { on().wait_readable(readable, made.server); }));
+    EXPECT_TRUE(do_on_loop([&] { on().wait_readable(readable, made.server); }));
     make();
     EXPECT_TRUE(completed(readable));
     EXPECT_EQ(readable.value, 0);
@@ -254,11 +254,11 @@ TEST_P(loop_contract, shutdown_completes_what_waits) {
   const pair made = connected_pair();
   recorder receiving, accepting;
   std::vector<std::uint8_t> into(10);
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().receive(receiving, made.server, into);
     on().accept(accepting, made.listener);
   }));
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().shutdown(made.server);
     on().shutdown(made.listener);
   }));
@@ -299,7 +299,7 @@ TEST_P(loop_contract, accepts_every_connection) {
     if (accepted.size() < 20) on().accept(accepting, listener);
   };
   std::vector<recorder> connecting(20);
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().accept(accepting, listener);
     for (recorder& op : connecting) on().connect(op, where);
   }));
@@ -316,12 +316,12 @@ TEST_P(loop_contract, cancel_completes_once) {
   const pair made = connected_pair();
   recorder receiving, accepting, idle;
   std::vector<std::uint8_t> into(10);
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().receive(receiving, made.client, into);
     on().accept(accepting, made.listener);
     on().cancel(idle);  // never started
   }));
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().cancel(receiving);
     on().cancel(accepting);
     EXPECT_EQ(receiving.completions + accepting.completions, 0);
@@ -346,7 +346,7 @@ TEST_P(loop_contract, cancel_in_the_same_turn_as_the_start) {
   const pair made = connected_pair();
   recorder receiving;
   std::vector<std::uint8_t> into(10);
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     on().receive(receiving, made.client, into);
     on().cancel(receiving);
   }));
@@ -380,7 +380,7 @@ TEST_P(loop_contract, buffers_of_the_loop_and_others_read_and_write_alike) {
   memory::slice from, to;
   iovec from_part{}, to_part{};
   recorder wrote, durable;
-  ASSERT_TRUE(do_at_home([&] {
+  ASSERT_TRUE(do_on_loop([&] {
     from = on().buffers().take(size);
     to = on().buffers().take(size);
     std::copy(data.begin(), data.end(), from.data());
@@ -396,16 +396,16 @@ TEST_P(loop_contract, buffers_of_the_loop_and_others_read_and_write_alike) {
   EXPECT_EQ(read(h, seen, 2 * size), size);
   EXPECT_EQ(seen, data);
   recorder got;
-  ASSERT_TRUE(do_at_home([&] { on().read(got, h, &to_part, 1, 0); }));
+  ASSERT_TRUE(do_on_loop([&] { on().read(got, h, &to_part, 1, 0); }));
   ASSERT_TRUE(completed(got));
   EXPECT_EQ(got.value, size);
   EXPECT_TRUE(std::equal(data.begin(), data.end(), to.data()));
   // Short at the end of the file.
   recorder tail;
-  ASSERT_TRUE(do_at_home([&] { on().read(tail, h, &to_part, 1, 4 * size - 4096); }));
+  ASSERT_TRUE(do_on_loop([&] { on().read(tail, h, &to_part, 1, 4 * size - 4096); }));
   ASSERT_TRUE(completed(tail));
   EXPECT_EQ(tail.value, 4096);
-  ASSERT_TRUE(do_at_home([&] { from = to = {}; }));
+  ASSERT_TRUE(do_on_loop([&] { from = to = {}; }));
   on().close(h);
 }
 
@@ -454,19 +454,19 @@ TEST_P(loop_contract, memory_is_a_file_of_zeroes_without_a_name) {
 
 TEST_P(loop_contract, notes_stay_with_files_that_can_keep_them) {
   const handle h = new_file("noted");
-  const auto none = on().note_of(h, "sluice");
+  const auto none = on().attribute_of(h, "sluice");
   if (!none) {
     EXPECT_EQ(none.error().code, errc::unsupported);
     on().close(h);
     GTEST_SKIP() << "the file system of the temporary folder keeps no notes";
   }
   EXPECT_EQ(*none, "");
-  EXPECT_TRUE(on().set_note(h, "sluice", "of one process"));
+  EXPECT_TRUE(on().set_attribute(h, "sluice", "of one process"));
   on().close(h);
   const handle again = on().open_file(driver_->file_path("noted"), {}).value();
-  EXPECT_EQ(on().note_of(again, "sluice"), "of one process");
-  EXPECT_TRUE(on().set_note(again, "sluice", ""));
-  EXPECT_EQ(on().note_of(again, "sluice"), "");
+  EXPECT_EQ(on().attribute_of(again, "sluice"), "of one process");
+  EXPECT_TRUE(on().set_attribute(again, "sluice", ""));
+  EXPECT_EQ(on().attribute_of(again, "sluice"), "");
   on().close(again);
 }
 
@@ -479,7 +479,7 @@ TEST_P(loop_contract, many_requests_at_once_complete_once_each) {
   const auto all_done = [&] {
     return std::all_of(ops.begin(), ops.end(), [](const recorder& op) { return !op.in_flight(); });
   };
-  EXPECT_TRUE(do_at_home([&] {
+  EXPECT_TRUE(do_on_loop([&] {
     for (std::size_t i = 0; i < count; ++i) {
       blocks[i] = pattern(512, static_cast<unsigned>(i));
       parts[i] = {blocks[i].data(), 512};

@@ -36,7 +36,7 @@ class message_contract : public loop_contract {
   void idle(std::uint64_t duration_ns = 20 * ns_per_ms) {
     bool over = false;
     alarm ring([&] { over = true; });
-    EXPECT_TRUE(do_at_home([&] { on().arm(ring, duration_ns); }));
+    EXPECT_TRUE(do_on_loop([&] { on().arm(ring, duration_ns); }));
     EXPECT_TRUE(until([&] { return over; }));
   }
 

@@ -31,7 +31,7 @@ TEST_P(poll_contract, a_poll_completes_when_the_descriptor_is_ready) {
   const handle event = sockets().open_event().value();
   EXPECT_EQ(sockets().drain(event), -EAGAIN);
   recorder op;
-  ASSERT_TRUE(do_at_home([&] { on().poll(op, event, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { on().poll(op, event, poll_event::readable); }));
   idle();
   EXPECT_EQ(op.completions, 0);
   EXPECT_EQ(sockets().signal(event), 0);
@@ -48,7 +48,7 @@ TEST_P(poll_contract, a_ready_descriptor_completes_at_once_but_not_within_the_ca
   const handle event = sockets().open_event().value();
   EXPECT_EQ(sockets().signal(event), 0);
   recorder readable, writable;
-  ASSERT_TRUE(do_at_home([&] {
+  ASSERT_TRUE(do_on_loop([&] {
     on().poll(readable, event, poll_event::readable);
     EXPECT_EQ(readable.completions, 0);
   }));
@@ -63,8 +63,8 @@ TEST_P(poll_contract, a_ready_descriptor_completes_at_once_but_not_within_the_ca
 TEST_P(poll_contract, a_cancelled_poll_is_over_when_it_says_so) {
   const handle event = sockets().open_event().value();
   recorder op;
-  ASSERT_TRUE(do_at_home([&] { on().poll(op, event, poll_event::readable); }));
-  ASSERT_TRUE(do_at_home([&] {
+  ASSERT_TRUE(do_on_loop([&] { on().poll(op, event, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] {
     on().cancel(op);
     EXPECT_EQ(op.completions, 0);
   }));
@@ -83,7 +83,7 @@ TEST_P(poll_contract, a_cancelled_poll_is_over_when_it_says_so) {
 TEST_P(poll_contract, a_poll_and_its_cancel_in_one_turn) {
   const handle event = sockets().open_event().value();
   recorder op;
-  ASSERT_TRUE(do_at_home([&] {
+  ASSERT_TRUE(do_on_loop([&] {
     on().poll(op, event, poll_event::readable);
     on().cancel(op);
     on().cancel(op);
@@ -124,12 +124,12 @@ TEST_P(poll_contract, several_descriptors_are_told_apart) {
 TEST_P(poll_contract, a_watch_tells_again_until_it_is_stopped) {
   const handle event = sockets().open_event().value();
   counting_watch watch(on(), event);
-  ASSERT_TRUE(do_at_home([&] { watch.start(event, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.start(event, poll_event::readable); }));
   for (std::int64_t count = 1; count <= 3; ++count) {
     EXPECT_EQ(sockets().signal(event), 0);
     ASSERT_TRUE(until([&] { return watch.taken == count; }));
   }
-  ASSERT_TRUE(do_at_home([&] {
+  ASSERT_TRUE(do_on_loop([&] {
     watch.stop();
     watch.stop();
     EXPECT_TRUE(watch.stops.empty());
@@ -151,23 +151,23 @@ TEST_P(poll_contract, a_watch_tells_again_what_was_left_and_stops_from_within) {
     EXPECT_TRUE(watch.stops.empty());
   };
   EXPECT_EQ(sockets().signal(event), 0);
-  ASSERT_TRUE(do_at_home([&] { watch.start(event, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.start(event, poll_event::readable); }));
   ASSERT_TRUE(until([&] { return !watch.stops.empty(); }));
   EXPECT_EQ(watch.ready, 4u);
   EXPECT_EQ(watch.stops, std::vector<std::int64_t>{0});
   EXPECT_FALSE(watch.watching());
   // And may start anew.
   watch.instead = nullptr;
-  ASSERT_TRUE(do_at_home([&] { watch.start(event, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.start(event, poll_event::readable); }));
   ASSERT_TRUE(until([&] { return watch.taken == 1; }));
-  ASSERT_TRUE(do_at_home([&] { watch.stop(); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.stop(); }));
   ASSERT_TRUE(until([&] { return watch.stops.size() == 2; }));
   on().close(event);
 }
 
 TEST_P(poll_contract, a_watch_of_no_descriptor_ends) {
   counting_watch watch(on(), no_handle);
-  ASSERT_TRUE(do_at_home([&] { watch.start(no_handle, poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.start(no_handle, poll_event::readable); }));
   ASSERT_TRUE(until([&] { return !watch.watching(); }));
   EXPECT_EQ(watch.stops, std::vector<std::int64_t>{-EBADF});
 }

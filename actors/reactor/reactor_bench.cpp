@@ -59,14 +59,14 @@ void post_round_trip(benchmark::State& state) {
     std::atomic<bool> done{false};
     void run() noexcept override { done.store(true, std::memory_order_release); }
   } work;
-  std::thread home([&] { on->run(); });
+  std::thread runner([&] { on->run(); });
   for (auto _ : state) {
     work.done.store(false, std::memory_order_relaxed);
     on->post(work);
     while (!work.done.load(std::memory_order_acquire)) __builtin_ia32_pause();
   }
   on->stop();
-  home.join();
+  runner.join();
 }
 BENCHMARK(post_round_trip)->ArgNames({"epoll", "spin_us"})->ArgsProduct({{0, 1}, {0, 20}})->UseRealTime();
 

@@ -58,7 +58,7 @@ bool forbid_io_uring() {
 TEST_P(real_loop, no_post_from_a_thread_is_lost) {
   constexpr unsigned posters = 3, rounds = 5000;
   const auto on = make({.spin_ns = 2000});
-  std::thread home([&] { on->run(); });
+  std::thread runner([&] { on->run(); });
   std::vector<std::thread> threads;
   std::atomic<bool> lost{false};
   for (unsigned i = 0; i < posters; ++i)
@@ -82,34 +82,34 @@ TEST_P(real_loop, no_post_from_a_thread_is_lost) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_FALSE(lost);
   on->stop();
-  home.join();
+  runner.join();
 }
 
-TEST_P(real_loop, is_home_on_its_own_thread_only) {
+TEST_P(real_loop, runs_here_on_its_own_thread_only) {
   const auto on = make();
-  EXPECT_FALSE(on->is_home());
-  bool at_home = false;
+  EXPECT_FALSE(on->runs_here());
+  bool on_loop = false;
   on->post([&] {
-    at_home = on->is_home();
+    on_loop = on->runs_here();
     on->stop();
   });
   std::thread([&] { on->run(); }).join();
-  EXPECT_TRUE(at_home);
-  EXPECT_FALSE(on->is_home());
+  EXPECT_TRUE(on_loop);
+  EXPECT_FALSE(on->runs_here());
 }
 
 TEST_P(real_loop, idles_without_using_the_processor) {
   const auto on = make();
-  std::thread home([&] { on->run(); });
+  std::thread runner([&] { on->run(); });
   std::atomic<bool> warm{false};
   on->post([&] { warm = true; });
   while (!warm) std::this_thread::yield();
-  const pthread_t of = home.native_handle();
+  const pthread_t of = runner.native_handle();
   const std::uint64_t before = cpu_time_ns(of);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));  // the idle time that is measured
   EXPECT_LT(cpu_time_ns(of) - before, 30 * ns_per_ms);
   on->stop();
-  home.join();
+  runner.join();
 }
 
 TEST_P(real_loop, stop_wakes_a_sleeping_loop_and_run_can_be_called_again) {

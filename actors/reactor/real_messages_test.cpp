@@ -41,7 +41,7 @@ TEST_P(real_messages, timers_and_pipes_are_polled) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
   broken_watch watch(on());
-  ASSERT_TRUE(do_at_home([&] { watch.start(ends[0], poll_event::readable); }));
+  ASSERT_TRUE(do_on_loop([&] { watch.start(ends[0], poll_event::readable); }));
   idle();
   EXPECT_EQ(watch.seen, 0u);
   ::close(ends[1]);

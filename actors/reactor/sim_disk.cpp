@@ -290,21 +290,21 @@ result<void> sim_disk::sync_at_once(handle h) {
   return {};
 }
 
-result<std::string> sim_disk::note_of(handle h, const std::string& name) {
+result<std::string> sim_disk::attribute_of(handle h, const std::string& name) {
   const opened* at = find(h);
   if (!at) return fail(errc::closed, "no such file");
   if (at->of->faults->gone) return fail_errno(ENODEV, "read an attribute of a file");
   if (at->of->is_device) return fail(errc::unsupported, "a device has no attributes");
-  const auto found = at->of->notes.find(name);
-  return found == at->of->notes.end() ? std::string() : found->second;
+  const auto found = at->of->attributes.find(name);
+  return found == at->of->attributes.end() ? std::string() : found->second;
 }
 
-result<void> sim_disk::set_note(handle h, const std::string& name, const std::string& text) {
+result<void> sim_disk::set_attribute(handle h, const std::string& name, const std::string& text) {
   const opened* at = find(h);
   if (!at || !at->flags.writable) return fail_errno(EBADF, "set an attribute of a file");
   if (at->of->faults->gone) return fail_errno(ENODEV, "set an attribute of a file");
   if (at->of->is_device) return fail(errc::unsupported, "a device has no attributes");
-  at->of->notes[name] = text;
+  at->of->attributes[name] = text;
   return {};
 }
 

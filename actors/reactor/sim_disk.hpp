@@ -26,8 +26,8 @@ class sim_disk {
   result<std::uint64_t> read_at_once(handle h, bytes to, std::uint64_t offset);
   result<void> write_at_once(handle h, const_bytes from, std::uint64_t offset);
   result<void> sync_at_once(handle h);
-  result<std::string> note_of(handle h, const std::string& name);
-  result<void> set_note(handle h, const std::string& name, const std::string& text);
+  result<std::string> attribute_of(handle h, const std::string& name);
+  result<void> set_attribute(handle h, const std::string& name, const std::string& text);
   void read(std::uint64_t request, handle h, gather to, std::uint64_t offset);
   void write(std::uint64_t request, handle h, gather from, std::uint64_t offset, bool durable);
   void sync(std::uint64_t request, handle h);
@@ -67,7 +67,7 @@ class sim_disk {
     std::map<std::uint64_t, sector> durable;                      // what the medium holds; absent sectors are zeroes
     std::map<std::uint64_t, std::vector<version>> volatile_ones;  // sectors written since they were durable
     std::set<std::uint64_t> bad;                                  // sectors that cannot be read
-    std::map<std::string, std::string> notes;
+    std::map<std::string, std::string> attributes;
     bool is_device = false;
     const sim_file_faults* faults = nullptr;
   };

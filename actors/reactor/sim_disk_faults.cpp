@@ -88,7 +88,7 @@ void sim_disk::detach(std::uint64_t loop, bool loses_power) {
       copy = std::make_shared<file>();
       copy->size = each.of->size;
       copy->current = each.of->current;
-      copy->notes = each.of->notes;
+      copy->attributes = each.of->attributes;
       copy->is_device = each.of->is_device;
       copy->faults = &healthy;
     }

@@ -180,11 +180,11 @@ result<void> sim_loop::write_now(handle h, const_bytes from, std::uint64_t offse
 result<void> sim_loop::sync_now(handle h) {
   return world_.disk().sync_at_once(h);
 }
-result<std::string> sim_loop::note_of(handle h, const std::string& name) {
-  return world_.disk().note_of(h, name);
+result<std::string> sim_loop::attribute_of(handle h, const std::string& name) {
+  return world_.disk().attribute_of(h, name);
 }
-result<void> sim_loop::set_note(handle h, const std::string& name, const std::string& text) {
-  return world_.disk().set_note(h, name, text);
+result<void> sim_loop::set_attribute(handle h, const std::string& name, const std::string& text) {
+  return world_.disk().set_attribute(h, name, text);
 }
 
 void sim_loop::read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept {

@@ -22,7 +22,7 @@ class sim_loop final : public loop {
   unsigned index() const noexcept override { return index_; }
   const char* kind() const noexcept override { return "simulated"; }
   /// True while this loop runs, and in the code that sets the world up.
-  bool is_home() const noexcept override { return world_.running_ == nullptr || world_.running_ == this; }
+  bool runs_here() const noexcept override { return world_.running_ == nullptr || world_.running_ == this; }
   std::uint64_t now_ns() noexcept override { return world_.now_ns(); }
   std::uint64_t random() noexcept override { return world_.random(); }
   memory::pool& buffers() noexcept override { return buffers_; }
@@ -58,8 +58,8 @@ class sim_loop final : public loop {
   result<std::uint64_t> read_now(handle h, bytes to, std::uint64_t offset) override;
   result<void> write_now(handle h, const_bytes from, std::uint64_t offset) override;
   result<void> sync_now(handle h) override;
-  result<std::string> note_of(handle h, const std::string& name) override;
-  result<void> set_note(handle h, const std::string& name, const std::string& text) override;
+  result<std::string> attribute_of(handle h, const std::string& name) override;
+  result<void> set_attribute(handle h, const std::string& name, const std::string& text) override;
   void read(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset) noexcept override;
   void write(operation& op, handle h, const iovec* parts, unsigned count, std::uint64_t offset,
              bool durable) noexcept override;

@@ -126,13 +126,13 @@ TEST(simulated, time_is_virtual_and_timers_jump_to_it) {
   EXPECT_FALSE(of.world.step()) << "nothing is left to happen";
 }
 
-TEST(simulated, only_the_running_loop_is_home) {
+TEST(simulated, only_the_running_loop_runs_here) {
   two_machines of(1);
-  EXPECT_TRUE(of.near->is_home() && of.far->is_home());
+  EXPECT_TRUE(of.near->runs_here() && of.far->runs_here());
   bool ran = false;
   of.near->post([&] {
-    EXPECT_TRUE(of.near->is_home());
-    EXPECT_FALSE(of.far->is_home());
+    EXPECT_TRUE(of.near->runs_here());
+    EXPECT_FALSE(of.far->runs_here());
     ran = true;
   });
   EXPECT_TRUE(of.run([&] { return ran; }));

@@ -5,7 +5,7 @@
 
 #include "actors/base/check.hpp"
 #include "actors/runtime/core.hpp"
-#include "actors/runtime/note.hpp"
+#include "actors/runtime/light_message.hpp"
 #include "actors/runtime/schedulable.hpp"
 
 // Everything below leans on hooks that CAF changed in 0.18.
@@ -15,16 +15,16 @@ namespace sluice::runtime {
 
 /// An actor that lives on one core's event loop and nowhere else. Base is caf::event_based_actor or a
 /// typed_event_based_actor. Spawn with spawn_on<T>(core, …). Messages from the same loop cost no atomic operation;
-/// notes (send_note) bypass CAF's matching and arrive at on_note(). Not for pinned actors: CAF streams, await, delayed
-/// sends, and request time-outs on the data path.
+/// notes (send_message) bypass CAF's matching and arrive at on_message(). Not for pinned actors: CAF streams, await,
+/// delayed sends, and request time-outs on the data path.
 template <class Base>
 class pinned : public Base, public schedulable, public reactor::runnable {
  public:
   explicit pinned(caf::actor_config& config) : Base(config), wake_(*this) {}
 
-  runtime::core& home() noexcept { return *home_; }
+  runtime::core& own_core() noexcept { return *own_core_; }
   /// Called by spawn_on, before anything else.
-  void bind(runtime::core& home) noexcept { home_ = &home; }
+  void bind(runtime::core& own_core) noexcept { own_core_ = &own_core; }
 
   caf::resumable::subtype_t subtype() const override { return caf::resumable::io_actor; }
 
@@ -38,7 +38,7 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   using Base::enqueue;  // the overload with four arguments
 
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit*) override {
-    if (!home_->loop().is_home()) {
+    if (!own_core_->loop().runs_here()) {
       enqueue_from_afar(std::move(element));
       return;
     }
@@ -50,26 +50,25 @@ class pinned : public Base, public schedulable, public reactor::runnable {
     this->mailbox_.queue().push_back(element.release());
     if (queued_) return;
     caf::intrusive_ptr_add_ref(this->ctrl());
-    home_->loop().defer(*this);
+    own_core_->loop().defer(*this);
   }
 
-  /// Data path, home core only: hands `subject` to this actor. Delivered in order with every other message of this
-  /// core.
-  void send_note(void* subject, std::uint32_t kind) noexcept {
-    SLUICE_CHECK(home_->loop().is_home());
+  /// Data path, own core only: hands `subject` to this actor. Delivered in order with every other message of this core.
+  void send_message(void* subject, std::uint32_t kind) noexcept {
+    SLUICE_CHECK(own_core_->loop().runs_here());
     const bool stays = !this->mailbox_.closed();  // it lets go of all elements when it closes
     if (stays && open_ && open_->add({subject, kind})) return;
-    caf::mailbox_element_ptr element = note_element::make({subject, kind});
-    auto* const made = static_cast<note_element*>(element.get());
+    caf::mailbox_element_ptr element = message_element::make({subject, kind});
+    auto* const made = static_cast<message_element*>(element.get());
     enqueue(std::move(element), nullptr);
     open_ = stays ? made : nullptr;
   }
 
   void schedule() noexcept override {
-    if (home_->loop().is_home())
-      schedule_at_home();
+    if (own_core_->loop().runs_here())
+      schedule_on_core();
     else if (!waking_.exchange(true, std::memory_order_acq_rel))
-      home_->loop().post(wake_);
+      own_core_->loop().post(wake_);
     else
       caf::intrusive_ptr_release(this->ctrl());
   }
@@ -95,15 +94,15 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   ~pinned() override = default;
 
   /// A note arrived.
-  virtual void on_note(void* subject, std::uint32_t kind) { (void)subject, (void)kind; }
+  virtual void on_message(void* subject, std::uint32_t kind) { (void)subject, (void)kind; }
 
   caf::invoke_message_result consume(caf::mailbox_element& element) override {
-    if (typeid(element) == typeid(note_element)) {
-      auto& notes = static_cast<note_element&>(element);
-      if (open_ == &notes) open_ = nullptr;
+    if (typeid(element) == typeid(message_element)) {
+      auto& light_messages = static_cast<message_element&>(element);
+      if (open_ == &light_messages) open_ = nullptr;
       // What was said to an actor that has ended meanwhile is lost, as in elements of their own.
-      for (unsigned i = 0; i < notes.count() && (i == 0 || this->alive()); ++i)
-        on_note(notes.at(i).subject, notes.at(i).kind);
+      for (unsigned i = 0; i < light_messages.count() && (i == 0 || this->alive()); ++i)
+        on_message(light_messages.at(i).subject, light_messages.at(i).kind);
       return caf::invoke_message_result::consumed;
     }
     return Base::consume(element);
@@ -117,7 +116,7 @@ class pinned : public Base, public schedulable, public reactor::runnable {
     explicit wake_up(pinned& owner) : owner_(owner) {}
     void run() noexcept override {
       owner_.waking_.store(false, std::memory_order_release);
-      owner_.schedule_at_home();
+      owner_.schedule_on_core();
     }
 
    private:
@@ -125,17 +124,17 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   };
 
   void run() noexcept override {
-    if (resume(&home_->unit(), 256) == caf::resumable::resume_later)
-      home_->loop().defer(*this);
+    if (resume(&own_core_->unit(), 256) == caf::resumable::resume_later)
+      own_core_->loop().defer(*this);
     else
       caf::intrusive_ptr_release(this->ctrl());
   }
 
-  void schedule_at_home() noexcept {
+  void schedule_on_core() noexcept {
     if (queued_)
       caf::intrusive_ptr_release(this->ctrl());
     else
-      home_->loop().defer(*this);
+      own_core_->loop().defer(*this);
   }
 
   void enqueue_from_afar(caf::mailbox_element_ptr element) {
@@ -158,8 +157,9 @@ class pinned : public Base, public schedulable, public reactor::runnable {
     if (id.is_request()) caf::detail::sync_request_bouncer{this->fail_state()}(whoever_asked, id);
   }
 
-  runtime::core* home_ = nullptr;
-  note_element* open_ = nullptr;  // the newest element in the mailbox, when it is of notes and waits: more go into it
+  runtime::core* own_core_ = nullptr;
+  message_element* open_ =
+      nullptr;  // the newest element in the mailbox, when it is of light messages and waits: more go into it
   wake_up wake_;
   std::atomic<bool> waking_{false};
 };
@@ -174,16 +174,16 @@ struct pinned_ref {
 };
 
 /// Spawns an actor on a core, from any thread. Its constructor runs in the caller; what needs the loop belongs in
-/// make_behavior(), which runs at home.
+/// make_behavior(), which runs on its own core.
 template <class Actor, class... Arguments>
-pinned_ref<Actor> spawn_on(core& home, Arguments&&... arguments) {
-  caf::actor_config config{&home.unit()};
-  caf::actor_system& system = home.system();
+pinned_ref<Actor> spawn_on(core& own_core, Arguments&&... arguments) {
+  caf::actor_config config{&own_core.unit()};
+  caf::actor_system& system = own_core.system();
   auto handle = caf::make_actor<Actor, caf::strong_actor_ptr>(system.next_actor_id(), system.node(), &system, config,
                                                               std::forward<Arguments>(arguments)...);
   auto* self = static_cast<Actor*>(caf::actor_cast<caf::abstract_actor*>(handle));
-  self->bind(home);
-  self->launch(&home.unit(), false, false);
+  self->bind(own_core);
+  self->launch(&own_core.unit(), false, false);
   return {std::move(handle), self};
 }
 

@@ -31,10 +31,10 @@ class player final : public pinned<caf::event_based_actor> {
   std::function<void()> finished;
 
  private:
-  void on_note(void* subject, std::uint32_t) override {
+  void on_message(void* subject, std::uint32_t) override {
     ball& it = *static_cast<ball*>(subject);
     if (--it.left > 0)
-      peer->send_note(subject, 0);
+      peer->send_message(subject, 0);
     else if (--*it.in_play == 0)
       finished();
   }
@@ -79,19 +79,19 @@ class table {
 constexpr int rally = 100'000;
 
 /// As many at a time as there are commands in flight.
-void note_hop(benchmark::State& state) {
+void message_hop(benchmark::State& state) {
   const auto count = static_cast<int>(state.range(0));
   table t;
   for (auto _ : state) {
     int in_play = count;
     std::vector<ball> balls(static_cast<std::size_t>(count), {rally / count, &in_play});
     t.play([&](player& first) {
-      for (ball& each : balls) first.send_note(&each, 0);
+      for (ball& each : balls) first.send_message(&each, 0);
     });
   }
   state.SetItemsProcessed(state.iterations() * (rally / count * count));
 }
-BENCHMARK(note_hop)->Arg(1)->Arg(4)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(message_hop)->Arg(1)->Arg(4)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void message_hop(benchmark::State& state) {
   table t;

@@ -43,7 +43,7 @@ class counter final : public pinned<caf::event_based_actor> {
   caf::behavior make_behavior() override {
     return {
         [this](int value) {
-          EXPECT_TRUE(home().loop().is_home());
+          EXPECT_TRUE(own_core().loop().runs_here());
           seen.push_back(value);
         },
         [this](const std::string&) { return static_cast<int>(seen.size()); },
@@ -53,8 +53,8 @@ class counter final : public pinned<caf::event_based_actor> {
   std::vector<int> seen;
 
  private:
-  void on_note(void* subject, std::uint32_t kind) override {
-    EXPECT_TRUE(home().loop().is_home());
+  void on_message(void* subject, std::uint32_t kind) override {
+    EXPECT_TRUE(own_core().loop().runs_here());
     seen.push_back(*static_cast<int*>(subject) + static_cast<int>(kind));
   }
 };
@@ -80,7 +80,7 @@ TEST_F(pinned_actors, keep_notes_and_messages_of_one_core_in_order) {
       if (i % 3 == 0)
         caf::anon_send(handle, i);
       else
-        actor->send_note(&numbers[i], 0);
+        actor->send_message(&numbers[i], 0);
     }
   });
   caf::scoped_actor self(system_);
@@ -101,9 +101,9 @@ class leaver final : public pinned<caf::event_based_actor> {
   }
 
  private:
-  void on_note(void*, std::uint32_t number) override {
+  void on_message(void*, std::uint32_t number) override {
     seen_.push_back(static_cast<int>(number));
-    send_note(nullptr, number + 100);  // behind those that wait
+    send_message(nullptr, number + 100);  // behind those that wait
     if (static_cast<int>(number) == last_) quit();
   }
 
@@ -116,12 +116,12 @@ TEST_F(pinned_actors, that_end_at_a_note_get_none_after_it) {
     std::vector<int> seen;
     auto actor = spawn_on<leaver>(*cores_[0], last, seen);
     cores_[0]->call([&] {
-      for (std::uint32_t i = 0; i < 20; ++i) actor->send_note(nullptr, i);
+      for (std::uint32_t i = 0; i < 20; ++i) actor->send_message(nullptr, i);
     });
     caf::scoped_actor self(system_);
     self->wait_for(caf::actor_cast<caf::actor>(actor.handle));
     cores_[0]->call([&] {
-      for (std::uint32_t i = 0; i < 20; ++i) actor->send_note(nullptr, i);
+      for (std::uint32_t i = 0; i < 20; ++i) actor->send_message(nullptr, i);
     });
     std::vector<int> expected;
     for (int i = 0; i < 20 && i <= last; ++i) expected.push_back(i);
@@ -176,7 +176,7 @@ TEST_F(pinned_actors, lose_no_message_when_many_threads_send) {
       for (int i = 0; i < each; ++i) caf::anon_send(handle, i);
     });
   static int one = 1;
-  for (int i = 0; i < 100; ++i) cores_[0]->call([&] { actor->send_note(&one, 0); });
+  for (int i = 0; i < 100; ++i) cores_[0]->call([&] { actor->send_message(&one, 0); });
   for (std::thread& sender : senders) sender.join();
   caf::scoped_actor self(system_);
   self->request(handle, std::chrono::seconds(30), std::string("how many"))

@@ -7,7 +7,7 @@
 namespace sluice::wire {
 namespace {
 
-TEST(metadata_block, is_one_until_an_octet_of_it_changes) {
+TEST(metadata_block, is_one_until_an_byte_of_it_changes) {
   constexpr std::uint64_t magic = 0x736c756963650042;
   std::array<std::uint8_t, metadata_block_bytes> block;
   block.fill(0xee);

@@ -7,10 +7,10 @@ namespace sluice::cluster {
 
 bool budget::take(std::uint64_t operations, std::uint64_t octets) noexcept {
   operations = std::min(operations, operations_limit_);
-  octets = std::min(octets, octets_limit_);
+  octets = std::min(octets, bytes_limit_);
   if (operations_.fetch_add(operations) + operations <= operations_limit_) {
-    if (octets_.fetch_add(octets) + octets <= octets_limit_) return true;
-    octets_.fetch_sub(octets);
+    if (bytes_.fetch_add(octets) + octets <= bytes_limit_) return true;
+    bytes_.fetch_sub(octets);
   }
   operations_.fetch_sub(operations);
   return false;
@@ -18,7 +18,7 @@ bool budget::take(std::uint64_t operations, std::uint64_t octets) noexcept {
 
 void budget::give_back(std::uint64_t operations, std::uint64_t octets) noexcept {
   operations_.fetch_sub(std::min(operations, operations_limit_));
-  octets_.fetch_sub(std::min(octets, octets_limit_));
+  bytes_.fetch_sub(std::min(octets, bytes_limit_));
   if (waiting_.load() == 0) [[likely]]
     return;
   const std::lock_guard lock(guard_);

@@ -11,7 +11,7 @@ namespace sluice::cluster {
 /// those by blocking its threads, and with them every image of the connection.
 class budget {
  public:
-  budget(std::uint64_t operations, std::uint64_t octets) : operations_limit_(operations), octets_limit_(octets) {}
+  budget(std::uint64_t operations, std::uint64_t octets) : operations_limit_(operations), bytes_limit_(octets) {}
   budget(const budget&) = delete;
   budget& operator=(const budget&) = delete;
 
@@ -32,8 +32,8 @@ class budget {
     std::function<void()> wake;
   };
 
-  const std::uint64_t operations_limit_, octets_limit_;
-  std::atomic<std::uint64_t> operations_ = 0, octets_ = 0;
+  const std::uint64_t operations_limit_, bytes_limit_;
+  std::atomic<std::uint64_t> operations_ = 0, bytes_ = 0;
   std::atomic<std::size_t> waiting_ = 0;
   std::mutex guard_;
   std::deque<waiter> waiters_;

@@ -14,8 +14,8 @@ using testing::HasSubstr;
 TEST(helper, does_jobs_in_order_and_the_last_ones_after_it_was_dropped) {
   std::vector<int> done;
   {
-    helper aside;
-    for (int i = 0; i < 100; ++i) aside.run([&done, i] { done.push_back(i); });
+    helper offload;
+    for (int i = 0; i < 100; ++i) offload.run([&done, i] { done.push_back(i); });
   }
   ASSERT_TRUE(helper::wait_until_none_is_busy(5s));
   ASSERT_EQ(done.size(), 100U);
@@ -26,15 +26,15 @@ TEST(helper, gives_up_on_a_call_that_takes_too_long_and_hands_its_result_to_some
   std::atomic<bool> go_on = false;
   std::atomic<int> late = 0;
   {
-    helper aside;
-    EXPECT_EQ(aside.call_within(
+    helper offload;
+    EXPECT_EQ(offload.call_within(
                   5s, [] { return 7; }, [](int) {}),
               7);
     const auto stuck = [&go_on] {
       while (!go_on) std::this_thread::sleep_for(1ms);
       return 8;
     };
-    EXPECT_EQ(aside.call_within(10ms, stuck, [&late](int value) { late = value; }), std::nullopt);
+    EXPECT_EQ(offload.call_within(10ms, stuck, [&late](int value) { late = value; }), std::nullopt);
   }
   EXPECT_FALSE(helper::wait_until_none_is_busy(10ms));
   EXPECT_EQ(late, 0);
@@ -69,17 +69,17 @@ TEST(helper, nobody_waits_for_one_that_was_abandoned) {
 TEST(helper, whoever_waits_for_it_waits_for_what_the_last_job_held) {
   // As with a connection: the job that used it last, drops it, on the thread of the helper which is a part of it.
   struct owner {
-    helper aside;
+    helper offload;
     std::atomic<bool>& gone;
     ~owner() {
       std::this_thread::sleep_for(50ms);
-      aside.run([&gone = gone] { gone = true; });
+      offload.run([&gone = gone] { gone = true; });
     }
   };
   std::atomic<bool> gone = false;
   auto last = std::shared_ptr<owner>(new owner{{}, gone});
-  helper& aside = last->aside;
-  EXPECT_EQ(aside.call_within(
+  helper& offload = last->offload;
+  EXPECT_EQ(offload.call_within(
                 5s, [kept = std::move(last)] { return 7; }, [](int) {}),
             7);
   ASSERT_TRUE(helper::wait_until_none_is_busy(5s));

@@ -13,9 +13,9 @@ namespace {
 
 // librados' own limits of what a connection has in flight, and the budget that keeps below them.
 constexpr std::uint64_t library_operations = 8192;
-constexpr std::uint64_t library_octets = 1024 * mib;
+constexpr std::uint64_t library_bytes = 1024 * mib;
 constexpr std::uint64_t budget_operations = library_operations / 2;
-constexpr std::uint64_t budget_octets = library_octets / 2;
+constexpr std::uint64_t budget_bytes = library_bytes / 2;
 
 /// What the gateway relies on, whatever ceph.conf says.
 result<void> configure(rados_t handle, std::chrono::seconds osd_patience) {
@@ -31,7 +31,7 @@ result<void> configure(rados_t handle, std::chrono::seconds osd_patience) {
       // read only, beyond the end): the completion waits for the buffer, and the buffer for the completion.
       {"rbd_disable_zero_copy_writes", "true"},
       {"objecter_inflight_ops", std::to_string(library_operations)},
-      {"objecter_inflight_op_bytes", std::to_string(library_octets)},
+      {"objecter_inflight_op_bytes", std::to_string(library_bytes)},
       {"log_to_stderr", "false"},
       {"err_to_stderr", "false"},
   };
@@ -95,7 +95,7 @@ std::string text_of(int negative_error) {
 }
 
 connection::connection(address to, rados_t handle)
-    : to_(std::move(to)), handle_(handle), budget_(budget_operations, budget_octets) {}
+    : to_(std::move(to)), handle_(handle), budget_(budget_operations, budget_bytes) {}
 
 result<std::shared_ptr<connection>> connection::open(const address& to, std::chrono::seconds osd_patience) {
   rados_t made = nullptr;
@@ -139,13 +139,13 @@ bool connection::fence(const connection& other) const {
 void connection::abandon() {
   abandoned_.store(true);
   condemn();
-  aside_.abandon();
+  offload_.abandon();
   leave_stuck_helpers_behind();
 }
 
 connection::~connection() {
   if (abandoned()) return;
-  aside_.run([handle = handle_] { rados_shutdown(handle); });
+  offload_.run([handle = handle_] { rados_shutdown(handle); });
 }
 
 result<std::shared_ptr<pool>> pool::open(std::shared_ptr<connection> on, const std::string& name,

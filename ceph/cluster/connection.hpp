@@ -41,7 +41,7 @@ class connection : public std::enable_shared_from_this<connection> {
   const address& to() const { return to_; }
   rados_t handle() const { return handle_; }
   /// For calls that block.
-  helper& aside() { return aside_; }
+  helper& offload() { return offload_; }
   budget& share() { return budget_; }
   /// What the cluster would put on its blocklist: "127.0.0.1:0/123456".
   const std::string& addresses() const { return addresses_; }
@@ -69,7 +69,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::mutex trial_guard_;
   std::chrono::steady_clock::time_point next_trial_;
   budget budget_;
-  helper aside_;
+  helper offload_;
 };
 
 /// A pool, or a namespace of one, of a connection.

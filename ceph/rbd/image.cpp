@@ -47,7 +47,7 @@ struct image_options {
 result<std::shared_ptr<image>> image::open(std::shared_ptr<cluster::connection> on, const options& wanted,
                                            std::chrono::nanoseconds limit) {
   cluster::connection& connection = *on;
-  auto opened = connection.aside().call_within(
+  auto opened = connection.offload().call_within(
       limit, [on = std::move(on), wanted] { return open_now(on, wanted); },
       [](const result<std::shared_ptr<image>>&) {});
   if (opened) return std::move(*opened);
@@ -183,8 +183,8 @@ image::~image() {
     return;
   }
   // The connection outlives the call: its last reference goes with the job.
-  cluster::helper& aside = on_->aside();
-  aside.run([on = std::move(on_), in = std::move(pool_), handle = handle_, watch = watch_, watcher = watcher_] {
+  cluster::helper& offload = on_->offload();
+  offload.run([on = std::move(on_), in = std::move(pool_), handle = handle_, watch = watch_, watcher = watcher_] {
     if (watcher) rbd_update_unwatch(handle, watch);
     rbd_close(handle);
   });
@@ -229,7 +229,7 @@ result<std::string> image::note(const char* name) const {
   return fail(errc::io, "cannot read the note with the image: " + text_of(length));
 }
 
-result<void> image::set_note(const char* name, const std::string& text) {
+result<void> image::set_attribute(const char* name, const std::string& text) {
   const std::unique_ptr<void, void (*)(rados_write_op_t)> change(rados_create_write_op(), rados_release_write_op);
   rados_write_op_assert_exists(change.get());  // else an image that is gone would leave a header behind
   rados_write_op_setxattr(change.get(), name, text.data(), text.size());

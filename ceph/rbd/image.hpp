@@ -55,9 +55,9 @@ class image {
   /// exclusive lock: after a crash that is not to be had until the cluster has forgotten who held it. Blocks on the
   /// cluster.
   result<std::string> note(const char* name) const;
-  result<void> set_note(const char* name, const std::string& text);
-  static constexpr const char* mark_note = "sluice.mark";
-  static constexpr const char* witness_note = "sluice.flash";
+  result<void> set_attribute(const char* name, const std::string& text);
+  static constexpr const char* ownership_attribute = "sluice.mark";
+  static constexpr const char* binding_attribute = "sluice.flash";
 
  private:
   image(std::shared_ptr<cluster::connection> on, std::shared_ptr<cluster::pool> in, rbd_image_t handle)

@@ -222,7 +222,7 @@ void medium::look_again() {
     looking_.store(false);
     return;
   }
-  through->on().aside().run([weak = weak_from_this(), through] {
+  through->on().offload().run([weak = weak_from_this(), through] {
     const auto self = weak.lock();
     if (!self) return;
     self->looking_.store(false);  // what changes from here on needs another look
@@ -264,7 +264,7 @@ void medium::reopen() {
   connections_.reopener().run([self = shared_from_this()] {
     auto connected = self->connections_.get(self->wanted_.cluster);
     if (!connected) return self->reopened(tl::unexpected(connected.error()));
-    (*connected)->aside().run([self, on = *connected]() mutable {
+    (*connected)->offload().run([self, on = *connected]() mutable {
       options existing = self->wanted_;
       existing.create = false;
       self->reopened(image::open_now(std::move(on), existing));

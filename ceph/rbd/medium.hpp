@@ -42,13 +42,13 @@ class medium : public std::enable_shared_from_this<medium> {
   store::availability available() const noexcept;
   std::string health() const;
   std::vector<store::figure> figures() const;
-  /// These block, open_limit at most; control threads. Marks and witness: errc::unsupported of a snapshot, which has no
+  /// These block, open_limit at most; control threads. Marks and binding: errc::unsupported of a snapshot, which has no
   /// header of its own.
   result<void> resize(std::uint64_t size_bytes);
-  result<store::mark> read_mark();
-  result<void> write_mark(const store::mark& wanted);
-  result<std::uint64_t> read_witness();
-  result<void> write_witness(std::uint64_t flash);
+  result<store::ownership> read_ownership();
+  result<void> write_ownership(const store::ownership& wanted);
+  result<std::uint64_t> read_binding();
+  result<void> write_binding(std::uint64_t flash);
   void on_change(store::changed callback) { listeners_.add(std::move(callback)); }
 
   /// The image to use now; null while it is being opened anew.
@@ -73,7 +73,7 @@ class medium : public std::enable_shared_from_this<medium> {
   template <class Work>
   auto ask(Work work) -> decltype(work(std::declval<image&>()));
   result<std::string> note(const char* name);
-  result<void> set_note(const char* name, std::string text);
+  result<void> set_attribute(const char* name, std::string text);
   void beat();
   /// Of all channels.
   struct write_counts {

@@ -20,9 +20,9 @@ bool is_out_of_space(std::int64_t result) {
 
 }  // namespace
 
-rbd_channel::rbd_channel(std::shared_ptr<medium> of, reactor::loop& home)
-    : medium_(std::move(of)), home_(home), facts_(medium_->facts()) {
-  const auto renewed = [self = self_, &to = home_] {
+rbd_channel::rbd_channel(std::shared_ptr<medium> of, reactor::loop& loop)
+    : medium_(std::move(of)), loop_(loop), facts_(medium_->facts()) {
+  const auto renewed = [self = self_, &to = loop_] {
     to.post([self] {
       if (*self) (*self)->renew();
     });
@@ -48,7 +48,7 @@ void rbd_channel::submit(request& r) noexcept {
   SLUICE_CHECK(r.length_bytes <= UINT64_MAX - r.offset_bytes);
   rbd_job& job = take_job();
   job.prepare(r, facts_);
-  job.started_ns_ = home_.now_ns();
+  job.started_ns_ = loop_.now_ns();
   if (r.what == verb::map) r.extents->clear();
   // librbd would go on to write objects of an image that was removed, and nobody would ever find them.
   const bool gone = medium_->available() == store::availability::gone;
@@ -56,7 +56,7 @@ void rbd_channel::submit(request& r) noexcept {
   const bool nothing = r.what != verb::flush && (r.length_bytes == 0 || (r.what == verb::map && r.extent_limit == 0));
   if (!gone && !nothing) return start_or_wait(job);
   due_.push(job);
-  home_.defer(run_due_);
+  loop_.defer(run_due_);
 }
 
 void rbd_channel::run_due() noexcept {
@@ -76,7 +76,7 @@ bool rbd_channel::start(rbd_job& job) noexcept {
     lose_image();
     return false;
   }
-  if (!image_->on().share().take(job.operations_, job.octets_)) return false;
+  if (!image_->on().share().take(job.operations_, job.bytes_)) return false;
   ++in_flight_;
   if (store::changes_medium(job.request_->what)) figures_->writing.fetch_add(1, std::memory_order_relaxed);
   publish();
@@ -107,7 +107,7 @@ void rbd_channel::go_on() noexcept {
     if (renewing_) return fail_waiting();
     if (asked) return;
     asked = true;  // and once more, because a share may have come back just before
-    image_->on().share().wait(this, [self = self_, &to = home_] {
+    image_->on().share().wait(this, [self = self_, &to = loop_] {
       to.post([self] {
         if (*self) (*self)->go_on();
       });
@@ -160,7 +160,7 @@ void rbd_channel::fail_waiting() noexcept {
     job.result_ = -ESHUTDOWN;
     due_.push(job);
   }
-  home_.defer(run_due_);
+  loop_.defer(run_due_);
 }
 
 void rbd_channel::take_image() noexcept {
@@ -176,7 +176,7 @@ void rbd_channel::gather(rbd_job& job) noexcept {
   do {
     job.next = before;
   } while (!gathered_.compare_exchange_weak(before, &job, std::memory_order_acq_rel, std::memory_order_relaxed));
-  if (before == nullptr) home_.post(collect_);
+  if (before == nullptr) loop_.post(collect_);
 }
 
 void rbd_channel::collect() noexcept {
@@ -199,7 +199,7 @@ void rbd_channel::landed(rbd_job& job) noexcept {
   write_ended(job);
   if (job.request_->what == verb::flush && job.result_ >= 0) image_->account().note_flush(job.covers_);
   publish();
-  image_->on().share().give_back(job.operations_, job.octets_);
+  image_->on().share().give_back(job.operations_, job.bytes_);
   if (job.result_ == -ESHUTDOWN) medium_->fenced(*image_);
   const bool more = has_more(job);
   const bool ends = !more || renewing_ || image_->on().condemned();  // no piece follows a fence
@@ -286,7 +286,7 @@ status rbd_channel::outcome_of(const rbd_job& job) noexcept {
 
 void rbd_channel::finish(rbd_job& job, status outcome) noexcept {
   request& r = *job.request_;
-  const std::uint64_t now = home_.now_ns();
+  const std::uint64_t now = loop_.now_ns();
   const std::uint64_t took = now > job.started_ns_ ? now - job.started_ns_ : 0;
   if (r.what == verb::read) figures_->reads.record(took);
   if (r.what == verb::write) figures_->writes.record(took);

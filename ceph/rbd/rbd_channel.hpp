@@ -44,10 +44,10 @@ class rbd_job {
   std::atomic<keeper> keeper_ = keeper::channel;
   store::request* request_ = nullptr;
   phase phase_ = phase::whole;
-  std::uint64_t done_ = 0;                     // octets of the range that earlier pieces are through with
-  std::uint64_t piece_ = 0;                    // octets of this piece
-  std::uint64_t covers_ = 0;                   // of the image's writes, when it began
-  std::uint64_t operations_ = 0, octets_ = 0;  // what it has of the budget
+  std::uint64_t done_ = 0;                    // octets of the range that earlier pieces are through with
+  std::uint64_t piece_ = 0;                   // octets of this piece
+  std::uint64_t covers_ = 0;                  // of the image's writes, when it began
+  std::uint64_t operations_ = 0, bytes_ = 0;  // what it has of the budget
   std::uint64_t started_ns_ = 0;
   std::uint64_t mismatch_ = 0;
   std::int64_t result_ = 0;
@@ -80,11 +80,11 @@ class job_queue {
   rbd_job* tail_ = nullptr;
 };
 
-/// One core's door to an image. What librbd's threads complete is gathered in a list without locks, and the core is
-/// woken once for all that gathers until it looks.
+/// One core's interface to an image. What librbd's threads complete is gathered in a list without locks, and the core
+/// is woken once for all that gathers until it looks.
 class rbd_channel final : public store::channel {
  public:
-  rbd_channel(std::shared_ptr<medium> of, reactor::loop& home);
+  rbd_channel(std::shared_ptr<medium> of, reactor::loop& loop);
   ~rbd_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -115,7 +115,7 @@ class rbd_channel final : public store::channel {
   rbd_job& take_job();
 
   std::shared_ptr<medium> medium_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   const image_facts facts_;
   std::shared_ptr<image> image_;  // null: being opened anew
   bool renewing_ = false;         // there is another image; it is taken when nothing is in flight on the old one

@@ -45,7 +45,7 @@ void rbd_job::prepare(request& r, const image_facts& facts) noexcept {
   if (r.what == verb::discard || r.what == verb::write_zeroes || r.what == verb::write_same)
     piece_ = std::min(piece_, objects_at_once * facts.object_bytes);
   operations_ = r.what == verb::flush || r.what == verb::map ? 1 : piece_ / facts.object_bytes + 2;
-  octets_ = moves_data(r.what) ? r.length_bytes : 0;
+  bytes_ = moves_data(r.what) ? r.length_bytes : 0;
 }
 
 bool rbd_job::issue(const std::shared_ptr<image>& through) noexcept {
@@ -131,7 +131,7 @@ int rbd_job::issue_compare(rbd_image_t handle, rbd_completion_t completion) noex
 }
 
 bool rbd_job::take_bounce(std::uint64_t octets) noexcept {
-  if (bounce_.size() < octets) bounce_ = owner_.home_.buffers().take(static_cast<std::uint32_t>(octets));
+  if (bounce_.size() < octets) bounce_ = owner_.loop_.buffers().take(static_cast<std::uint32_t>(octets));
   return !bounce_.empty();
 }
 
@@ -143,7 +143,7 @@ void rbd_job::completed(rbd_completion_t completion, void* self) noexcept {
 }
 
 void rbd_job::issue_map(const std::shared_ptr<image>& through) noexcept {
-  through->on().aside().run([this, through] {
+  through->on().offload().run([this, through] {
     result_ = walk(*through, *request_);
     if (came_back()) owner_.gather(*this);
   });

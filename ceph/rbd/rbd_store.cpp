@@ -10,8 +10,8 @@ result<std::shared_ptr<rbd_store>> rbd_store::open(std::shared_ptr<cluster::conn
   return std::shared_ptr<rbd_store>(new rbd_store(std::move(all), std::move(*opened)));
 }
 
-std::unique_ptr<sluice::store::channel> rbd_store::attach(reactor::loop& home) {
-  return std::make_unique<rbd_channel>(medium_, home);
+std::unique_ptr<sluice::store::channel> rbd_store::attach(reactor::loop& loop) {
+  return std::make_unique<rbd_channel>(medium_, loop);
 }
 
 }  // namespace sluice::rbd

@@ -17,15 +17,17 @@ class rbd_store final : public store::store {
   sluice::store::properties describe() const override { return medium_->describe(); }
   std::string health() const override { return medium_->health(); }
   std::vector<sluice::store::figure> figures() const override { return medium_->figures(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override;
   result<void> resize(std::uint64_t size_bytes) override { return medium_->resize(size_bytes); }
   void on_change(sluice::store::changed callback) override { medium_->on_change(std::move(callback)); }
-  result<sluice::store::mark> read_mark() override { return medium_->read_mark(); }
-  result<void> write_mark(const sluice::store::mark& wanted) override { return medium_->write_mark(wanted); }
+  result<sluice::store::ownership> read_ownership() override { return medium_->read_ownership(); }
+  result<void> write_ownership(const sluice::store::ownership& wanted) override {
+    return medium_->write_ownership(wanted);
+  }
 
  protected:
-  result<std::uint64_t> read_own_witness() override { return medium_->read_witness(); }
-  result<void> write_own_witness(std::uint64_t flash) override { return medium_->write_witness(flash); }
+  result<std::uint64_t> read_own_binding() override { return medium_->read_binding(); }
+  result<void> write_own_binding(std::uint64_t flash) override { return medium_->write_binding(flash); }
 
  private:
   rbd_store(std::shared_ptr<cluster::connections> all, std::shared_ptr<medium> opened)

@@ -22,7 +22,7 @@ using store::contract::temporary_folder;
 using store::contract::test_request;
 using testing::HasSubstr;
 
-/// An image of its own, and a core with a door to it.
+/// An image of its own, and a core with a endpoint to it.
 class rbd_store_test : public testing::Test {
  protected:
   void SetUp() override {
@@ -230,7 +230,7 @@ TEST_F(rbd_store_test, serves_a_snapshot_read_only) {
 TEST_F(rbd_store_test, serves_an_image_read_only) {
   open();
   ASSERT_EQ(write(0, 4096, 1), status::good);
-  ASSERT_TRUE(store_->write_mark({3, "somebody"}));
+  ASSERT_TRUE(store_->write_ownership({3, "somebody"}));
   drop();
   wanted_.read_only = true;
   wanted_.create = false;
@@ -240,8 +240,8 @@ TEST_F(rbd_store_test, serves_an_image_read_only) {
   EXPECT_THAT(read(0, 4096), testing::Each(1));
   EXPECT_EQ(write(0, 4096, 3), status::write_protected);
   EXPECT_FALSE(store_->resize(1 * mib));
-  EXPECT_EQ(store_->read_mark().value().holder, "somebody") << "who lies over it is asked";
-  EXPECT_FALSE(store_->write_mark({4, ""}));
+  EXPECT_EQ(store_->read_ownership().value().holder, "somebody") << "who lies over it is asked";
+  EXPECT_FALSE(store_->write_ownership({4, ""}));
 }
 
 TEST_F(rbd_store_test, serves_clones_and_images_of_a_namespace) {

@@ -35,7 +35,7 @@ struct journal_options {
   bool json = false;
 };
 
-/// What the program does and this room cannot: main() supplies it.
+/// What the program does and this module cannot: main() supplies it.
 struct cli_hooks {
   std::string version;
   known_types known;                                             // from the registries

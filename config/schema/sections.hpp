@@ -32,7 +32,7 @@ struct fabric_rules {
   std::function<void(const model&, diagnostics&)> warn = {};
 };
 
-/// What the registries know; passed in, because this room is below them.
+/// What the registries know; passed in, because this module is below them.
 struct known_types {
   std::vector<std::pair<std::string, std::vector<key>>> stores;  // type -> its own keys
   std::vector<fabric_rules> fabrics;

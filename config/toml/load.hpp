@@ -7,7 +7,7 @@
 #include "actors/base/result.hpp"
 #include "config/schema/read.hpp"
 
-/// TOML files in, models out. The only room that knows the format.
+/// TOML files in, models out. The only module that knows the format.
 namespace sluice::config {
 
 /// Why a file was refused, every reason at once.

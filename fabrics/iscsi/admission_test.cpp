@@ -2,7 +2,7 @@
 
 #include "fabrics/iscsi/connection_book.hpp"
 #include "fabrics/iscsi/guess_guard.hpp"
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 
 namespace sluice::iscsi {
 namespace {
@@ -173,7 +173,7 @@ TEST(guess_guard, forgets_and_stays_small) {
   EXPECT_EQ(guard.delay_ns("10.0.0.1", "iqn.host", false, 2 * second + guess_guard::memory_ns),
             guess_guard::first_delay_ns);
   // Names are free: a flood of them makes room for itself, and the address is counted all the same.
-  for (std::size_t i = 0; i < 3 * guess_guard::most_entries; ++i)
+  for (std::size_t i = 0; i < 3 * guess_guard::max_entries; ++i)
     guard.delay_ns("10.0.0.2", "iqn." + std::to_string(i), false, 70 * second);
   EXPECT_EQ(guard.delay_ns("10.0.0.2", "iqn.another", false, 70 * second), guess_guard::longest_delay_ns);
 }
@@ -184,14 +184,14 @@ std::shared_ptr<const port::credentials> secret_of_host() {
 
 /// Whose ports have this offer.
 std::function<void(connection_options&)> with(const offer& ours) {
-  return [ours](connection_options& o) { o.shared = stand::make_shared_state(ours); };
+  return [ours](connection_options& o) { o.shared = fixture::make_shared_state(ours); };
 }
 
 /// The answer to a CHAP response of the stand's initiator, and how long it took.
 struct guessed {
-  explicit guessed(stand::stand& of, bool right) {
+  explicit guessed(fixture::fixture& of, bool right) {
     of.gateway.access.credentials = secret_of_host();
-    const std::string name = stand::initiator_name, target = stand::target_name;
+    const std::string name = fixture::initiator_name, target = fixture::target_name;
     of.say_login({"InitiatorName=" + name, "TargetName=" + target, "AuthMethod=CHAP"}, 0, -1);
     const auto challenge = of.say_login({"CHAP_A=7"}, 0, -1);
     const auto pairs = parse_text(challenge->data);
@@ -215,9 +215,10 @@ struct guessed {
 TEST(connection_book, who_finds_no_room_is_told_so) {
   connection_limits none;
   none.sessions = 0;
-  stand::stand s(1, [&](connection_options& o) { o.shared->book = std::make_shared<connection_book>(none); });
+  fixture::fixture s(1, [&](connection_options& o) { o.shared->book = std::make_shared<connection_book>(none); });
   const auto answer = s.say_login(
-      {std::string("InitiatorName=") + stand::initiator_name, std::string("TargetName=") + stand::target_name}, 1, 3);
+      {std::string("InitiatorName=") + fixture::initiator_name, std::string("TargetName=") + fixture::target_name}, 1,
+      3);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->as<login_response>().status, login_status::out_of_resources);
   EXPECT_TRUE(s.initiator.closed());
@@ -226,7 +227,7 @@ TEST(connection_book, who_finds_no_room_is_told_so) {
 TEST(connection_book, counts_a_session_from_its_login_to_its_end) {
   auto book = std::make_shared<connection_book>(connection_limits{});
   {
-    stand::stand s(1, [&](connection_options& o) { o.shared->book = book; });
+    fixture::fixture s(1, [&](connection_options& o) { o.shared->book = book; });
     EXPECT_EQ(book->sessions(), 0u);
     s.log_in();
     EXPECT_EQ(book->sessions(), 1u);
@@ -236,9 +237,9 @@ TEST(connection_book, counts_a_session_from_its_login_to_its_end) {
 
 TEST(guess_guard, the_answer_to_a_guess_waits_and_a_login_by_the_secret_does_not) {
   for (unsigned before : {0u, 1u, 3u, 30u}) {
-    stand::stand s;
+    fixture::fixture s;
     for (unsigned i = 0; i < before; ++i)
-      s.options.shared->guesses->delay_ns("10.0.0.9", stand::initiator_name, false, s.world.now_ns());
+      s.options.shared->guesses->delay_ns("10.0.0.9", fixture::initiator_name, false, s.world.now_ns());
     const guessed wrong(s, false);
     EXPECT_EQ(wrong.status, login_status::authentication_failure);
     const std::uint64_t expected =
@@ -248,23 +249,23 @@ TEST(guess_guard, the_answer_to_a_guess_waits_and_a_login_by_the_secret_does_not
     EXPECT_EQ(s.options.shared->guesses->failures(), before + 1);
     EXPECT_TRUE(s.initiator.closed());
   }
-  stand::stand s;
+  fixture::fixture s;
   for (int i = 0; i < 30; ++i)
-    s.options.shared->guesses->delay_ns("10.0.0.9", stand::initiator_name, false, s.world.now_ns());
+    s.options.shared->guesses->delay_ns("10.0.0.9", fixture::initiator_name, false, s.world.now_ns());
   const guessed right(s, true);
   EXPECT_EQ(right.status, login_status::success);
   EXPECT_LT(right.waited_ns, 50 * ms);
 }
 
 TEST(login_policy, weak_algorithms_can_be_switched_off) {
-  stand::stand s(1, with({.weakest_chap = chap_algorithm::sha256}));
+  fixture::fixture s(1, with({.weakest_chap = chap_algorithm::sha256}));
   s.gateway.access.credentials = secret_of_host();
-  const std::string name = stand::initiator_name, target = stand::target_name;
+  const std::string name = fixture::initiator_name, target = fixture::target_name;
   s.say_login({"InitiatorName=" + name, "TargetName=" + target, "AuthMethod=CHAP"}, 0, -1);
   const auto answer = s.say_login({"CHAP_A=5,6,7"}, 0, -1);
   ASSERT_TRUE(answer);
   EXPECT_NE(std::string(answer->data.begin(), answer->data.end()).find("CHAP_A=7"), std::string::npos);
-  stand::stand only_md5(1, with({.weakest_chap = chap_algorithm::sha1}));
+  fixture::fixture only_md5(1, with({.weakest_chap = chap_algorithm::sha1}));
   only_md5.gateway.access.credentials = secret_of_host();
   only_md5.say_login({"InitiatorName=" + name, "TargetName=" + target, "AuthMethod=CHAP"}, 0, -1);
   const auto refused = only_md5.say_login({"CHAP_A=5"}, 0, -1);
@@ -275,16 +276,16 @@ TEST(login_policy, weak_algorithms_can_be_switched_off) {
 TEST(login_policy, discovery_can_be_made_to_authenticate) {
   const auto demanding = [](connection_options& o) {
     served_port made;
-    made.id = {"iscsi", stand::target_name, 1};
+    made.id = {"iscsi", fixture::target_name, 1};
     made.discovery_chap = true;
     made.portals = {o.portal};
     o.shared->board.publish(std::make_shared<const portal_table>(
         std::map<portal_id, reactor::endpoint>{{o.portal, {"0.0.0.0", 3260}}},
         std::vector<served_port_ptr>{std::make_shared<const served_port>(std::move(made))}));
   };
-  const std::string name = std::string("InitiatorName=") + stand::initiator_name;
+  const std::string name = std::string("InitiatorName=") + fixture::initiator_name;
   const auto asked = [&](bool known, std::vector<std::string> keys, int stage, int next) {
-    stand::stand s(1, demanding);
+    fixture::fixture s(1, demanding);
     if (known) s.gateway.access.credentials = secret_of_host();
     keys.insert(keys.begin(), {name, "SessionType=Discovery"});
     const auto answer = s.say_login(keys, stage, next);
@@ -300,10 +301,10 @@ TEST(login_policy, discovery_can_be_made_to_authenticate) {
 
 TEST(login_policy, digests_can_be_demanded) {
   const auto demanding = with({.header_digest_required = true, .data_digest_required = true});
-  const std::vector<std::string> names = {std::string("InitiatorName=") + stand::initiator_name,
-                                          std::string("TargetName=") + stand::target_name};
+  const std::vector<std::string> names = {std::string("InitiatorName=") + fixture::initiator_name,
+                                          std::string("TargetName=") + fixture::target_name};
   const auto status_with = [&](std::vector<std::string> keys) {
-    stand::stand s(1, demanding);
+    fixture::fixture s(1, demanding);
     keys.insert(keys.begin(), names.begin(), names.end());
     const auto answer = s.say_login(keys, 1, 3);
     return answer ? answer->as<login_response>().status : login_status::target_error;

@@ -10,7 +10,7 @@
 namespace sluice::iscsi {
 namespace {
 
-constexpr std::size_t max_chap_octets = 1024;
+constexpr std::size_t max_chap_bytes = 1024;
 
 const EVP_MD* digest_of(chap_algorithm algorithm) {
   switch (algorithm) {
@@ -30,7 +30,7 @@ const EVP_MD* digest_of(chap_algorithm algorithm) {
 
 /// A host in FIPS mode has no MD5; then CHAP_A=5 is passed over rather than failing later.
 bool available(chap_algorithm algorithm) {
-  return digest_of(algorithm) && !chap_response(algorithm, 0, "probe", as_octets("probe")).empty();
+  return digest_of(algorithm) && !chap_response(algorithm, 0, "probe", as_bytes("probe")).empty();
 }
 
 chap_algorithm pick(std::string_view list, chap_algorithm weakest) {
@@ -46,7 +46,7 @@ chap_algorithm pick(std::string_view list, chap_algorithm weakest) {
 
 }  // namespace
 
-std::size_t chap_digest_octets(chap_algorithm algorithm) {
+std::size_t chap_digest_bytes(chap_algorithm algorithm) {
   const EVP_MD* digest = digest_of(algorithm);
   return digest ? static_cast<std::size_t>(EVP_MD_get_size(digest)) : 0;
 }
@@ -59,7 +59,7 @@ chap_credentials chap_of(const std::shared_ptr<const port::credentials>& kept) {
 std::vector<std::uint8_t> chap_response(chap_algorithm algorithm, std::uint8_t identifier, std::string_view secret,
                                         const_bytes challenge) {
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  std::vector<std::uint8_t> out(chap_digest_octets(algorithm));
+  std::vector<std::uint8_t> out(chap_digest_bytes(algorithm));
   if (out.empty() || !context) return {};
   const bool done = EVP_DigestInit_ex(context.get(), digest_of(algorithm), nullptr) == 1 &&
                     EVP_DigestUpdate(context.get(), &identifier, 1) == 1 &&
@@ -78,7 +78,7 @@ chap_verdict chap_authenticator::propose(std::string_view algorithms, chap_algor
                                          std::string& answer) {
   if (proposed()) return chap_verdict::malformed;
   algorithm_ = pick(algorithms, weakest);
-  const std::size_t length = chap_digest_octets(algorithm_);
+  const std::size_t length = chap_digest_bytes(algorithm_);
   if (length == 0 || random.size() < length + 1) return chap_verdict::failed;
   identifier_ = random[0];
   challenge_.assign(random.begin() + 1, random.begin() + 1 + static_cast<std::ptrdiff_t>(length));
@@ -90,11 +90,11 @@ chap_verdict chap_authenticator::propose(std::string_view algorithms, chap_algor
 
 chap_verdict chap_authenticator::verify(const reply& from_initiator, std::string& answer) {
   if (!proposed()) return chap_verdict::malformed;
-  const auto response = parse_binary(from_initiator.response, max_chap_octets);
+  const auto response = parse_binary(from_initiator.response, max_chap_bytes);
   if (!response) return chap_verdict::malformed;
   const std::vector<std::uint8_t> expected = chap_response(algorithm_, identifier_, credentials_.secret, challenge_);
   // Both comparisons always run, so that a wrong name takes as long as a wrong secret.
-  const bool name_fits = equal_in_constant_time(as_octets(from_initiator.name), as_octets(credentials_.user));
+  const bool name_fits = equal_in_constant_time(as_bytes(from_initiator.name), as_bytes(credentials_.user));
   const bool secret_fits = !expected.empty() && equal_in_constant_time(*response, expected);
   if (!name_fits || !secret_fits) return chap_verdict::failed;
   if (from_initiator.identifier.has_value() != from_initiator.challenge.has_value()) return chap_verdict::malformed;
@@ -104,7 +104,7 @@ chap_verdict chap_authenticator::verify(const reply& from_initiator, std::string
 
 chap_verdict chap_authenticator::prove_ourselves(const reply& from_initiator, std::string& answer) const {
   const auto identifier = parse_number(*from_initiator.identifier);
-  const auto challenge = parse_binary(*from_initiator.challenge, max_chap_octets);
+  const auto challenge = parse_binary(*from_initiator.challenge, max_chap_bytes);
   if (!identifier || *identifier > 255 || !challenge) return chap_verdict::malformed;
   if (credentials_.mutual_secret.empty()) return chap_verdict::failed;
   // Reflection: our own challenge back, or one secret for both directions, would let the peer answer with our words.

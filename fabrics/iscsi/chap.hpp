@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "actors/base/bytes.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 
 /// Challenge-Handshake Authentication [RFC7143 12.1.3, RFC1994], one-way and mutual.
 namespace sluice::iscsi {
@@ -37,7 +37,7 @@ enum class chap_algorithm : std::uint8_t { none = 0, md5 = 5, sha1 = 6, sha256 =
 std::vector<std::uint8_t> chap_response(chap_algorithm algorithm, std::uint8_t identifier, std::string_view secret,
                                         const_bytes challenge);
 /// Octets of a digest, which is also the length of the challenges we send.
-std::size_t chap_digest_octets(chap_algorithm algorithm);
+std::size_t chap_digest_bytes(chap_algorithm algorithm);
 /// Compares in a time that depends on the lengths only.
 bool equal_in_constant_time(const_bytes a, const_bytes b);
 

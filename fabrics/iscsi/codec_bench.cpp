@@ -26,7 +26,7 @@ void encode_a_data_in(benchmark::State& state) {
   bhs raw;
   for (auto _ : state) {
     ++d.data_sn;
-    encode(d, std::span<std::uint8_t, bhs_octets>(raw), 4096);
+    encode(d, std::span<std::uint8_t, bhs_bytes>(raw), 4096);
     benchmark::DoNotOptimize(raw.data());
   }
 }
@@ -52,7 +52,7 @@ void negotiate_a_login(benchmark::State& state) {
   for (auto _ : state) {
     negotiator keys{offer{}};
     std::string answer;
-    const auto pairs = parse_text(as_octets(text));
+    const auto pairs = parse_text(as_bytes(text));
     for (const text_pair& pair : *pairs) keys.take(phase::login_operational, pair, answer);
     benchmark::DoNotOptimize(answer.data());
   }

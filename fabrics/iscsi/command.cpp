@@ -21,7 +21,7 @@ void command::reset() {
   arrived = 0;
   early.clear();
   landing = {};
-  landing_octets = 0;
+  landing_bytes = 0;
   landing_base = 0;
   reserved = {};
   promised = false;
@@ -53,13 +53,13 @@ void command::move_to(stage next) {
 commands::commands(std::uint32_t expected) : table_(std::bit_ceil(4ull * std::max(expected, 4u))) {}
 
 command* commands::find(std::uint32_t tag) const {
-  for (std::size_t at = home(tag); table_[at]; at = (at + 1) & (table_.size() - 1))
+  for (std::size_t at = slot_of(tag); table_[at]; at = (at + 1) & (table_.size() - 1))
     if (table_[at]->initiator_task_tag == tag) return table_[at];
   return nullptr;
 }
 
 void commands::insert(command& c) {
-  std::size_t at = home(c.initiator_task_tag);
+  std::size_t at = slot_of(c.initiator_task_tag);
   while (table_[at]) at = (at + 1) & (table_.size() - 1);
   table_[at] = &c;
 }
@@ -86,11 +86,11 @@ command& commands::add(std::uint32_t tag) {
 
 void commands::remove(command& c) {
   const std::size_t mask = table_.size() - 1;
-  std::size_t hole = home(c.initiator_task_tag);
+  std::size_t hole = slot_of(c.initiator_task_tag);
   while (table_[hole] != &c) hole = (hole + 1) & mask;
   // Closes the gap, so that no search stops early: whoever may sit at the hole moves there.
   for (std::size_t at = (hole + 1) & mask; table_[at]; at = (at + 1) & mask) {
-    const std::size_t wanted = home(table_[at]->initiator_task_tag);
+    const std::size_t wanted = slot_of(table_[at]->initiator_task_tag);
     if (((at - wanted) & mask) < ((at - hole) & mask)) continue;
     table_[hole] = table_[at];
     hole = at;

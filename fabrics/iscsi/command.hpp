@@ -52,7 +52,7 @@ struct command {
   // From the initiator, strictly in order: [0, arrived) is here, in task.data_out, `early` and the front of `landing`.
   std::uint64_t arrived = 0;
   std::vector<memory::slice> early;  // arrived while the core held the task
-  std::uint32_t landing_octets = 0;  // that Data-Out PDUs may fill next; 0: none
+  std::uint32_t landing_bytes = 0;   // that Data-Out PDUs may fill next; 0: none
   std::uint64_t landing_base = 0;    // offset of the first of them
   memory::slice landing;             // where they land, from the first that comes on
   memory::charge reserved;           // what `landing` will cost, paid when the data are asked for
@@ -89,7 +89,7 @@ class commands {
   const std::vector<command*>& live() const { return live_; }
 
  private:
-  std::size_t home(std::uint32_t tag) const { return (tag * 0x9e3779b1u) & (table_.size() - 1); }
+  std::size_t slot_of(std::uint32_t tag) const { return (tag * 0x9e3779b1u) & (table_.size() - 1); }
   void insert(command& c);
   void grow();
   std::vector<std::unique_ptr<command>> all_;

@@ -7,8 +7,8 @@
 namespace sluice::iscsi {
 namespace {
 
-constexpr std::uint32_t bulk_octets = 64 * 1024;  // from here on Data-Out payload goes straight to its place
-constexpr std::uint32_t header_only_octets = 512;
+constexpr std::uint32_t bulk_bytes = 64 * 1024;  // from here on Data-Out payload goes straight to its place
+constexpr std::uint32_t header_only_bytes = 512;
 
 }  // namespace
 connection::connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
@@ -74,8 +74,8 @@ void connection::arm_receive() {
     starved_ = true;
     return wait_for_memory();
   }
-  const bool bulk_follows = solicited_ >= bulk_octets && state_ != receive_state::skip;
-  const std::uint32_t most = bulk_follows && wanted_ <= header_only_octets ? header_only_octets : UINT32_MAX;
+  const bool bulk_follows = solicited_ >= bulk_bytes && state_ != receive_state::skip;
+  const std::uint32_t most = bulk_follows && wanted_ <= header_only_bytes ? header_only_bytes : UINT32_MAX;
   loop_.receive(receive_, handle_, in_.room(most));
 }
 
@@ -187,25 +187,25 @@ void connection::on_writable(std::int64_t) noexcept {
 std::uint8_t* connection::send_header() {
   const bool digest = digests_on_ && parameters().header_digest;
   if (!processing_) loop_.at_turn_end(flush_);
-  return out_.append(bhs_octets + (digest ? digest_octets : 0));
+  return out_.append(bhs_bytes + (digest ? digest_bytes : 0));
 }
 
 void connection::seal_header(std::uint8_t* at) {
   if (!digests_on_ || !parameters().header_digest) return;
-  const std::uint32_t crc = wire::crc32c({at, bhs_octets});
-  for (unsigned i = 0; i < digest_octets; ++i) at[bhs_octets + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+  const std::uint32_t crc = wire::crc32c({at, bhs_bytes});
+  for (unsigned i = 0; i < digest_bytes; ++i) at[bhs_bytes + i] = static_cast<std::uint8_t>(crc >> (8 * i));
 }
 
-/// The padding and the digest after `data_octets` whose CRC is `crc`.
-void connection::send_trailer(std::uint32_t data_octets, std::uint32_t crc) {
-  const std::uint32_t pad = padded(data_octets) - data_octets;
+/// The padding and the digest after `data_bytes` whose CRC is `crc`.
+void connection::send_trailer(std::uint32_t data_bytes, std::uint32_t crc) {
+  const std::uint32_t pad = padded(data_bytes) - data_bytes;
   const bool digest = digests_on_ && parameters().data_digest;
   if (pad == 0 && !digest) return;
-  std::uint8_t* at = out_.append(pad + (digest ? digest_octets : 0));
+  std::uint8_t* at = out_.append(pad + (digest ? digest_bytes : 0));
   std::memset(at, 0, pad);
   if (!digest) return;
   crc = wire::crc32c({at, pad}, crc);
-  for (unsigned i = 0; i < digest_octets; ++i) at[pad + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+  for (unsigned i = 0; i < digest_bytes; ++i) at[pad + i] = static_cast<std::uint8_t>(crc >> (8 * i));
 }
 
 void connection::on_timer() noexcept {

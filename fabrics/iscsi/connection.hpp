@@ -23,7 +23,7 @@
 #include "fabrics/iscsi/tally.hpp"
 #include "fabrics/iscsi/text_exchange.hpp"
 #include "fabrics/iscsi/turn_queue.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 #include "fabrics/port/strangers.hpp"
 
 namespace sluice::iscsi {
@@ -110,7 +110,7 @@ class connection {
 
   static constexpr std::uint32_t max_immediate = 32;
   /// What a stranger's turn may take of memory, but for text that is gathered: a slab and what it is answered in.
-  static constexpr std::uint32_t octets_of_a_turn = 32 * kib;
+  static constexpr std::uint32_t bytes_of_a_turn = 32 * kib;
   /// A stranger that is turned away is neither heard nor answered any more, but does not hear of it at once: who comes
   /// again and again comes more seldom.
   static constexpr std::uint64_t linger_ns = 2 * ns_per_s;
@@ -229,21 +229,21 @@ class connection {
   // connection_receive.cpp: framing
   bool process();
   bool take_header();
-  bool take_whole(bhs_view header_at, std::uint32_t header_octets, const header& shape);
-  bool start_sink(bhs_view header_at, std::uint32_t header_octets, const header& shape);
+  bool take_whole(bhs_view header_at, std::uint32_t header_bytes, const header& shape);
+  bool start_sink(bhs_view header_at, std::uint32_t header_bytes, const header& shape);
   bool has_waited_enough();
   bool take_payload();
   bool take_trailer();
   bool take_skip();
   void sink_done();
-  void skip(std::uint32_t data_octets);
-  std::uint32_t trailer_octets(std::uint32_t data_octets) const;
+  void skip(std::uint32_t data_bytes);
+  std::uint32_t trailer_bytes(std::uint32_t data_bytes) const;
 
   // connection_commands.cpp: what the PDUs ask
   void take_pdu(bhs_view header_at, const_bytes ahs, const memory::slice& data);
   void execute(bhs_view header_at, const memory::slice& data);
-  command* accept_command(bhs_view header_at, const_bytes ahs, std::uint32_t data_octets);
-  void check_unsolicited(command& c, bool final, std::uint32_t immediate_octets);
+  command* accept_command(bhs_view header_at, const_bytes ahs, std::uint32_t data_bytes);
+  void check_unsolicited(command& c, bool final, std::uint32_t immediate_bytes);
   void attach_immediate(command& c, memory::slice data);
   void command_ready(command& c);
   void submit(command& c);
@@ -306,7 +306,7 @@ class connection {
   void send(Pdu& pdu, const_bytes data = {});
   std::uint8_t* send_header();
   void seal_header(std::uint8_t* at);
-  void send_trailer(std::uint32_t data_octets, std::uint32_t crc);
+  void send_trailer(std::uint32_t data_bytes, std::uint32_t crc);
   sequence_numbers numbers() { return {stat_sn_, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
   sequence_numbers next_numbers() { return {stat_sn_++, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
   const session_parameters& parameters() const { return negotiator_.parameters; }
@@ -346,9 +346,9 @@ class connection {
   memory::account* payer_;  // the strangers', then the share's
   receive_buffer in_;
   send_queue out_;
-  std::uint32_t wanted_ = bhs_octets;  // octets in one piece that the parser waits for
+  std::uint32_t wanted_ = bhs_bytes;  // octets in one piece that the parser waits for
   sink sink_;
-  std::uint32_t skip_octets_ = 0;  // data and padding
+  std::uint32_t skip_bytes_ = 0;  // data and padding
   std::uint32_t skip_crc_ = 0;
   std::uint64_t solicited_ = 0;             // octets asked for by R2T and not here yet
   std::uint64_t promised_ = 0;              // octets of landings that R2Ts are sent for
@@ -415,11 +415,11 @@ template <class Pdu>
 void connection::send(Pdu& pdu, const_bytes data) {
   const auto octets = static_cast<std::uint32_t>(data.size());
   std::uint8_t* at = send_header();
-  encode(pdu, std::span<std::uint8_t, bhs_octets>(at, bhs_octets), octets);
+  encode(pdu, std::span<std::uint8_t, bhs_bytes>(at, bhs_bytes), octets);
   seal_header(at);
   if (octets == 0) return;
   for (const_bytes rest = data; !rest.empty();) {  // a long text passes what the arena holds in one piece
-    const auto piece = static_cast<std::uint32_t>(std::min<std::size_t>(rest.size(), send_queue::arena_octets));
+    const auto piece = static_cast<std::uint32_t>(std::min<std::size_t>(rest.size(), send_queue::arena_bytes));
     std::memcpy(out_.append(piece), rest.data(), piece);
     rest = rest.subspan(piece);
   }

@@ -9,7 +9,7 @@ namespace sluice::iscsi {
 namespace {
 
 /// Notes to a connection: the task events as they are, then these.
-enum note_kind : std::uint32_t { manage_note = 0x100, ended_note };
+enum message_kind : std::uint32_t { manage_message = 0x100, ended_message };
 
 class connection_actor final : public runtime::pinned<caf::event_based_actor>, port::task_endpoint {
  public:
@@ -19,7 +19,7 @@ class connection_actor final : public runtime::pinned<caf::event_based_actor>, p
     // The end comes from the loop, outside this actor's turn, where quit() would go unheard: it sends itself a note.
     connection_->move_to(*this, [this, ended = std::move(ended)] {
       ended();
-      send_note(nullptr, ended_note);
+      send_message(nullptr, ended_message);
     });
   }
   const char* name() const override { return "iscsi-connection"; }
@@ -34,16 +34,16 @@ class connection_actor final : public runtime::pinned<caf::event_based_actor>, p
 
  private:
   void post(port::task& subject, port::task_event event) noexcept override {
-    send_note(&subject, static_cast<std::uint32_t>(event));
+    send_message(&subject, static_cast<std::uint32_t>(event));
   }
-  void post(port::task_management& request) noexcept override { send_note(&request, manage_note); }
+  void post(port::task_management& request) noexcept override { send_message(&request, manage_message); }
 
-  void on_note(void* subject, std::uint32_t kind) override {
+  void on_message(void* subject, std::uint32_t kind) override {
     switch (kind) {
-      case manage_note:
+      case manage_message:
         connection_->on_manage(*static_cast<port::task_management*>(subject));
         return;
-      case ended_note:
+      case ended_message:
         quit();
         return;
       default:

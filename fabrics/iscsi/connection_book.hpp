@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 
 namespace sluice::iscsi {
 

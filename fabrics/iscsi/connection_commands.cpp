@@ -47,7 +47,7 @@ unsigned cost_of(const header& shape) {
     case opcode::task_management_request:
       return 8;
     default:
-      return 1 + shape.data_octets / 65536;
+      return 1 + shape.data_bytes / 65536;
   }
 }
 
@@ -126,7 +126,7 @@ void connection::execute(bhs_view at, const memory::slice& data) {
       text_exchange::step step = text_->take(request, data.span(), parameters().max_recv_initiator);
       if (step.rejected) return send_reject(step.reason, at);
       step.response.sn = next_numbers();
-      return send(step.response, as_octets(step.data));
+      return send(step.response, as_bytes(step.data));
     }
     default:
       return;
@@ -136,7 +136,7 @@ void connection::execute(bhs_view at, const memory::slice& data) {
 // -- SCSI commands -----------------------------------------------------------------------------------------------
 
 /// Makes the command of a PDU; null when it is ignored or rejected, and then its payload goes nowhere.
-command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t data_octets) {
+command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t data_bytes) {
   const auto request = decode<scsi_command>(at);
   const auto where = window_.look(request.cmd_sn);
   if (!request.immediate) {
@@ -179,22 +179,22 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   t.expected_data_out = request.write ? request.expected_data_transfer_length : 0;
   t.expected_data_in = request.read ? request.expected_data_transfer_length : 0;
   t.arrived_ns = now_ns_;
-  check_unsolicited(c, request.final, data_octets);
+  check_unsolicited(c, request.final, data_bytes);
   return &c;
 }
 
 /// Holds what comes unasked against what was negotiated [RFC7143 13.10, 13.11, 13.14].
-void connection::check_unsolicited(command& c, bool final, std::uint32_t immediate_octets) {
+void connection::check_unsolicited(command& c, bool final, std::uint32_t immediate_bytes) {
   const std::uint64_t most = std::min<std::uint64_t>(parameters().first_burst_length, c.task.expected_data_out);
-  const bool too_much = immediate_octets > 0 && (!parameters().immediate_data || immediate_octets > most);
+  const bool too_much = immediate_bytes > 0 && (!parameters().immediate_data || immediate_bytes > most);
   const bool more_comes = !final;
-  if (too_much || (more_comes && (parameters().initial_r2t || immediate_octets >= most)))
+  if (too_much || (more_comes && (parameters().initial_r2t || immediate_bytes >= most)))
     return fail_transfer(c, scsi::asc::unexpected_unsolicited_data);
-  c.arrived = immediate_octets;
+  c.arrived = immediate_bytes;
   if (!more_comes) return;
-  const std::uint64_t room = std::min<std::uint64_t>(most - immediate_octets, memory::pool::largest);
-  c.landing_octets = static_cast<std::uint32_t>(room);  // memory is taken when the first of them come
-  c.landing_base = immediate_octets;
+  const std::uint64_t room = std::min<std::uint64_t>(most - immediate_bytes, memory::pool::largest);
+  c.landing_bytes = static_cast<std::uint32_t>(room);  // memory is taken when the first of them come
+  c.landing_base = immediate_bytes;
   c.unsolicited_open = true;
 }
 
@@ -276,7 +276,7 @@ void connection::take_nop(const nop_out& request, const memory::slice& data) {
   const std::uint32_t octets = std::min(data.size(), parameters().max_recv_initiator);
   if (octets <= max_small_echo) return send(pong, data.span().first(octets));
   std::uint8_t* to = send_header();
-  encode(pong, std::span<std::uint8_t, bhs_octets>(to, bhs_octets), octets);
+  encode(pong, std::span<std::uint8_t, bhs_bytes>(to, bhs_bytes), octets);
   seal_header(to);
   out_.append(data.sub(0, octets));
   send_trailer(octets, parameters().data_digest ? wire::crc32c(data.span().first(octets)) : 0);

@@ -57,7 +57,7 @@ scsi::additional_sense connection::wrong_unasked(const command& c, const data_ou
   const std::uint64_t end = c.arrived + octets;
   const bool too_few =
       pdu.final && c.task.expected_data_out > parameters().first_burst_length && end < parameters().first_burst_length;
-  const bool too_many = end > c.landing_base + c.landing_octets;
+  const bool too_many = end > c.landing_base + c.landing_bytes;
   return too_few || too_many ? scsi::asc::not_enough_unsolicited_data : scsi::additional_sense{0};
 }
 
@@ -96,19 +96,19 @@ bool connection::provide_landing(command& c) {
   if (!c.landing.empty()) return true;
   memory::pool& buffers = loop_.buffers();
   if (c.reserved.octets() > 0) {
-    c.landing = buffers.take_paid(c.landing_octets, *payer_);
+    c.landing = buffers.take_paid(c.landing_bytes, *payer_);
     if (!c.landing.empty()) c.reserved.spend();
   } else {
-    c.landing = buffers.take(c.landing_octets, *payer_);
+    c.landing = buffers.take(c.landing_bytes, *payer_);
   }
   if (c.landing.empty()) run_out_of_memory(c);
   return !c.landing.empty();
 }
 
 void connection::end_landing(command& c) {
-  if (c.promised) promised_ -= c.landing_octets;
+  if (c.promised) promised_ -= c.landing_bytes;
   c.promised = false;
-  c.landing_octets = 0;
+  c.landing_bytes = 0;
   c.landing = {};
   c.reserved = {};
   if (!starving_.empty()) loop_.defer(on_memory_);
@@ -168,7 +168,7 @@ void connection::advance_fetch(command& c) {
   if (c.end != command::fate::served) return answer_fetch(c, port::transfer_end::failed);
   if (c.unsolicited_open) return watch_owed(c);
   if (c.arrived >= c.fetch_end) return answer_fetch(c, port::transfer_end::done);
-  if (c.landing_octets > 0) {
+  if (c.landing_bytes > 0) {
     watch_owed(c);
     return send_r2ts(c);
   }
@@ -195,7 +195,7 @@ void connection::feed_starving() {
 bool connection::reserve_landing(command& c, std::uint32_t octets) {
   c.reserved = memory::charge(ledger(), *payer_);
   if (!c.reserved.set(memory::pool::rounded(octets))) return false;
-  c.landing_octets = octets;
+  c.landing_bytes = octets;
   c.landing_base = c.next_r2t = c.arrived;
   c.promised = true;
   promised_ += octets;
@@ -430,7 +430,7 @@ void connection::send_data_in(command& c, bool completes) {
 
 void connection::send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from) {
   std::uint8_t* at = send_header();
-  encode(pdu, std::span<std::uint8_t, bhs_octets>(at, bhs_octets), octets);
+  encode(pdu, std::span<std::uint8_t, bhs_bytes>(at, bhs_bytes), octets);
   seal_header(at);
   std::uint32_t crc = 0;
   for (std::uint32_t left = octets; left > 0;) {

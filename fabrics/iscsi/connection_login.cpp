@@ -82,7 +82,7 @@ void connection::send_login(login_step& step) {
   // A discovery session asks one thing after the other.
   const std::uint32_t depth = login_->parameters().discovery ? 1 : options_.bounds.max_tasks_per_nexus;
   step.response.sn.max_cmd_sn = step.response.sn.exp_cmd_sn + depth - 1;
-  send(step.response, as_octets(step.data));
+  send(step.response, as_bytes(step.data));
   if (step.verdict == login_verdict::failed) {
     const session_parameters& asked = login_->parameters();
     options_.shared->refused.count(step.response.status);

@@ -6,7 +6,7 @@
 namespace sluice::iscsi {
 namespace {
 
-constexpr std::uint32_t least_sink_octets = 4096;  // immediate data below this waits in the slab for its end
+constexpr std::uint32_t min_sink_bytes = 4096;  // immediate data below this waits in the slab for its end
 
 std::uint32_t load_digest(const_bytes from) {
   return from[0] | from[1] << 8 | from[2] << 16 | static_cast<std::uint32_t>(from[3]) << 24;
@@ -14,10 +14,10 @@ std::uint32_t load_digest(const_bytes from) {
 
 }  // namespace
 
-std::uint32_t connection::trailer_octets(std::uint32_t data_octets) const {
-  if (data_octets == 0) return 0;
+std::uint32_t connection::trailer_bytes(std::uint32_t data_bytes) const {
+  if (data_bytes == 0) return 0;
   const bool digest = digests_on_ && parameters().data_digest;
-  return padded(data_octets) - data_octets + (digest ? digest_octets : 0);
+  return padded(data_bytes) - data_bytes + (digest ? digest_bytes : 0);
 }
 
 /// One step; false when it needs more octets, or buffers.
@@ -37,41 +37,41 @@ bool connection::process() {
 
 bool connection::take_header() {
   const const_bytes unread = in_.unread();
-  wanted_ = bhs_octets;
-  if (unread.size() < bhs_octets) return false;
-  const bhs_view at = unread.first<bhs_octets>();
+  wanted_ = bhs_bytes;
+  if (unread.size() < bhs_bytes) return false;
+  const bhs_view at = unread.first<bhs_bytes>();
   const header shape = decode_header(at);
   const bool digest = digests_on_ && parameters().header_digest;
-  const auto covered = static_cast<std::uint32_t>(bhs_octets) + shape.ahs_octets;
-  const std::uint32_t header_octets = covered + (digest ? static_cast<std::uint32_t>(digest_octets) : 0);
-  wanted_ = header_octets;
-  if (unread.size() < header_octets) return false;
+  const auto covered = static_cast<std::uint32_t>(bhs_bytes) + shape.ahs_bytes;
+  const std::uint32_t header_bytes = covered + (digest ? static_cast<std::uint32_t>(digest_bytes) : 0);
+  wanted_ = header_bytes;
+  if (unread.size() < header_bytes) return false;
   const bool damaged = digest && wire::crc32c(unread.first(covered)) != load_digest(unread.subspan(covered));
   const std::uint32_t most = is_stranger() ? default_max_recv_data_segment_length : parameters().max_recv_target;
   // Past a broken header or a length that was never agreed there is no telling where the next PDU begins [RFC7143 7.7].
-  if (damaged || shape.data_octets > most) {
+  if (damaged || shape.data_bytes > most) {
     if (damaged) options_.shared->counted.count(tally::header_digest_error);
     if (is_stranger()) options_.shared->refused.count(refusals::protocol);
     turn_away();
     return false;
   }
-  const std::uint32_t whole = header_octets + shape.data_octets + trailer_octets(shape.data_octets);
-  if (unread.size() >= whole) return take_whole(at, header_octets, shape);
+  const std::uint32_t whole = header_bytes + shape.data_bytes + trailer_bytes(shape.data_bytes);
+  if (unread.size() >= whole) return take_whole(at, header_bytes, shape);
   const bool bulk =
-      shape.code == opcode::data_out || (shape.code == opcode::scsi_command && shape.data_octets >= least_sink_octets);
-  if (bulk && phase_ == phase_of::full_feature) return start_sink(at, header_octets, shape);
+      shape.code == opcode::data_out || (shape.code == opcode::scsi_command && shape.data_bytes >= min_sink_bytes);
+  if (bulk && phase_ == phase_of::full_feature) return start_sink(at, header_bytes, shape);
   wanted_ = whole;
   return false;
 }
 
-bool connection::take_whole(bhs_view at, std::uint32_t header_octets, const header& shape) {
+bool connection::take_whole(bhs_view at, std::uint32_t header_bytes, const header& shape) {
   const const_bytes unread = in_.unread();
-  const std::uint32_t trailer = trailer_octets(shape.data_octets);
-  const std::uint32_t whole = header_octets + shape.data_octets + trailer;
-  const bool digest = digests_on_ && parameters().data_digest && shape.data_octets > 0;
+  const std::uint32_t trailer = trailer_bytes(shape.data_bytes);
+  const std::uint32_t whole = header_bytes + shape.data_bytes + trailer;
+  const bool digest = digests_on_ && parameters().data_digest && shape.data_bytes > 0;
   if (digest) {
-    const const_bytes data = unread.subspan(header_octets, padded(shape.data_octets));
-    if (wire::crc32c(data) != load_digest(unread.subspan(whole - digest_octets))) {
+    const const_bytes data = unread.subspan(header_bytes, padded(shape.data_bytes));
+    if (wire::crc32c(data) != load_digest(unread.subspan(whole - digest_bytes))) {
       options_.shared->counted.count(tally::data_digest_error);
       send_reject(reject_reason::data_digest_error, at);
       leave(port::loss_reason::connection_lost);  // nothing can be recovered at level 0
@@ -80,25 +80,25 @@ bool connection::take_whole(bhs_view at, std::uint32_t header_octets, const head
   }
   // The views stay valid: nothing prepares the buffer anew before this PDU has been dealt with.
   memory::slice data;
-  if (shape.data_octets > 0) data = in_.share(header_octets, shape.data_octets);
-  take_pdu(at, unread.subspan(bhs_octets, shape.ahs_octets), data);
+  if (shape.data_bytes > 0) data = in_.share(header_bytes, shape.data_bytes);
+  take_pdu(at, unread.subspan(bhs_bytes, shape.ahs_bytes), data);
   if (phase_ != phase_of::leaving) in_.consume(whole);
   return phase_ != phase_of::leaving;
 }
 
 /// A Data-Out or a command with immediate data that is not all here: finds its place now.
-bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const header& shape) {
+bool connection::start_sink(bhs_view at, std::uint32_t header_bytes, const header& shape) {
   command* target = nullptr;
   sink s;
   if (shape.code == opcode::data_out) {
     const auto pdu = decode<data_out>(at);
-    const auto place = place_data_out(pdu, shape.data_octets, target);
+    const auto place = place_data_out(pdu, shape.data_bytes, target);
     if (place) s.buffer = target->landing;
     s.target = target;
     s.begin = place.value_or(0);
     s.final = pdu.final;
   } else {
-    s.buffer = loop_.buffers().take(shape.data_octets, *payer_);
+    s.buffer = loop_.buffers().take(shape.data_bytes, *payer_);
     if (!s.buffer.empty()) sink_hungry_since_ns_ = 0;
     if (s.buffer.empty() && !has_waited_enough()) {  // the header stays unread; on_starved() comes back to it
       starved_ = true;
@@ -106,22 +106,22 @@ bool connection::start_sink(bhs_view at, std::uint32_t header_octets, const head
       return false;
     }
     s.immediate_data = true;
-    target = accept_command(at, in_.unread().subspan(bhs_octets, shape.ahs_octets), shape.data_octets);
+    target = accept_command(at, in_.unread().subspan(bhs_bytes, shape.ahs_bytes), shape.data_bytes);
     if (target && s.buffer.empty()) run_out_of_memory(*target);
   }
   if (phase_ == phase_of::leaving) return false;
-  in_.consume(header_octets);
+  in_.consume(header_bytes);
   s.target = target;
   s.at = s.begin;
-  s.end = s.begin + shape.data_octets;
+  s.end = s.begin + shape.data_bytes;
   if (!target) s.buffer = {};
   sink_ = std::move(s);
   if (sink_.buffer.empty()) {
-    skip(shape.data_octets);
+    skip(shape.data_bytes);
     return true;
   }
   state_ = receive_state::payload;
-  const auto here = static_cast<std::uint32_t>(std::min<std::size_t>(in_.unread().size(), shape.data_octets));
+  const auto here = static_cast<std::uint32_t>(std::min<std::size_t>(in_.unread().size(), shape.data_bytes));
   std::memcpy(sink_.buffer.data() + sink_.at, in_.unread().data(), here);
   in_.consume(here);
   sink_.at += here;
@@ -145,14 +145,14 @@ bool connection::take_payload() {
 
 bool connection::take_trailer() {
   const std::uint32_t octets = sink_.end - sink_.begin;
-  const std::uint32_t trailer = trailer_octets(octets);
+  const std::uint32_t trailer = trailer_bytes(octets);
   wanted_ = std::max(trailer, 1u);
   if (in_.unread().size() < trailer) return false;
   if (parameters().data_digest) {
     const const_bytes tail = in_.unread().first(trailer);
     std::uint32_t crc = wire::crc32c({sink_.buffer.data() + sink_.begin, octets});
-    crc = wire::crc32c(tail.first(trailer - digest_octets), crc);
-    if (crc != load_digest(tail.last(digest_octets))) {
+    crc = wire::crc32c(tail.first(trailer - digest_bytes), crc);
+    if (crc != load_digest(tail.last(digest_bytes))) {
       // The header has gone by; a Reject without one would tell nothing more than the end of the connection does.
       options_.shared->counted.count(tally::data_digest_error);
       drop(port::loss_reason::connection_lost);
@@ -176,28 +176,28 @@ void connection::sink_done() {
 }
 
 /// Takes a data segment that goes nowhere; its digest counts as ever.
-void connection::skip(std::uint32_t data_octets) {
-  skip_octets_ = padded(data_octets);
+void connection::skip(std::uint32_t data_bytes) {
+  skip_bytes_ = padded(data_bytes);
   skip_crc_ = 0;
   state_ = receive_state::skip;
 }
 
 bool connection::take_skip() {
   const bool digest = digests_on_ && parameters().data_digest;
-  const const_bytes here = in_.unread().first(std::min<std::size_t>(in_.unread().size(), skip_octets_));
+  const const_bytes here = in_.unread().first(std::min<std::size_t>(in_.unread().size(), skip_bytes_));
   if (digest) skip_crc_ = wire::crc32c(here, skip_crc_);
-  skip_octets_ -= static_cast<std::uint32_t>(here.size());
+  skip_bytes_ -= static_cast<std::uint32_t>(here.size());
   in_.consume(static_cast<std::uint32_t>(here.size()));
-  wanted_ = bhs_octets;
-  if (skip_octets_ > 0) return false;
+  wanted_ = bhs_bytes;
+  if (skip_bytes_ > 0) return false;
   if (digest) {
-    if (in_.unread().size() < digest_octets) return false;
+    if (in_.unread().size() < digest_bytes) return false;
     if (load_digest(in_.unread()) != skip_crc_) {
       options_.shared->counted.count(tally::data_digest_error);
       drop(port::loss_reason::connection_lost);  // as take_trailer()
       return false;
     }
-    in_.consume(digest_octets);
+    in_.consume(digest_bytes);
   }
   state_ = receive_state::header;
   sink_done();

@@ -82,7 +82,7 @@ void connection::maybe_go_over() {
   phase_ = phase_of::full_feature;
   heir->response.sn.exp_cmd_sn = window_.exp_cmd_sn();
   heir->response.sn.max_cmd_sn = window_.max_cmd_sn();
-  send(heir->response, as_octets(heir->data));
+  send(heir->response, as_bytes(heir->data));
   stat_sn_ = heir->next_stat_sn;
   begin_text();
   begin_full_feature();
@@ -113,7 +113,7 @@ void connection::begin_anew() {
   in_.clear();
   out_.clear();
   state_ = receive_state::header;
-  wanted_ = bhs_octets;
+  wanted_ = bhs_bytes;
   sink_ = {};
   sink_hungry_since_ns_ = 0;
   digests_on_ = output_abandoned_ = starved_ = probe_sent_ = false;

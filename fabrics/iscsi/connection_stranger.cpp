@@ -61,7 +61,7 @@ bool connection::has_memory_for_a_turn() {
   if (turn_.what_for() == turn_queue::purpose::other) kept = limit / 4;
   if (turn_.what_for() == turn_queue::purpose::beginning || turn_.what_for() == turn_queue::purpose::admitted)
     kept = limit / 8;
-  return used - in_.held() + octets_of_a_turn + kept <= limit;
+  return used - in_.held() + bytes_of_a_turn + kept <= limit;
 }
 
 /// Says how far a stranger has come: to those who choose who has a turn, who has to go, and to the operator.

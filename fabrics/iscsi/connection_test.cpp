@@ -1,19 +1,19 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 #include "gateway/scsi/asc.hpp"
 
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 /// Answers every R2T from `data` in Data-Out PDUs of `piece` octets, until the status.
-stand::completion feed(stand& s, std::uint32_t tag, const octets& data, std::uint32_t piece) {
+fixture::completion feed(fixture& s, std::uint32_t tag, const octets& data, std::uint32_t piece) {
   for (;;) {
     const std::optional<pdu> p = s.initiator.next();
     if (!p || p->code() != opcode::r2t) {
       EXPECT_TRUE(p && p->code() == opcode::scsi_response);
-      stand::completion c;
+      fixture::completion c;
       if (!p) return c;
       const auto r = p->as<scsi_response>();
       EXPECT_EQ(r.sn.stat_sn, s.exp_stat_sn++);
@@ -40,7 +40,7 @@ stand::completion feed(stand& s, std::uint32_t tag, const octets& data, std::uin
 }
 
 TEST(connection, carries_a_command_without_data) {
-  stand s;
+  fixture s;
   s.log_in();
   const auto c = s.bare(0x00);
   s.initiator.send(c);
@@ -50,7 +50,7 @@ TEST(connection, carries_a_command_without_data) {
 }
 
 TEST(connection, reads_with_the_status_on_the_last_data_in) {
-  stand s;
+  fixture s;
   s.log_in({"MaxRecvDataSegmentLength=8192"});
   const auto c = s.read_10(7, 100);
   s.initiator.send(c);
@@ -62,8 +62,8 @@ TEST(connection, reads_with_the_status_on_the_last_data_in) {
 }
 
 TEST(connection, reads_far_more_than_the_peer_takes_at_once) {
-  stand s;
-  s.gateway.put_octets = 300000;
+  fixture s;
+  s.gateway.put_bytes = 300000;
   s.log_in({"MaxRecvDataSegmentLength=65536", "MaxBurstLength=131072"});
   const auto c = s.read_10(0, 8192);
   s.initiator.send(c);
@@ -73,7 +73,7 @@ TEST(connection, reads_far_more_than_the_peer_takes_at_once) {
 }
 
 TEST(connection, never_tears_what_it_borrowed) {
-  stand s;
+  fixture s;
   s.log_in({"MaxRecvDataSegmentLength=262144"});
   const auto c = s.read_10(0, 2048);
   s.initiator.send(c);
@@ -90,7 +90,7 @@ TEST(connection, never_tears_what_it_borrowed) {
 }
 
 TEST(connection, says_how_the_residual_came_out) {
-  stand s;
+  fixture s;
   s.log_in();
   auto more = s.read_10(0, 4);
   more.expected_data_transfer_length = 4096;
@@ -108,7 +108,7 @@ TEST(connection, says_how_the_residual_came_out) {
 }
 
 TEST(connection, sends_sense) {
-  stand s;
+  fixture s;
   s.log_in();
   const auto c = s.bare(0x03);
   s.initiator.send(c);
@@ -129,8 +129,8 @@ struct writes : ::testing::TestWithParam<write_case> {};
 TEST_P(writes, land_where_they_belong) {
   const write_case& w = GetParam();
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-    stand s(seed);
-    s.gateway.get_octets = 700000;
+    fixture s(seed);
+    s.gateway.get_bytes = 700000;
     s.log_in(w.keys);
     const octets data = noise(w.blocks * 512, static_cast<std::uint8_t>(seed));
     const auto c = s.write_10(3, static_cast<std::uint16_t>(w.blocks));
@@ -153,7 +153,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(connection, takes_unsolicited_data_behind_the_command) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-    stand s(seed);
+    fixture s(seed);
     s.log_in({"InitialR2T=No", "FirstBurstLength=65536"});
     const octets data = noise(200000 / 512 * 512);
     auto c = s.write_10(0, static_cast<std::uint16_t>(data.size() / 512));
@@ -173,7 +173,7 @@ TEST(connection, takes_unsolicited_data_behind_the_command) {
 }
 
 TEST(connection, keeps_digests_on_reads) {
-  stand s;
+  fixture s;
   s.gateway.borrow = false;
   s.log_in({"HeaderDigest=CRC32C", "DataDigest=CRC32C", "MaxRecvDataSegmentLength=5000"});
   const auto c = s.read_10(1, 77);
@@ -182,7 +182,7 @@ TEST(connection, keeps_digests_on_reads) {
 }
 
 TEST(connection, answers_many_commands_and_opens_the_window_again) {
-  stand s;
+  fixture s;
   s.log_in();
   for (int round = 0; round < 20; ++round) {
     std::vector<scsi_command> sent;
@@ -197,7 +197,7 @@ TEST(connection, answers_many_commands_and_opens_the_window_again) {
 }
 
 TEST(connection, runs_commands_in_the_order_of_cmd_sn) {
-  stand s;
+  fixture s;
   s.log_in();
   auto first = s.read_10(0, 1), second = s.read_10(1, 1), third = s.bare(0x00);
   nop_out ping;
@@ -222,7 +222,7 @@ TEST(connection, runs_commands_in_the_order_of_cmd_sn) {
 }
 
 TEST(connection, ignores_commands_outside_the_window) {
-  stand s;
+  fixture s;
   s.log_in();
   auto high = s.bare(0x00), low = s.bare(0x00);
   s.cmd_sn -= 2;
@@ -236,8 +236,8 @@ TEST(connection, ignores_commands_outside_the_window) {
   EXPECT_EQ(s.gateway.cdbs.size(), 1u);
 }
 
-TEST(connection, takes_a_32_octet_cdb) {
-  stand s;
+TEST(connection, takes_a_32_byte_cdb) {
+  fixture s;
   s.log_in();
   octets ahs{0, 17, 1, 0};
   for (std::uint8_t i = 0; i < 16; ++i) ahs.push_back(static_cast<std::uint8_t>(0xa0 + i));
@@ -249,7 +249,7 @@ TEST(connection, takes_a_32_octet_cdb) {
 }
 
 TEST(connection, takes_the_longest_cdb) {
-  stand s;
+  fixture s;
   s.log_in();
   octets ahs{0, 245, 1, 0};
   for (int i = 0; i < 244; ++i) ahs.push_back(static_cast<std::uint8_t>(i));
@@ -261,7 +261,7 @@ TEST(connection, takes_the_longest_cdb) {
 }
 
 TEST(connection, answers_pings_of_any_size) {
-  stand s;
+  fixture s;
   s.log_in();
   for (std::size_t size : {0u, 3u, 4096u, 8192u}) {
     nop_out ping;
@@ -277,7 +277,7 @@ TEST(connection, answers_pings_of_any_size) {
 }
 
 TEST(connection, asks_a_silent_initiator_and_gives_up_on_a_dead_one) {
-  stand s;
+  fixture s;
   s.log_in();
   auto probe = s.initiator.next(120 * ns_per_s);
   ASSERT_TRUE(probe && probe->code() == opcode::nop_in);
@@ -293,7 +293,7 @@ TEST(connection, asks_a_silent_initiator_and_gives_up_on_a_dead_one) {
 }
 
 TEST(connection, lists_targets_over_several_text_responses) {
-  stand s;
+  fixture s;
   s.log_in({}, true);
   text_request ask;
   ask.immediate = true;
@@ -324,7 +324,7 @@ TEST(connection, lists_targets_over_several_text_responses) {
 }
 
 TEST(connection, a_list_of_targets_is_made_once_until_access_changes) {
-  stand s;
+  fixture s;
   s.log_in({}, true);
   const auto ask = [&s, text = octets{'S', 'e', 'n', 'd', 'T', 'a', 'r', 'g', 'e', 't', 's', '=', 'A', 'l', 'l', 0}] {
     text_request request;
@@ -345,7 +345,7 @@ TEST(connection, a_list_of_targets_is_made_once_until_access_changes) {
 }
 
 TEST(connection, logs_out) {
-  stand s;
+  fixture s;
   s.log_in();
   s.initiator.send(s.bare(0xfe));  // still running: aborted silently
   logout_request bye;
@@ -367,7 +367,7 @@ TEST(connection, logs_out) {
 }
 
 TEST(connection, tells_a_login_that_waits_too_long_for_another_session_to_try_again) {
-  stand s(1, [](connection_options& o) { o.bounds.login_timeout_ns = 2 * ns_per_s; });
+  fixture s(1, [](connection_options& o) { o.bounds.login_timeout_ns = 2 * ns_per_s; });
   s.gateway.holds_logins = true;
   const auto answer =
       s.say_login({std::string("InitiatorName=") + initiator_name, std::string("TargetName=") + target_name}, 1, 3);
@@ -378,7 +378,7 @@ TEST(connection, tells_a_login_that_waits_too_long_for_another_session_to_try_ag
 }
 
 TEST(connection, ends_when_the_core_evicts_it) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   s.initiator.send(s.write_10(0, 8));
   ASSERT_TRUE(s.initiator.next());
@@ -392,7 +392,7 @@ TEST(connection, ends_when_the_core_evicts_it) {
 }
 
 TEST(connection, tells_of_changed_luns_without_being_asked) {
-  stand s;
+  fixture s;
   s.log_in();
   s.target_loop->post([&s] {
     s.gateway.events.report({port::lun_address(5), scsi::asc::mode_parameters_changed});  // nothing to look up
@@ -416,7 +416,7 @@ TEST(connection, tells_of_changed_luns_without_being_asked) {
 }
 
 TEST(connection, refuses_the_login_when_the_nexus_does_not_open) {
-  stand s;
+  fixture s;
   s.gateway.open_fails = errc::no_space;
   const auto answer =
       s.say_login({std::string("InitiatorName=") + initiator_name, std::string("TargetName=") + target_name}, 1, 3);
@@ -427,13 +427,13 @@ TEST(connection, refuses_the_login_when_the_nexus_does_not_open) {
 }
 
 TEST(connection, gives_up_on_a_login_that_never_comes) {
-  stand s;
+  fixture s;
   EXPECT_TRUE(s.initiator.closed());
 }
 
 TEST(connection, survives_a_hang_up_at_any_time) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    stand s(seed);
+    fixture s(seed);
     s.log_in({"InitialR2T=No"});
     s.initiator.send(s.read_10(0, 2048));
     s.initiator.send(s.bare(0xfe));
@@ -446,7 +446,7 @@ TEST(connection, survives_a_hang_up_at_any_time) {
   }
 }
 
-std::vector<memory::slice> every_large_buffer(stand& s) {
+std::vector<memory::slice> every_large_buffer(fixture& s) {
   std::vector<memory::slice> all;
   for (;;) {
     memory::slice part = s.target_loop->buffers().take(memory::pool::largest);
@@ -457,16 +457,16 @@ std::vector<memory::slice> every_large_buffer(stand& s) {
 
 /// Two commands of 1 MiB have the session's floor; the third finds nothing.
 struct three_writes {
-  explicit three_writes(stand& on) : s(on), hog(every_large_buffer(on)) {
+  explicit three_writes(fixture& on) : s(on), hog(every_large_buffer(on)) {
     for (scsi_command& c : commands) s.initiator.send(c = s.write_10(0, 2048));
   }
-  stand& s;
+  fixture& s;
   std::vector<memory::slice> hog;
   std::array<scsi_command, 3> commands;
 };
 
 TEST(connection, answers_task_set_full_when_no_buffer_comes_free) {
-  stand s(1, {}, 8 * mib);
+  fixture s(1, {}, 8 * mib);
   s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
   three_writes w(s);
   for (int i = 0; i < 2; ++i) {
@@ -479,7 +479,7 @@ TEST(connection, answers_task_set_full_when_no_buffer_comes_free) {
 }
 
 TEST(connection, waits_for_buffers) {
-  stand s(1, {}, 8 * mib);
+  fixture s(1, {}, 8 * mib);
   s.log_in({"ImmediateData=No", "MaxBurstLength=1048576"});
   three_writes w(s);
   s.world.run_for(100 * ns_per_ms);
@@ -492,4 +492,4 @@ TEST(connection, waits_for_buffers) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

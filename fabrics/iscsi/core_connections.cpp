@@ -38,7 +38,7 @@ void core_connections::take(reactor::handle socket, connection_options options,
   const auto begin = [self = shared_from_this(), id, socket, options, facts, slot, closer] {
     self->open(id, socket, options, facts, slot, closer);
   };
-  if (loop_.is_home())
+  if (loop_.runs_here())
     begin();
   else
     loop_.post(begin);

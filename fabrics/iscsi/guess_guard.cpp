@@ -43,7 +43,7 @@ void guess_guard::count(const std::string& key, std::uint64_t now_ns) {
     by_time_.splice(by_time_.end(), by_time_, it->second.place);
   it->second.count = before + 1;
   it->second.last_ns = now_ns;
-  if (entries_.size() <= most_entries) return;
+  if (entries_.size() <= max_entries) return;
   entries_.erase(by_time_.front());
   by_time_.pop_front();
 }

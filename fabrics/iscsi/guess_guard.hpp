@@ -17,7 +17,7 @@ class guess_guard {
  public:
   static constexpr std::uint64_t first_delay_ns = 100'000'000, longest_delay_ns = 4'000'000'000;
   static constexpr std::uint64_t memory_ns = 60'000'000'000;  // after that long without a failure all is forgotten
-  static constexpr std::size_t most_entries = 4096;           // the one without a failure for longest goes first
+  static constexpr std::size_t max_entries = 4096;            // the one without a failure for longest goes first
 
   /// How long the answer to a response waits; counts a wrong one.
   std::uint64_t delay_ns(const std::string& address, const std::string& initiator, bool right, std::uint64_t now_ns);

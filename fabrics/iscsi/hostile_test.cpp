@@ -4,10 +4,10 @@
 #include <random>
 
 #include "actors/wire/crc.hpp"
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 
 /// Initiators that break the rules, by mistake or on purpose.
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 using counts = std::map<std::string, std::uint64_t>;
@@ -17,7 +17,7 @@ octets block_of(std::uint8_t with, std::size_t size = 4096) {
 }
 
 /// Asks for 8 blocks to be written without immediate data; gives the R2T.
-ready_to_transfer asked(stand& s, scsi_command& c) {
+ready_to_transfer asked(fixture& s, scsi_command& c) {
   c = s.write_10(0, 8);
   s.initiator.send(c);
   const auto ask = s.initiator.next();
@@ -33,13 +33,13 @@ data_out answer_to(const ready_to_transfer& ask) {
   return out;
 }
 
-void expect_alive(stand& s) {
+void expect_alive(fixture& s) {
   const auto c = s.bare(0x00);
   s.initiator.send(c);
   EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
 }
 
-void expect_aborted(stand& s, const scsi_command& c, std::uint8_t code, std::uint8_t qualifier) {
+void expect_aborted(fixture& s, const scsi_command& c, std::uint8_t code, std::uint8_t qualifier) {
   const auto done = s.finish(c.initiator_task_tag);
   EXPECT_EQ(done.status, 2);
   ASSERT_GE(done.sense.size(), 14u);
@@ -51,7 +51,7 @@ void expect_aborted(stand& s, const scsi_command& c, std::uint8_t code, std::uin
 
 TEST(hostile, data_out_with_a_wrong_data_sn_aborts_the_command) {
   for (std::uint32_t data_sn : {1u, 27u, 0xffffffffu}) {
-    stand s;
+    fixture s;
     s.log_in({"ImmediateData=No"});
     scsi_command c;
     data_out out = answer_to(asked(s, c));
@@ -64,7 +64,7 @@ TEST(hostile, data_out_with_a_wrong_data_sn_aborts_the_command) {
 
 TEST(hostile, data_out_at_a_wrong_place_aborts_the_command) {
   for (int how = 0; how < 5; ++how) {
-    stand s;
+    fixture s;
     s.log_in({"ImmediateData=No"});
     scsi_command c;
     data_out out = answer_to(asked(s, c));
@@ -82,7 +82,7 @@ TEST(hostile, data_out_at_a_wrong_place_aborts_the_command) {
 }
 
 TEST(hostile, overlapping_data_out_aborts_the_command) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   scsi_command c;
   data_out out = answer_to(asked(s, c));
@@ -100,7 +100,7 @@ TEST(hostile, overlapping_data_out_aborts_the_command) {
 /// immediate.
 TEST(hostile, a_wrong_amount_of_unsolicited_data_aborts_the_command) {
   for (const std::size_t size : {1024u, 2048u, 3072u}) {
-    stand s;
+    fixture s;
     s.log_in({"ImmediateData=Yes", "InitialR2T=No", "FirstBurstLength=2048"});
     scsi_command c = s.write_10(0, 8);
     c.final = false;
@@ -121,7 +121,7 @@ TEST(hostile, a_wrong_amount_of_unsolicited_data_aborts_the_command) {
 }
 
 TEST(hostile, unsolicited_data_that_was_not_agreed_aborts_the_command) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No", "InitialR2T=Yes"});
   const auto immediate = s.write_10(0, 8);
   s.initiator.send(immediate, block_of(1));
@@ -140,7 +140,7 @@ TEST(hostile, unsolicited_data_that_was_not_agreed_aborts_the_command) {
 
 TEST(hostile, data_of_unknown_tasks_is_dropped) {
   for (std::size_t size : {0u, 4096u, 262144u}) {
-    stand s;
+    fixture s;
     s.log_in();
     data_out out;
     out.initiator_task_tag = 0x12345;
@@ -153,7 +153,7 @@ TEST(hostile, data_of_unknown_tasks_is_dropped) {
 }
 
 TEST(hostile, a_data_segment_longer_than_agreed_ends_the_connection) {
-  stand s;
+  fixture s;
   s.log_in();
   nop_out ping;
   ping.immediate = true;
@@ -163,20 +163,20 @@ TEST(hostile, a_data_segment_longer_than_agreed_ends_the_connection) {
 }
 
 TEST(hostile, a_login_segment_longer_than_8192_ends_the_connection) {
-  stand s;
+  fixture s;
   const bhs raw = encode(login_request{}, 8193);
   s.initiator.send(octets(raw.begin(), raw.end()));
   EXPECT_TRUE(s.initiator.closed());
 }
 
 TEST(hostile, anything_but_a_login_first_ends_the_connection) {
-  stand s;
+  fixture s;
   s.initiator.send(s.bare(0x00));
   EXPECT_TRUE(s.initiator.closed());
 }
 
 TEST(hostile, a_stranger_that_is_turned_away_hears_of_it_late_and_holds_nothing_meanwhile) {
-  stand s;
+  fixture s;
   const std::uint64_t began_ns = s.world.now_ns();
   s.initiator.send(s.bare(0x00));
   s.initiator.send(s.bare(0x00));
@@ -189,7 +189,7 @@ TEST(hostile, a_stranger_that_is_turned_away_hears_of_it_late_and_holds_nothing_
 }
 
 TEST(hostile, a_gateway_that_ends_waits_for_nobody_that_lingers) {
-  stand s;
+  fixture s;
   s.initiator.send(s.bare(0x00));
   s.world.run_for(100 * ns_per_ms);
   ASSERT_TRUE(s.target);
@@ -200,7 +200,7 @@ TEST(hostile, a_gateway_that_ends_waits_for_nobody_that_lingers) {
 }
 
 TEST(hostile, a_command_in_the_midst_of_login_is_refused) {
-  stand s;
+  fixture s;
   ASSERT_TRUE(
       s.say_login({std::string("InitiatorName=") + initiator_name, std::string("TargetName=") + target_name}, 1, -1));
   s.initiator.send(s.bare(0x00));
@@ -210,16 +210,16 @@ TEST(hostile, a_command_in_the_midst_of_login_is_refused) {
   EXPECT_TRUE(s.initiator.closed());
 }
 
-void expect_reject(stand& s, reject_reason reason) {
+void expect_reject(fixture& s, reject_reason reason) {
   const auto p = s.initiator.next();
   ASSERT_TRUE(p && p->code() == opcode::reject);
   EXPECT_EQ(p->as<reject>().reason, reason);
-  EXPECT_EQ(p->data.size(), bhs_octets);
+  EXPECT_EQ(p->data.size(), bhs_bytes);
   EXPECT_EQ(p->as<reject>().sn.stat_sn, s.exp_stat_sn++);
 }
 
 TEST(hostile, what_is_not_supported_is_rejected_and_life_goes_on) {
-  stand s;
+  fixture s;
   s.log_in();
   s.initiator.send(snack_request{});
   expect_reject(s, reject_reason::snack_reject);
@@ -256,7 +256,7 @@ TEST(hostile, what_is_not_supported_is_rejected_and_life_goes_on) {
 /// What is rejected has used up its CmdSN: what comes after it does not wait for it [RFC7143 4.2.2.1].
 TEST(hostile, a_rejected_command_leaves_no_gap) {
   for (const bool in_order : {true, false}) {
-    stand s;
+    fixture s;
     s.log_in();
     auto bad = s.bare(0x00);
     bad.attribute = 5;
@@ -283,7 +283,7 @@ TEST(hostile, a_rejected_command_leaves_no_gap) {
 }
 
 TEST(hostile, too_many_immediate_commands_are_rejected) {
-  stand s;
+  fixture s;
   s.log_in();
   for (std::uint32_t i = 0; i <= connection::max_immediate; ++i) {
     auto c = s.bare(0xfe);
@@ -294,7 +294,7 @@ TEST(hostile, too_many_immediate_commands_are_rejected) {
 }
 
 TEST(hostile, a_damaged_header_ends_the_connection) {
-  stand s;
+  fixture s;
   s.log_in({"HeaderDigest=CRC32C"});
   octets wire = s.initiator.frame(encode(s.bare(0x00)), {});
   wire[20] ^= 1;
@@ -305,7 +305,7 @@ TEST(hostile, a_damaged_header_ends_the_connection) {
 }
 
 TEST(hostile, damaged_data_is_rejected_and_never_written) {
-  stand s;
+  fixture s;
   s.log_in({"DataDigest=CRC32C"});
   octets wire = s.initiator.frame(encode(s.write_10(0, 2), 1024), block_of(1, 1024));
   wire[100] ^= 1;
@@ -320,7 +320,7 @@ TEST(hostile, damaged_data_is_rejected_and_never_written) {
 }
 
 TEST(hostile, damaged_bulk_data_is_never_written) {
-  stand s(3);
+  fixture s(3);
   s.log_in({"DataDigest=CRC32C", "ImmediateData=No"});
   const auto c = s.write_10(0, 256);
   s.initiator.send(c);
@@ -335,7 +335,7 @@ TEST(hostile, damaged_bulk_data_is_never_written) {
 }
 
 TEST(hostile, a_flood_of_pings_that_nobody_reads_stops_the_receiving) {
-  stand s(1, [](connection_options& o) { o.send_high_water = 256 * kib; });
+  fixture s(1, [](connection_options& o) { o.send_high_water = 256 * kib; });
   s.log_in({"MaxRecvDataSegmentLength=262144"});
   nop_out ping;
   ping.immediate = true;
@@ -353,7 +353,7 @@ TEST(hostile, a_flood_of_pings_that_nobody_reads_stops_the_receiving) {
 /// checks).
 TEST(hostile, any_mutation_of_a_session_ends_in_order) {
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
-    stand s(seed);
+    fixture s(seed);
     std::mt19937_64 chance(seed);
     s.log_in({"InitialR2T=No", "MaxOutstandingR2T=4"});
     for (int i = 0; i < 12; ++i) {
@@ -387,7 +387,7 @@ TEST(hostile, any_mutation_of_a_session_ends_in_order) {
           wire = s.initiator.frame(encode(s.bare(0xfe)), {});
           break;
       }
-      if (chance() % 3 == 0) wire[chance() % bhs_octets] = static_cast<std::uint8_t>(chance());
+      if (chance() % 3 == 0) wire[chance() % bhs_bytes] = static_cast<std::uint8_t>(chance());
       s.initiator.send(wire);
       if (chance() % 3 == 0) s.world.run_for(chance() % (2 * ns_per_ms));
     }
@@ -396,4 +396,4 @@ TEST(hostile, any_mutation_of_a_session_ends_in_order) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

@@ -124,10 +124,10 @@ result<std::unique_ptr<port::port_change>> iscsi_port::prepare(const config::por
   return std::make_unique<change>(*this, read_port(wanted), std::move(*listens));
 }
 
-iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores)
+iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores)
     : bounds_(bounds), cores_(std::move(cores)) {
   shared_->book = std::make_shared<connection_book>(connection_limits::of(bounds));
-  for (const port::core_door& each : cores_)
+  for (const port::core_endpoint& each : cores_)
     connections_.push_back(
         std::make_shared<core_connections>(each.core->loop(), *each.gateway, connection_actors(*each.core)));
 }
@@ -230,7 +230,7 @@ result<std::shared_ptr<const port::credentials>> read_access(const config::setti
 
 void register_fabric(port::registry& fabrics) {
   fabrics.add({rules(), read_access,
-               [](const port::limits& bounds, const std::vector<port::core_door>& cores) {
+               [](const port::limits& bounds, const std::vector<port::core_endpoint>& cores) {
                  return std::make_unique<iscsi_fabric>(bounds, cores);
                },
                probe});

@@ -18,7 +18,7 @@ served_port read_port(const config::port_config& from);
 /// iSCSI in one gateway: portals by address, shared by the ports that listen there.
 class iscsi_fabric final : public port::running_fabric {
  public:
-  iscsi_fabric(const port::limits& bounds, std::vector<port::core_door> cores);
+  iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores);
   ~iscsi_fabric() override;  // every port has stopped
   result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override;
   std::shared_ptr<port::strangers> strangers() override;
@@ -46,7 +46,7 @@ class iscsi_fabric final : public port::running_fabric {
   void publish();
 
   const port::limits bounds_;
-  const std::vector<port::core_door> cores_;
+  const std::vector<port::core_endpoint> cores_;
   const std::shared_ptr<shared_state> shared_ = std::make_shared<shared_state>();
   std::vector<std::shared_ptr<core_connections>> connections_;  // by core
   std::map<portal_id, shared_portal> portals_;

@@ -10,7 +10,7 @@
 #include "fabrics/iscsi/portal_table.hpp"
 #include "fabrics/iscsi/requests.hpp"
 #include "fabrics/iscsi/session_handles.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 
 /// The login phase of a target [RFC7143 6.3, 11.12, 11.13] as a pure state machine: one Login Request in, one Login
 /// Response out.

@@ -35,7 +35,7 @@ struct dialogue {
     request.continues = more;
     std::string text;
     for (const std::string& key : keys) text += key + '\0';
-    return machine.take(request, as_octets(text));
+    return machine.take(request, as_bytes(text));
   }
 
   login_request request;
@@ -99,7 +99,7 @@ TEST(login, gathers_text_over_continuations) {
   EXPECT_EQ(s.verdict, login_verdict::done);
 }
 
-TEST(login, splits_an_answer_that_passes_8192_octets) {
+TEST(login, splits_an_answer_that_passes_8192_bytes) {
   dialogue d;
   std::vector<std::string> keys = names();
   for (int i = 0; i < 250; ++i)
@@ -328,7 +328,7 @@ TEST_P(chap_case, does_not_let_anybody_skip_it) {
 
 TEST(chap, matches_a_known_md5_vector) {
   // MD5 of "\x01" "secret" "challenge", by coreutils' md5sum.
-  EXPECT_EQ(to_hex(chap_response(chap_algorithm::md5, 1, "secret", as_octets("challenge"))),
+  EXPECT_EQ(to_hex(chap_response(chap_algorithm::md5, 1, "secret", as_bytes("challenge"))),
             "0x46e47770030e2b4e26a0db72a7efec00");
 }
 
@@ -341,7 +341,7 @@ TEST(login, survives_any_sequence_of_requests) {
       r.continues = flags & 0x40;
       r.current_stage = flags >> 2 & 3;
       r.next_stage = flags & 3;
-      const login_step s = d.machine.take(r, as_octets(text));
+      const login_step s = d.machine.take(r, as_bytes(text));
       RC_ASSERT(s.data.size() <= 8192u);
       if (s.verdict != login_verdict::more) break;
     }

@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 
 /// Task management by a connection, and what a discovery session takes.
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
-task_management_request manage(stand& s, management_function function, std::uint32_t referenced = reserved_tag) {
+task_management_request manage(fixture& s, management_function function, std::uint32_t referenced = reserved_tag) {
   task_management_request r;
   r.immediate = true;
   r.function = static_cast<std::uint8_t>(function);
@@ -16,7 +16,7 @@ task_management_request manage(stand& s, management_function function, std::uint
   return r;
 }
 
-std::optional<management_response> response_to(stand& s, const task_management_request& r) {
+std::optional<management_response> response_to(fixture& s, const task_management_request& r) {
   s.initiator.send(r);
   const auto p = s.initiator.next();
   if (!p || p->code() != opcode::task_management_response) return std::nullopt;
@@ -25,7 +25,7 @@ std::optional<management_response> response_to(stand& s, const task_management_r
 }
 
 TEST(management, aborts_tasks_that_run_and_tasks_that_wait_for_data) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   const auto stuck = s.bare(0xfe);
   s.initiator.send(stuck);
@@ -50,7 +50,7 @@ TEST(management, aborts_tasks_that_run_and_tasks_that_wait_for_data) {
 /// An abort of a command that has not come counts as its receipt, when RefCmdSN says that it may still come [RFC7143
 /// 11.6.1].
 TEST(management, an_abort_stands_for_a_command_that_is_on_its_way) {
-  stand s;
+  fixture s;
   s.log_in();
   const auto lost = s.bare(0x00);
   const auto behind = s.bare(0x00);
@@ -75,7 +75,7 @@ TEST(management, an_abort_stands_for_a_command_that_is_on_its_way) {
 
 /// [RFC7143 4.3]
 TEST(management, a_discovery_session_takes_send_targets_and_its_logout_only) {
-  stand s;
+  fixture s;
   s.log_in({}, true);
   const auto is_rejected = [&s] {
     const auto p = s.initiator.next();
@@ -109,7 +109,7 @@ TEST(management, a_discovery_session_takes_send_targets_and_its_logout_only) {
 }
 
 TEST(management, resets_units_and_says_what_it_does_not_do) {
-  stand s(1, [](connection_options& o) {
+  fixture s(1, [](connection_options& o) {
     o.shared = make_shared_state({}, [](served_port& p) { p.allow_cold_reset = true; });
   });
   s.log_in({"ImmediateData=No"});
@@ -125,14 +125,14 @@ TEST(management, resets_units_and_says_what_it_does_not_do) {
   EXPECT_EQ(s.gateway.managed.size(), 2u);
 }
 
-ready_to_transfer owe(stand& s) {
+ready_to_transfer owe(fixture& s) {
   s.initiator.send(s.write_10(0, 8));
   const auto ask = s.initiator.next();
   EXPECT_TRUE(ask && ask->code() == opcode::r2t);
   return ask ? ask->as<ready_to_transfer>() : ready_to_transfer{};
 }
 
-void pay(stand& s, const ready_to_transfer& ask) {
+void pay(fixture& s, const ready_to_transfer& ask) {
   data_out all;
   all.final = true;
   all.initiator_task_tag = ask.initiator_task_tag;
@@ -140,7 +140,7 @@ void pay(stand& s, const ready_to_transfer& ask) {
   s.initiator.send(all, noise(ask.desired_length));
 }
 
-bool is_answered(stand& s, std::uint64_t within_ns) {
+bool is_answered(fixture& s, std::uint64_t within_ns) {
   const auto p = s.initiator.next(within_ns);
   if (!p) return false;
   EXPECT_EQ(p->code(), opcode::task_management_response);
@@ -159,7 +159,7 @@ TEST(management, the_end_of_many_tasks_is_answered_when_their_r2ts_are) {
   for (const std::vector<std::string>& keys :
        {std::vector<std::string>{"ImmediateData=No"}, {"ImmediateData=No", "TaskReporting=RFC3720"}})
     for (const management_function function : that_end_many) {
-      stand s;
+      fixture s;
       s.log_in(keys);
       const auto one = owe(s), other = owe(s);
       s.initiator.send(manage(s, function));
@@ -176,7 +176,7 @@ TEST(management, the_end_of_many_tasks_is_answered_when_their_r2ts_are) {
 }
 
 TEST(management, data_that_come_while_their_task_ends_are_no_debt) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   const auto ask = owe(s);
   data_out all;
@@ -197,7 +197,7 @@ TEST(management, data_that_come_while_their_task_ends_are_no_debt) {
 }
 
 TEST(management, an_initiator_that_sends_no_data_after_its_reset_is_answered_all_the_same) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   const auto ask = owe(s);
   const std::uint64_t began = s.world.now_ns();
@@ -212,7 +212,7 @@ TEST(management, an_initiator_that_sends_no_data_after_its_reset_is_answered_all
 }
 
 TEST(management, an_initiator_may_leave_while_its_reset_waits_for_its_data) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   owe(s);
   s.initiator.send(manage(s, management_function::logical_unit_reset));
@@ -223,7 +223,7 @@ TEST(management, an_initiator_may_leave_while_its_reset_waits_for_its_data) {
 
 /// What was sent before a function belongs to its tasks, though it comes later [RFC7143 4.2.3.2 b].
 TEST(management, the_end_of_a_task_set_waits_for_commands_that_were_sent_before_it) {
-  stand s;
+  fixture s;
   s.log_in();
   const auto late = s.bare(0xfe), behind = s.bare(0xfe);
   s.initiator.send(behind);
@@ -241,7 +241,7 @@ TEST(management, the_end_of_a_task_set_waits_for_commands_that_were_sent_before_
 /// RFC 7144 below its protocol level.
 TEST(management, a_session_has_the_functions_that_it_claims) {
   for (const bool is_new : {false, true}) {
-    stand s;
+    fixture s;
     s.log_in(is_new ? std::vector<std::string>{"iSCSIProtocolLevel=2"} : std::vector<std::string>{});
     EXPECT_EQ(s.gateway.nexus->identity()->caps.can_query, is_new);
     for (const management_function function :
@@ -253,7 +253,7 @@ TEST(management, a_session_has_the_functions_that_it_claims) {
 }
 
 TEST(management, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
-  stand s;
+  fixture s;
   s.log_in();
   EXPECT_EQ(response_to(s, manage(s, management_function::target_cold_reset)),
             management_response::authorization_failed);
@@ -264,4 +264,4 @@ TEST(management, refuses_a_cold_reset_that_would_end_the_sessions_of_others) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

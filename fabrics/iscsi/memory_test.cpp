@@ -2,11 +2,11 @@
 
 #include <map>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 #include "fabrics/iscsi/test_turns.hpp"
 
 /// What an initiator holds of the gateway's memory and time, whatever it sends.
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 octets letters(std::size_t size) {
@@ -17,11 +17,11 @@ octets letters(std::size_t size) {
   return text;
 }
 
-memory::pool& buffers(stand& s) {
+memory::pool& buffers(fixture& s) {
   return s.target_loop->buffers();
 }
 
-std::uint64_t of_strangers(stand& s) {
+std::uint64_t of_strangers(fixture& s) {
   return buffers(s).accounts().strangers().used();
 }
 
@@ -34,7 +34,7 @@ login_request half_open() {
 }
 
 TEST(memory, a_silent_connection_holds_nothing_and_one_in_the_midst_of_a_pdu_one_page) {
-  stand s;
+  fixture s;
   s.world.run_for(ns_per_ms);
   EXPECT_EQ(of_strangers(s), 0u);
   EXPECT_EQ(buffers(s).bytes_in_use(), 0u);
@@ -46,7 +46,7 @@ TEST(memory, a_silent_connection_holds_nothing_and_one_in_the_midst_of_a_pdu_one
 }
 
 TEST(memory, a_half_open_login_holds_little_and_the_sum_is_bounded) {
-  stand s(1, {}, 64 * mib);
+  fixture s(1, {}, 64 * mib);
   const std::uint64_t pot = 4 * mib;
   for (int i = 0; i < 7; ++i) {
     s.initiator.send(half_open(), letters(8192));
@@ -67,7 +67,7 @@ TEST(memory, a_half_open_login_holds_little_and_the_sum_is_bounded) {
 }
 
 TEST(memory, a_login_in_one_request_needs_nothing_of_what_others_took_for_text) {
-  stand s(1, {}, 64 * mib);
+  fixture s(1, {}, 64 * mib);
   memory::charge others(buffers(s).accounts(), buffers(s).accounts().strangers());
   ASSERT_TRUE(others.set(2 * mib));
   s.log_in();
@@ -77,7 +77,7 @@ TEST(memory, a_login_in_one_request_needs_nothing_of_what_others_took_for_text) 
 }
 
 TEST(memory, discovery_takes_no_long_segments) {
-  stand s;
+  fixture s;
   s.log_in({}, true);
   text_request text;
   text.immediate = true;
@@ -87,7 +87,7 @@ TEST(memory, discovery_takes_no_long_segments) {
 }
 
 TEST(memory, discovery_declares_what_it_takes) {
-  stand s;
+  fixture s;
   const auto answer = s.say_login({std::string("InitiatorName=") + initiator_name, "SessionType=Discovery"}, 1, 3);
   ASSERT_TRUE(answer);
   const std::string text(answer->data.begin(), answer->data.end());
@@ -97,7 +97,7 @@ TEST(memory, discovery_declares_what_it_takes) {
 }
 
 TEST(memory, discovery_parks_nothing_and_answers_no_pings) {
-  stand s;
+  fixture s;
   s.log_in({}, true);
   nop_out ping;
   ping.initiator_task_tag = 7;
@@ -115,7 +115,7 @@ TEST(memory, discovery_parks_nothing_and_answers_no_pings) {
 }
 
 /// Takes what the target asks for, and gives nothing.
-std::vector<ready_to_transfer> all_asked(stand& s) {
+std::vector<ready_to_transfer> all_asked(fixture& s) {
   std::vector<ready_to_transfer> asked;
   while (const auto p = s.initiator.next(20 * ns_per_ms)) {
     EXPECT_EQ(p->code(), opcode::r2t);
@@ -125,7 +125,7 @@ std::vector<ready_to_transfer> all_asked(stand& s) {
 }
 
 TEST(memory, writes_whose_data_are_owed_take_none) {
-  stand s(
+  fixture s(
       1, [](connection_options& o) { o.bounds.max_tasks_per_nexus = 128; }, 256 * mib);
   s.log_in({"ImmediateData=No", "InitialR2T=Yes", "MaxBurstLength=1048576"});
   constexpr unsigned count = 120;
@@ -168,7 +168,7 @@ TEST(memory, writes_whose_data_are_owed_take_none) {
 
 /// Two sessions that want all, and hold what they get.
 struct greedy_others {
-  explicit greedy_others(stand& s) {
+  explicit greedy_others(fixture& s) {
     memory::ledger& ledger = buffers(s).accounts();
     for (int i = 0; i < 2; ++i) shares.push_back(memory::share::open(ledger));
     for (int round = 0; round < 1000; ++round)
@@ -182,7 +182,7 @@ struct greedy_others {
 };
 
 TEST(memory, others_that_take_all_they_get_leave_a_session_its_commands) {
-  stand s(1, {}, 64 * mib);
+  fixture s(1, {}, 64 * mib);
   s.log_in({"InitialR2T=No", "MaxBurstLength=1048576"});
   greedy_others greedy(s);
   EXPECT_GT(greedy.held.size(), 30u) << "they have most of it";
@@ -200,7 +200,7 @@ TEST(memory, others_that_take_all_they_get_leave_a_session_its_commands) {
 }
 
 TEST(memory, immediate_data_that_find_no_memory_do_not_stand_in_the_way_for_ever) {
-  stand s(1, {}, 8 * mib);
+  fixture s(1, {}, 8 * mib);
   s.log_in({"ImmediateData=Yes", "InitialR2T=Yes", "MaxBurstLength=1048576", "FirstBurstLength=262144"});
   std::vector<memory::slice> own;
   for (memory::slice part = buffers(s).take(4096); !part.empty(); part = buffers(s).take(4096))
@@ -228,7 +228,7 @@ TEST(memory, immediate_data_that_find_no_memory_do_not_stand_in_the_way_for_ever
 }
 
 TEST(memory, without_room_for_another_session_a_login_is_told_so) {
-  stand s(1, {}, 16 * mib);
+  fixture s(1, {}, 16 * mib);
   std::vector<memory::share> shares;
   for (;;) {
     memory::share next = memory::share::open(buffers(s).accounts());
@@ -245,7 +245,7 @@ TEST(memory, without_room_for_another_session_a_login_is_told_so) {
 // -- time --------------------------------------------------------------------------------------------------------
 
 TEST(work, a_session_has_only_so_much_of_a_turn) {
-  stand s;
+  fixture s;
   s.log_in();
   nop_out ping;
   ping.immediate = true;
@@ -265,4 +265,4 @@ TEST(work, a_session_has_only_so_much_of_a_turn) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

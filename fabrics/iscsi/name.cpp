@@ -8,7 +8,7 @@ namespace sluice::iscsi {
 
 namespace {
 
-constexpr std::size_t max_name_octets = 223;  // [RFC7143 4.2.7.1]
+constexpr std::size_t max_name_bytes = 223;  // [RFC7143 4.2.7.1]
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -88,7 +88,7 @@ std::string canonical_name(std::string_view name) {
 }
 
 std::string name_problem(std::string_view name) {
-  if (name.size() > max_name_octets) return "is longer than 223 octets";
+  if (name.size() > max_name_bytes) return "is longer than 223 octets";
   const std::string prefix = canonical_name(name.substr(0, 4));
   if ((prefix != "iqn." && prefix != "eui." && prefix != "naa.") || name.size() == prefix.size())
     return "starts with neither \"iqn.\" nor \"eui.\" nor \"naa.\"";

@@ -37,7 +37,7 @@ struct row {
   std::string P::*text = nullptr;
 };
 
-constexpr std::uint32_t most_octets = (1u << 24) - 1;
+constexpr std::uint32_t max_bytes = (1u << 24) - 1;
 constexpr row table[] = {
     {"HeaderDigest", rule::list, use::login, 0, 0, nullptr, &P::header_digest},
     {"DataDigest", rule::list, use::login, 0, 0, nullptr, &P::data_digest},
@@ -50,9 +50,9 @@ constexpr row table[] = {
     {"TargetPortalGroupTag", rule::target_only, use::everywhere},
     {"InitialR2T", rule::flag_or, use::login, 0, 0, nullptr, &P::initial_r2t},
     {"ImmediateData", rule::flag_and, use::login, 0, 0, nullptr, &P::immediate_data},
-    {"MaxRecvDataSegmentLength", rule::declared, use::everywhere, 512, most_octets, &P::max_recv_initiator},
-    {"MaxBurstLength", rule::minimum, use::login, 512, most_octets, &P::max_burst_length},
-    {"FirstBurstLength", rule::minimum, use::login, 512, most_octets, &P::first_burst_length},
+    {"MaxRecvDataSegmentLength", rule::declared, use::everywhere, 512, max_bytes, &P::max_recv_initiator},
+    {"MaxBurstLength", rule::minimum, use::login, 512, max_bytes, &P::max_burst_length},
+    {"FirstBurstLength", rule::minimum, use::login, 512, max_bytes, &P::first_burst_length},
     {"DefaultTime2Wait", rule::maximum, use::login, 0, 3600, &P::default_time2wait},
     {"DefaultTime2Retain", rule::minimum, use::login, 0, 3600, &P::default_time2retain},
     {"MaxOutstandingR2T", rule::minimum, use::login, 1, 65535, &P::max_outstanding_r2t},

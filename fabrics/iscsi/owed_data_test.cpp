@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
 
 /// Data that the unit does not want any more while the initiator still owes them, and what becomes of them on the wire.
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 octets block_of(std::uint8_t with, std::size_t size) {
@@ -17,7 +17,7 @@ struct owed {
 };
 
 /// A WRITE of `blocks` blocks without immediate data, and the R2Ts for it, of which none is answered.
-owed owe(stand& s, std::uint16_t blocks, std::size_t asks = 1) {
+owed owe(fixture& s, std::uint16_t blocks, std::size_t asks = 1) {
   owed o;
   o.write = s.write_10(0, blocks);
   s.initiator.send(o.write);
@@ -39,30 +39,30 @@ data_out answer_to(const ready_to_transfer& ask) {
   return out;
 }
 
-void pay(stand& s, const ready_to_transfer& ask, std::uint8_t with = 1) {
+void pay(fixture& s, const ready_to_transfer& ask, std::uint8_t with = 1) {
   s.initiator.send(answer_to(ask), block_of(with, ask.desired_length));
 }
 
 /// Somebody else ends all tasks of the session.
-void end_all(stand& s, std::optional<scsi::outcome> outcome) {
+void end_all(fixture& s, std::optional<scsi::outcome> outcome) {
   s.target_loop->post([&s, outcome] { s.gateway.nexus->end_all(outcome); });
   s.world.run_for(10 * ns_per_ms);
 }
 
-void expect_alive(stand& s) {
+void expect_alive(fixture& s) {
   const auto c = s.bare(0x00);
   s.initiator.send(c);
   EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
 }
 
-bool untouched_so_far(stand& s) {
+bool untouched_so_far(fixture& s) {
   return octets(s.gateway.medium.begin(), s.gateway.medium.begin() + 65536) == untouched(0, 65536);
 }
 
 TEST(owed_data, of_a_task_that_ends_silently_are_dropped) {
   for (const std::vector<std::string>& keys : {std::vector<std::string>{"ImmediateData=No"},
                                                {"ImmediateData=No", "DataDigest=CRC32C", "HeaderDigest=CRC32C"}}) {
-    stand s;
+    fixture s;
     s.log_in(keys);
     const owed small = owe(s, 2), large = owe(s, 512);
     end_all(s, std::nullopt);
@@ -76,7 +76,7 @@ TEST(owed_data, of_a_task_that_ends_silently_are_dropped) {
 
 /// The status waits for the PDU with the F bit of the last sequence that was asked for [RFC7143 11.4.2].
 TEST(owed_data, hold_up_the_status_of_their_own_task_and_nothing_else) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No", "MaxBurstLength=65536", "MaxOutstandingR2T=2"});
   const owed o = owe(s, 512, 2);
   end_all(s, scsi::outcomes::task_aborted());
@@ -90,7 +90,7 @@ TEST(owed_data, hold_up_the_status_of_their_own_task_and_nothing_else) {
 
 TEST(owed_data, that_are_on_the_way_in_when_the_task_is_taken_back_go_nowhere) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-    stand s(seed);
+    fixture s(seed);
     s.log_in({"ImmediateData=No", "DataDigest=CRC32C"});
     const owed o = owe(s, 256);
     const octets wire = s.initiator.frame(encode(answer_to(o.asks[0]), 131072), block_of(1, 131072));
@@ -106,7 +106,7 @@ TEST(owed_data, that_are_on_the_way_in_when_the_task_is_taken_back_go_nowhere) {
 
 TEST(owed_data, that_nobody_wants_are_still_held_against_their_digest) {
   for (const std::uint16_t blocks : {2, 256}) {
-    stand s;
+    fixture s;
     s.log_in({"ImmediateData=No", "DataDigest=CRC32C"});
     const owed o = owe(s, blocks);
     end_all(s, std::nullopt);
@@ -119,7 +119,7 @@ TEST(owed_data, that_nobody_wants_are_still_held_against_their_digest) {
 }
 
 TEST(owed_data, of_an_earlier_command_do_not_harm_the_one_under_the_same_tag) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   const owed o = owe(s, 8);
   end_all(s, std::nullopt);
@@ -133,7 +133,7 @@ TEST(owed_data, of_an_earlier_command_do_not_harm_the_one_under_the_same_tag) {
 }
 
 TEST(owed_data, an_abort_of_a_task_that_waits_for_the_last_of_them_is_answered_at_once) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   const owed o = owe(s, 8);
   end_all(s, scsi::outcomes::task_aborted());
@@ -153,7 +153,7 @@ TEST(owed_data, an_abort_of_a_task_that_waits_for_the_last_of_them_is_answered_a
 }
 
 TEST(owed_data, unsolicited_ones_that_were_announced_are_dropped_too) {
-  stand s;
+  fixture s;
   s.log_in({"InitialR2T=No", "FirstBurstLength=65536"});
   auto c = s.write_10(0, 128);
   c.final = false;
@@ -174,7 +174,7 @@ TEST(owed_data, unsolicited_ones_that_were_announced_are_dropped_too) {
 }
 
 TEST(owed_data, an_initiator_that_owes_them_may_leave) {
-  stand s;
+  fixture s;
   s.log_in({"ImmediateData=No"});
   owe(s, 8);
   end_all(s, scsi::outcomes::task_aborted());
@@ -183,8 +183,8 @@ TEST(owed_data, an_initiator_that_owes_them_may_leave) {
 }
 
 TEST(owed_data, reads_that_nobody_takes_are_given_back_at_once) {
-  stand s(1, [](connection_options& o) { o.send_high_water = 64 * kib; });
-  s.gateway.put_octets = 1 << 20;
+  fixture s(1, [](connection_options& o) { o.send_high_water = 64 * kib; });
+  s.gateway.put_bytes = 1 << 20;
   s.log_in({"MaxRecvDataSegmentLength=262144"});
   s.initiator.send(s.read_10(0, 8192));
   s.world.run_for(ns_per_ms);
@@ -208,7 +208,7 @@ void with_timeout(connection_options& o) {
   });
 }
 
-void expect_timed_out(stand& s, const scsi_command& c) {
+void expect_timed_out(fixture& s, const scsi_command& c) {
   const auto done = s.finish(c.initiator_task_tag);
   EXPECT_EQ(done.status, 2);
   ASSERT_GE(done.sense.size(), 14u);
@@ -218,7 +218,7 @@ void expect_timed_out(stand& s, const scsi_command& c) {
 }
 
 TEST(owed_data, that_never_come_end_their_command_after_a_time) {
-  stand s(1, with_timeout);
+  fixture s(1, with_timeout);
   s.log_in({"ImmediateData=No", "InitialR2T=No", "FirstBurstLength=65536"});
   const std::uint64_t began = s.world.now_ns();
   const owed o = owe(s, 8);
@@ -235,7 +235,7 @@ TEST(owed_data, that_never_come_end_their_command_after_a_time) {
 }
 
 TEST(owed_data, that_come_slowly_are_waited_for) {
-  stand s(1, with_timeout);
+  fixture s(1, with_timeout);
   s.log_in({"ImmediateData=No"});
   const owed o = owe(s, 256);
   const octets wire = s.initiator.frame(encode(answer_to(o.asks[0]), 131072), block_of(1, 131072));
@@ -249,7 +249,7 @@ TEST(owed_data, that_come_slowly_are_waited_for) {
 }
 
 TEST(owed_data, that_nobody_wants_hold_up_a_status_for_that_time_only) {
-  stand s(1, with_timeout);
+  fixture s(1, with_timeout);
   s.log_in({"ImmediateData=No"});
   const owed o = owe(s, 8);
   end_all(s, scsi::outcomes::task_aborted());
@@ -259,4 +259,4 @@ TEST(owed_data, that_nobody_wants_hold_up_a_status_for_that_time_only) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

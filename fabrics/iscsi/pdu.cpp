@@ -20,7 +20,7 @@ ahs_verdict take_extended_cdb(const_bytes body, additional_headers& into) {
 ahs_verdict take_bidirectional_read(const_bytes body, additional_headers& into) {
   if (body.size() != 5 || into.has_bidirectional_read) return ahs_verdict::malformed;
   into.has_bidirectional_read = true;
-  into.bidirectional_read_octets = wire::load32(body, 1);
+  into.bidirectional_read_bytes = wire::load32(body, 1);
   return ahs_verdict::ok;
 }
 

@@ -11,15 +11,15 @@
 /// once with its place in the Basic Header Segment; decode() and encode() both follow it.
 namespace sluice::iscsi {
 
-inline constexpr std::size_t bhs_octets = 48;
-inline constexpr std::size_t digest_octets = 4;
-inline constexpr std::size_t max_ahs_octets = 255 * 4;
+inline constexpr std::size_t bhs_bytes = 48;
+inline constexpr std::size_t digest_bytes = 4;
+inline constexpr std::size_t max_ahs_bytes = 255 * 4;
 inline constexpr std::uint32_t reserved_tag = 0xffffffff;
 /// What either side may send before MaxRecvDataSegmentLength has been declared [RFC7143 13.12].
 inline constexpr std::uint32_t default_max_recv_data_segment_length = 8192;
 
-using bhs = std::array<std::uint8_t, bhs_octets>;
-using bhs_view = std::span<const std::uint8_t, bhs_octets>;
+using bhs = std::array<std::uint8_t, bhs_bytes>;
+using bhs_view = std::span<const std::uint8_t, bhs_bytes>;
 
 /// [RFC7143 11.2.1.2]
 enum class opcode : std::uint8_t {
@@ -47,8 +47,8 @@ enum class opcode : std::uint8_t {
 struct header {
   opcode code;
   bool immediate;
-  std::uint32_t ahs_octets;   // 0 … 1020
-  std::uint32_t data_octets;  // 0 … 2^24-1, without padding
+  std::uint32_t ahs_bytes;   // 0 … 1020
+  std::uint32_t data_bytes;  // 0 … 2^24-1, without padding
 };
 
 inline header decode_header(bhs_view from) {
@@ -89,7 +89,7 @@ class reader {
 
 class writer {
  public:
-  explicit writer(std::span<std::uint8_t, bhs_octets> to) : to_(to) {}
+  explicit writer(std::span<std::uint8_t, bhs_bytes> to) : to_(to) {}
   void flag(unsigned at, std::uint8_t mask, const bool& value) { to_[at] |= value ? mask : 0; }
   template <class T>
   void bits(unsigned at, std::uint8_t mask, unsigned shift, const T& value) {
@@ -109,7 +109,7 @@ class writer {
   }
 
  private:
-  std::span<std::uint8_t, bhs_octets> to_;
+  std::span<std::uint8_t, bhs_bytes> to_;
 };
 
 }  // namespace detail
@@ -123,21 +123,21 @@ Pdu decode(bhs_view from) {
   return pdu;
 }
 
-/// Writes a whole BHS; `data_octets` < 2^24 follow it, after `ahs_octets` (a multiple of 4) of additional headers.
+/// Writes a whole BHS; `data_bytes` < 2^24 follow it, after `ahs_bytes` (a multiple of 4) of additional headers.
 template <class Pdu>
-void encode(const Pdu& pdu, std::span<std::uint8_t, bhs_octets> to, std::uint32_t data_octets = 0,
-            std::uint32_t ahs_octets = 0) {
-  std::memset(to.data(), 0, bhs_octets);
+void encode(const Pdu& pdu, std::span<std::uint8_t, bhs_bytes> to, std::uint32_t data_bytes = 0,
+            std::uint32_t ahs_bytes = 0) {
+  std::memset(to.data(), 0, bhs_bytes);
   to[0] = static_cast<std::uint8_t>(Pdu::code);
-  to[4] = static_cast<std::uint8_t>(ahs_octets / 4);
-  wire::store24(to, 5, data_octets);
+  to[4] = static_cast<std::uint8_t>(ahs_bytes / 4);
+  wire::store24(to, 5, data_bytes);
   detail::writer visitor(to);
   Pdu::fields(visitor, pdu);
 }
 template <class Pdu>
-bhs encode(const Pdu& pdu, std::uint32_t data_octets = 0, std::uint32_t ahs_octets = 0) {
+bhs encode(const Pdu& pdu, std::uint32_t data_bytes = 0, std::uint32_t ahs_bytes = 0) {
   bhs out;
-  encode(pdu, std::span<std::uint8_t, bhs_octets>(out), data_octets, ahs_octets);
+  encode(pdu, std::span<std::uint8_t, bhs_bytes>(out), data_bytes, ahs_bytes);
   return out;
 }
 
@@ -145,7 +145,7 @@ bhs encode(const Pdu& pdu, std::uint32_t data_octets = 0, std::uint32_t ahs_octe
 struct additional_headers {
   const_bytes extended_cdb;  // the octets of the CDB after the 16th, where the headers lie; at most 244
   bool has_bidirectional_read = false;
-  std::uint32_t bidirectional_read_octets = 0;
+  std::uint32_t bidirectional_read_bytes = 0;
 };
 
 enum class ahs_verdict : std::uint8_t { ok, malformed, cdb_too_long };

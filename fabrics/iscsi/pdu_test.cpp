@@ -72,7 +72,7 @@ TEST(codec, places_the_login_status_where_initiators_look) {
   EXPECT_EQ(raw[37], 3);
   EXPECT_EQ(wire::load48(raw, 8), 0x023d01020304u);
   EXPECT_EQ(wire::load16(raw, 14), 5);
-  EXPECT_EQ(decode_header(raw).data_octets, 12u);
+  EXPECT_EQ(decode_header(raw).data_bytes, 12u);
 }
 
 TEST(ahs, takes_long_cdbs) {
@@ -103,7 +103,7 @@ TEST(ahs, reads_the_bidirectional_length) {
   additional_headers into;
   ASSERT_EQ(decode_ahs(std::vector<std::uint8_t>{0, 5, 2, 0, 0, 1, 0, 0}, into), ahs_verdict::ok);
   EXPECT_TRUE(into.has_bidirectional_read);
-  EXPECT_EQ(into.bidirectional_read_octets, 65536u);
+  EXPECT_EQ(into.bidirectional_read_bytes, 65536u);
 }
 
 TEST(ahs, never_reads_past_its_area) {

@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 
 namespace sluice::iscsi {
 

@@ -7,10 +7,10 @@
 
 #include <thread>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 
 /// The same connection over a real loop and the kernel's TCP.
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 /// A target on its own thread, for one connection.
@@ -92,8 +92,8 @@ class plain_initiator {
   }
   pdu next() {
     pdu p{};
-    if (!receive({p.basic_header.data(), bhs_octets})) return p;
-    const std::uint32_t size = decode_header(p.basic_header).data_octets;
+    if (!receive({p.basic_header.data(), bhs_bytes})) return p;
+    const std::uint32_t size = decode_header(p.basic_header).data_bytes;
     p.data.resize(padded(size));
     receive(p.data);
     p.data.resize(size);
@@ -170,4 +170,4 @@ TEST_P(real_loops, carry_writes_and_reads) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

@@ -10,13 +10,13 @@ namespace sluice::iscsi {
 /// the connection moves on to another slab, and the old one goes back to the pool with its last slice.
 class receive_buffer {
  public:
-  /// Slabs of at most small_octets, the first one of first_octets, until pay_from().
+  /// Slabs of at most small_bytes, the first one of first_bytes, until pay_from().
   receive_buffer(memory::pool& buffers, memory::account& strangers) : buffers_(buffers), payer_(&strangers) {}
   /// The connection has a session: its share pays from the next slab on, and it has slabs of a session's size.
   void pay_from(memory::account& share) {
     payer_ = &share;
-    wanted_size_ = least_size_ = small_octets;
-    most_size_ = large_octets;
+    wanted_size_ = min_size_ = small_bytes;
+    max_size_ = large_bytes;
   }
   /// Gives the slab back, with what is unread.
   void clear() {
@@ -25,7 +25,7 @@ class receive_buffer {
   }
   std::uint32_t held() const { return slab_.size(); }
   /// The peer has been silent: the next slab is a small one.
-  void rest() { wanted_size_ = least_size_; }
+  void rest() { wanted_size_ = min_size_; }
 
   const_bytes unread() const { return {slab_.data() + begin_, end_ - begin_}; }
   /// A counted slice of unread().
@@ -42,7 +42,7 @@ class receive_buffer {
   /// `octets` of room() were filled. When all of the room was, the next slab is a large one.
   void filled(std::uint32_t octets);
 
-  static constexpr std::uint32_t first_octets = 4 * 1024, small_octets = 16 * 1024, large_octets = 256 * 1024;
+  static constexpr std::uint32_t first_bytes = 4 * 1024, small_bytes = 16 * 1024, large_bytes = 256 * 1024;
 
  private:
   bool move_to(std::uint32_t size, std::uint32_t needed);
@@ -50,7 +50,7 @@ class receive_buffer {
   memory::account* payer_;
   memory::slice slab_;
   std::uint32_t begin_ = 0, end_ = 0;
-  std::uint32_t wanted_size_ = first_octets, least_size_ = first_octets, most_size_ = small_octets;
+  std::uint32_t wanted_size_ = first_bytes, min_size_ = first_bytes, max_size_ = small_bytes;
 };
 
 }  // namespace sluice::iscsi

@@ -1,42 +1,42 @@
 #include <gtest/gtest.h>
 
-#include "fabrics/iscsi/test_stand.hpp"
+#include "fabrics/iscsi/test_fixture.hpp"
 
 /// A login in place of the connection of a session [RFC7143 6.3.4].
-namespace sluice::iscsi::stand {
+namespace sluice::iscsi::fixture {
 namespace {
 
 /// A second socket to the target, with a connection of its own until that is handed over.
 class newcomer final : public port::task_endpoint {
  public:
-  explicit newcomer(stand& of) : initiator(of.world, *of.initiator_loop), stand_(of) {
-    const stand::sockets made = of.connect_sockets();
+  explicit newcomer(fixture& of) : initiator(of.world, *of.initiator_loop), fixture_(of) {
+    const fixture::sockets made = of.connect_sockets();
     initiator.handle = made.initiator;
     of.target_loop->post([this, handle = made.target] {
       connection_ = std::make_unique<connection>(
-          *stand_.target_loop, handle, stand_.gateway, *this, stand_.options, [](port::loss_reason) {},
+          *fixture_.target_loop, handle, fixture_.gateway, *this, fixture_.options, [](port::loss_reason) {},
           [this] { connection_.reset(); });
-      start(*connection_, *stand_.target_loop, handle, stand_.options);
+      start(*connection_, *fixture_.target_loop, handle, fixture_.options);
     });
     of.initiator_loop->post([this] { initiator.receive(); });
   }
   ~newcomer() {
     if (initiator.handle != reactor::no_handle) initiator.hang_up();
     const auto over = [this] { return !connection_; };
-    EXPECT_TRUE(stand_.world.run_until(over, stand_.world.now_ns() + 60 * ns_per_s));
+    EXPECT_TRUE(fixture_.world.run_until(over, fixture_.world.now_ns() + 60 * ns_per_s));
     if (initiator.handle == reactor::no_handle) return;
     EXPECT_TRUE(initiator.closed());
-    stand_.initiator_loop->close(initiator.handle);
+    fixture_.initiator_loop->close(initiator.handle);
   }
 
   login_response say(std::uint16_t tsih, std::vector<std::string> keys = {},
                      const std::function<void(login_request&)>& adjust = {}) {
-    login_request r = stand_.login_step(1, 3);
+    login_request r = fixture_.login_step(1, 3);
     r.tsih = tsih;
     if (adjust) adjust(r);
     const std::string name = std::exchange(name_, initiator_name);
     keys.insert(keys.begin(), {"InitiatorName=" + name, std::string("TargetName=") + target_name});
-    const auto answer = stand_.say_login(initiator, r, keys);
+    const auto answer = fixture_.say_login(initiator, r, keys);
     EXPECT_TRUE(answer && answer->code() == opcode::login_response);
     if (!answer) return {};
     text = std::string(answer->data.begin(), answer->data.end());
@@ -47,8 +47,8 @@ class newcomer final : public port::task_endpoint {
     const login_response r = say(tsih, keys);
     EXPECT_EQ(r.status, login_status::success);
     EXPECT_EQ(r.tsih, tsih);
-    stand_.initiator.adopt(initiator);
-    stand_.exp_stat_sn = r.sn.stat_sn + 1;
+    fixture_.initiator.adopt(initiator);
+    fixture_.exp_stat_sn = r.sn.stat_sn + 1;
     return r;
   }
   void call_itself(const std::string& name) { name_ = name; }
@@ -61,12 +61,12 @@ class newcomer final : public port::task_endpoint {
   std::string text;
 
  private:
-  stand& stand_;
+  fixture& fixture_;
   std::string name_ = initiator_name;
   std::unique_ptr<connection> connection_;
 };
 
-void expect_good(stand& s) {
+void expect_good(fixture& s) {
   const auto c = s.bare(0x00);
   s.initiator.send(c);
   EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
@@ -74,7 +74,7 @@ void expect_good(stand& s) {
 
 TEST(reinstatement, a_login_takes_the_place_of_the_connection_and_the_session_goes_on) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
-    stand s(seed);
+    fixture s(seed);
     const std::uint16_t tsih = s.log_in({"ImmediateData=No"}).tsih;
     s.initiator.send(s.bare(0xfe));
     s.initiator.send(s.write_10(0, 8));
@@ -106,7 +106,7 @@ TEST(reinstatement, a_login_takes_the_place_of_the_connection_and_the_session_go
 }
 
 TEST(reinstatement, happens_any_number_of_times) {
-  stand s;
+  fixture s;
   const std::uint16_t tsih = s.log_in().tsih;
   for (int i = 0; i < 5; ++i) {
     newcomer n(s);
@@ -118,7 +118,7 @@ TEST(reinstatement, happens_any_number_of_times) {
 
 TEST(reinstatement, in_the_midst_of_data) {
   for (std::uint64_t seed = 1; seed <= 16; ++seed) {
-    stand s(seed, [](connection_options& o) { o.send_high_water = 64 * kib; });
+    fixture s(seed, [](connection_options& o) { o.send_high_water = 64 * kib; });
     s.gateway.borrow = false;
     const std::uint16_t tsih = s.log_in({"MaxRecvDataSegmentLength=65536"}).tsih;
     s.initiator.send(s.read_10(0, 8192));
@@ -135,7 +135,7 @@ TEST(reinstatement, in_the_midst_of_data) {
 
 /// The digest of headers belongs to the connection; nearly all else to the session [RFC7143 13].
 TEST(reinstatement, what_belongs_to_the_session_stays) {
-  stand s;
+  fixture s;
   const std::uint16_t tsih = s.log_in({"ImmediateData=No", "MaxBurstLength=65536", "DataDigest=CRC32C"}).tsih;
   s.initiator.header_digest = false;
   newcomer n(s);
@@ -164,7 +164,7 @@ TEST(reinstatement, is_for_the_session_of_that_name_and_handle_only) {
       {login_status::session_does_not_exist, initiator_name, [](login_request& r) { ++r.tsih; }},
       {login_status::session_does_not_exist, "iqn.1994-05.com.example:another", {}},
   };
-  stand s;
+  fixture s;
   const std::uint16_t tsih = s.log_in().tsih;
   for (const other& each : table) {
     newcomer n(s);
@@ -175,7 +175,7 @@ TEST(reinstatement, is_for_the_session_of_that_name_and_handle_only) {
 }
 
 TEST(reinstatement, of_a_session_that_has_ended_is_refused) {
-  stand s;
+  fixture s;
   const std::uint16_t tsih = s.log_in().tsih;
   s.initiator.hang_up();
   ASSERT_TRUE(s.gone());
@@ -184,4 +184,4 @@ TEST(reinstatement, of_a_session_that_has_ended_is_refused) {
 }
 
 }  // namespace
-}  // namespace sluice::iscsi::stand
+}  // namespace sluice::iscsi::fixture

@@ -8,16 +8,16 @@
 namespace sluice::iscsi {
 
 std::uint8_t* send_queue::append(std::uint32_t octets) {
-  SLUICE_CHECK(octets <= arena_octets);
+  SLUICE_CHECK(octets <= arena_bytes);
   if (arena_.size() - arena_used_ < octets) {
-    arena_ = buffers_.take(arena_octets, *payer_, memory::ledger::claim::pressing);
+    arena_ = buffers_.take(arena_bytes, *payer_, memory::ledger::claim::pressing);
     keeps_arena_ = has_session_;
     arena_used_ = 0;
     tail_in_arena_ = false;
   }
   if (arena_.empty()) {
     starved_ = true;
-    if (!scrap_) scrap_ = std::make_unique<std::uint8_t[]>(arena_octets);
+    if (!scrap_) scrap_ = std::make_unique<std::uint8_t[]>(arena_bytes);
     return scrap_.get();
   }
   if (tail_in_arena_ && parts_.size() > head_) {  // answers that follow each other are one part
@@ -29,13 +29,13 @@ std::uint8_t* send_queue::append(std::uint32_t octets) {
   tail_in_arena_ = true;
   std::uint8_t* room = arena_.data() + arena_used_;
   arena_used_ += octets;
-  octets_ += octets;
+  bytes_ += octets;
   return room;
 }
 
 void send_queue::append(memory::slice part) {
   if (part.empty()) return;
-  octets_ += part.size();
+  bytes_ += part.size();
   if (part.borrowed()) borrowed_ += part.size();
   parts_.push_back(std::move(part));
   tail_in_arena_ = false;
@@ -48,7 +48,7 @@ unsigned send_queue::gather(iovec* parts) const {
 }
 
 void send_queue::drop(std::uint64_t sent) {
-  octets_ -= sent;
+  bytes_ -= sent;
   while (sent > 0) {
     memory::slice& front = parts_[head_];
     if (front.borrowed()) borrowed_ -= std::min<std::uint64_t>(sent, front.size());
@@ -114,7 +114,7 @@ memory::slice send_queue::take_room(std::uint64_t octets) {
 send_queue::progress send_queue::flush(reactor::loop& loop, reactor::handle to) {
   if (starved_) return progress::broken;
   iovec parts[max_parts];
-  while (octets_ > 0) {
+  while (bytes_ > 0) {
     const std::int64_t sent = loop.send_now(to, parts, gather(parts));
     if (sent == -EAGAIN) return own() ? progress::blocked : progress::broken;
     if (sent <= 0) return progress::broken;
@@ -128,7 +128,7 @@ void send_queue::clear() {
   parts_.clear();
   give_back_payment();
   head_ = owned_ = 0;
-  octets_ = borrowed_ = 0;
+  bytes_ = borrowed_ = 0;
   arena_ = {};
   arena_used_ = 0;
   tail_in_arena_ = starved_ = false;

@@ -23,8 +23,8 @@ class send_queue {
     has_session_ = true;
   }
 
-  /// Room for `octets` (at most arena_octets), to be filled before flush(). Out of buffers the room is a scrap that
-  /// will never be sent, and flush() answers broken.
+  /// Room for `octets` (at most arena_bytes), to be filled before flush(). Out of buffers the room is a scrap that will
+  /// never be sent, and flush() answers broken.
   std::uint8_t* append(std::uint32_t octets);
   void append(memory::slice part);
   /// What has been paid for copies of the borrowed memory that is appended in this turn.
@@ -38,10 +38,10 @@ class send_queue {
   bool own();
   void clear();
 
-  bool empty() const { return octets_ == 0 && !starved_; }
-  std::uint64_t octets() const { return octets_; }
+  bool empty() const { return bytes_ == 0 && !starved_; }
+  std::uint64_t octets() const { return bytes_; }
 
-  static constexpr std::uint32_t arena_octets = 16384;
+  static constexpr std::uint32_t arena_bytes = 16384;
   static constexpr unsigned max_parts = 1024;  // IOV_MAX
 
  private:
@@ -57,8 +57,8 @@ class send_queue {
   std::uint32_t arena_used_ = 0;
   std::vector<memory::slice> parts_;
   std::size_t head_ = 0;
-  std::uint64_t octets_ = 0;
-  std::uint64_t borrowed_ = 0;  // of octets_
+  std::uint64_t bytes_ = 0;
+  std::uint64_t borrowed_ = 0;  // of bytes_
   std::size_t owned_ = 0;       // no part before this one is borrowed
   std::uint64_t paid_ = 0;      // octets, by payer_, for copies of borrowed parts; nothing between turns
   bool tail_in_arena_ = false;

@@ -11,7 +11,7 @@ bool key_character(char c) {
 }
 
 bool valid_key(std::string_view key) {
-  if (key.empty() || key.size() > max_key_octets) return false;
+  if (key.empty() || key.size() > max_key_bytes) return false;
   for (char c : key)
     if (!key_character(c)) return false;
   return true;
@@ -74,7 +74,7 @@ std::optional<std::vector<std::uint8_t>> from_base64(std::string_view digits) {
 }  // namespace
 
 result<std::vector<text_pair>> parse_text(const_bytes data) {
-  if (data.size() > max_text_octets) return fail(errc::invalid_argument, "too much text");
+  if (data.size() > max_text_bytes) return fail(errc::invalid_argument, "too much text");
   std::vector<text_pair> pairs;
   std::string_view rest = as_text(data);
   while (!rest.empty()) {
@@ -86,7 +86,7 @@ result<std::vector<text_pair>> parse_text(const_bytes data) {
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos) return fail(errc::invalid_argument, "text without '='");
     if (!valid_key(pair.substr(0, equals))) return fail(errc::invalid_argument, "malformed key");
-    if (pair.size() - equals - 1 > max_value_octets) return fail(errc::invalid_argument, "value too long");
+    if (pair.size() - equals - 1 > max_value_bytes) return fail(errc::invalid_argument, "value too long");
     if (pairs.size() == max_text_keys) return fail(errc::invalid_argument, "too many keys");
     pairs.push_back({pair.substr(0, equals), pair.substr(equals + 1)});
   }
@@ -98,7 +98,7 @@ void append_text(std::string& to, std::string_view key, std::string_view value) 
 }
 
 text_accumulator::room text_accumulator::add(const_bytes part) {
-  if (part.size() > max_text_octets - text_.size()) return room::too_long;
+  if (part.size() > max_text_bytes - text_.size()) return room::too_long;
   // A string that grows takes up to twice what it holds.
   if (!payment_.set(2 * (text_.size() + part.size()), memory::ledger::claim::spare)) return room::no_memory;
   text_.append(as_text(part));
@@ -117,12 +117,12 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
   return value;
 }
 
-std::optional<std::vector<std::uint8_t>> parse_binary(std::string_view text, std::size_t max_octets) {
-  if (text.size() < 3 || text[0] != '0' || text.size() > 2 * max_octets + 2) return std::nullopt;
+std::optional<std::vector<std::uint8_t>> parse_binary(std::string_view text, std::size_t max_bytes) {
+  if (text.size() < 3 || text[0] != '0' || text.size() > 2 * max_bytes + 2) return std::nullopt;
   std::optional<std::vector<std::uint8_t>> out;
   if (text[1] == 'x' || text[1] == 'X') out = from_hex(text.substr(2));
   if (text[1] == 'b' || text[1] == 'B') out = from_base64(text.substr(2));
-  if (out && (out->size() > max_octets || out->empty())) return std::nullopt;
+  if (out && (out->size() > max_bytes || out->empty())) return std::nullopt;
   return out;
 }
 

@@ -13,10 +13,10 @@
 /// key=value text of Login and Text PDUs [RFC7143 6.1].
 namespace sluice::iscsi {
 
-inline constexpr std::size_t max_key_octets = 63;
-inline constexpr std::size_t max_value_octets = 8192;
+inline constexpr std::size_t max_key_bytes = 63;
+inline constexpr std::size_t max_value_bytes = 8192;
 /// The most text that one negotiation step may carry over all its continuation PDUs.
-inline constexpr std::size_t max_text_octets = 64 * 1024;
+inline constexpr std::size_t max_text_bytes = 64 * 1024;
 inline constexpr std::size_t max_text_keys = 256;
 
 struct text_pair {
@@ -39,10 +39,9 @@ class text_accumulator {
     clear();
   }
   enum class room : std::uint8_t { enough, too_long, no_memory };
-  /// too_long: the total would pass max_text_octets; no_memory: whoever pays has no more. The negotiation must then
-  /// end.
+  /// too_long: the total would pass max_text_bytes; no_memory: whoever pays has no more. The negotiation must then end.
   room add(const_bytes part);
-  const_bytes data() const { return as_octets(text_); }
+  const_bytes data() const { return as_bytes(text_); }
   bool empty() const { return text_.empty(); }
   std::uint64_t held() const { return payment_.octets(); }
   /// Gives the memory back too.
@@ -81,8 +80,8 @@ class text_pieces {
 
 /// Decimal or 0x hexadecimal, at most 64 bits.
 std::optional<std::uint64_t> parse_number(std::string_view text);
-/// "0x…" hexadecimal or "0b…" base64 [RFC7143 6.1], at most `max_octets` when decoded.
-std::optional<std::vector<std::uint8_t>> parse_binary(std::string_view text, std::size_t max_octets);
+/// "0x…" hexadecimal or "0b…" base64 [RFC7143 6.1], at most `max_bytes` when decoded.
+std::optional<std::vector<std::uint8_t>> parse_binary(std::string_view text, std::size_t max_bytes);
 std::string to_hex(const_bytes data);
 
 /// Calls `each` with every item of a comma-separated list, empty ones too.

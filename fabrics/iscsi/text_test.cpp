@@ -10,7 +10,7 @@ using namespace std::string_literals;
 
 TEST(text, splits_pairs_and_keeps_equal_signs_of_values) {
   const auto text = "A=1\0Key=a=b\0Empty=\0"s;
-  auto pairs = parse_text(as_octets(text));
+  auto pairs = parse_text(as_bytes(text));
   ASSERT_TRUE(pairs);
   ASSERT_EQ(pairs->size(), 3u);
   EXPECT_EQ((*pairs)[1].key, "Key");
@@ -20,19 +20,19 @@ TEST(text, splits_pairs_and_keeps_equal_signs_of_values) {
 
 TEST(text, refuses_malformed_text) {
   for (const auto& text : {"A=1"s, "A\0"s, "=1\0"s, "A B=1\0"s, std::string(64, 'k') + "=1\0"s,
-                           "A="s + std::string(max_value_octets + 1, 'v') + "\0"s})
-    EXPECT_FALSE(parse_text(as_octets(text))) << text;
+                           "A="s + std::string(max_value_bytes + 1, 'v') + "\0"s})
+    EXPECT_FALSE(parse_text(as_bytes(text))) << text;
   std::string many;
   for (std::size_t i = 0; i <= max_text_keys; ++i) append_text(many, "X-k", "v");
-  EXPECT_FALSE(parse_text(as_octets(many)));
+  EXPECT_FALSE(parse_text(as_bytes(many)));
 }
 
 TEST(text, accumulates_up_to_its_limit) {
   text_accumulator a;
-  const std::string part(max_text_octets / 2, 'a');
-  EXPECT_EQ(a.add(as_octets(part)), text_accumulator::room::enough);
-  EXPECT_EQ(a.add(as_octets(part)), text_accumulator::room::enough);
-  EXPECT_EQ(a.add(as_octets("x")), text_accumulator::room::too_long);
+  const std::string part(max_text_bytes / 2, 'a');
+  EXPECT_EQ(a.add(as_bytes(part)), text_accumulator::room::enough);
+  EXPECT_EQ(a.add(as_bytes(part)), text_accumulator::room::enough);
+  EXPECT_EQ(a.add(as_bytes("x")), text_accumulator::room::too_long);
 }
 
 TEST(text, leaves_in_pieces) {

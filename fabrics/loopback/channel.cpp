@@ -11,7 +11,7 @@
 namespace sluice::loopback {
 namespace {
 
-std::int64_t signed_octets(const port::residual& r) {
+std::int64_t signed_bytes(const port::residual& r) {
   const auto octets = static_cast<std::int64_t>(r.octets);
   return r.under ? -octets : octets;
 }
@@ -19,7 +19,7 @@ std::int64_t signed_octets(const port::residual& r) {
 /// Of the way that the command went; when the initiator had announced the other way, what it could not move.
 std::int64_t residual_of(const port::task& t) {
   const port::residual out = t.residual_out(), in = t.residual_in();
-  return signed_octets(out.over || !(in.over || in.under) ? out : in);
+  return signed_bytes(out.over || !(in.over || in.under) ? out : in);
 }
 
 /// What the initiator was ready for.
@@ -29,7 +29,7 @@ std::int64_t signed_room(const command& c) {
 
 }  // namespace
 
-channel::channel(session& of, const port::core_door& where)
+channel::channel(session& of, const port::core_endpoint& where)
     : session_(of), gateway_(*where.gateway), loop_(where.core->loop()) {}
 
 // -- login and its end -------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ void channel::submit(command& what) {
   what.data_in.clear();
   what.residual = 0;
   if (state_ != state::open || ending_) return refuse(what, std::nullopt);
-  if (what.cdb.empty() || what.cdb.size() > port::max_cdb_octets)
+  if (what.cdb.empty() || what.cdb.size() > port::max_cdb_bytes)
     return refuse(what, scsi::outcomes::invalid_field_in_cdb(0));
   if (free_.empty()) free_.push_back(&all_.emplace_back());
   running& r = *free_.back();

@@ -17,7 +17,7 @@ class session;
 /// outlives it.
 class channel final : port::task_endpoint {
  public:
-  channel(session& of, const port::core_door& where);
+  channel(session& of, const port::core_endpoint& where);
 
   /// Opens the nexus, or joins it when `nexus_id` is not 0; session::on_opened() hears of it.
   void open(const port::login& who, std::uint64_t nexus_id);

@@ -29,7 +29,7 @@ void exchange::remove(const port::port_id& id) {
 }
 
 result<std::shared_ptr<session>> exchange::log_in(const std::string& port_name, std::uint16_t group,
-                                                  session::initiator who, unsigned home, session::handler& tell) {
+                                                  session::initiator who, unsigned first_core, session::handler& tell) {
   std::shared_ptr<port_state> port;
   {
     const std::lock_guard lock(mutex_);
@@ -37,10 +37,10 @@ result<std::shared_ptr<session>> exchange::log_in(const std::string& port_name, 
     if (found != ports_.end()) port = found->second.lock();
   }
   if (!port) return fail(errc::not_found, "no loopback port " + port_name + " group " + std::to_string(group));
-  if (home >= port->cores.size()) return fail(errc::invalid_argument, "no core " + std::to_string(home));
+  if (first_core >= port->cores.size()) return fail(errc::invalid_argument, "no core " + std::to_string(first_core));
   if (port->descriptor.names_initiators ? !is_name(who.name) : !who.name.empty())
     return fail(errc::invalid_argument, "no name of an initiator at this port: '" + who.name + "'");
-  auto made = std::make_shared<session>(port, std::move(who), home, tell);
+  auto made = std::make_shared<session>(port, std::move(who), first_core, tell);
   if (!port->join(made)) return fail(errc::not_found, "the port stops");
   made->open();
   return made;

@@ -18,10 +18,10 @@ class exchange {
   result<void> add(const std::shared_ptr<port_state>& port);
   void remove(const port::port_id& id);
 
-  /// Logs in on core number `home`: what comes of it goes to `tell`. errc::not_found when there is no such port, or it
-  /// stops; errc::invalid_argument for a core or a name that cannot be.
+  /// Logs in on core number `first_core`: what comes of it goes to `tell`. errc::not_found when there is no such port,
+  /// or it stops; errc::invalid_argument for a core or a name that cannot be.
   result<std::shared_ptr<session>> log_in(const std::string& port_name, std::uint16_t group, session::initiator who,
-                                          unsigned home, session::handler& tell);
+                                          unsigned first_core, session::handler& tell);
 
  private:
   std::mutex mutex_;

@@ -69,7 +69,7 @@ class loopback_port final : public port::target_port {
 
 class loopback_fabric final : public port::running_fabric {
  public:
-  explicit loopback_fabric(std::vector<port::core_door> cores) : cores_(std::move(cores)) {}
+  explicit loopback_fabric(std::vector<port::core_endpoint> cores) : cores_(std::move(cores)) {}
 
   result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override {
     port::port_descriptor about;
@@ -82,13 +82,13 @@ class loopback_fabric final : public port::running_fabric {
   }
 
  private:
-  const std::vector<port::core_door> cores_;
+  const std::vector<port::core_endpoint> cores_;
 };
 
 }  // namespace
 
 void register_fabric(port::registry& fabrics) {
-  fabrics.add({rules(), nullptr, [](const port::limits&, const std::vector<port::core_door>& cores) {
+  fabrics.add({rules(), nullptr, [](const port::limits&, const std::vector<port::core_endpoint>& cores) {
                  return std::make_unique<loopback_fabric>(cores);
                }});
 }

@@ -15,7 +15,7 @@ class session;
 /// A port as its sessions share it. Any thread: only login and logout come here, so a mutex is good enough.
 class port_state {
  public:
-  port_state(port::port_descriptor about, std::vector<port::core_door> where)
+  port_state(port::port_descriptor about, std::vector<port::core_endpoint> where)
       : descriptor(std::move(about)), cores(std::move(where)) {}
 
   /// False: the port stops.
@@ -26,7 +26,7 @@ class port_state {
   void stop(std::function<void()> stopped);
 
   const port::port_descriptor descriptor;
-  const std::vector<port::core_door> cores;
+  const std::vector<port::core_endpoint> cores;
 
  private:
   std::mutex mutex_;

@@ -15,7 +15,7 @@ class port_state;
 /// command stays on the core where it was submitted.
 class session final : public std::enable_shared_from_this<session> {
  public:
-  /// Hears of its session, on its home core. Alive until on_down() or a refusal.
+  /// Hears of its session, on its first core. Alive until on_down() or a refusal.
   class handler {
    public:
     /// Logged in, or why not; after a refusal nothing comes any more.
@@ -33,8 +33,8 @@ class session final : public std::enable_shared_from_this<session> {
     std::string extension;  // tells ports of one initiator apart
   };
 
-  /// Made by exchange::log_in(). `home`: the number of the core where the nexus is opened.
-  session(std::shared_ptr<port_state> at, initiator who, unsigned home, handler& tell);
+  /// Made by exchange::log_in(). `first_core`: the number of the core where the nexus is opened.
+  session(std::shared_ptr<port_state> at, initiator who, unsigned first_core, handler& tell);
   ~session();
   void open();
 
@@ -64,15 +64,15 @@ class session final : public std::enable_shared_from_this<session> {
   void on_evicted(port::loss_reason why) { end(why); }
 
   void at(std::size_t core, std::function<void()> work);
-  // At home.
-  void home_opened(result<std::uint64_t> nexus_id);
+  // On its first core.
+  void nexus_opened(result<std::uint64_t> nexus_id);
   void joined(result<std::uint64_t> how);
   void begin_end(port::loss_reason why);
   void refused(error why);
 
   const std::shared_ptr<port_state> port_;
   const initiator who_;
-  const unsigned home_;
+  const unsigned first_core_;
   handler& handler_;
   port::login wish_;
   std::vector<std::unique_ptr<channel>> channels_;  // by core

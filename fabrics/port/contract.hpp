@@ -192,7 +192,7 @@ TEST_P(fabric_contract, says_how_much_was_left_over_or_missing) {
   EXPECT_EQ(how.residual.value_or(1024 - 4096), 1024 - 4096) << "more room than data";
   how = run(*a, read_more);
   EXPECT_TRUE(how.good());
-  EXPECT_TRUE(how.data == octets_of(pattern(4096, 3), 0, 1024));
+  EXPECT_TRUE(how.data == bytes_of(pattern(4096, 3), 0, 1024));
   EXPECT_EQ(how.residual.value_or(4096 - 1024), 4096 - 1024) << "less room than data";
   request write_less = write_10(16, pattern(512, 4));
   write_less.data_out.resize(4096, 9);  // the CDB says one block
@@ -288,7 +288,7 @@ TEST_P(fabric_contract, a_task_that_the_transport_loses_is_gone) {
   EXPECT_TRUE(read(*a, 0, 4096) == before_);
   // At any moment of its life.
   for (unsigned steps = 0; steps < 60; ++steps) {
-    request r = read_10(0, 4096), w = write_10(4096, octets_of(after_, 0, 1 * mib));
+    request r = read_10(0, 4096), w = write_10(4096, bytes_of(after_, 0, 1 * mib));
     a->submit(r);
     a->submit(w);
     site_->steps(steps);
@@ -319,7 +319,7 @@ TEST_P(fabric_contract, what_waits_behind_an_ordered_task_on_a_stalled_medium_en
   attentions(*a);
   attentions(*a, 1);
   site_->stall_medium(true);
-  request first = write_10(0, octets_of(after_, 0, 4096)), behind = read_10(0, 8), lost = read_10(8, 8);
+  request first = write_10(0, bytes_of(after_, 0, 4096)), behind = read_10(0, 8), lost = read_10(8, 8);
   first.attribute = task_attribute::ordered;
   for (request* each : {&first, &behind, &lost}) {
     each->lun = 1;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "actors/base/bytes.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 #include "fabrics/port/task.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
@@ -118,7 +118,7 @@ inline octets pattern(std::size_t size, unsigned seed) {
     made[i] = static_cast<std::uint8_t>((i * 2654435761u >> 13) + seed * 29 + (i >> 9) + 1);
   return made;
 }
-inline octets octets_of(const octets& from, std::size_t offset, std::size_t size) {
+inline octets bytes_of(const octets& from, std::size_t offset, std::size_t size) {
   const auto begin = from.begin() + static_cast<std::ptrdiff_t>(offset);
   return {begin, begin + static_cast<std::ptrdiff_t>(size)};
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config/schema/model.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 #include "fabrics/port/strangers.hpp"
 
 namespace sluice::runtime {
@@ -14,8 +14,8 @@ class core;
 
 namespace sluice::port {
 
-/// One core as a fabric sees it: where its actors are spawned (runtime/pinned.hpp) and the SCSI core's door there.
-struct core_door {
+/// One core as a fabric sees it: where its actors are spawned (runtime/pinned.hpp) and the SCSI core's endpoint there.
+struct core_endpoint {
   runtime::core* core = nullptr;  // core->loop() is its event loop
   port::gateway* gateway = nullptr;
 };
@@ -64,7 +64,7 @@ struct fabric {
   /// Reads what an access table holds for this fabric (secrets, from their files); null when it holds nothing. Blocks
   /// on the file system.
   std::function<result<std::shared_ptr<const credentials>>(const config::settings& access)> read_access;
-  std::function<std::unique_ptr<running_fabric>(const limits& bounds, const std::vector<core_door>& cores)> start;
+  std::function<std::unique_ptr<running_fabric>(const limits& bounds, const std::vector<core_endpoint>& cores)> start;
   /// Looks whether a port could be opened, or changed to these settings, and changes nothing: for `sluice plan`.
   /// `held`: the addresses of the fabric's ports that run, as configured. Empty where there is nothing to look at. Any
   /// thread.

@@ -96,8 +96,8 @@ residual task::residual_in() const {
 
 void task::set_cdb(const_bytes first, const_bytes rest) {
   const std::size_t all = first.size() + rest.size();
-  SLUICE_CHECK(all <= max_cdb_octets);
-  cdb_octets = static_cast<std::uint16_t>(all);
+  SLUICE_CHECK(all <= max_cdb_bytes);
+  cdb_bytes = static_cast<std::uint16_t>(all);
   if (all > cdb.size()) {
     long_cdb.assign(first.begin(), first.end());
     long_cdb.insert(long_cdb.end(), rest.begin(), rest.end());
@@ -109,7 +109,7 @@ void task::set_cdb(const_bytes first, const_bytes rest) {
 
 scsi::encoded_sense task::encode_sense(const scsi::sense& what) const {
   scsi::encoded_sense encoded = scsi::encode(what, descriptor_sense);
-  encoded.size = static_cast<std::uint8_t>(std::min<std::size_t>(encoded.size, nexus->caps.max_sense_octets));
+  encoded.size = static_cast<std::uint8_t>(std::min<std::size_t>(encoded.size, nexus->caps.max_sense_bytes));
   return encoded;
 }
 
@@ -118,7 +118,7 @@ void task::reset() {
   fabric = unit = nullptr;
   lun = tag = 0;
   attribute = task_attribute::simple;
-  cdb_octets = 0;
+  cdb_bytes = 0;
   cdb.fill(0);
   long_cdb.clear();
   expected_data_out = expected_data_in = arrived_ns = 0;

@@ -77,8 +77,8 @@ enum class silence : std::uint8_t {
 };
 const char* to_string(silence reason);  // in an operator's words
 
-/// Where a task message can be sent; implemented by the doors of the actors on both sides. Deliveries from one sender
-/// arrive in order, in a later step of the receiver's loop, never from within post(). Home core only.
+/// Where a task message can be sent; implemented by the endpoints of the actors on both sides. Deliveries from one
+/// sender arrive in order, in a later step of the receiver's loop, never from within post(). Home core only.
 class task_endpoint {
  public:
   virtual void post(task& subject, task_event event) noexcept = 0;
@@ -90,11 +90,11 @@ class task_endpoint {
 
 /// What a fabric port can and cannot do; constant for the life of a nexus.
 struct capabilities {
-  std::uint16_t max_sense_octets = 252;  // encode_sense() cuts what is longer
-  bool task_attributes = true;           // without them every task is SIMPLE
-  bool may_borrow = true;  // data_in may borrow a store's memory (false when a digest is computed over it)
-  std::uint32_t max_get_octets = 1 << 20;  // the most that one get_data may ask for
-  bool can_query = true;                   // has QUERY TASK, QUERY TASK SET and I_T NEXUS RESET
+  std::uint16_t max_sense_bytes = 252;  // encode_sense() cuts what is longer
+  bool task_attributes = true;          // without them every task is SIMPLE
+  bool may_borrow = true;               // data_in may borrow a store's memory (false when a digest is computed over it)
+  std::uint32_t max_get_bytes = 1 << 20;  // the most that one get_data may ask for
+  bool can_query = true;                  // has QUERY TASK, QUERY TASK SET and I_T NEXUS RESET
 };
 
 /// An I_T nexus as the SCSI core knows it: an initiator port, a target port, apart from connections. Immutable.
@@ -109,7 +109,7 @@ struct i_t_nexus {
 };
 
 /// The longest CDB that there is [SPC-4 4.2.3].
-inline constexpr std::size_t max_cdb_octets = 260;
+inline constexpr std::size_t max_cdb_bytes = 260;
 
 /// The length of a transfer of which the transport says nothing (UAS): as long as the CDB makes it.
 inline constexpr std::uint64_t unknown_length = UINT64_MAX;
@@ -129,7 +129,7 @@ struct task {
   port::lun lun = 0;
   std::uint64_t tag = 0;  // unique within the nexus while the task lives
   task_attribute attribute = task_attribute::simple;
-  std::uint16_t cdb_octets = 0;
+  std::uint16_t cdb_bytes = 0;
   std::array<std::uint8_t, 32> cdb{};   // its first octets, zero padded
   std::vector<std::uint8_t> long_cdb;   // all of one that is longer
   std::uint64_t expected_data_out = 0;  // octets that the initiator is ready to send; or unknown_length
@@ -172,10 +172,10 @@ struct task {
   void* holder = nullptr;  // the unit's own record of the task
 
   bool silent() const { return silenced != silence::none; }
-  /// Sets the CDB, which may lie in two parts; at most max_cdb_octets.
+  /// Sets the CDB, which may lie in two parts; at most max_cdb_bytes.
   void set_cdb(const_bytes first, const_bytes rest = {});
   const_bytes whole_cdb() const {
-    return cdb_octets <= cdb.size() ? const_bytes(cdb.data(), cdb_octets) : const_bytes(long_cdb);
+    return cdb_bytes <= cdb.size() ? const_bytes(cdb.data(), cdb_bytes) : const_bytes(long_cdb);
   }
   port::residual residual_out() const;
   port::residual residual_in() const;

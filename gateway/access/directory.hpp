@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "fabrics/port/nexus_door.hpp"
-#include "gateway/access/unit_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
+#include "gateway/access/unit_endpoint.hpp"
 
-/// Who may see what: an immutable picture of targets, ports, LUN maps and access lists. A change publishes a new
-/// picture.
+/// Who may see what: an immutable directory, ports, LUN maps and access lists. A change publishes a new snapshot.
 namespace sluice::access {
 
 /// LUN -> logical unit, for one initiator at one target.

@@ -174,7 +174,7 @@ void append(std::string& to, section tag, const std::string& payload) {
   w.put<1>(static_cast<std::uint8_t>(tag));
   w.put<4>(payload.size());
   w.text += payload;
-  w.put<4>(wire::crc32c(as_octets(w.text)));
+  w.put<4>(wire::crc32c(as_bytes(w.text)));
   to += w.text;
 }
 
@@ -288,7 +288,7 @@ bool read(section tag, const_bytes payload, agreed& into) {
 }
 
 result<const_bytes> sections_of(std::string_view content) {
-  const const_bytes all = as_octets(content);
+  const const_bytes all = as_bytes(content);
   if (all.size() < head_bytes || wire::load32(all, 0) != magic) return corrupt("this is something else");
   if (all[4] != version) return corrupt("its version " + std::to_string(all[4]) + " is not known here");
   return all.subspan(head_bytes);

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)agreement::decode(content, 1);
   (void)agreement::decode_identity(content);
   for (std::size_t at = 5; at + 9 <= content.size();) {
-    const sluice::const_bytes all = sluice::as_octets(content);
+    const sluice::const_bytes all = sluice::as_bytes(content);
     const std::size_t length = wire::load32(all, at + 1);
     if (length > content.size() - at - 9) break;
     std::uint8_t crc[4];

@@ -94,9 +94,9 @@ scsi::outcome outcome_of(const reservations::effects& effects) {
     case verdict::conflict:
       return outcomes::reservation_conflict();
     case verdict::invalid_field_in_cdb:
-      return outcomes::invalid_field_in_cdb(effects.field_octet);
+      return outcomes::invalid_field_in_cdb(effects.field_byte);
     case verdict::invalid_field_in_parameter_list:
-      return outcomes::invalid_field_in_parameter_list(effects.field_octet);
+      return outcomes::invalid_field_in_parameter_list(effects.field_byte);
     case verdict::parameter_list_length_error:
       return outcomes::parameter_list_length_error();
     case verdict::invalid_release:

@@ -141,7 +141,7 @@ void control_server::run() {
     pollfd polled[] = {{wake_, POLLIN, 0},
                        {ended_, POLLIN, 0},
                        // At the limit newcomers wait in the backlog.
-                       {clients_.size() < most_clients ? listener_ : -1, POLLIN, 0}};
+                       {clients_.size() < max_clients ? listener_ : -1, POLLIN, 0}};
     if (::poll(polled, std::size(polled), -1) < 0 && errno != EINTR) {
       SLUICE_LOG(error, "control", "poll failed", {"errno", errno});
       return;

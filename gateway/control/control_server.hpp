@@ -16,7 +16,7 @@ namespace sluice::control {
 /// whatever the mode of the socket has become.
 class control_server {
  public:
-  static constexpr std::size_t most_clients = 32;
+  static constexpr std::size_t max_clients = 32;
   static constexpr int idle_timeout_ms = 60'000;  // a client that neither asks nor takes its answer is dropped
 
   control_server(std::string path, handler handle);

@@ -163,7 +163,7 @@ TEST_F(control, keeps_newcomers_waiting_at_its_limit) {
   control_server server(path_, echo);
   ASSERT_TRUE(server.start());
   std::vector<std::unique_ptr<raw_client>> clients;
-  for (std::size_t i = 0; i < control_server::most_clients; ++i) {
+  for (std::size_t i = 0; i < control_server::max_clients; ++i) {
     clients.push_back(std::make_unique<raw_client>(path_));
     clients.back()->send("{\"command\":\"a\"}\n");
     EXPECT_NE(clients.back()->line(), "");
@@ -174,7 +174,7 @@ TEST_F(control, keeps_newcomers_waiting_at_its_limit) {
   EXPECT_THAT(late.line(), testing::HasSubstr("late"));
 }
 
-TEST_F(control, makes_text_of_any_octets) {
+TEST_F(control, makes_text_of_any_bytes) {
   EXPECT_EQ(format_answer(json("a\xff")), "{\"ok\":true,\"result\":\"a\xef\xbf\xbd\"}");
 }
 

@@ -158,7 +158,7 @@ std::string http_answer(std::string_view head, std::string_view own, const handl
   if (host.count == 1 && !is_own_http_host(host.value, own))
     return format({"421 Misdirected Request", plain, "this is not that host\n"}, true);
   if (method != "GET" && method != "HEAD")
-    return format({"405 Method Not Allowed", plain, "this door only shows\n", "Allow: GET, HEAD\r\n"}, true);
+    return format({"405 Method Not Allowed", plain, "this endpoint only shows\n", "Allow: GET, HEAD\r\n"}, true);
   return format(page_of(target.substr(0, target.find('?')), handle), method == "GET");
 }
 

@@ -5,7 +5,7 @@
 
 #include "gateway/control/protocol.hpp"
 
-/// The door for programs that look: HTTP/1.1, one request a connection, nothing that changes the gateway.
+/// The endpoint for programs that look: HTTP/1.1, one request a connection, nothing that changes the gateway.
 ///   GET /metrics   what Prometheus collects
 ///   GET /status    the result of "status", as JSON
 ///   GET /health    200 when every store and unit is good, else 503, with a line for each that is not

@@ -8,8 +8,8 @@
 
 #include "actors/base/result.hpp"
 
-/// The administrative door: docs/control.md. A request is a line {"command": …, "arguments": {…}}, its answer a line
-/// {"ok": true, "result": …} or {"ok": false, "error": sentence, "code": name of an errc}.
+/// The administrative endpoint: docs/control.md. A request is a line {"command": …, "arguments": {…}}, its answer a
+/// line {"ok": true, "result": …} or {"ok": false, "error": sentence, "code": name of an errc}.
 namespace sluice::control {
 
 inline constexpr std::size_t longest_request = 64 * 1024;        // octets, without the newline

@@ -24,7 +24,7 @@ bool admits(const config::target_config* target, const std::string& initiator) {
   return target && (target->open || target->access.empty() || find_access(target, initiator));
 }
 
-/// Whatever initiators may see is one picture, built as a whole and shown at once by show_step: these only say what of
+/// Whatever initiators may see is one snapshot, built as a whole and shown at once by show_step: these only say what of
 /// it changes, and whom it shuts out.
 class access_step final : public step {
  public:

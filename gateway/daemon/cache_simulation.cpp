@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/schema/quantity.hpp"
-#include "tiers/cache/simulate.hpp"
+#include "tiers/cache/trace/simulate.hpp"
 
 namespace sluice::daemon {
 

@@ -15,8 +15,8 @@ using groups = std::vector<scsi::target_port_group>;
 /// Initiators hear that a part of the medium failed, and that data were found to be lost [SPC-5 annex D: 0Bh].
 void warn(const std::shared_ptr<running_unit>& unit, const store::properties& medium, std::vector<unit_change>& told) {
   const auto tell = [&](scsi::additional_sense code) {
-    told.push_back({unit, [code](unit::home& home, unit::home::done done) {
-                      home.establish_unit_attention(code, 0, std::move(done));
+    told.push_back({unit, [code](unit::coordinator& coordinator, unit::coordinator::done done) {
+                      coordinator.establish_unit_attention(code, 0, std::move(done));
                     }});
   };
   if (std::exchange(unit->failures, medium.failures) < medium.failures) tell(scsi::asc::warning);
@@ -32,18 +32,20 @@ void follow(const std::shared_ptr<running_unit>& unit, const config::unit_config
   facts.naa_extension = unit->facts.naa_extension;
   const std::uint64_t capacity = std::exchange(facts.capacity_blocks, unit->facts.capacity_blocks);
   if (facts != unit->facts)
-    told.push_back(
-        {unit, [facts](unit::home& home, unit::home::done done) { home.set_facts(facts, std::move(done)); }});
+    told.push_back({unit, [facts](unit::coordinator& coordinator, unit::coordinator::done done) {
+                      coordinator.set_facts(facts, std::move(done));
+                    }});
   if (capacity != facts.capacity_blocks)
-    told.push_back(
-        {unit, [capacity](unit::home& home, unit::home::done done) { home.set_capacity(capacity, std::move(done)); }});
+    told.push_back({unit, [capacity](unit::coordinator& coordinator, unit::coordinator::done done) {
+                      coordinator.set_capacity(capacity, std::move(done));
+                    }});
   facts.capacity_blocks = capacity;
   unit->facts = facts;
   warn(unit, medium, told);
 }
 
 /// The groups of one target's ports, by number; the ports of each in ascending order.
-groups groups_of(const picture& seen, const std::string& target) {
+groups groups_of(const running_snapshot& seen, const std::string& target) {
   std::map<std::uint16_t, scsi::target_port_group> by_number;
   for (const auto& port : seen.ports) {
     if (port->target != target) continue;
@@ -73,7 +75,7 @@ void merge(groups& into, const groups& more) {
 }
 
 /// By unit, from one look at every LUN.
-std::unordered_map<std::string_view, groups> all_groups(const picture& seen) {
+std::unordered_map<std::string_view, groups> all_groups(const running_snapshot& seen) {
   std::unordered_map<std::string_view, groups> by_unit;
   for (const config::target_config& target : seen.model->targets) {
     const groups own = groups_of(seen, target.name);
@@ -90,7 +92,7 @@ std::unordered_map<std::string_view, groups> all_groups(const picture& seen) {
 
 }  // namespace
 
-void follow_units(running& now, const picture& seen, const std::set<std::string>& names) {
+void follow_units(running& now, const running_snapshot& seen, const std::set<std::string>& names) {
   std::vector<unit_change> told;
   for (const std::string& name : names)
     if (const auto unit = seen.units.find(name); unit != seen.units.end())
@@ -106,7 +108,7 @@ void follow_media(running& now) {
   change_units(told, now.made_of.cores, now.made_of.wait);
 }
 
-void follow_ports(running& now, const picture& seen) {
+void follow_ports(running& now, const running_snapshot& seen) {
   const auto wanted = all_groups(seen);
   const groups none;
   std::vector<unit_change> told;
@@ -115,8 +117,9 @@ void follow_ports(running& now, const picture& seen) {
     const groups& ports = found == wanted.end() ? none : found->second;
     if (ports == unit->groups) continue;
     unit->groups = ports;
-    told.push_back(
-        {unit, [ports](unit::home& home, unit::home::done done) { home.set_groups(ports, std::move(done)); }});
+    told.push_back({unit, [ports](unit::coordinator& coordinator, unit::coordinator::done done) {
+                      coordinator.set_groups(ports, std::move(done));
+                    }});
   }
   change_units(told, now.made_of.cores, now.made_of.wait);
 }

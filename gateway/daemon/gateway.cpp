@@ -44,7 +44,7 @@ gateway::gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<s
     now_.core_actors.push_back(
         runtime::spawn_on<nexus::core_actor>(*core, core->loop(), as_actor(now_.registry.handle)));
     actors.push_back(as_actor(now_.core_actors.back().handle));
-    now_.doors.push_back({core, &now_.core_actors.back()->gateway()});
+    now_.endpoints.push_back({core, &now_.core_actors.back()->gateway()});
   }
   first.call([&] { now_.registry->connect(actors); });
   for (std::size_t i = 0; i < made_of.cores.size(); ++i)
@@ -127,7 +127,7 @@ void gateway::try_absent() {
 
 /// Tells what is new of it.
 void gateway::show_absent(std::vector<absent_unit> absent) {
-  picture next = *now_.seen();
+  running_snapshot next = *now_.seen();
   if (next.absent == absent) return;
   const auto has = [](const std::vector<absent_unit>& all, const absent_unit& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
@@ -199,8 +199,9 @@ result<void> gateway::clear_reservations(const std::string& unit) {
   const auto seen = now_.seen();
   const auto found = seen->units.find(unit);
   if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
-  return change_unit(*found->second,
-                     [](unit::home& home, unit::home::done done) { home.clear_reservations(std::move(done)); });
+  return change_unit(*found->second, [](unit::coordinator& coordinator, unit::coordinator::done done) {
+    coordinator.clear_reservations(std::move(done));
+  });
 }
 
 }  // namespace sluice::daemon

@@ -46,7 +46,7 @@ class gateway {
   bool has_lost_data() const { return now_.lost_at_end; }
 
   /// What runs. Any thread.
-  std::shared_ptr<const picture> seen() const { return now_.seen(); }
+  std::shared_ptr<const running_snapshot> seen() const { return now_.seen(); }
   /// Every live nexus. Blocks for a turn of each loop. Any thread but a loop's.
   std::vector<nexus::nexus_info> nexuses();
   /// What knows the nexuses of one core; used on that core, where it may outlive the gateway.

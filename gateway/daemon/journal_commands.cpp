@@ -103,26 +103,26 @@ void print_text(const journal::inspection& seen) {
 }
 
 /// What a medium says of the data that it lacks.
-void print_mark(const store::mark& mark, bool as_json) {
-  const bool lacks = !mark.holder.empty();
+void print_ownership(const store::ownership& ownership, bool as_json) {
+  const bool lacks = !ownership.holder.empty();
   if (as_json)
-    std::printf(
-        "%s\n",
-        nlohmann::json{{"state", lacks ? "lacks data" : "whole"}, {"holder", mark.holder}, {"epoch", mark.epoch}}
-            .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-            .c_str());
+    std::printf("%s\n",
+                nlohmann::json{
+                    {"state", lacks ? "lacks data" : "whole"}, {"holder", ownership.holder}, {"epoch", ownership.epoch}}
+                    .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+                    .c_str());
   else if (lacks)
-    std::printf("a medium that lacks data, which are in %s\n", mark.holder.c_str());
+    std::printf("a medium that lacks data, which are in %s\n", ownership.holder.c_str());
   else
     std::printf("a medium that lacks nothing\n");
 }
 
 /// Lets a medium be used without the data that it lacks. `medium` is a store or a descriptor.
 template <class Medium>
-int resolve_mark(Medium& medium, const store::mark& mark, const std::string& name, bool keep) {
-  if (mark.holder.empty()) return complain(name + " lacks nothing");
-  if (keep) return complain(name + " is a medium that lacks data: they are in " + mark.holder);
-  const auto cleared = medium.write_mark({mark.epoch + 1, {}});
+int resolve_ownership(Medium& medium, const store::ownership& ownership, const std::string& name, bool keep) {
+  if (ownership.holder.empty()) return complain(name + " lacks nothing");
+  if (keep) return complain(name + " is a medium that lacks data: they are in " + ownership.holder);
+  const auto cleared = medium.write_ownership({ownership.epoch + 1, {}});
   return cleared ? 0 : complain(cleared.error().message);
 }
 
@@ -132,10 +132,10 @@ int ask_store(const config::journal_options& options, const store::registry& typ
   if (!held) return complain(held.error().message, options.json);
   store::store& medium = *(*held)->medium;
   const std::string name = "store." + options.store->name;
-  const auto mark = medium.read_mark();
-  if (!mark) return complain(name + ": " + mark.error().message, options.json);
-  if (resolves) return resolve_mark(medium, *mark, name, options.keep);
-  print_mark(*mark, options.json);
+  const auto ownership = medium.read_ownership();
+  if (!ownership) return complain(name + ": " + ownership.error().message, options.json);
+  if (resolves) return resolve_ownership(medium, *ownership, name, options.keep);
+  print_ownership(*ownership, options.json);
   return 0;
 }
 
@@ -151,10 +151,10 @@ int inspect_journal(const config::journal_options& options, const store::registr
     options.json ? print_json(*seen) : print_text(*seen);
     return 0;
   }
-  const auto mark = (*file)->medium.read_mark();
-  if (seen.error().code != errc::not_found || !mark || mark->holder.empty())
+  const auto ownership = (*file)->medium.read_ownership();
+  if (seen.error().code != errc::not_found || !ownership || ownership->holder.empty())
     return complain(path + ": " + seen.error().message, options.json);
-  print_mark(*mark, options.json);
+  print_ownership(*ownership, options.json);
   return 0;
 }
 
@@ -168,10 +168,10 @@ int resolve_journal(const config::journal_options& options, const store::registr
                                      options.keep ? journal::decision::keep : journal::decision::discard);
   if (done) return 0;
   store::descriptor& medium = (*file)->medium;
-  const auto mark = medium.read_mark();
-  if (done.error().code != errc::not_found || !mark || mark->holder.empty())
+  const auto ownership = medium.read_ownership();
+  if (done.error().code != errc::not_found || !ownership || ownership->holder.empty())
     return complain(path + ": " + done.error().message);
-  return resolve_mark(medium, *mark, path, options.keep);
+  return resolve_ownership(medium, *ownership, path, options.keep);
 }
 
 }  // namespace sluice::daemon

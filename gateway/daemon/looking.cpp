@@ -11,7 +11,7 @@
 #include <unordered_map>
 
 #include "actors/observe/counters.hpp"
-#include "actors/observe/log_aside.hpp"
+#include "actors/observe/offloaded_log.hpp"
 #include "config/schema/quantity.hpp"
 #include "gateway/daemon/version.hpp"
 
@@ -82,7 +82,7 @@ struct onlooker::debts {
 /// Looks at one core's part of the units, some in each turn: what initiators ask for is not to wait behind it.
 class onlooker::core_look : public std::enable_shared_from_this<core_look> {
  public:
-  core_look(std::shared_ptr<question> of, std::shared_ptr<debts> owed, std::shared_ptr<const picture> seen,
+  core_look(std::shared_ptr<question> of, std::shared_ptr<debts> owed, std::shared_ptr<const running_snapshot> seen,
             runtime::core& core, std::size_t index, runtime::pinned_ref<nexus::core_actor> side, std::uint64_t now_ns)
       : of_(std::move(of)),
         owed_(std::move(owed)),
@@ -137,7 +137,7 @@ class onlooker::core_look : public std::enable_shared_from_this<core_look> {
 
   const std::shared_ptr<question> of_;
   const std::shared_ptr<debts> owed_;
-  std::shared_ptr<const picture> seen_;
+  std::shared_ptr<const running_snapshot> seen_;
   runtime::core& core_;
   const std::size_t index_;
   const runtime::pinned_ref<nexus::core_actor> side_;
@@ -157,7 +157,7 @@ std::uint64_t onlooker::now_ns() const {
 }
 
 /// A report for each core: of now, or what it said last, or null when it never answered.
-std::vector<onlooker::report_ptr> onlooker::ask(const std::shared_ptr<const picture>& seen) {
+std::vector<onlooker::report_ptr> onlooker::ask(const std::shared_ptr<const running_snapshot>& seen) {
   const std::uint64_t begun_ns = now_ns();
   const std::size_t count = at_.cores().size();
   const auto asked = std::make_shared<question>();
@@ -265,7 +265,7 @@ view::access access_view(const config::access_config& access) {
   return shown;
 }
 
-view::target target_view(const config::target_config& target, const picture& seen) {
+view::target target_view(const config::target_config& target, const running_snapshot& seen) {
   view::target entry{target.name, {}, {}, {}, target.open};
   for (const config::access_config& access : target.access) entry.access.push_back(access_view(access));
   for (const config::lun_config& lun : target.luns) entry.luns.push_back({lun.lun, lun.unit});
@@ -318,10 +318,10 @@ std::string type_name(reservations::type type) {
 
 }  // namespace
 
-/// The units of the picture, from what all cores said. Commands are counted where all cores told of them now; else they
-/// are shown as they were when last all had: counts never fall.
-void onlooker::add_units(view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh,
-                         bool with_latencies) {
+/// The units of the snapshot, from what all cores said. Commands are counted where all cores told of them now; else
+/// they are shown as they were when last all had: counts never fall.
+void onlooker::add_units(view::status& shown, const running_snapshot& seen, const std::vector<report_ptr>& all,
+                         bool all_fresh, bool with_latencies) {
   std::vector<std::size_t> at(all.size(), 0);
   std::map<std::string, std::vector<view::command>> counted;
   const std::lock_guard hold(guard_);

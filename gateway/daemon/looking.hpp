@@ -33,10 +33,10 @@ class onlooker {
   using report_ptr = std::shared_ptr<const report>;
 
   std::uint64_t now_ns() const;
-  std::vector<report_ptr> ask(const std::shared_ptr<const picture>& seen);
+  std::vector<report_ptr> ask(const std::shared_ptr<const running_snapshot>& seen);
   report_ptr keep(std::size_t core, const report_ptr& fresh);
-  void add_units(control::view::status& shown, const picture& seen, const std::vector<report_ptr>& all, bool all_fresh,
-                 bool with_latencies);
+  void add_units(control::view::status& shown, const running_snapshot& seen, const std::vector<report_ptr>& all,
+                 bool all_fresh, bool with_latencies);
 
   gateway& at_;
   const machine& hardware_;

@@ -77,7 +77,7 @@ class add_step final : public port_step {
     if (!at_work) {
       at_work = fabric->start(
           {bounds.max_connections, bounds.login_timeout_ns, bounds.max_tasks, bounds.max_connections_per_address},
-          now.doors);
+          now.endpoints);
       now.show_strangers(told_.fabric, at_work->strangers());
     }
     auto opened = at_work->open(wanted());
@@ -137,7 +137,7 @@ class change_step final : public port_step {
     auto now = std::make_shared<running_port>(*before_);
     now->config = wanted();
     now->addresses = now->port->addresses();
-    picture next = *in_.now.seen();
+    running_snapshot next = *in_.now.seen();
     std::replace(next.ports.begin(), next.ports.end(), before_, port_ptr(now));
     in_.now.show(std::move(next));
     change_.reset();
@@ -160,7 +160,7 @@ class remove_step final : public port_step {
   void commit() override {
     gone_ = find_port(in_.next.ports, told_);
     std::erase(in_.next.ports, gone_);
-    // A gateway that ends closes its doors first: no login shall hear that its target is gone for good.
+    // A gateway that ends closes its endpoints first: no login shall hear that its target is gone for good.
     if (in_.now.stopping) stop_port(*gone_, in_.now);
   }
   void finish() override {

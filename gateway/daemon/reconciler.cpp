@@ -93,7 +93,7 @@ steps make_steps(change& in, const config::plan& p) {
     if (told.what >= action::add_target && told.what <= action::unmap_lun)
       all.made.push_back(make_access_step(in, told));
   all.add({action::add_port, action::change_port, action::remove_port}, make_port_step);
-  for (const std::string& unit : starting) all.made.push_back(make_forget_witness_step(in, unit));
+  for (const std::string& unit : starting) all.made.push_back(make_forget_binding_step(in, unit));
   all.made.push_back(make_show_step(in, is_visible(p)));
   all.add({action::resize_store}, make_store_step);
   return std::move(all.made);

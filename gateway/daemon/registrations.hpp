@@ -4,7 +4,7 @@
 
 namespace sluice::daemon {
 
-/// Registers every store and fabric of this build; written by CMake from the rooms that there are.
+/// Registers every store and fabric of this build; written by CMake from the modules that there are.
 void register_everything(store::registry& stores, port::registry& fabrics);
 
 }  // namespace sluice::daemon

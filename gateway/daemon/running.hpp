@@ -53,7 +53,7 @@ struct absent_unit {
 
 /// What runs, as a value that never changes: any thread may look at it, and holds nobody up. The units' own parts and
 /// the stores belong to the control thread, but for what they promise to any thread.
-struct picture {
+struct running_snapshot {
   bool runs = false;  // an apply was put in force
   std::shared_ptr<const config::model> model = std::make_shared<config::model>();
   std::map<std::string, std::shared_ptr<store::store>> stores;
@@ -70,12 +70,12 @@ struct running {
       : made_of(made_of_), authority(std::move(authority_)), numbers(std::move(numbers_)) {}
 
   /// What runs now; any thread.
-  std::shared_ptr<const picture> seen() const {
+  std::shared_ptr<const running_snapshot> seen() const {
     const std::lock_guard hold(guard);
     return shown;
   }
-  void show(picture next) {
-    auto made = std::make_shared<const picture>(std::move(next));
+  void show(running_snapshot next) {
+    auto made = std::make_shared<const running_snapshot>(std::move(next));
     const std::lock_guard hold(guard);
     shown.swap(made);
   }
@@ -100,12 +100,12 @@ struct running {
   relative_ports numbers;
   runtime::pinned_ref<nexus::registry_actor> registry;
   std::vector<runtime::pinned_ref<nexus::core_actor>> core_actors;
-  std::vector<port::core_door> doors;
+  std::vector<port::core_endpoint> endpoints;
   std::map<std::string, std::unique_ptr<port::running_fabric>> fabrics;  // those that have had a port
   std::mutex calling_ports;                             // a plan may ask a port while an apply changes it
   std::mutex preparing_settings;                        // likewise of a store
   std::vector<std::shared_ptr<running_unit>> stranded;  // ended, but for requests that the medium does not answer
-  unsigned next_home = 0;
+  unsigned next_coordinator = 0;
   bool stopping = false;
   std::map<std::string, std::shared_ptr<store::store>> last_stores;  // when all stops: to be emptied before they close
   bool lost_at_end = false;               // acknowledged data are, with the end of the process
@@ -113,7 +113,7 @@ struct running {
 
  private:
   mutable std::mutex guard;
-  std::shared_ptr<const picture> shown = std::make_shared<picture>();
+  std::shared_ptr<const running_snapshot> shown = std::make_shared<running_snapshot>();
   std::map<std::string, std::shared_ptr<port::strangers>> strangers;
 };
 

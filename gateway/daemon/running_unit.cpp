@@ -107,7 +107,7 @@ scsi::unit_facts facts_of(const config::unit_config& config, const store::proper
 }
 
 result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
-                                                std::size_t cores, runtime::core& home_core,
+                                                std::size_t cores, runtime::core& coordinator_core,
                                                 const agreement_parts& agreed, bool replaces) {
   const store::properties about = medium->describe();
   if (auto fits = check_block_size(config, about); !fits) return tl::unexpected(fits.error());
@@ -116,23 +116,23 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   made->facts = facts_of(config, about);
   if (!config.naa.empty()) set_naa(made->facts, config.naa);
   made->medium = medium;
-  made->home_core = &home_core;
+  made->coordinator_core = &coordinator_core;
   made->failures = about.failures;
   made->losses = about.losses;
   made->handle = std::make_shared<access::unit_handle>(access::unit_handle{config.name, {}});
 
-  unit::home_options how;
+  unit::coordinator_options how;
   how.gateway = agreed.gateway;
   how.facts = made->facts;
   how.maps = about.maps;
   how.replaces = replaces;
   how.configured_serial = config.serial;
   how.configured_naa = config.naa.empty() ? 0 : made->facts.naa;
-  home_core.call([&] { how.serial = state::make_serial([&] { return home_core.loop().random(); }); });
+  coordinator_core.call([&] { how.serial = state::make_serial([&] { return coordinator_core.loop().random(); }); });
   auto before = agreement::load_former(agreed.state, config.name);
   if (!before) return tl::unexpected(before.error());
   how.before = std::move(*before);
-  auto seat = agreed.authority.open(agreement::record_name(config.name), home_core.loop());
+  auto seat = agreed.authority.open(agreement::record_name(config.name), coordinator_core.loop());
   if (!seat) return tl::unexpected(seat.error());
 
   unit_to_start& waiting = made->to_start.emplace();
@@ -142,15 +142,16 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
     waiting.links.push_back(std::make_unique<unit::late_link>());
     links.push_back(waiting.links.back().get());
   }
-  waiting.home = std::make_unique<unit::home>(std::move(how), links, home_core.loop(), std::move(*seat));
+  waiting.coordinator =
+      std::make_unique<unit::coordinator>(std::move(how), links, coordinator_core.loop(), std::move(*seat));
   return made;
 }
 
 namespace {
 
-/// A home that never got its actor ends on its core.
+/// A coordinator that never got its actor ends on its core.
 void forget_start(running_unit& unit) {
-  if (unit.to_start) unit.home_core->call([&] { unit.to_start.reset(); });
+  if (unit.to_start) unit.coordinator_core->call([&] { unit.to_start.reset(); });
 }
 
 /// Homes join what is agreed, all at once; the first failure, if any.
@@ -161,11 +162,12 @@ result<void> join(const unit_list& made, const std::vector<runtime::core*>& core
   for (runtime::core* core : cores)
     core->call([&] {
       for (std::size_t i = 0; i < made.size(); ++i)
-        if (made[i]->home_core == core)
-          made[i]->to_start->home->start([outcomes, i, left, open = joined.opener()](const result<void>& outcome) {
-            (*outcomes)[i] = outcome;
-            if (left->fetch_sub(1) == 1) open();
-          });
+        if (made[i]->coordinator_core == core)
+          made[i]->to_start->coordinator->start(
+              [outcomes, i, left, open = joined.opener()](const result<void>& outcome) {
+                (*outcomes)[i] = outcome;
+                if (left->fetch_sub(1) == 1) open();
+              });
     });
   joined.wait();
   for (std::size_t i = 0; i < made.size(); ++i)
@@ -179,15 +181,16 @@ constexpr std::uint32_t beside_the_window = 32;
 
 void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::uint32_t max_tasks) {
   unit_to_start& waiting = *unit.to_start;
-  const unit::snapshot_ptr first = waiting.home->snapshot();
+  const unit::snapshot_ptr first = waiting.coordinator->snapshot();
   unit.facts.serial = first->facts.serial;
   unit.facts.naa = first->facts.naa;
-  if (!waiting.home->damage().empty())
+  if (!waiting.coordinator->damage().empty())
     SLUICE_LOG(error, "unit",
                "what is kept of the unit cannot be read: it is not ready until sluice pr clear gives up "
                "its reservations and saved mode pages",
-               {"unit", unit.name}, {"why", waiting.home->damage()});
-  unit.home = runtime::spawn_on<unit::home_actor>(*unit.home_core, std::move(waiting.home), std::move(waiting.links));
+               {"unit", unit.name}, {"why", waiting.coordinator->damage()});
+  unit.coordinator = runtime::spawn_on<unit::coordinator_actor>(*unit.coordinator_core, std::move(waiting.coordinator),
+                                                                std::move(waiting.links));
   const auto attentions = std::make_shared<unit::attention_book>();
   const auto flushes = std::make_shared<unit::flush_book>();
   for (std::size_t i = 0; i < cores.size(); ++i) {
@@ -198,9 +201,9 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;
     options.deadline_ns = unit.medium->describe().deadline_ns;
-    unit.shards.push_back(
-        runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.home.handle), unit.medium, first));
-    unit.handle->doors.push_back(unit.shards.back().self);
+    unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.coordinator.handle),
+                                                               unit.medium, first));
+    unit.handle->endpoints.push_back(unit.shards.back().self);
   }
   unit.to_start.reset();
 }
@@ -215,27 +218,27 @@ result<void> start_units(const unit_list& made, const std::vector<runtime::core*
     return done;
   }
   for (const auto& unit : made) spawn(*unit, cores, max_tasks);
-  // The shards' constructors have run when these come back: nobody meets a door without a shard behind it.
+  // The shards' constructors have run when these come back: nobody meets a endpoint without a shard behind it.
   for (runtime::core* core : cores)
     core->call([&] {
       for (const auto& unit : made) {
-        if (unit->home_core != core) continue;
+        if (unit->coordinator_core != core) continue;
         std::vector<caf::actor> shards;
         for (const auto& shard : unit->shards) shards.push_back(as_actor(shard.handle));
-        unit->home->connect(shards);
+        unit->coordinator->connect(shards);
       }
     });
   return {};
 }
 
 void freeze_unit(const running_unit& unit) {
-  unit.home_core->call_async([&](const std::function<void()>& finished) {
-    unit.home->inside().freeze([finished](const unit::snapshot_ptr&) { finished(); });
+  unit.coordinator_core->call_async([&](const std::function<void()>& finished) {
+    unit.coordinator->inside().freeze([finished](const unit::snapshot_ptr&) { finished(); });
   });
 }
 
 void thaw_unit(const running_unit& unit) {
-  unit.home_core->call([&] { unit.home->inside().thaw(); });
+  unit.coordinator_core->call([&] { unit.coordinator->inside().thaw(); });
 }
 
 namespace {
@@ -246,10 +249,11 @@ void complain(const std::string& unit, const error& why) {
 
 }  // namespace
 
-result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change) {
+result<void> change_unit(running_unit& unit,
+                         const std::function<void(unit::coordinator&, unit::coordinator::done)>& change) {
   result<void> outcome;
-  unit.home_core->call_async([&](const std::function<void()>& finished) {
-    change(unit.home->inside(), [&unit, &outcome, finished](const result<void>& done) {
+  unit.coordinator_core->call_async([&](const std::function<void()>& finished) {
+    change(unit.coordinator->inside(), [&unit, &outcome, finished](const result<void>& done) {
       outcome = done;
       if (!done) complain(unit.name, done.error());
       finished();
@@ -269,11 +273,12 @@ void change_units(const std::vector<unit_change>& all, const std::vector<runtime
   for (runtime::core* core : cores)
     core->call([&] {
       for (const unit_change& each : all)
-        if (each.unit->home_core == core)
-          each.change(each.unit->home->inside(), [name = each.unit->name, finished](const result<void>& outcome) {
-            if (!outcome) complain(name, outcome.error());
-            finished();
-          });
+        if (each.unit->coordinator_core == core)
+          each.change(each.unit->coordinator->inside(),
+                      [name = each.unit->name, finished](const result<void>& outcome) {
+                        if (!outcome) complain(name, outcome.error());
+                        finished();
+                      });
     });
   done.wait();
 }
@@ -326,11 +331,12 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
         *cores[i], wait, leaving, stranded, how, begun_ns,
         [i](running_unit& unit) { return unit.shards[i]->inside().idle(); }, true);
   for (runtime::core* core : cores)
-    wait_until(*core, wait, leaving, stranded, how, begun_ns,
-               [core](running_unit& unit) { return unit.home_core != core || unit.home->inside().idle(); });
+    wait_until(*core, wait, leaving, stranded, how, begun_ns, [core](running_unit& unit) {
+      return unit.coordinator_core != core || unit.coordinator->inside().idle();
+    });
   for (const auto& unit : leaving) {
     for (auto& shard : unit->shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
-    caf::anon_send_exit(unit->home.handle, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(unit->coordinator.handle, caf::exit_reason::user_shutdown);
   }
   // Each core has let go of the medium before the caller closes it.
   for (std::size_t i = 0; i < cores.size(); ++i)

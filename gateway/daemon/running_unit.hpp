@@ -5,30 +5,30 @@
 #include <vector>
 
 #include "config/schema/model.hpp"
-#include "gateway/access/unit_door.hpp"
+#include "gateway/access/unit_endpoint.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "gateway/unit/unit_actor.hpp"
 
 namespace sluice::daemon {
 
-/// A logical unit that waits for its start: the home has no actor yet.
+/// A logical unit that waits for its start: the coordinator has no actor yet.
 struct unit_to_start {
-  std::unique_ptr<unit::home> home;
+  std::unique_ptr<unit::coordinator> coordinator;
   unit::late_links links;
   gateway_id gateway = 0;
 };
 
-/// A running logical unit: its home, its shards, and the handle by which LUN maps know it. Name, medium, actors and
-/// handle stay; the rest belongs to the control thread.
+/// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
+/// and handle stay; the rest belongs to the control thread.
 struct running_unit {
   std::string name;
   std::optional<unit_to_start> to_start;
   scsi::unit_facts facts;
   std::vector<scsi::target_port_group> groups;
   std::shared_ptr<store::store> medium;
-  runtime::core* home_core = nullptr;
-  runtime::pinned_ref<unit::home_actor> home;
+  runtime::core* coordinator_core = nullptr;
+  runtime::pinned_ref<unit::coordinator_actor> coordinator;
   std::vector<runtime::pinned_ref<unit::shard_actor>> shards;
   std::shared_ptr<access::unit_handle> handle;
   std::uint32_t failures = 0, losses = 0;   // of the medium, that initiators have been warned of
@@ -48,7 +48,7 @@ struct agreement_parts {
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,
 /// which is frozen, and takes over what initiators have reserved. Blocks; control thread.
 result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& config, std::shared_ptr<store::store> medium,
-                                                std::size_t cores, runtime::core& home_core,
+                                                std::size_t cores, runtime::core& coordinator_core,
                                                 const agreement_parts& agreed, bool replaces);
 
 using unit_list = std::vector<std::shared_ptr<running_unit>>;
@@ -58,17 +58,18 @@ using unit_list = std::vector<std::shared_ptr<running_unit>>;
 result<void> start_units(const unit_list& made, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
                          std::uint32_t max_tasks);
 
-/// As the home's, for a unit that gives its place to another one.
+/// As the coordinator's, for a unit that gives its place to another one.
 void freeze_unit(const running_unit& unit);
 void thaw_unit(const running_unit& unit);
 
-/// A change at a unit's home: runs `change` there and returns when it is in force on every core. Control thread.
-result<void> change_unit(running_unit& unit, const std::function<void(unit::home&, unit::home::done)>& change);
+/// A change at a unit's coordinator: runs `change` there and returns when it is in force on every core. Control thread.
+result<void> change_unit(running_unit& unit,
+                         const std::function<void(unit::coordinator&, unit::coordinator::done)>& change);
 
-/// Changes at the homes of many units, side by side.
+/// Changes at the coordinators of many units, side by side.
 struct unit_change {
   std::shared_ptr<running_unit> unit;
-  std::function<void(unit::home&, unit::home::done)> change;
+  std::function<void(unit::coordinator&, unit::coordinator::done)> change;
 };
 void change_units(const std::vector<unit_change>& all, const std::vector<runtime::core*>& cores,
                   const runtime::let_run& wait);

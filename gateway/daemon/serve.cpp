@@ -9,7 +9,7 @@
 #include <iostream>
 
 #include "actors/observe/log.hpp"
-#include "actors/observe/log_aside.hpp"
+#include "actors/observe/offloaded_log.hpp"
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
@@ -46,7 +46,7 @@ void raise_descriptor_limit() {
 }
 
 int complain(const std::string& sentence) {
-  observe::say_aside("sluice: " + sentence);
+  observe::say_offloaded("sluice: " + sentence);
   return 1;
 }
 
@@ -115,19 +115,19 @@ int run(const config::model& model, const config::serve_options& options, const 
     return complain(done.error().message);
   }
   service commands(served, **hardware, known, options.control);
-  control::control_server door(model.gateway.control, [&](const std::string& command, const nlohmann::json& arguments) {
-    return commands.handle(command, arguments);
-  });
+  control::control_server endpoint(
+      model.gateway.control,
+      [&](const std::string& command, const nlohmann::json& arguments) { return commands.handle(command, arguments); });
   std::optional<control::http_server> window;
   if (model.gateway.http)
     window.emplace(*model.gateway.http, [&](const std::string& command, const nlohmann::json& arguments) {
       return commands.handle(command, arguments);
     });
-  auto opened = door.start();
+  auto opened = endpoint.start();
   if (opened && window) opened = window->start();
   if (!opened) {
     commands.interrupt();
-    door.stop();
+    endpoint.stop();
     commands.stop();
     served.stop();
     return complain(opened.error().message);
@@ -142,7 +142,7 @@ int run(const config::model& model, const config::serve_options& options, const 
   SLUICE_LOG(info, "gateway", "stopping");
   commands.interrupt();
   window.reset();
-  door.stop();
+  endpoint.stop();
   commands.stop();
   served.stop();
   const int status = served.has_lost_data() ? 1 : 0;
@@ -213,7 +213,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
   const std::string control = options.control.value_or(directory + "/control.sock");
   const std::string listen = reactor::endpoint{options.listen.host, options.listen.port}.to_string();
   const sigset_t signals = block_signals();
-  const observe::log_aside log;
+  const observe::offloaded_log log;
   const auto model = config::load_text(demo_text(directory, control, listen), "demo", directory, known);
   int status = 1;
   if (model) {
@@ -233,7 +233,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
 
 int serve(const config::model& model, const config::serve_options& options, const config::known_types& known) {
   const sigset_t signals = block_signals();
-  const observe::log_aside log;
+  const observe::offloaded_log log;
   set_log_of(model.gateway);
   auto state = state::open_rocksdb_store(model.gateway.state_dir);
   if (!state) return complain(state.error().message);

@@ -222,12 +222,12 @@ void service::look_after_units(std::unique_lock<std::mutex>& hold) {
 /// tries less often, for others wait for its turn.
 void service::try_absent() {
   using clock = std::chrono::steady_clock;
-  constexpr std::chrono::seconds least_pause{5};
+  constexpr std::chrono::seconds min_pause{5};
   const auto begun = clock::now();
-  if (next_try_ == clock::time_point()) next_try_ = begun + least_pause;
+  if (next_try_ == clock::time_point()) next_try_ = begun + min_pause;
   if (begun < next_try_) return;
   if (const auto turn = turns_.take_briefly("another try at what the start left out")) gateway_.try_absent();
-  next_try_ = clock::now() + least_pause + 5 * (clock::now() - begun);
+  next_try_ = clock::now() + min_pause + 5 * (clock::now() - begun);
 }
 
 void service::reload(const std::string& file) {

@@ -21,9 +21,9 @@ struct change {
   }
 
   running& now;
-  std::shared_ptr<const picture> before;  // until all is in force
+  std::shared_ptr<const running_snapshot> before;  // until all is in force
   const std::shared_ptr<const config::model> wanted;
-  picture next;  // commits put into it what prepare() made; shown when all have
+  running_snapshot next;  // commits put into it what prepare() made; shown when all have
 
   std::map<std::string, std::shared_ptr<store::store>> stores;  // new, or in the place of one that runs
   std::map<std::string, std::shared_ptr<running_unit>> units;   // likewise

@@ -21,7 +21,7 @@ std::unique_ptr<step> make_units_end_step(change& in);
 /// Starts the units that were made, all at once; after the steps of units.
 std::unique_ptr<step> make_units_begin_step(change& in);
 /// Flash that was told of every write to a medium is not told of those of a unit that uses the medium itself.
-std::unique_ptr<step> make_forget_witness_step(change& in, const std::string& unit);
+std::unique_ptr<step> make_forget_binding_step(change& in, const std::string& unit);
 
 /// add_, change_ and remove_port.
 std::unique_ptr<step> make_port_step(change& in, const config::step& told);
@@ -32,12 +32,13 @@ std::unique_ptr<step> make_access_step(change& in, const config::step& told);
 std::unique_ptr<step> make_show_step(change& in, bool visible);
 
 /// errc::busy when the medium lacks data that are elsewhere than with `holder`.
-result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder);
+result<void> check_ownership(const change& in, const std::string& user, const std::string& used,
+                             const std::string& holder);
 /// The same for a unit, which holds nothing, before anything was opened, as far as that can be seen.
 result<void> check_unmarked(const change& in, const std::string& user, const std::string& used);
 /// The mark of a store's medium as it is now; empty where a tier that holds what the medium lacks lets go of it first.
 /// errc::unsupported: it has none, or cannot be looked at without opening it.
-result<store::mark> look_at_mark(const change& in, const std::string& used);
+result<store::ownership> look_at_ownership(const change& in, const std::string& used);
 /// Units over that store, or over a tier above it, are to be looked at.
 void concern_users(change& in, const std::string& store);
 /// Tries again to end the units that were left behind, then lets tiers keep what they see, but for those over media

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
-#include "gateway/daemon/kept_witness.hpp"
+#include "gateway/daemon/kept_binding.hpp"
 #include "gateway/daemon/starting.hpp"
 #include "gateway/daemon/steps.hpp"
 #include "tiers/journal/journal_store.hpp"
@@ -75,8 +75,8 @@ class open_step final : public store_step {
     if (is_new)
       SLUICE_LOG(info, "control", "made an empty store", {"store", name()}, {"path", *config.settings.text("path")});
     if (config.over.empty() && (*opened)->describe().keeps_data)
-      (*opened)->keep_witness_in(
-          std::make_shared<kept_witness>(*now().authority, *now().made_of.cores.front(), now().made_of.state, config));
+      (*opened)->keep_binding_in(
+          std::make_shared<kept_binding>(*now().authority, *now().made_of.cores.front(), now().made_of.state, config));
     if (now().made_of.medium_changed) (*opened)->on_change(now().made_of.medium_changed);
     // Until all is in force others may write to what lies below it.
     if (!in_.before->stores.empty()) (*opened)->hand_over();
@@ -291,15 +291,15 @@ class hand_over_step final : public step {
     reactor::loop& clock = in_.now.made_of.cores.front()->loop();
     const runtime::let_run& let_run = in_.now.made_of.wait;
     const std::uint64_t end_ns = clock.now_ns() + 300 * ns_per_s;
-    const std::uint64_t mark = medium.destage();
-    std::uint64_t least_left = UINT64_MAX, moved_ns = clock.now_ns();
+    const std::uint64_t ownership = medium.destage();
+    std::uint64_t min_left = UINT64_MAX, moved_ns = clock.now_ns();
     for (;;) {
       auto done = medium.handed_over();
       if (done || done.error().code != errc::busy) return done;
       if (in_.now.interrupted) return fail(errc::closed, "the gateway stops");
       const std::uint64_t now_ns = clock.now_ns();
-      if (const std::uint64_t left = medium.undestaged_bytes(mark); left < least_left) {
-        least_left = left;
+      if (const std::uint64_t left = medium.undestaged_bytes(ownership); left < min_left) {
+        min_left = left;
         moved_ns = now_ns;
       }
       if (now_ns > end_ns || now_ns - moved_ns > standstill_ns) return fail(errc::timeout, done.error().message);
@@ -321,18 +321,18 @@ class claim_step final : public step {
   claim_step(change& in, std::string tier) : step(in), tier_(std::move(tier)) {}
 
   result<void> check() override {
-    const auto mark = look_at_mark(in_, config::find_named(in_.wanted->stores, tier_)->over);
-    if (mark && !mark->holder.empty())
-      doubt("store." + tier_, "the medium below lacks data that are in " + mark->holder +
+    const auto ownership = look_at_ownership(in_, config::find_named(in_.wanted->stores, tier_)->over);
+    if (ownership && !ownership->holder.empty())
+      doubt("store." + tier_, "the medium below lacks data that are in " + ownership->holder +
                                   "; whether that is this store is seen when it is opened");
     return {};
   }
 
   result<void> prepare() override {
     // What passes the mark on is no user: who lies over it is asked.
-    if (in_.medium(tier_)->read_mark()) return {};
+    if (in_.medium(tier_)->read_ownership()) return {};
     const config::store_config& config = *config::find_named(in_.wanted->stores, tier_);
-    return check_mark(in_, "store." + tier_, config.over, in_.medium(tier_)->holder());
+    return check_ownership(in_, "store." + tier_, config.over, in_.medium(tier_)->holder());
   }
 
  private:
@@ -354,36 +354,37 @@ tl::unexpected<error> lacks_data(const std::string& user, const std::string& use
 
 }  // namespace
 
-result<void> check_mark(const change& in, const std::string& user, const std::string& used, const std::string& holder) {
-  const auto mark = in.medium(used)->read_mark();
-  if (!mark && mark.error().code == errc::unsupported) return {};
-  if (!mark) return fail(mark.error().code, user + ": store." + used + ": " + mark.error().message);
-  if (mark->holder.empty() || mark->holder == holder) return {};
-  return lacks_data(user, used, mark->holder);
+result<void> check_ownership(const change& in, const std::string& user, const std::string& used,
+                             const std::string& holder) {
+  const auto ownership = in.medium(used)->read_ownership();
+  if (!ownership && ownership.error().code == errc::unsupported) return {};
+  if (!ownership) return fail(ownership.error().code, user + ": store." + used + ": " + ownership.error().message);
+  if (ownership->holder.empty() || ownership->holder == holder) return {};
+  return lacks_data(user, used, ownership->holder);
 }
 
 result<void> check_unmarked(const change& in, const std::string& user, const std::string& used) {
-  const auto mark = look_at_mark(in, used);
-  if (!mark || mark->holder.empty()) return {};  // what cannot be looked at is seen when it is opened
-  return lacks_data(user, used, mark->holder);
+  const auto ownership = look_at_ownership(in, used);
+  if (!ownership || ownership->holder.empty()) return {};  // what cannot be looked at is seen when it is opened
+  return lacks_data(user, used, ownership->holder);
 }
 
-result<store::mark> look_at_mark(const change& in, const std::string& used) {
+result<store::ownership> look_at_ownership(const change& in, const std::string& used) {
   const auto runs = in.before->stores.find(used);
-  result<store::mark> mark = fail(errc::unsupported, "it cannot be looked at");
+  result<store::ownership> ownership = fail(errc::unsupported, "it cannot be looked at");
   if (runs != in.before->stores.end() && !in.opening.contains(used)) {
-    mark = runs->second->read_mark();
+    ownership = runs->second->read_ownership();
   } else if (const config::store_config* store = config::find_named(in.wanted->stores, used)) {
     // Only files have marks that can be seen without opening them, and what lies over another store hides its mark.
     if (const std::string* path = store->over.empty() ? store->settings.text("path") : nullptr)
-      mark = store::probe_file_mark(*path);
+      ownership = store::probe_file_ownership(*path);
   }
-  if (!mark) return mark;
+  if (!ownership) return ownership;
   for (const std::string& leaves : in.handing_over)
     if (const auto tier = in.before->stores.find(leaves);
-        tier != in.before->stores.end() && !mark->holder.empty() && tier->second->holder() == mark->holder)
-      mark->holder.clear();
-  return mark;
+        tier != in.before->stores.end() && !ownership->holder.empty() && tier->second->holder() == ownership->holder)
+      ownership->holder.clear();
+  return ownership;
 }
 
 void take_over(running& now) {
@@ -405,7 +406,7 @@ void take_over(running& now) {
 }
 
 void show_ending(running& now) {
-  picture next = *now.seen();
+  running_snapshot next = *now.seen();
   next.ending.clear();
   for (const auto& unit : now.stranded) next.ending.push_back({unit->name, unit->media});
   now.show(std::move(next));

@@ -32,7 +32,7 @@ class wire {
  private:
   class wired_port;
   class at_work;
-  std::vector<port::core_door> doors_;
+  std::vector<port::core_endpoint> endpoints_;
   std::multimap<port::port_id, std::weak_ptr<session>> sessions_;
   std::multiset<std::string> taken_;
 
@@ -48,29 +48,29 @@ class wire {
 /// One command at a time.
 class wire::session final : public port::task_endpoint, public std::enable_shared_from_this<wire::session> {
  public:
-  session(port::core_door door, port::port_id port, std::string initiator)
-      : door_(door), port_(std::move(port)), initiator_(std::move(initiator)) {}
+  session(port::core_endpoint endpoint, port::port_id port, std::string initiator)
+      : endpoint_(endpoint), port_(std::move(port)), initiator_(std::move(initiator)) {}
   bool open() {
     port::login who;
     who.port = port_;
     who.initiator = {scsi::protocol::iscsi, initiator_, "0x000000000001"};
-    door_.core->call_async([&](const std::function<void()>& finished) {
-      door_.gateway->open(who, {[this](port::loss_reason reason) { close(reason, [] {}); }, nullptr},
-                          [this, finished](result<std::unique_ptr<port::nexus>> opened) {
-                            if (opened) nexus_ = std::move(*opened);
-                            finished();
-                          });
+    endpoint_.core->call_async([&](const std::function<void()>& finished) {
+      endpoint_.gateway->open(who, {[this](port::loss_reason reason) { close(reason, [] {}); }, nullptr},
+                              [this, finished](result<std::unique_ptr<port::nexus>> opened) {
+                                if (opened) nexus_ = std::move(*opened);
+                                finished();
+                              });
     });
     return nexus_ != nullptr;
   }
   bool is_live() {
     bool live = false;
-    door_.core->call([&] { live = nexus_ && !closing_; });
+    endpoint_.core->call([&] { live = nexus_ && !closing_; });
     return live;
   }
   /// Logs out, unless it was logged out. Before the session goes.
   void end() {
-    door_.core->call_async(
+    endpoint_.core->call_async(
         [this](const std::function<void()>& finished) { close(port::loss_reason::logout, finished); });
   }
 
@@ -81,19 +81,19 @@ class wire::session final : public port::task_endpoint, public std::enable_share
   };
   answer execute(std::uint16_t lun, std::vector<std::uint8_t> cdb, std::vector<std::uint8_t> out, std::size_t in) {
     answer got;
-    door_.core->call_async([&](const std::function<void()>& finished) {
+    endpoint_.core->call_async([&](const std::function<void()>& finished) {
       if (!nexus_ || closing_) return finished();
       task_.reset();
       task_.nexus = nexus_->identity();
       task_.fabric = this;
       task_.lun = port::lun_address(lun);
       task_.tag = ++tag_;
-      task_.cdb_octets = static_cast<std::uint8_t>(cdb.size());
+      task_.cdb_bytes = static_cast<std::uint8_t>(cdb.size());
       std::copy(cdb.begin(), cdb.end(), task_.cdb.begin());
       task_.expected_data_out = out.size();
       task_.expected_data_in = in;
       if (!out.empty()) {
-        memory::slice piece = door_.core->loop().buffers().take(static_cast<std::uint32_t>(out.size()));
+        memory::slice piece = endpoint_.core->loop().buffers().take(static_cast<std::uint32_t>(out.size()));
         std::memcpy(piece.data(), out.data(), out.size());
         task_.data_out.push_back(std::move(piece));
         task_.data_out_end = out.size();
@@ -135,7 +135,7 @@ class wire::session final : public port::task_endpoint, public std::enable_share
     nexus_->close(reason, [this] {
       gone_ = true;
       // Its LUN map keeps the units.
-      door_.core->loop().post(std::function<void()>([self = shared_from_this()] {
+      endpoint_.core->loop().post(std::function<void()>([self = shared_from_this()] {
         self->nexus_.reset();
         for (const auto& each : std::exchange(self->waiting_, {})) each();
       }));
@@ -149,10 +149,10 @@ class wire::session final : public port::task_endpoint, public std::enable_share
   }
   void post(port::task_management&) noexcept override {}
 
-  const port::core_door& door() const { return door_; }
+  const port::core_endpoint& endpoint() const { return endpoint_; }
 
  private:
-  const port::core_door door_;
+  const port::core_endpoint endpoint_;
   const port::port_id port_;
   const std::string initiator_;
   std::unique_ptr<port::nexus> nexus_;
@@ -241,8 +241,8 @@ inline void wire::let_go(const std::vector<std::string>& addresses) {
 inline port::fabric wire::fabric() {
   port::fabric made;
   made.rules.name = "wire";
-  made.start = [this](const port::limits&, const std::vector<port::core_door>& cores) {
-    doors_ = cores;
+  made.start = [this](const port::limits&, const std::vector<port::core_endpoint>& cores) {
+    endpoints_ = cores;
     return std::make_unique<at_work>(*this);
   };
   made.probe = [](const config::port_config& wanted, const std::vector<std::string>&) {
@@ -254,7 +254,7 @@ inline port::fabric wire::fabric() {
 inline std::shared_ptr<wire::session> wire::log_in(const std::string& port, std::uint16_t group,
                                                    const std::string& initiator, std::size_t core) {
   const port::port_id id{"wire", port, group};
-  auto made = std::make_shared<session>(doors_.at(core), id, initiator);
+  auto made = std::make_shared<session>(endpoints_.at(core), id, initiator);
   if (!made->open()) return nullptr;
   sessions_.emplace(id, made);
   return made;

@@ -37,8 +37,9 @@ result<json> give_up_lost(const std::string& name, store::store& tier) {
 
 /// Without a mark it begins, with one it tells how far that has come.
 json flush(store::store& tier, const json& arguments) {
-  const std::uint64_t mark = arguments.contains("mark") ? arguments.at("mark").get<std::uint64_t>() : tier.destage();
-  return {{"mark", mark}, {"left_bytes", tier.undestaged_bytes(mark)}, {"health", tier.health()}};
+  const std::uint64_t ownership =
+      arguments.contains("mark") ? arguments.at("mark").get<std::uint64_t>() : tier.destage();
+  return {{"mark", ownership}, {"left_bytes", tier.undestaged_bytes(ownership)}, {"health", tier.health()}};
 }
 
 result<json> record(store::store& tier, const json& arguments, std::uint64_t now_ns) {

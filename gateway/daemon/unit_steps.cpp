@@ -41,7 +41,7 @@ class start_step final : public unit_step {
   result<void> prepare() override {
     const config::unit_config& config = wanted();
     if (auto free = check_place(); !free) return free;
-    if (auto free = check_mark(in_, "unit." + name(), config.store, {}); !free) return free;
+    if (auto free = check_ownership(in_, "unit." + name(), config.store, {}); !free) return free;
     running& now = in_.now;
     const std::vector<runtime::core*>& cores = now.made_of.cores;
     const auto running = in_.before->units.find(name());
@@ -50,7 +50,7 @@ class start_step final : public unit_step {
       freeze_unit(*running->second);
       in_.frozen.push_back(running->second);
     }
-    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_home++ % cores.size()],
+    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
                           {*now.authority, now.made_of.state}, replaces);
     if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);
     in_.units[name()] = std::move(*made);
@@ -113,8 +113,8 @@ void empty_memory(running& now) {
   struct one {
     const std::string name;
     const std::shared_ptr<store::store> medium;
-    const std::uint64_t mark;
-    bool is_below() const { return medium->undestaged_bytes(mark) == 0; }
+    const std::uint64_t ownership;
+    bool is_below() const { return medium->undestaged_bytes(ownership) == 0; }
   };
   std::vector<one> all;
   for (const auto& medium : now.last_stores)
@@ -133,7 +133,7 @@ void empty_memory(running& now) {
     if (each.is_below()) continue;
     now.lost_at_end = true;
     SLUICE_LOG(error, "gateway", "the store below does not take what memory holds: it is lost", {"store", each.name},
-               {"bytes", each.medium->undestaged_bytes(each.mark)}, {"why", each.medium->health()});
+               {"bytes", each.medium->undestaged_bytes(each.ownership)}, {"why", each.medium->health()});
   }
 }
 
@@ -188,17 +188,17 @@ class units_begin_step final : public step {
   }
 };
 
-class forget_witness_step final : public step {
+class forget_binding_step final : public step {
  public:
-  forget_witness_step(change& in, std::string unit) : step(in), unit_(std::move(unit)) {}
+  forget_binding_step(change& in, std::string unit) : step(in), unit_(std::move(unit)) {}
 
   result<void> prepare() override {
     const config::unit_config& unit = *config::find_named(in_.wanted->units, unit_);
     store::store& medium = *in_.medium(unit.store);
     if (medium.describe().read_only) return {};
-    const auto named = medium.read_witness();
+    const auto named = medium.read_binding();
     if (named ? *named == 0 : named.error().code == errc::unsupported) return {};
-    auto forgotten = named ? medium.write_witness(0) : tl::unexpected(named.error());
+    auto forgotten = named ? medium.write_binding(0) : tl::unexpected(named.error());
     if (forgotten) return {};
     return fail(forgotten.error().code, "unit." + unit_ + ": store." + unit.store + ": " + forgotten.error().message);
   }
@@ -226,8 +226,8 @@ std::unique_ptr<step> make_units_end_step(change& in) {
 std::unique_ptr<step> make_units_begin_step(change& in) {
   return std::make_unique<units_begin_step>(in);
 }
-std::unique_ptr<step> make_forget_witness_step(change& in, const std::string& unit) {
-  return std::make_unique<forget_witness_step>(in, unit);
+std::unique_ptr<step> make_forget_binding_step(change& in, const std::string& unit) {
+  return std::make_unique<forget_binding_step>(in, unit);
 }
 
 }  // namespace sluice::daemon

@@ -4,11 +4,11 @@
 
 namespace sluice::nexus {
 
-core_gateway::core_gateway(reactor::loop& loop, registry_door& registry, peer_link& peers)
+core_gateway::core_gateway(reactor::loop& loop, registry_endpoint& registry, peer_link& peers)
     : loop_(loop), registry_(registry), peers_(peers) {}
 
 std::optional<port::access> core_gateway::check(const port::port_id& port, const std::string& initiator_name) {
-  const auto found = access::find_port(*picture_, port);
+  const auto found = access::find_port(*directory_, port);
   if (!found) return std::nullopt;
   return access::check(*found, initiator_name);
 }
@@ -25,27 +25,27 @@ void core_gateway::join(std::uint64_t nexus_id, const port::login& who, port::ch
 }
 
 void core_gateway::wish(std::uint64_t joins, pending what) {
-  const std::uint64_t ticket = next_ticket_++;
-  const port::login& who = waiting_.emplace(ticket, std::move(what)).first->second.who;
-  registry_.admit({loop_.index(), ticket, who.initiator, who.port, joins});
+  const std::uint64_t question_id = next_question_id_++;
+  const port::login& who = waiting_.emplace(question_id, std::move(what)).first->second.who;
+  registry_.admit({loop_.index(), question_id, who.initiator, who.port, joins});
 }
 
-void core_gateway::refused(std::uint64_t ticket, errc why) {
-  auto node = waiting_.extract(ticket);
+void core_gateway::refused(std::uint64_t question_id, errc why) {
+  auto node = waiting_.extract(question_id);
   if (node.empty()) return;
   node.mapped().opened(
       fail(why, why == errc::already_exists ? "the nexus has a channel on this core" : "there is no such nexus"));
 }
 
-void core_gateway::granted(std::uint64_t ticket, std::uint64_t nexus_id) {
-  auto node = waiting_.extract(ticket);
+void core_gateway::granted(std::uint64_t question_id, std::uint64_t nexus_id) {
+  auto node = waiting_.extract(question_id);
   if (node.empty()) {
     registry_.closed(nexus_id);
     return;
   }
   pending wish = std::move(node.mapped());
-  // The picture may have changed while the wish waited.
-  const auto found = access::find_port(*picture_, wish.who.port);
+  // The snapshot may have changed while the wish waited.
+  const auto found = access::find_port(*directory_, wish.who.port);
   if (!found || !access::check(*found, wish.who.initiator.name).allowed) {
     registry_.closed(nexus_id);
     wish.opened(fail(errc::permission, wish.who.port.name + " no longer admits " + wish.who.initiator.name));
@@ -88,14 +88,14 @@ void core_gateway::evict(std::uint64_t nexus_id, port::loss_reason reason) {
   tell_fabric(reason);
 }
 
-void core_gateway::publish(std::shared_ptr<const access::directory> picture) {
-  picture_ = std::move(picture);
+void core_gateway::publish(std::shared_ptr<const access::directory> directory) {
+  directory_ = std::move(directory);
   std::vector<std::uint64_t> unwanted;
   for (auto& [id, nexus] : live_) {
     if (nexus.evicted) continue;
-    const auto found = access::find_port(*picture_, nexus.who.port);
+    const auto found = access::find_port(*directory_, nexus.who.port);
     if (found && access::check(*found, nexus.who.initiator.name).allowed)
-      nexus.nexus->remap(access::luns_of(*found, nexus.who.initiator.name), picture_->version);
+      nexus.nexus->remap(access::luns_of(*found, nexus.who.initiator.name), directory_->version);
     else
       unwanted.push_back(id);
   }
@@ -115,17 +115,17 @@ void core_gateway::manage_elsewhere(const port::task_management& request, other_
   const unsigned others = peers_.cores() - 1;
   if (others == 0)
     return loop_.post([answered = std::move(answered)] { answered(port::task_response::task_does_not_exist); });
-  const std::uint64_t ticket = next_ticket_++;
-  questions_[ticket] = {.left = others, .answered = std::move(answered)};
+  const std::uint64_t question_id = next_question_id_++;
+  questions_[question_id] = {.left = others, .answered = std::move(answered)};
   for (unsigned core = 0; core < peers_.cores(); ++core)
     if (core != loop_.index())
-      peers_.ask(core,
-                 {loop_.index(), ticket, request.nexus->id, request.function, request.lun, request.referenced_tag});
+      peers_.ask(
+          core, {loop_.index(), question_id, request.nexus->id, request.function, request.lun, request.referenced_tag});
 }
 
 void core_gateway::asked(const peer_request& request) {
-  const auto reply = [this, from = request.from, ticket = request.ticket](port::task_response response) {
-    peers_.answer(from, {ticket, response});
+  const auto reply = [this, from = request.from, question_id = request.question_id](port::task_response response) {
+    peers_.answer(from, {question_id, response});
   };
   const auto found = live_.find(request.nexus_id);
   if (found == live_.end()) return reply(port::task_response::task_does_not_exist);
@@ -133,7 +133,7 @@ void core_gateway::asked(const peer_request& request) {
 }
 
 void core_gateway::answered(const peer_answer& what) {
-  const auto found = questions_.find(what.ticket);
+  const auto found = questions_.find(what.question_id);
   question& q = found->second;
   q.together = of_both(q.together, what.response);
   if (--q.left > 0) return;

@@ -12,13 +12,13 @@
 namespace sluice::nexus {
 
 /// What a core tells the registry.
-class registry_door {
+class registry_endpoint {
  public:
   virtual void admit(const admission& wish) = 0;
   virtual void closed(std::uint64_t nexus_id) = 0;
 
  protected:
-  ~registry_door() = default;
+  ~registry_endpoint() = default;
 };
 
 /// One channel of a live nexus, for status; the others have the same id.
@@ -33,24 +33,24 @@ struct nexus_info {
   std::uint64_t commands = 0, octets = 0;  // that it has asked for; octets: to be moved
 };
 
-/// The SCSI core's door for the fabrics of one core: answers discovery and access at once from the published directory,
-/// and opens nexuses with the registry's leave. Plain class; core_actor brings it its messages.
+/// The SCSI core's endpoint for the fabrics of one core: answers discovery and access at once from the published
+/// directory, and opens nexuses with the registry's leave. Plain class; core_actor brings it its messages.
 class core_gateway final : public port::gateway, other_channels {
  public:
-  core_gateway(reactor::loop& loop, registry_door& registry, peer_link& peers);
+  core_gateway(reactor::loop& loop, registry_endpoint& registry, peer_link& peers);
 
   std::optional<port::access> check(const port::port_id& port, const std::string& initiator_name) override;
-  std::uint64_t access_epoch() const noexcept override { return picture_->version; }
+  std::uint64_t access_epoch() const noexcept override { return directory_->version; }
   void open(const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
   void join(std::uint64_t nexus_id, const port::login& who, port::channel_events events,
             std::function<void(result<std::unique_ptr<port::nexus>>)> opened) override;
 
-  void granted(std::uint64_t ticket, std::uint64_t nexus_id);
-  void refused(std::uint64_t ticket, errc why);
+  void granted(std::uint64_t question_id, std::uint64_t nexus_id);
+  void refused(std::uint64_t question_id, errc why);
   void evict(std::uint64_t nexus_id, port::loss_reason reason);
-  /// A new picture: LUN maps of live nexuses follow it; nexuses that it no longer admits are evicted.
-  void publish(std::shared_ptr<const access::directory> picture);
+  /// A new snapshot: LUN maps of live nexuses follow it; nexuses that it no longer admits are evicted.
+  void publish(std::shared_ptr<const access::directory> directory);
   std::vector<nexus_info> list() const;
   const function_counts& managed() const { return managed_; }
   /// Another core's channel of a nexus has a function to carry out; what it asked of us has been answered.
@@ -82,13 +82,13 @@ class core_gateway final : public port::gateway, other_channels {
   void manage_elsewhere(const port::task_management& request, other_channels::answer answered) override;
 
   reactor::loop& loop_;
-  registry_door& registry_;
+  registry_endpoint& registry_;
   peer_link& peers_;
-  std::shared_ptr<const access::directory> picture_ = std::make_shared<access::directory>();
-  std::uint64_t next_ticket_ = 1;
+  std::shared_ptr<const access::directory> directory_ = std::make_shared<access::directory>();
+  std::uint64_t next_question_id_ = 1;
   std::map<std::uint64_t, pending> waiting_;
   std::map<std::uint64_t, live> live_;
-  std::map<std::uint64_t, question> questions_;  // by ticket
+  std::map<std::uint64_t, question> questions_;  // by question_id
   function_counts managed_;
 };
 

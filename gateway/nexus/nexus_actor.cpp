@@ -16,12 +16,12 @@ void registry_actor::evict(unsigned core, std::uint64_t nexus_id, port::loss_rea
   send(cores_.at(core), evict_order{nexus_id, reason});
 }
 
-void registry_actor::grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) {
-  send(cores_.at(core), grant_notice{ticket, nexus_id});
+void registry_actor::grant(unsigned core, std::uint64_t question_id, std::uint64_t nexus_id) {
+  send(cores_.at(core), grant_notice{question_id, nexus_id});
 }
 
-void registry_actor::refuse(unsigned core, std::uint64_t ticket, errc why) {
-  send(cores_.at(core), refusal_notice{ticket, why});
+void registry_actor::refuse(unsigned core, std::uint64_t question_id, errc why) {
+  send(cores_.at(core), refusal_notice{question_id, why});
 }
 
 core_actor::core_actor(caf::actor_config& config, reactor::loop& loop, caf::actor registry)
@@ -29,11 +29,11 @@ core_actor::core_actor(caf::actor_config& config, reactor::loop& loop, caf::acto
 
 caf::behavior core_actor::make_behavior() {
   return {
-      [this](const grant_notice& notice) { gateway_.granted(notice.ticket, notice.nexus_id); },
-      [this](const refusal_notice& notice) { gateway_.refused(notice.ticket, notice.why); },
+      [this](const grant_notice& notice) { gateway_.granted(notice.question_id, notice.nexus_id); },
+      [this](const refusal_notice& notice) { gateway_.refused(notice.question_id, notice.why); },
       [this](const evict_order& order) { gateway_.evict(order.nexus_id, order.reason); },
       [this](const publish_order& order) {
-        gateway_.publish(order.picture);
+        gateway_.publish(order.directory);
         order.done();
       },
       [this](const peer_request& request) { gateway_.asked(request); },

@@ -22,11 +22,11 @@ struct kick_order {
 };
 /// registry -> core: a wish was granted.
 struct grant_notice {
-  std::uint64_t ticket, nexus_id;
+  std::uint64_t question_id, nexus_id;
 };
 /// registry -> core: a wish for a channel was not.
 struct refusal_notice {
-  std::uint64_t ticket;
+  std::uint64_t question_id;
   errc why;
 };
 /// registry -> core: drop this nexus.
@@ -34,9 +34,9 @@ struct evict_order {
   std::uint64_t nexus_id;
   port::loss_reason reason;
 };
-/// control -> core: a new picture of targets; `done` runs on that core when its nexuses follow the picture.
+/// control -> core: a new directory; `done` runs on that core when its nexuses follow the snapshot.
 struct publish_order {
-  std::shared_ptr<const access::directory> picture;
+  std::shared_ptr<const access::directory> directory;
   std::function<void()> done;
 };
 
@@ -54,20 +54,20 @@ class registry_actor final : public runtime::pinned<caf::event_based_actor>, reg
 
  private:
   void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) override;
-  void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) override;
-  void refuse(unsigned core, std::uint64_t ticket, errc why) override;
+  void grant(unsigned core, std::uint64_t question_id, std::uint64_t nexus_id) override;
+  void refuse(unsigned core, std::uint64_t question_id, errc why) override;
 
   registry registry_;
   std::vector<caf::actor> cores_;
 };
 
 /// Brings one core's gateway its messages.
-class core_actor final : public runtime::pinned<caf::event_based_actor>, registry_door, peer_link {
+class core_actor final : public runtime::pinned<caf::event_based_actor>, registry_endpoint, peer_link {
  public:
   core_actor(caf::actor_config& config, reactor::loop& loop, caf::actor registry);
   const char* name() const override { return "core-gateway"; }
   caf::behavior make_behavior() override;
-  /// The door for this core's fabrics; theirs while the actor lives, on its core.
+  /// The endpoint for this core's fabrics; theirs while the actor lives, on its core.
   core_gateway& gateway() { return gateway_; }
   /// Before the first message: all cores' actors, by core index.
   void connect(std::vector<caf::actor> cores) { cores_ = std::move(cores); }

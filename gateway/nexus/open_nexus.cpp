@@ -25,13 +25,13 @@ std::function<void()> after(std::size_t count, std::function<void()> done) {
 /// One function of the initiator, carried out by several units; answers once, for all of them.
 class fan_out final : public port::task_endpoint {
  public:
-  fan_out(port::task_management& original, std::vector<access::unit_door*> doors)
-      : original_(original), left_(doors.size()) {
+  fan_out(port::task_management& original, std::vector<access::unit_endpoint*> endpoints)
+      : original_(original), left_(endpoints.size()) {
     original_.response = port::task_response::task_does_not_exist;
-    for (access::unit_door* door : doors) {
+    for (access::unit_endpoint* endpoint : endpoints) {
       copies_.push_back(std::make_unique<port::task_management>(original));
       copies_.back()->reply_to = this;
-      door->post(*copies_.back());
+      endpoint->post(*copies_.back());
     }
   }
   void post(port::task&, port::task_event) noexcept override {
@@ -145,10 +145,10 @@ std::vector<open_nexus::handle> open_nexus::distinct_units() const {
 
 void open_nexus::index() {
   by_number_.assign(luns_.empty() ? 0 : luns_.rbegin()->first + std::size_t{1}, nullptr);
-  for (const auto& [number, unit] : luns_) by_number_[number] = door_of(unit);
+  for (const auto& [number, unit] : luns_) by_number_[number] = endpoint_of(unit);
 }
 
-access::unit_door* open_nexus::route(port::lun address) const noexcept {
+access::unit_endpoint* open_nexus::route(port::lun address) const noexcept {
   const std::int32_t number = port::lun_number(address);
   if (number < 0 || static_cast<std::size_t>(number) >= by_number_.size()) return nullptr;
   return by_number_[static_cast<std::size_t>(number)];
@@ -156,16 +156,16 @@ access::unit_door* open_nexus::route(port::lun address) const noexcept {
 
 void open_nexus::submit(port::task& t) noexcept {
   ++commands_;
-  if (t.expected_data_in != port::unknown_length) octets_ += t.expected_data_in;
-  if (t.expected_data_out != port::unknown_length) octets_ += t.expected_data_out;
+  if (t.expected_data_in != port::unknown_length) bytes_ += t.expected_data_in;
+  if (t.expected_data_out != port::unknown_length) bytes_ += t.expected_data_out;
   if (t.cdb[0] == 0xa0) {
     report_luns(t);
     return;
   }
-  access::unit_door* door = route(t.lun);
-  if (!door) return answer_absent(t);
-  t.unit = door;
-  door->post(t, port::task_event::submit);
+  access::unit_endpoint* endpoint = route(t.lun);
+  if (!endpoint) return answer_absent(t);
+  t.unit = endpoint;
+  endpoint->post(t, port::task_event::submit);
 }
 
 void open_nexus::report_luns(port::task& t) noexcept {
@@ -174,7 +174,8 @@ void open_nexus::report_luns(port::task& t) noexcept {
   const auto cdb = scsi::decode_report_luns(t.cdb);
   if (!cdb) return finish(t, cdb.error(), {}, loop_.buffers());
   // Whoever has the list need not be told that it has changed [SPC-4 6.33].
-  for (const handle& unit : distinct_units()) door_of(unit)->withdraw(identity_->id, scsi::asc::reported_luns_changed);
+  for (const handle& unit : distinct_units())
+    endpoint_of(unit)->withdraw(identity_->id, scsi::asc::reported_luns_changed);
   std::vector<std::uint64_t> addresses;
   for (const auto& [number, unit] : luns_) addresses.push_back(port::lun_address(number));
   finish(t, scsi::outcomes::good(), scsi::report_luns_data(*cdb, addresses), loop_.buffers());
@@ -249,28 +250,28 @@ void open_nexus::manage_here(port::task_management& request) {
     default:
       break;
   }
-  std::vector<access::unit_door*> doors;
-  if (access::unit_door* door = route(request.lun)) doors.push_back(door);
+  std::vector<access::unit_endpoint*> endpoints;
+  if (access::unit_endpoint* endpoint = route(request.lun)) endpoints.push_back(endpoint);
   for (const departing_unit& each : *departing_)
     if (std::find(each.numbers.begin(), each.numbers.end(), port::lun_number(request.lun)) != each.numbers.end())
-      doors.push_back(door_of(each.unit));
+      endpoints.push_back(endpoint_of(each.unit));
   request.response = port::task_response::lun_does_not_exist;
-  manage_at(request, std::move(doors));
+  manage_at(request, std::move(endpoints));
 }
 
 void open_nexus::manage_every_unit(port::task_management& request) {
-  std::vector<access::unit_door*> doors;
-  for (const handle& unit : distinct_units()) doors.push_back(door_of(unit));
-  for (const departing_unit& each : *departing_) doors.push_back(door_of(each.unit));
+  std::vector<access::unit_endpoint*> endpoints;
+  for (const handle& unit : distinct_units()) endpoints.push_back(endpoint_of(unit));
+  for (const departing_unit& each : *departing_) endpoints.push_back(endpoint_of(each.unit));
   request.response = port::task_response::function_complete;
-  manage_at(request, std::move(doors));
+  manage_at(request, std::move(endpoints));
 }
 
 /// Nobody there: the response is what it is.
-void open_nexus::manage_at(port::task_management& request, std::vector<access::unit_door*> doors) {
-  if (doors.empty()) return request.reply_to->post(request);
-  if (doors.size() == 1) return doors.front()->post(request);
-  new fan_out(request, std::move(doors));
+void open_nexus::manage_at(port::task_management& request, std::vector<access::unit_endpoint*> endpoints) {
+  if (endpoints.empty()) return request.reply_to->post(request);
+  if (endpoints.size() == 1) return endpoints.front()->post(request);
+  new fan_out(request, std::move(endpoints));
 }
 
 void open_nexus::reached_from(const std::string& peer, const std::string& description) noexcept {
@@ -285,7 +286,7 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
   closing_ = true;
   // Those that were taken away have been told to answer what was sent: nobody waits for that any more, least of all for
   // their media.
-  for (const departing_unit& each : *departing_) door_of(each.unit)->remove_nexus(identity_->id, reason, [] {});
+  for (const departing_unit& each : *departing_) endpoint_of(each.unit)->remove_nexus(identity_->id, reason, [] {});
   report_.reset();
   by_number_.clear();
   auto finished = [gone = std::move(gone_), closed = std::move(closed), units] {
@@ -297,10 +298,10 @@ void open_nexus::close(port::loss_reason reason, std::function<void()> closed) n
     return;
   }
   const auto one_less = after(units.size(), std::move(finished));
-  for (const handle& unit : units) door_of(unit)->remove_nexus(identity_->id, reason, one_less);
+  for (const handle& unit : units) endpoint_of(unit)->remove_nexus(identity_->id, reason, one_less);
 }
 
-void open_nexus::remap(access::lun_map luns, std::uint64_t picture_version) {
+void open_nexus::remap(access::lun_map luns, std::uint64_t directory_version) {
   if (closing_ || luns == luns_) return;  // every unit has been told already that it ends
   const std::vector<handle> before = distinct_units();
   const access::lun_map old = std::exchange(luns_, std::move(luns));
@@ -318,18 +319,18 @@ void open_nexus::remap(access::lun_map luns, std::uint64_t picture_version) {
     if (!before_set.contains(unit))
       add_to(unit);
     else
-      door_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed, picture_version);
+      endpoint_of(unit)->raise(identity_->id, scsi::asc::reported_luns_changed, directory_version);
   }
   // What the initiator knows of the disk behind such a LUN is another one's [SPC-4 6.6.1]. A unit that went over to
   // another store is still the same disk.
   for (const auto& [number, unit] : luns_)
     if (const auto had = old.find(number); had != old.end() && had->second->name != unit->name)
-      door_of(unit)->raise(identity_->id, scsi::asc::inquiry_data_changed, picture_version);
+      endpoint_of(unit)->raise(identity_->id, scsi::asc::inquiry_data_changed, directory_version);
   if (!joined_) report({0, scsi::asc::reported_luns_changed});
 }
 
 /// From within the turn of a unit's actor.
-void open_nexus::on_attention(const access::unit_door& at, scsi::additional_sense code) noexcept {
+void open_nexus::on_attention(const access::unit_endpoint& at, scsi::additional_sense code) noexcept {
   const auto found = std::find(by_number_.begin(), by_number_.end(), &at);
   if (found == by_number_.end()) return;
   report({port::lun_address(static_cast<std::uint16_t>(found - by_number_.begin())), code});
@@ -345,8 +346,8 @@ void open_nexus::report(port::unit_event what) {
 /// The handle is kept until the unit has let go.
 void open_nexus::depart(const handle& unit, std::vector<std::uint16_t> numbers) {
   departing_->push_front({unit, std::move(numbers)});
-  door_of(unit)->remove_nexus(identity_->id, port::loss_reason::unit_removed,
-                              [all = departing_, it = departing_->begin()] { all->erase(it); });
+  endpoint_of(unit)->remove_nexus(identity_->id, port::loss_reason::unit_removed,
+                                  [all = departing_, it = departing_->begin()] { all->erase(it); });
 }
 
 }  // namespace sluice::nexus

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 #include "gateway/access/directory.hpp"
 #include "gateway/nexus/peers.hpp"
 
@@ -50,30 +50,30 @@ class open_nexus final : public port::nexus, access::attention_listener {
 
   /// Replaces the LUN map while tasks run: units that left lose the nexus, new ones gain it, and the initiator is told
   /// REPORTED LUNS DATA HAS CHANGED through the units that stay [SPC-4 6.33].
-  void remap(access::lun_map luns, std::uint64_t picture_version);
+  void remap(access::lun_map luns, std::uint64_t directory_version);
   /// What the initiator has asked for by this channel: commands, and octets to be moved.
   std::uint64_t commands() const noexcept { return commands_; }
-  std::uint64_t octets() const noexcept { return octets_; }
+  std::uint64_t octets() const noexcept { return bytes_; }
   /// The part of a function that another channel of the nexus was asked for which concerns this one.
   void manage_for_peer(const peer_request& what, other_channels::answer answered);
 
  private:
   using handle = std::shared_ptr<const access::unit_handle>;
 
-  access::unit_door* door_of(const handle& unit) const { return unit->doors[loop_.index()]; }
+  access::unit_endpoint* endpoint_of(const handle& unit) const { return unit->endpoints[loop_.index()]; }
   /// A unit that left the LUN map and is not through with this nexus' tasks: task management concerns it still.
   struct departing_unit {
     handle unit;
     std::vector<std::uint16_t> numbers;  // its LUNs
   };
 
-  void on_attention(const access::unit_door& at, scsi::additional_sense code) noexcept override;
+  void on_attention(const access::unit_endpoint& at, scsi::additional_sense code) noexcept override;
   void report(port::unit_event what);
-  void add_to(const handle& unit) { door_of(unit)->add_nexus(identity_, report_ ? this : nullptr); }
-  access::unit_door* route(port::lun address) const noexcept;
+  void add_to(const handle& unit) { endpoint_of(unit)->add_nexus(identity_, report_ ? this : nullptr); }
+  access::unit_endpoint* route(port::lun address) const noexcept;
   void depart(const handle& unit, std::vector<std::uint16_t> numbers);
   void manage_here(port::task_management& request);
-  void manage_at(port::task_management& request, std::vector<access::unit_door*> doors);
+  void manage_at(port::task_management& request, std::vector<access::unit_endpoint*> endpoints);
   std::vector<handle> distinct_units() const;
   void index();
   void answer_absent(port::task& t) noexcept;
@@ -83,7 +83,7 @@ class open_nexus final : public port::nexus, access::attention_listener {
   reactor::loop& loop_;
   std::shared_ptr<const port::i_t_nexus> identity_;
   access::lun_map luns_;
-  std::vector<access::unit_door*> by_number_;  // LUN -> door, null where there is none
+  std::vector<access::unit_endpoint*> by_number_;  // LUN -> endpoint, null where there is none
   std::shared_ptr<std::list<departing_unit>> departing_ = std::make_shared<std::list<departing_unit>>();
   other_channels* const others_;
   const bool joined_;
@@ -92,7 +92,7 @@ class open_nexus final : public port::nexus, access::attention_listener {
   std::function<void(const std::string&, const std::string&)> moved_;
   function_counts* const managed_;
   bool closing_ = false;
-  std::uint64_t commands_ = 0, octets_ = 0;
+  std::uint64_t commands_ = 0, bytes_ = 0;
 };
 
 }  // namespace sluice::nexus

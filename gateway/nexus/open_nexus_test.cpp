@@ -12,7 +12,7 @@ using port::task_function;
 using port::task_response;
 
 /// A unit that answers a function when the test says so, and lets go of a nexus likewise.
-class slow_unit final : public access::unit_door {
+class slow_unit final : public access::unit_endpoint {
  public:
   void post(port::task&, port::task_event) noexcept override { ++tasks; }
   void post(port::task_management& request) noexcept override { asked.push_back(&request); }

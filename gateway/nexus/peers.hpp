@@ -10,7 +10,7 @@ namespace sluice::nexus {
 /// core -> core: carry out a function at your channel of a nexus. Answered by peer_answer.
 struct peer_request {
   unsigned from = 0;
-  std::uint64_t ticket = 0;  // of the asking core
+  std::uint64_t question_id = 0;  // of the asking core
   std::uint64_t nexus_id = 0;
   port::task_function function = port::task_function::abort_task;
   port::lun lun = 0;
@@ -18,7 +18,7 @@ struct peer_request {
 };
 /// TASK DOES NOT EXIST also says that there is no such channel.
 struct peer_answer {
-  std::uint64_t ticket = 0;
+  std::uint64_t question_id = 0;
   port::task_response response = port::task_response::function_complete;
 };
 

@@ -7,7 +7,7 @@ void registry::grant(entry& e, const name& who, const admission& wish) {
   e.cores = {wish.core};
   e.ends = false;
   by_id_.emplace(e.id, who);
-  cores_.grant(wish.core, wish.ticket, e.id);
+  cores_.grant(wish.core, wish.question_id, e.id);
 }
 
 void registry::evict(entry& e, port::loss_reason reason) {
@@ -31,11 +31,11 @@ void registry::admit(admission wish) {
 void registry::join(const admission& wish) {
   const auto known = by_id_.find(wish.joins);
   if (known == by_id_.end() || known->second != name{wish.initiator, wish.port})
-    return cores_.refuse(wish.core, wish.ticket, errc::not_found);
+    return cores_.refuse(wish.core, wish.question_id, errc::not_found);
   entry& e = live_.at(known->second);
-  if (e.ends) return cores_.refuse(wish.core, wish.ticket, errc::not_found);
-  if (!e.cores.insert(wish.core).second) return cores_.refuse(wish.core, wish.ticket, errc::already_exists);
-  cores_.grant(wish.core, wish.ticket, e.id);
+  if (e.ends) return cores_.refuse(wish.core, wish.question_id, errc::not_found);
+  if (!e.cores.insert(wish.core).second) return cores_.refuse(wish.core, wish.question_id, errc::already_exists);
+  cores_.grant(wish.core, wish.question_id, e.id);
 }
 
 void registry::closed(std::uint64_t nexus_id, unsigned core) {

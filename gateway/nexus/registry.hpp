@@ -7,14 +7,14 @@
 
 #include "actors/base/global_id.hpp"
 #include "actors/base/result.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 
 namespace sluice::nexus {
 
 /// A wish to open a nexus, or another channel to one, from one core.
 struct admission {
   unsigned core = 0;
-  std::uint64_t ticket = 0;  // the core's own number for it
+  std::uint64_t question_id = 0;  // the core's own number for it
   scsi::transport_id initiator;
   port::port_id port;
   std::uint64_t joins = 0;  // the live nexus that is to get a channel; 0: a new one is wished
@@ -24,9 +24,9 @@ struct admission {
 class registry_link {
  public:
   virtual void evict(unsigned core, std::uint64_t nexus_id, port::loss_reason reason) = 0;
-  virtual void grant(unsigned core, std::uint64_t ticket, std::uint64_t nexus_id) = 0;
+  virtual void grant(unsigned core, std::uint64_t question_id, std::uint64_t nexus_id) = 0;
   /// Only a wish for a channel is ever refused.
-  virtual void refuse(unsigned core, std::uint64_t ticket, errc why) = 0;
+  virtual void refuse(unsigned core, std::uint64_t question_id, errc why) = 0;
 
  protected:
   ~registry_link() = default;

@@ -14,20 +14,23 @@ struct recorder final : registry_link {
   };
   struct granting {
     unsigned core;
-    std::uint64_t ticket, id;
+    std::uint64_t question_id, id;
   };
   std::vector<eviction> evicted;
   std::vector<granting> granted;
   void evict(unsigned core, std::uint64_t id, port::loss_reason reason) override {
     evicted.push_back({core, id, reason});
   }
-  void grant(unsigned core, std::uint64_t ticket, std::uint64_t id) override { granted.push_back({core, ticket, id}); }
-  void refuse(unsigned, std::uint64_t ticket, errc why) override { refused.emplace_back(ticket, why); }
+  void grant(unsigned core, std::uint64_t question_id, std::uint64_t id) override {
+    granted.push_back({core, question_id, id});
+  }
+  void refuse(unsigned, std::uint64_t question_id, errc why) override { refused.emplace_back(question_id, why); }
   std::vector<std::pair<std::uint64_t, errc>> refused;
 };
 
-static admission from(unsigned core, std::uint64_t ticket, const char* initiator, const char* isid = "0x000000000001") {
-  return {core, ticket, {scsi::protocol::iscsi, initiator, isid}, {"iscsi", "iqn.t:a", 1}};
+static admission from(unsigned core, std::uint64_t question_id, const char* initiator,
+                      const char* isid = "0x000000000001") {
+  return {core, question_id, {scsi::protocol::iscsi, initiator, isid}, {"iscsi", "iqn.t:a", 1}};
 }
 
 TEST(registry, grants_different_ports_side_by_side) {
@@ -54,25 +57,25 @@ TEST(registry, reinstates_only_after_the_old_nexus_has_ended) {
   EXPECT_EQ(cores.granted.size(), 1u);
   r.closed(old, 0);
   ASSERT_EQ(cores.granted.size(), 2u);
-  EXPECT_EQ(cores.granted[1].ticket, 7u);
+  EXPECT_EQ(cores.granted[1].question_id, 7u);
   EXPECT_NE(cores.granted[1].id, old);
 }
 
 TEST(registry, lets_a_storm_of_logins_end_with_the_last) {
   recorder cores;
   registry r(cores);
-  for (std::uint64_t ticket = 1; ticket <= 5; ++ticket) r.admit(from(0, ticket, "iqn.a"));
+  for (std::uint64_t question_id = 1; question_id <= 5; ++question_id) r.admit(from(0, question_id, "iqn.a"));
   for (std::size_t i = 0; i < 5; ++i) {
     ASSERT_EQ(cores.granted.size(), i + 1);
-    EXPECT_EQ(cores.granted[i].ticket, i + 1);
+    EXPECT_EQ(cores.granted[i].question_id, i + 1);
     r.closed(cores.granted[i].id, 0);
   }
   EXPECT_EQ(cores.evicted.size(), 4u);
   EXPECT_EQ(r.size(), 0u);
 }
 
-static admission joining(unsigned core, std::uint64_t ticket, const char* initiator, std::uint64_t nexus) {
-  admission wish = from(core, ticket, initiator);
+static admission joining(unsigned core, std::uint64_t question_id, const char* initiator, std::uint64_t nexus) {
+  admission wish = from(core, question_id, initiator);
   wish.joins = nexus;
   return wish;
 }
@@ -94,7 +97,7 @@ TEST(registry, a_nexus_ends_with_its_last_channel) {
   EXPECT_EQ(cores.granted.size(), 2u);
   r.closed(id, 2);
   ASSERT_EQ(cores.granted.size(), 3u);
-  EXPECT_EQ(cores.granted[2].ticket, 9u);
+  EXPECT_EQ(cores.granted[2].question_id, 9u);
 }
 
 TEST(registry, refuses_a_channel_of_what_is_not_there_ends_or_has_one_there) {

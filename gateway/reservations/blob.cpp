@@ -13,9 +13,9 @@ namespace {
 constexpr std::uint32_t magic = 0x534c5052;  // SLPR
 constexpr std::uint8_t version = 1;
 constexpr std::uint16_t no_holder = 0xffff;
-constexpr std::size_t head_octets = 10;
-constexpr std::size_t registrant_octets = 15;
-constexpr std::size_t crc_octets = 4;
+constexpr std::size_t head_bytes = 10;
+constexpr std::size_t registrant_bytes = 15;
+constexpr std::size_t crc_bytes = 4;
 constexpr std::size_t longest_name = 238;  // 223 by [RFC7143 4.2.7.1], but longer ones have been let in
 
 template <unsigned Octets>
@@ -44,7 +44,7 @@ bool is_protocol(std::uint8_t value) {
 
 /// One registrant at the front of `from`, which is moved on.
 result<registrant> take_registrant(const_bytes& from) {
-  if (from.size() < registrant_octets) return corrupt("a registrant is cut off");
+  if (from.size() < registrant_bytes) return corrupt("a registrant is cut off");
   registrant r;
   r.key = wire::load64(from, 0);
   r.who.relative_target_port = wire::load16(from, 8);
@@ -52,11 +52,11 @@ result<registrant> take_registrant(const_bytes& from) {
   const std::size_t name = wire::load16(from, 11), extension = wire::load16(from, 13);
   if (r.key == 0 || !is_protocol(protocol)) return corrupt("a registrant is not valid");
   if (name == 0 || name > longest_name || extension > longest_name) return corrupt("a name has a wrong length");
-  if (from.size() < registrant_octets + name + extension) return corrupt("a name is cut off");
+  if (from.size() < registrant_bytes + name + extension) return corrupt("a name is cut off");
   r.who.initiator.protocol = static_cast<scsi::protocol>(protocol);
-  r.who.initiator.name = as_text(from.subspan(registrant_octets, name));
-  r.who.initiator.extension = as_text(from.subspan(registrant_octets + name, extension));
-  from = from.subspan(registrant_octets + name + extension);
+  r.who.initiator.name = as_text(from.subspan(registrant_bytes, name));
+  r.who.initiator.extension = as_text(from.subspan(registrant_bytes + name, extension));
+  from = from.subspan(registrant_bytes + name + extension);
   return r;
 }
 
@@ -97,21 +97,21 @@ std::string serialise(const state& now) {
     blob += r.who.initiator.name;
     blob += r.who.initiator.extension;
   }
-  append<4>(blob, wire::crc32c(as_octets(blob)));
+  append<4>(blob, wire::crc32c(as_bytes(blob)));
   return blob;
 }
 
 result<state> parse(std::string_view blob) {
-  if (blob.size() < head_octets + crc_octets) return corrupt("too short");
-  const const_bytes all = as_octets(blob);
-  const const_bytes content = all.first(all.size() - crc_octets);
+  if (blob.size() < head_bytes + crc_bytes) return corrupt("too short");
+  const const_bytes all = as_bytes(blob);
+  const const_bytes content = all.first(all.size() - crc_bytes);
   if (wire::crc32c(content) != wire::load32(all, content.size())) return corrupt("checksum");
   if (wire::load32(content, 0) != magic || content[4] != version) return corrupt("unknown format");
   const std::size_t count = wire::load16(content, 8);
   if (count > max_registrants) return corrupt("too many registrants");
   state now;
   now.aptpl = true;
-  const_bytes rest = content.subspan(head_octets);
+  const_bytes rest = content.subspan(head_bytes);
   for (std::size_t i = 0; i < count; ++i) {
     result<registrant> r = take_registrant(rest);
     if (!r) return tl::unexpected<error>(r.error());

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string blob(reinterpret_cast<const char*>(data), size);
   (void)reservations::parse(blob);
   std::uint8_t crc[4];
-  wire::store32(crc, 0, wire::crc32c(sluice::as_octets(blob)));
+  wire::store32(crc, 0, wire::crc32c(sluice::as_bytes(blob)));
   blob.append(sluice::as_text(crc));
   const sluice::result<reservations::state> parsed = reservations::parse(blob);
   if (parsed) SLUICE_CHECK(*reservations::parse(reservations::serialise(*parsed)) == *parsed);

@@ -48,7 +48,7 @@ class execution {
  private:
   void refuse(verdict why, std::uint16_t octet = 0) {
     done.verdict = why;
-    done.field_octet = octet;
+    done.field_byte = octet;
   }
 
   /// The nexus is registered with the key that it gave; otherwise the command ends with RESERVATION CONFLICT.
@@ -262,7 +262,7 @@ effects execute(state& now, const i_t& who, const request& asked, const std::vec
     // A refused command leaves nothing behind, not even effects that it had gathered on the way.
     effects refused;
     refused.verdict = command.done.verdict;
-    refused.field_octet = command.done.field_octet;
+    refused.field_byte = command.done.field_byte;
     return refused;
   }
   now = std::move(command.after);

@@ -5,19 +5,19 @@
 namespace sluice::reservations {
 namespace {
 
-constexpr std::size_t header_octets = 8;
+constexpr std::size_t header_bytes = 8;
 
-std::vector<std::uint8_t> with_header(const state& now, std::size_t body_octets) {
-  std::vector<std::uint8_t> data(header_octets + body_octets);
+std::vector<std::uint8_t> with_header(const state& now, std::size_t body_bytes) {
+  std::vector<std::uint8_t> data(header_bytes + body_bytes);
   wire::store32(data, 0, now.generation);
-  wire::store32(data, 4, body_octets);
+  wire::store32(data, 4, body_bytes);
   return data;
 }
 
 /// [SPC-4 6.15.2]
 std::vector<std::uint8_t> keys(const state& now) {
   std::vector<std::uint8_t> data = with_header(now, 8 * now.registrants.size());
-  std::size_t at = header_octets;
+  std::size_t at = header_bytes;
   for (const registrant& r : now.registrants) {
     wire::store64(data, at, r.key);
     at += 8;
@@ -61,7 +61,7 @@ std::vector<std::uint8_t> full_status(const state& now) {
     wire::store32(data, at + 20, name.size());
     data.insert(data.end(), name.begin(), name.end());
   }
-  wire::store32(data, 4, data.size() - header_octets);
+  wire::store32(data, 4, data.size() - header_bytes);
   return data;
 }
 

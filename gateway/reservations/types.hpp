@@ -91,8 +91,8 @@ struct request {
 enum class verdict : std::uint8_t {
   good,
   conflict,                         // RESERVATION CONFLICT
-  invalid_field_in_cdb,             // `field_octet` of the CDB
-  invalid_field_in_parameter_list,  // `field_octet` of the parameter list
+  invalid_field_in_cdb,             // `field_byte` of the CDB
+  invalid_field_in_parameter_list,  // `field_byte` of the parameter list
   parameter_list_length_error,
   invalid_release,         // INVALID RELEASE OF PERSISTENT RESERVATION
   insufficient_resources,  // INSUFFICIENT REGISTRATION RESOURCES
@@ -106,7 +106,7 @@ struct attention {
 /// What a command did, beside changing the state.
 struct effects {
   reservations::verdict verdict = reservations::verdict::good;
-  std::uint16_t field_octet = 0;
+  std::uint16_t field_byte = 0;
   bool changed = false;               // the state differs; publish it
   std::vector<attention> attentions;  // unit attention conditions to establish
   std::vector<i_t> aborts;            // whose tasks PREEMPT AND ABORT ends

@@ -26,24 +26,24 @@ void decode_place(block_command& b, const padded& cdb, std::size_t octets) {
     case 6:
       b.lba = cdb.u24(1) & 0x1fffff;
       b.blocks = cdb.at(4) == 0 ? 256 : cdb.at(4);
-      b.length_octet = 4;
+      b.length_byte = 4;
       return;
     case 10:
       b.lba = cdb.u32(2);
       b.group = cdb.at(6) & 0x1f;
       b.blocks = cdb.u16(7);
-      b.length_octet = 7;
+      b.length_byte = 7;
       return;
     case 12:
       b.lba = cdb.u32(2);
       b.blocks = cdb.u32(6);
       b.group = cdb.at(10) & 0x1f;
-      b.length_octet = 6;
+      b.length_byte = 6;
       return;
     default:
       b.lba = cdb.u64(2);
       b.group = cdb.at(14) & 0x1f;
-      b.length_octet = b.what == command::compare_and_write ? 13 : 10;
+      b.length_byte = b.what == command::compare_and_write ? 13 : 10;
       b.blocks = b.what == command::compare_and_write ? cdb.at(13) : cdb.u32(10);
   }
 }
@@ -75,7 +75,7 @@ void decode_flags(block_command& b, const padded& cdb) {
   }
 }
 
-std::uint64_t most_blocks(const block_command& b, const unit_facts& unit) {
+std::uint64_t max_blocks(const block_command& b, const unit_facts& unit) {
   switch (b.what) {
     case command::write_same:
       return unit.max_write_same_blocks;
@@ -123,8 +123,8 @@ std::optional<std::uint64_t> lba_of_read(const_bytes cdb) noexcept {
 or_outcome<block_command> decode_block_command(const opcode_row& row, const_bytes cdb) {
   const padded from(cdb);
   block_command b{.what = row.what};
-  decode_place(b, from, row.cdb_octets);
-  if (row.cdb_octets > 6) decode_flags(b, from);
+  decode_place(b, from, row.cdb_bytes);
+  if (row.cdb_bytes > 6) decode_flags(b, from);
   if (b.byte_check == 2 || (b.byte_check == 3 && b.what == command::write_and_verify))
     return tl::unexpected(outcomes::invalid_field_in_cdb(1, 2));
   return b;
@@ -137,11 +137,11 @@ or_outcome<> fit_to_unit(block_command& b, const unit_facts& unit) {
     return tl::unexpected(outcomes::lba_out_of_range(std::max(b.lba, capacity)));
   if (to_the_end) {
     if (b.what == command::write_same && unit.write_same_needs_length)
-      return tl::unexpected(outcomes::invalid_field_in_cdb(b.length_octet, 7));
+      return tl::unexpected(outcomes::invalid_field_in_cdb(b.length_byte, 7));
     b.blocks = capacity - b.lba;
   }
-  const std::uint64_t most = most_blocks(b, unit);
-  if (most != 0 && b.blocks > most) return tl::unexpected(outcomes::invalid_field_in_cdb(b.length_octet, 7));
+  const std::uint64_t most = max_blocks(b, unit);
+  if (most != 0 && b.blocks > most) return tl::unexpected(outcomes::invalid_field_in_cdb(b.length_byte, 7));
   return {};
 }
 
@@ -154,7 +154,7 @@ std::uint32_t parameter_length(const opcode_row& row, const_bytes cdb) {
       return from.at(4);
     case command::mode_sense:
     case command::mode_select:
-      return row.cdb_octets == 6 ? from.at(4) : from.u16(7);
+      return row.cdb_bytes == 6 ? from.at(4) : from.u16(7);
     case command::unmap:
     case command::persistent_reserve_in:
       return from.u16(7);
@@ -166,7 +166,7 @@ std::uint32_t parameter_length(const opcode_row& row, const_bytes cdb) {
     case command::get_lba_status:
       return from.u32(10);
     case command::read_defect_data:
-      return row.cdb_octets == 10 ? from.u16(7) : from.u32(6);
+      return row.cdb_bytes == 10 ? from.u16(7) : from.u32(6);
     case command::report_luns:
     case command::report_target_port_groups:
     case command::report_supported_operation_codes:
@@ -191,7 +191,7 @@ request_sense_cdb decode_request_sense(const_bytes cdb) {
 
 mode_sense_cdb decode_mode_sense(const opcode_row& row, const_bytes cdb) {
   const padded from(cdb);
-  const bool ten = row.cdb_octets == 10;
+  const bool ten = row.cdb_bytes == 10;
   return {.ten = ten,
           .no_block_descriptors = from.flag(1, 3),
           .long_lba = ten && from.flag(1, 4),
@@ -203,7 +203,7 @@ mode_sense_cdb decode_mode_sense(const opcode_row& row, const_bytes cdb) {
 
 mode_select_cdb decode_mode_select(const opcode_row& row, const_bytes cdb) {
   const padded from(cdb);
-  const bool ten = row.cdb_octets == 10;
+  const bool ten = row.cdb_bytes == 10;
   return {.ten = ten,
           .page_format = from.flag(1, 4),
           .save = from.flag(1, 0),

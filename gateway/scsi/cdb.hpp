@@ -5,7 +5,7 @@
 #include "actors/base/bytes.hpp"
 #include "gateway/scsi/opcode_table.hpp"
 
-/// CDBs as values. Each decoder takes the row that check_cdb() found, and a CDB of at least row.cdb_octets octets (a
+/// CDBs as values. Each decoder takes the row that check_cdb() found, and a CDB of at least row.cdb_bytes octets (a
 /// shorter one reads as padded with zeroes).
 namespace sluice::scsi {
 
@@ -23,7 +23,7 @@ struct block_command {
   bool ndob = false;            // WRITE SAME(16): no data-out, the pattern is zeroes
   std::uint8_t byte_check = 0;  // VERIFY, WRITE AND VERIFY: 0 medium only, 1 data-out per block, 3 one block for all
   std::uint8_t group = 0;
-  std::uint8_t length_octet = 0;  // where the CDB has its length, for a field pointer
+  std::uint8_t length_byte = 0;  // where the CDB has its length, for a field pointer
 
   bool zero_means_to_the_end() const {
     return what == command::write_same || what == command::synchronize_cache || what == command::pre_fetch;

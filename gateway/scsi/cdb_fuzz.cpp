@@ -13,7 +13,7 @@
 namespace sluice::scsi {
 namespace {
 
-constexpr std::size_t most_data = 70'000;
+constexpr std::size_t max_data = 70'000;
 
 unit_facts facts(bool thin) {
   unit_facts unit;
@@ -24,7 +24,7 @@ unit_facts facts(bool thin) {
 }
 
 void check_size(const or_outcome<std::vector<std::uint8_t>>& data, std::size_t allocation) {
-  if (data) SLUICE_CHECK(data->size() <= allocation && data->size() <= most_data);
+  if (data) SLUICE_CHECK(data->size() <= allocation && data->size() <= max_data);
 }
 
 void run_block_command(const opcode_row& row, const_bytes cdb, const unit_facts& unit) {
@@ -88,7 +88,7 @@ void run(const_bytes cdb, const_bytes list, const unit_facts& unit) {
     SLUICE_CHECK(row.error().status == status::check_condition);
     return;
   }
-  SLUICE_CHECK(cdb.size() >= (*row)->cdb_octets);
+  SLUICE_CHECK(cdb.size() >= (*row)->cdb_bytes);
   if ((*row)->what == command::unmap) return run_unmap(list, unit);
   if ((*row)->what == command::persistent_reserve_out) return run_pr_out(cdb, list);
   if ((*row)->what == command::mode_select) {

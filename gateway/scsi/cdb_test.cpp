@@ -95,13 +95,13 @@ TEST(fit_to_unit, refuses_lengths_beyond_the_limits) {
   const auto fits = fit_to_unit(*same, unit);
   ASSERT_FALSE(fits);
   EXPECT_EQ(fits.error().sense.code, asc::invalid_field_in_cdb);
-  EXPECT_EQ(fits.error().sense.field_octet, 7);
+  EXPECT_EQ(fits.error().sense.field_byte, 7);
   unit.write_same_needs_length = true;
   auto nothing = decode({0x41});
   EXPECT_FALSE(fit_to_unit(*nothing, unit));
   unit.max_compare_and_write_blocks = 2;
   auto compare = decode({0x89, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3});
-  EXPECT_EQ(fit_to_unit(*compare, unit).error().sense.field_octet, 13);
+  EXPECT_EQ(fit_to_unit(*compare, unit).error().sense.field_byte, 13);
 }
 
 RC_GTEST_PROP(fit_to_unit, accepts_exactly_what_lies_inside, (std::uint64_t lba, std::uint32_t blocks)) {
@@ -115,7 +115,7 @@ RC_GTEST_PROP(fit_to_unit, accepts_exactly_what_lies_inside, (std::uint64_t lba,
   if (!inside) RC_ASSERT(fits.error().sense.code == asc::lba_out_of_range);
 }
 
-RC_GTEST_PROP(block_command, sixteen_octets_round_trip, (std::uint64_t lba, std::uint32_t blocks)) {
+RC_GTEST_PROP(block_command, sixteen_bytes_round_trip, (std::uint64_t lba, std::uint32_t blocks)) {
   cdb16 cdb{0x88};
   wire::store64(cdb, 2, lba);
   wire::store32(cdb, 10, blocks);

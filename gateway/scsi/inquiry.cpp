@@ -10,11 +10,11 @@ namespace {
 
 using page = std::vector<std::uint8_t>;
 
-constexpr std::size_t vendor_octets = 8;
-constexpr std::size_t product_octets = 16;
-constexpr std::size_t revision_octets = 4;
-constexpr std::size_t most_serial_octets = 64;
-constexpr std::size_t standard_octets = 96;
+constexpr std::size_t vendor_bytes = 8;
+constexpr std::size_t product_bytes = 16;
+constexpr std::size_t revision_bytes = 4;
+constexpr std::size_t max_serial_bytes = 64;
+constexpr std::size_t standard_bytes = 96;
 constexpr std::uint8_t version_spc_4 = 0x06;
 constexpr std::uint8_t no_unit_here = 0x7f;  // peripheral qualifier 011b, device type 1Fh
 
@@ -87,7 +87,7 @@ void put_name(page& p, association whose, scsi::protocol proto, const std::strin
 }
 
 std::string_view cut_serial(const unit_facts& unit) {
-  return std::string_view(unit.serial).substr(0, most_serial_octets);
+  return std::string_view(unit.serial).substr(0, max_serial_bytes);
 }
 
 or_outcome<page> vital_product_data(std::uint8_t code, const unit_facts& unit, const port_facts& port) {
@@ -114,18 +114,18 @@ or_outcome<page> vital_product_data(std::uint8_t code, const unit_facts& unit, c
 }  // namespace
 
 page standard_inquiry(const unit_facts& unit, const port_facts& port) {
-  page p(standard_octets);
+  page p(standard_bytes);
   p[1] = unit.removable ? 0x80 : 0x00;
   p[2] = version_spc_4;
   p[3] = 0x12;  // HISUP; RESPONSE DATA FORMAT 2
-  p[4] = standard_octets - 5;
+  p[4] = standard_bytes - 5;
   p[5] = 0x10;  // TPGS: implicit
   p[6] = port.multiple_ports ? 0x10 : 0x00;
   p[7] = 0x02;  // CMDQUE
   const bytes all(p);
-  store_ascii(all.subspan(8, vendor_octets), unit.vendor);
-  store_ascii(all.subspan(16, product_octets), unit.product);
-  store_ascii(all.subspan(32, revision_octets), unit.revision);
+  store_ascii(all.subspan(8, vendor_bytes), unit.vendor);
+  store_ascii(all.subspan(16, product_bytes), unit.product);
+  store_ascii(all.subspan(32, revision_bytes), unit.revision);
   std::size_t at = 58;
   for (const std::uint16_t claim : claims) {
     wire::store16(p, at, claim);

@@ -25,11 +25,11 @@ constexpr std::uint8_t parameters_saveable = 0x80;  // PS
 enum page_control : std::uint8_t { current_values = 0, changeable_values = 1, default_values = 2, saved_values = 3 };
 
 // Where the changeable bits stand.
-constexpr std::size_t write_cache_octet = 2, descriptor_sense_octet = 2, protect_octet = 4, task_aborted_octet = 5;
+constexpr std::size_t write_cache_byte = 2, descriptor_sense_byte = 2, protect_byte = 4, task_aborted_byte = 5;
 constexpr std::uint8_t write_cache_bit = 0x04, descriptor_sense_bit = 0x04, protect_bit = 0x08, task_aborted_bit = 0x40;
 
 constexpr std::uint8_t dpofua_bit = 0x10, write_protect_bit = 0x80;
-constexpr std::size_t short_descriptor_octets = 8, long_descriptor_octets = 16;
+constexpr std::size_t short_descriptor_bytes = 8, long_descriptor_bytes = 16;
 
 bool known(std::uint8_t code) {
   return std::ranges::find(page_codes, code) != std::end(page_codes);
@@ -55,16 +55,16 @@ page values_of(std::uint8_t code, const mode_state& state) {
     }
     case caching: {
       page p = blank(code, 0x12);
-      set(p, write_cache_octet, write_cache_bit, state.write_cache);
+      set(p, write_cache_byte, write_cache_bit, state.write_cache);
       return p;
     }
     case control: {
       page p = blank(code, 0x0a);
       p[2] = 0x02;  // GLTSD
       p[3] = 0x10;  // QUEUE ALGORITHM MODIFIER: unrestricted reordering; QERR 00b
-      set(p, descriptor_sense_octet, descriptor_sense_bit, state.descriptor_sense);
-      set(p, protect_octet, protect_bit, state.software_write_protect);
-      set(p, task_aborted_octet, task_aborted_bit, state.task_aborted_status);
+      set(p, descriptor_sense_byte, descriptor_sense_bit, state.descriptor_sense);
+      set(p, protect_byte, protect_bit, state.software_write_protect);
+      set(p, task_aborted_byte, task_aborted_bit, state.task_aborted_status);
       return p;
     }
     default: {
@@ -78,25 +78,25 @@ page values_of(std::uint8_t code, const mode_state& state) {
 page changeable_of(std::uint8_t code, const unit_facts& unit) {
   page p = values_of(code, mode_state{});
   std::fill(p.begin() + 2, p.end(), 0);
-  if (code == caching) set(p, write_cache_octet, write_cache_bit, unit.volatile_cache);
+  if (code == caching) set(p, write_cache_byte, write_cache_bit, unit.volatile_cache);
   if (code == control) {
-    p[descriptor_sense_octet] = descriptor_sense_bit;
-    p[protect_octet] = protect_bit;
-    p[task_aborted_octet] = task_aborted_bit;
+    p[descriptor_sense_byte] = descriptor_sense_bit;
+    p[protect_byte] = protect_bit;
+    p[task_aborted_byte] = task_aborted_bit;
   }
   return p;
 }
 
 void take(std::uint8_t code, const_bytes p, mode_state& state) {
-  if (code == caching) state.write_cache = (p[write_cache_octet] & write_cache_bit) != 0;
+  if (code == caching) state.write_cache = (p[write_cache_byte] & write_cache_bit) != 0;
   if (code != control) return;
-  state.descriptor_sense = (p[descriptor_sense_octet] & descriptor_sense_bit) != 0;
-  state.software_write_protect = (p[protect_octet] & protect_bit) != 0;
-  state.task_aborted_status = (p[task_aborted_octet] & task_aborted_bit) != 0;
+  state.descriptor_sense = (p[descriptor_sense_byte] & descriptor_sense_bit) != 0;
+  state.software_write_protect = (p[protect_byte] & protect_bit) != 0;
+  state.task_aborted_status = (p[task_aborted_byte] & task_aborted_bit) != 0;
 }
 
 page block_descriptor(bool long_lba, const unit_facts& unit) {
-  page d(long_lba ? long_descriptor_octets : short_descriptor_octets);
+  page d(long_lba ? long_descriptor_bytes : short_descriptor_bytes);
   if (long_lba) {
     wire::store64(d, 0, unit.capacity_blocks);
     wire::store32(d, 12, unit.block_size);
@@ -124,13 +124,13 @@ tl::unexpected<outcome> bad_field(std::size_t octet, std::uint8_t bit = 8) {
 /// The block descriptor may only repeat what is: 0 or all ones as the number of blocks leave it alone [SBC-3 6.5.2].
 or_outcome<> check_block_descriptor(const selection& s, std::size_t at, std::size_t octets, bool long_lba) {
   if (octets == 0) return {};
-  if (octets != (long_lba ? long_descriptor_octets : short_descriptor_octets)) return bad_field(at);
+  if (octets != (long_lba ? long_descriptor_bytes : short_descriptor_bytes)) return bad_field(at);
   const std::uint64_t blocks = long_lba ? wire::load64(s.list, at) : wire::load32(s.list, at);
   const std::uint64_t no_change = long_lba ? UINT64_MAX : UINT32_MAX;
   if (blocks != 0 && blocks != no_change && blocks != s.unit.capacity_blocks) return bad_field(at, 7);
-  const std::size_t size_octet = long_lba ? at + 12 : at + 5;
-  const std::uint32_t size = long_lba ? wire::load32(s.list, size_octet) : wire::load24(s.list, size_octet);
-  if (size != s.unit.block_size) return bad_field(size_octet, 7);
+  const std::size_t size_byte = long_lba ? at + 12 : at + 5;
+  const std::uint32_t size = long_lba ? wire::load32(s.list, size_byte) : wire::load24(s.list, size_byte);
+  if (size != s.unit.block_size) return bad_field(size_byte, 7);
   return {};
 }
 

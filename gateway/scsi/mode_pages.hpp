@@ -7,7 +7,8 @@
 
 namespace sluice::scsi {
 
-/// What MODE SELECT can change; everything else in the pages is constant. A value: the home publishes it to its shards.
+/// What MODE SELECT can change; everything else in the pages is constant. A value: the coordinator publishes it to its
+/// shards.
 struct mode_state {
   bool write_cache = true;              // WCE
   bool descriptor_sense = false;        // D_SENSE

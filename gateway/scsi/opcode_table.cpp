@@ -27,7 +27,7 @@ constexpr opcode_row make(command what, const char* name, std::int16_t service_a
           .name = name,
           .opcode = usage[0],
           .service_action = service_action,
-          .cdb_octets = octets,
+          .cdb_bytes = octets,
           .usage = usage,
           .direction = m.direction,
           .reservation = m.reservation,
@@ -214,8 +214,8 @@ static_assert(sorted, "rows_of() wants the rows of one opcode side by side");
 constexpr bool well_formed = [] {
   for (const opcode_row& row : table) {
     const std::size_t by_group = row.opcode < 0x20 ? 6 : row.opcode < 0x80 ? 10 : row.opcode < 0xa0 ? 16 : 12;
-    if (row.cdb_octets != by_group) return false;
-    for (std::size_t i = row.cdb_octets - 1u; i < 16; ++i)
+    if (row.cdb_bytes != by_group) return false;
+    for (std::size_t i = row.cdb_bytes - 1u; i < 16; ++i)
       if (row.usage[i] != 0) return false;
   }
   return true;
@@ -237,9 +237,9 @@ constexpr std::uint8_t ignored_flags(command what) {
 
 constexpr std::uint8_t allowed(const opcode_row& row, std::size_t octet) {
   if (octet == 0) return 0xff;
-  if (octet >= row.cdb_octets) return 0;
+  if (octet >= row.cdb_bytes) return 0;
   if (octet != 1) return row.usage[octet];
-  const unsigned bits = row.usage[1] | (row.cdb_octets > 6 ? ignored_flags(row.what) : 0);
+  const unsigned bits = row.usage[1] | (row.cdb_bytes > 6 ? ignored_flags(row.what) : 0);
   return static_cast<std::uint8_t>(row.has_service_action() ? bits | 0x1f : bits);
 }
 
@@ -250,7 +250,7 @@ constexpr std::array<words, row_count> forbidden = [] {
   std::array<words, row_count> masks{};
   for (std::size_t r = 0; r < row_count; ++r) {
     std::array<std::uint8_t, 16> mask{};
-    for (std::size_t i = 0; i < table[r].cdb_octets; ++i) mask[i] = static_cast<std::uint8_t>(~allowed(table[r], i));
+    for (std::size_t i = 0; i < table[r].cdb_bytes; ++i) mask[i] = static_cast<std::uint8_t>(~allowed(table[r], i));
     masks[r] = std::bit_cast<words>(mask);
   }
   return masks;
@@ -265,7 +265,7 @@ bool has_forbidden_bit(const opcode_row& row, const_bytes cdb) {
 }
 
 bool is_protected_transfer(const opcode_row& row) {
-  return row.overlap != overlap_rule::none && row.cdb_octets > 6 && !row.has_service_action();
+  return row.overlap != overlap_rule::none && row.cdb_bytes > 6 && !row.has_service_action();
 }
 
 /// The most significant bit of the field that holds `bad`, the bits of `octet` that may not be set.
@@ -277,7 +277,7 @@ std::uint8_t field_bit(const opcode_row& row, std::size_t octet, std::uint8_t ba
 /// Only for a CDB that has a forbidden bit.
 outcome first_bad_field(const opcode_row& row, const_bytes cdb) {
   std::size_t i = 1;
-  while (i + 1 < row.cdb_octets && (cdb[i] & ~allowed(row, i)) == 0) ++i;
+  while (i + 1 < row.cdb_bytes && (cdb[i] & ~allowed(row, i)) == 0) ++i;
   const auto bad = static_cast<std::uint8_t>(cdb[i] & ~allowed(row, i));
   return outcomes::invalid_field_in_cdb(static_cast<std::uint16_t>(i), field_bit(row, i, bad));
 }
@@ -315,7 +315,7 @@ or_outcome<const opcode_row*> check_cdb(const_bytes cdb, const unit_facts& unit)
   const opcode_row* row = find_row(cdb[0], service_action);
   if (row == nullptr) return tl::unexpected(outcomes::invalid_field_in_cdb(1, 4));
   if (!row->supported_by(unit)) return tl::unexpected(outcomes::invalid_opcode());
-  if (cdb.size() < row->cdb_octets)
+  if (cdb.size() < row->cdb_bytes)
     return tl::unexpected(outcomes::invalid_field_in_cdb(static_cast<std::uint16_t>(cdb.size())));
   if (has_forbidden_bit(*row, cdb)) return tl::unexpected(first_bad_field(*row, cdb));
   if (row->what == command::write_same && !unit.thin && (cdb[1] & 0x08) != 0)

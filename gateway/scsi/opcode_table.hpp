@@ -91,7 +91,7 @@ struct opcode_row {
   const char* name;
   std::uint8_t opcode;
   std::int16_t service_action;  // or no_service_action
-  std::uint8_t cdb_octets;
+  std::uint8_t cdb_bytes;
   std::array<std::uint8_t, 16> usage;  // CDB USAGE DATA [SPC-4 6.34.3]: opcode, service action in place, else masks
   data_direction direction;
   reservation_rule reservation;

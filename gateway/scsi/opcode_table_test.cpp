@@ -29,7 +29,7 @@ void expect_invalid_field(const or_outcome<const opcode_row*>& checked, unsigned
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().sense.code, asc::invalid_field_in_cdb);
   EXPECT_TRUE(checked.error().sense.field_in_cdb);
-  EXPECT_EQ(checked.error().sense.field_octet, octet);
+  EXPECT_EQ(checked.error().sense.field_byte, octet);
   EXPECT_EQ(checked.error().sense.field_bit, bit);
 }
 
@@ -54,7 +54,7 @@ TEST(opcode_table, every_command_has_a_row_and_a_name) {
 
 TEST(opcode_table, each_bit_is_allowed_exactly_by_its_mask) {
   for (const opcode_row& row : opcode_table()) {
-    for (unsigned octet = 1; octet < row.cdb_octets; ++octet) {
+    for (unsigned octet = 1; octet < row.cdb_bytes; ++octet) {
       for (unsigned bit = 0; bit < 8; ++bit) {
         if (octet == 1 && row.has_service_action() && bit < 5) continue;
         cdb16 cdb = bare(row);
@@ -122,7 +122,7 @@ RC_GTEST_PROP(check_cdb, what_passes_agrees_with_the_mask, (std::array<std::uint
   cdb[0] = rows[*rc::gen::inRange<std::size_t>(0, rows.size())].opcode;
   const auto row = check_cdb(cdb, thin_unit());
   if (!row) return;
-  for (std::size_t i = 0; i < (*row)->cdb_octets; ++i) RC_ASSERT((cdb[i] & ~(*row)->allowed_bits(i)) == 0);
+  for (std::size_t i = 0; i < (*row)->cdb_bytes; ++i) RC_ASSERT((cdb[i] & ~(*row)->allowed_bits(i)) == 0);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ struct sense {
   bool has_field_pointer = false;  // ILLEGAL REQUEST: which field was wrong [SPC-4 4.5.2.4.2]
   bool field_in_cdb = true;        // C/D: in the CDB, else in the parameter list
   std::uint8_t field_bit = 8;      // 0-7; 8: not valid
-  std::uint16_t field_octet = 0;
+  std::uint16_t field_byte = 0;
   bool has_progress = false;
   std::uint16_t progress = 0;  // of 65536
   bool deferred = false;       // about an earlier command that ended GOOD; this one was not done [SPC-4 4.5.7]

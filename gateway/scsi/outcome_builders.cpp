@@ -9,8 +9,8 @@ constexpr std::uint8_t fixed_current = 0x70;
 constexpr std::uint8_t fixed_deferred = 0x71;
 constexpr std::uint8_t descriptor_current = 0x72;
 constexpr std::uint8_t descriptor_deferred = 0x73;
-constexpr std::size_t fixed_octets = 18;
-constexpr std::size_t descriptor_header_octets = 8;
+constexpr std::size_t fixed_bytes = 18;
+constexpr std::size_t descriptor_header_bytes = 8;
 constexpr std::uint8_t information_descriptor = 0x00;
 constexpr std::uint8_t specific_descriptor = 0x02;
 
@@ -25,7 +25,7 @@ void store_specific(bytes to, std::size_t at, const sense& s) {
     if (s.field_in_cdb) flags |= 0x40;
     if (s.field_bit < 8) flags |= 0x08 | s.field_bit;
     to[at] = flags;
-    wire::store16(to, at + 1, s.field_octet);
+    wire::store16(to, at + 1, s.field_byte);
   } else if (s.has_progress) {
     to[at] = 0x80;
     wire::store16(to, at + 1, s.progress);
@@ -38,7 +38,7 @@ void load_specific(const_bytes from, std::size_t at, sense& s) {
     s.has_field_pointer = true;
     s.field_in_cdb = (from[at] & 0x40) != 0;
     s.field_bit = (from[at] & 0x08) != 0 ? from[at] & 0x07 : 8;
-    s.field_octet = wire::load16(from, at + 1);
+    s.field_byte = wire::load16(from, at + 1);
   } else if (s.key == sense_key::no_sense || s.key == sense_key::not_ready) {
     s.has_progress = true;
     s.progress = wire::load16(from, at + 1);
@@ -46,7 +46,7 @@ void load_specific(const_bytes from, std::size_t at, sense& s) {
 }
 
 encoded_sense encode_fixed(const sense& s) {
-  encoded_sense e{.data = {}, .size = fixed_octets};
+  encoded_sense e{.data = {}, .size = fixed_bytes};
   const bytes to(e.data);
   to[0] = s.deferred ? fixed_deferred : fixed_current;
   if (s.has_information && s.information <= UINT32_MAX) {
@@ -54,14 +54,14 @@ encoded_sense encode_fixed(const sense& s) {
     wire::store32(to, 3, s.information);
   }
   to[2] = static_cast<std::uint8_t>(s.key);
-  to[7] = fixed_octets - 8;
+  to[7] = fixed_bytes - 8;
   wire::store16(to, 12, s.code);
   store_specific(to, 15, s);
   return e;
 }
 
 encoded_sense encode_descriptors(const sense& s) {
-  encoded_sense e{.data = {}, .size = descriptor_header_octets};
+  encoded_sense e{.data = {}, .size = descriptor_header_bytes};
   const bytes to(e.data);
   to[0] = s.deferred ? descriptor_deferred : descriptor_current;
   to[1] = static_cast<std::uint8_t>(s.key);
@@ -79,13 +79,13 @@ encoded_sense encode_descriptors(const sense& s) {
     store_specific(to, e.size + 4u, s);
     e.size += 8;
   }
-  to[7] = static_cast<std::uint8_t>(e.size - descriptor_header_octets);
+  to[7] = static_cast<std::uint8_t>(e.size - descriptor_header_bytes);
   return e;
 }
 
 sense decode_fixed(const_bytes data) {
   sense s;
-  if (data.size() < fixed_octets) return s;
+  if (data.size() < fixed_bytes) return s;
   s.deferred = (data[0] & 0x7f) == fixed_deferred;
   s.key = static_cast<sense_key>(data[2] & 0x0f);
   s.code = wire::load16(data, 12);
@@ -99,11 +99,11 @@ sense decode_fixed(const_bytes data) {
 
 sense decode_descriptors(const_bytes data) {
   sense s;
-  if (data.size() < descriptor_header_octets) return s;
+  if (data.size() < descriptor_header_bytes) return s;
   s.deferred = (data[0] & 0x7f) == descriptor_deferred;
   s.key = static_cast<sense_key>(data[1] & 0x0f);
   s.code = wire::load16(data, 2);
-  std::size_t at = descriptor_header_octets;
+  std::size_t at = descriptor_header_bytes;
   while (at + 2 <= data.size()) {
     const std::size_t octets = 2u + data[at + 1];
     if (at + octets > data.size()) break;
@@ -121,7 +121,7 @@ sense decode_descriptors(const_bytes data) {
 outcome with_field(outcome o, bool in_cdb, std::uint16_t octet, std::uint8_t bit) {
   o.sense.has_field_pointer = true;
   o.sense.field_in_cdb = in_cdb;
-  o.sense.field_octet = octet;
+  o.sense.field_byte = octet;
   o.sense.field_bit = bit;
   return o;
 }

@@ -190,7 +190,7 @@ TEST(mode_select, points_at_the_first_field_that_cannot_change) {
   const auto refused = select(list, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().sense.code, asc::invalid_field_in_parameter_list);
-  EXPECT_EQ(refused.error().sense.field_octet, 7);
+  EXPECT_EQ(refused.error().sense.field_byte, 7);
 }
 
 TEST(mode_select, write_cache_is_fixed_where_nothing_is_volatile) {
@@ -210,9 +210,9 @@ TEST(mode_select, refuses_saving_the_old_format_and_cut_lists) {
   EXPECT_FALSE(apply_mode_select({.page_format = true, .save = true, .list_length = 4}, list, disk(), {}));
   EXPECT_FALSE(apply_mode_select({.page_format = false, .list_length = 4}, list, disk(), {}));
   EXPECT_EQ(*apply_mode_select({.page_format = true, .list_length = 0}, {}, disk(), {}), mode_state{});
-  for (const std::size_t octets_left : {1u, 3u, 5u, 13u, 20u}) {
-    const octets part(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(octets_left));
-    EXPECT_EQ(select(part, false).error().sense.code, asc::parameter_list_length_error) << octets_left;
+  for (const std::size_t bytes_left : {1u, 3u, 5u, 13u, 20u}) {
+    const octets part(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(bytes_left));
+    EXPECT_EQ(select(part, false).error().sense.code, asc::parameter_list_length_error) << bytes_left;
   }
 }
 

@@ -7,10 +7,10 @@
 namespace sluice::scsi {
 namespace {
 
-constexpr std::size_t unmap_header_octets = 8;
-constexpr std::size_t unmap_descriptor_octets = 16;
-constexpr std::size_t pr_list_octets = 24;
-constexpr std::size_t pr_ids_octet = 28;
+constexpr std::size_t unmap_header_bytes = 8;
+constexpr std::size_t unmap_descriptor_bytes = 16;
+constexpr std::size_t pr_list_bytes = 24;
+constexpr std::size_t pr_ids_byte = 28;
 
 tl::unexpected<outcome> bad_length() {
   return tl::unexpected(outcomes::parameter_list_length_error());
@@ -25,10 +25,10 @@ bool registers(pr_out_action action) {
 
 /// The TransportIDs after a 24-octet list and their length in octets 24-27.
 or_outcome<std::vector<transport_id>> parse_initiators(const_bytes list) {
-  if (list.size() < pr_ids_octet) return bad_length();
-  if (wire::load32(list, pr_list_octets) != list.size() - pr_ids_octet) return bad_length();
+  if (list.size() < pr_ids_byte) return bad_length();
+  if (wire::load32(list, pr_list_bytes) != list.size() - pr_ids_byte) return bad_length();
   std::vector<transport_id> ids;
-  for (std::size_t at = pr_ids_octet; at < list.size();) {
+  for (std::size_t at = pr_ids_byte; at < list.size();) {
     std::size_t used = 0;
     auto id = decode_transport_id(list.subspan(at), used);
     if (!id) return bad_field(std::min<std::size_t>(at, UINT16_MAX));
@@ -43,14 +43,14 @@ or_outcome<std::vector<transport_id>> parse_initiators(const_bytes list) {
 or_outcome<std::vector<block_range>> parse_unmap(const_bytes list, const unmap_limits& limits) {
   std::vector<block_range> ranges;
   if (list.empty()) return ranges;
-  if (list.size() < unmap_header_octets) return bad_length();
+  if (list.size() < unmap_header_bytes) return bad_length();
   const std::size_t said = wire::load16(list, 2);
-  const std::size_t count = std::min(said, list.size() - unmap_header_octets) / unmap_descriptor_octets;
+  const std::size_t count = std::min(said, list.size() - unmap_header_bytes) / unmap_descriptor_bytes;
   if (count > limits.max_descriptors) return bad_field(2, 7);
   std::uint64_t total = 0;
   ranges.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t at = unmap_header_octets + i * unmap_descriptor_octets;
+    const std::size_t at = unmap_header_bytes + i * unmap_descriptor_bytes;
     const block_range r{.lba = wire::load64(list, at), .blocks = wire::load32(list, at + 8)};
     if (r.blocks == 0) continue;
     if (r.lba >= limits.capacity_blocks || r.blocks > limits.capacity_blocks - r.lba)
@@ -63,7 +63,7 @@ or_outcome<std::vector<block_range>> parse_unmap(const_bytes list, const unmap_l
 }
 
 or_outcome<pr_out_list> parse_pr_out(pr_out_action action, const_bytes list) {
-  if (list.size() < pr_list_octets) return bad_length();
+  if (list.size() < pr_list_bytes) return bad_length();
   pr_out_list p{.reservation_key = wire::load64(list, 0),
                 .service_action_key = wire::load64(list, 8),
                 .spec_i_pt = (list[20] & 0x08) != 0,
@@ -71,7 +71,7 @@ or_outcome<pr_out_list> parse_pr_out(pr_out_action action, const_bytes list) {
                 .aptpl = registers(action) && (list[20] & 0x01) != 0,
                 .initiators = {}};
   if (!p.spec_i_pt) {
-    if (list.size() != pr_list_octets) return bad_length();
+    if (list.size() != pr_list_bytes) return bad_length();
     return p;
   }
   if (action != pr_out_action::register_key) return bad_field(20, 3);
@@ -82,18 +82,18 @@ or_outcome<pr_out_list> parse_pr_out(pr_out_action action, const_bytes list) {
 }
 
 or_outcome<pr_move_list> parse_pr_move(const_bytes list) {
-  if (list.size() < pr_list_octets) return bad_length();
+  if (list.size() < pr_list_bytes) return bad_length();
   pr_move_list p{.reservation_key = wire::load64(list, 0),
                  .service_action_key = wire::load64(list, 8),
                  .unregister = (list[17] & 0x02) != 0,
                  .aptpl = (list[17] & 0x01) != 0,
                  .relative_target_port = wire::load16(list, 18),
                  .destination = {}};
-  if (wire::load32(list, 20) != list.size() - pr_list_octets) return bad_length();
+  if (wire::load32(list, 20) != list.size() - pr_list_bytes) return bad_length();
   if (p.service_action_key == 0) return bad_field(8, 7);
   std::size_t used = 0;
-  auto id = decode_transport_id(list.subspan(pr_list_octets), used);
-  if (!id || used != list.size() - pr_list_octets) return bad_field(pr_list_octets);
+  auto id = decode_transport_id(list.subspan(pr_list_bytes), used);
+  if (!id || used != list.size() - pr_list_bytes) return bad_field(pr_list_bytes);
   p.destination = std::move(*id);
   return p;
 }

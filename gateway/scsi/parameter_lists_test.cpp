@@ -103,7 +103,7 @@ TEST(pr_move, reads_the_destination) {
   EXPECT_EQ(p->relative_target_port, 7);
   EXPECT_EQ(p->destination, session);
   wire::store64(list, 8, 0);
-  EXPECT_EQ(parse_pr_move(list).error().sense.field_octet, 8);
+  EXPECT_EQ(parse_pr_move(list).error().sense.field_byte, 8);
 }
 
 TEST(transport_id, every_protocol_round_trips) {
@@ -136,7 +136,7 @@ TEST(transport_id, iscsi_names_know_no_case) {
 }
 
 /// What is kept is never longer than what can be read again.
-TEST(transport_id, iscsi_names_have_223_octets_at_most) {
+TEST(transport_id, iscsi_names_have_223_bytes_at_most) {
   std::size_t used = 0;
   for (const std::size_t length : {222u, 223u, 224u, 238u}) {
     for (const std::string& extension : {std::string(), session.extension}) {

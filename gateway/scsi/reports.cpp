@@ -22,8 +22,8 @@ class appender {
   std::vector<std::uint8_t> data_;
 };
 
-constexpr std::size_t lba_status_header_octets = 8;
-constexpr std::size_t lba_status_descriptor_octets = 16;
+constexpr std::size_t lba_status_header_bytes = 8;
+constexpr std::size_t lba_status_descriptor_bytes = 16;
 
 /// Command timeouts descriptor [SPC-4 6.34.4].
 void put_timeouts(appender& to, const opcode_row& row) {
@@ -43,7 +43,7 @@ std::vector<std::uint8_t> all_opcodes(bool timeouts, const unit_facts& unit) {
     to.put<2>(row.has_service_action() ? static_cast<std::uint16_t>(row.service_action) : 0);
     to.put<1>(0);
     to.put<1>((timeouts ? 0x02 : 0x00) | (row.has_service_action() ? 0x01 : 0x00));
-    to.put<2>(row.cdb_octets);
+    to.put<2>(row.cdb_bytes);
     if (timeouts) put_timeouts(to, row);
   }
   wire::store32(to.data(), 0, to.data().size() - 4);
@@ -59,9 +59,9 @@ std::vector<std::uint8_t> one_opcode(const opcode_row* row, bool timeouts, const
     return std::move(to.data());
   }
   to.put<1>((timeouts ? 0x80 : 0x00) | 0x03);  // supported as the standard says
-  to.put<2>(row->cdb_octets);
+  to.put<2>(row->cdb_bytes);
   const auto usage = row->usage_by(unit);
-  to.put(const_bytes(usage).first(row->cdb_octets));
+  to.put(const_bytes(usage).first(row->cdb_bytes));
   if (timeouts) put_timeouts(to, *row);
   return std::move(to.data());
 }
@@ -136,7 +136,7 @@ std::vector<std::uint8_t> report_functions_data(const report_functions_cdb& cdb,
 std::vector<std::uint8_t> target_port_groups_data(const report_groups_cdb& cdb,
                                                   std::span<const target_port_group> groups) {
   constexpr std::uint8_t supported_states = 0x8f;  // T_SUP, U_SUP, S_SUP, AN_SUP, AO_SUP
-  constexpr std::size_t most_ports = 255;
+  constexpr std::size_t max_ports = 255;
   appender to;
   to.put<4>(0);
   if (cdb.extended_header) {
@@ -144,7 +144,7 @@ std::vector<std::uint8_t> target_port_groups_data(const report_groups_cdb& cdb,
     to.put<3>(0);
   }
   for (const target_port_group& group : groups) {
-    const std::size_t ports = std::min(group.ports.size(), most_ports);
+    const std::size_t ports = std::min(group.ports.size(), max_ports);
     to.put<1>((group.preferred ? 0x80 : 0x00) | static_cast<unsigned>(group.state));
     to.put<1>(supported_states);
     to.put<2>(group.number);
@@ -160,8 +160,8 @@ std::vector<std::uint8_t> target_port_groups_data(const report_groups_cdb& cdb,
 }
 
 std::uint32_t lba_status_limit(std::uint32_t allocation) {
-  if (allocation < lba_status_header_octets + lba_status_descriptor_octets) return 1;
-  return static_cast<std::uint32_t>((allocation - lba_status_header_octets) / lba_status_descriptor_octets);
+  if (allocation < lba_status_header_bytes + lba_status_descriptor_bytes) return 1;
+  return static_cast<std::uint32_t>((allocation - lba_status_header_bytes) / lba_status_descriptor_bytes);
 }
 
 std::vector<std::uint8_t> lba_status_data(const get_lba_status_cdb& cdb, std::span<const lba_status> runs) {
@@ -187,7 +187,7 @@ std::vector<std::uint8_t> lba_status_data(const get_lba_status_cdb& cdb, std::sp
 }
 
 std::vector<std::uint8_t> defect_data(const opcode_row& row, const_bytes cdb) {
-  const bool ten = row.cdb_octets == 10;
+  const bool ten = row.cdb_bytes == 10;
   const std::size_t request = ten ? 2 : 1;
   std::vector<std::uint8_t> data(ten ? 4 : 8);
   if (cdb.size() > request) data[1] = cdb[request] & 0x1f;  // the lists asked for, in the format asked for: empty

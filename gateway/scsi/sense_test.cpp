@@ -17,7 +17,7 @@ void expect_same(const sense& a, const sense& b) {
   if (a.has_field_pointer) {
     EXPECT_EQ(a.field_in_cdb, b.field_in_cdb);
     EXPECT_EQ(a.field_bit, b.field_bit);
-    EXPECT_EQ(a.field_octet, b.field_octet);
+    EXPECT_EQ(a.field_byte, b.field_byte);
   }
   EXPECT_EQ(a.has_progress, b.has_progress);
   EXPECT_EQ(a.progress, b.progress);
@@ -105,7 +105,7 @@ RC_GTEST_PROP(sense, descriptor_format_round_trips, (std::uint64_t information, 
   s.information = information;
   const sense back = decode_sense(encode(s, true).span());
   RC_ASSERT(back.information == information);
-  RC_ASSERT(back.field_octet == octet);
+  RC_ASSERT(back.field_byte == octet);
   RC_ASSERT(back.field_bit == octet % 9);
 }
 

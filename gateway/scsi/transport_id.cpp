@@ -8,10 +8,10 @@
 namespace sluice::scsi {
 namespace {
 
-constexpr std::size_t binary_octets = 24;  // every TransportID but iSCSI's
-constexpr std::size_t iscsi_header_octets = 4;
-constexpr std::size_t iscsi_least_name = 20;     // ADDITIONAL LENGTH is at least this
-constexpr std::size_t iscsi_most_name = 256;     // 223 octets of name, ",i,0x", 12 digits, NUL, padding
+constexpr std::size_t binary_bytes = 24;  // every TransportID but iSCSI's
+constexpr std::size_t iscsi_header_bytes = 4;
+constexpr std::size_t iscsi_min_name = 20;       // ADDITIONAL LENGTH is at least this
+constexpr std::size_t iscsi_max_name = 256;      // 223 octets of name, ",i,0x", 12 digits, NUL, padding
 constexpr std::size_t longest_iscsi_name = 223;  // [RFC7143 4.2.7.1]
 constexpr std::string_view isid_separator = ",i,0x";
 constexpr std::size_t isid_digits = 12;
@@ -61,11 +61,11 @@ void from_hex(std::string_view text, bytes to) {
 std::vector<std::uint8_t> encode_iscsi(const transport_id& id) {
   std::string text = id.name;
   if (!id.extension.empty()) text += ",i," + id.extension;
-  const std::size_t octets = std::max(iscsi_least_name, (text.size() + 1 + 3) / 4 * 4);
-  std::vector<std::uint8_t> to(iscsi_header_octets + octets);
+  const std::size_t octets = std::max(iscsi_min_name, (text.size() + 1 + 3) / 4 * 4);
+  std::vector<std::uint8_t> to(iscsi_header_bytes + octets);
   to[0] = static_cast<std::uint8_t>((id.extension.empty() ? 0x00 : 0x40) | static_cast<unsigned>(protocol::iscsi));
   wire::store16(to, 2, octets);
-  std::ranges::copy(text, to.begin() + iscsi_header_octets);
+  std::ranges::copy(text, to.begin() + iscsi_header_bytes);
   return to;
 }
 
@@ -92,17 +92,17 @@ std::string lower_case(std::string_view text) {
 
 result<transport_id> decode_iscsi(const_bytes from, std::size_t& used) {
   const std::size_t octets = wire::load16(from, 2);
-  if (octets < iscsi_least_name || octets > iscsi_most_name || octets % 4 != 0)
+  if (octets < iscsi_min_name || octets > iscsi_max_name || octets % 4 != 0)
     return fail(errc::invalid_argument, "bad length of an iSCSI TransportID");
-  if (from.size() < iscsi_header_octets + octets) return fail(errc::invalid_argument, "TransportID is cut short");
-  const std::string_view field = as_text(from.subspan(iscsi_header_octets, octets));
+  if (from.size() < iscsi_header_bytes + octets) return fail(errc::invalid_argument, "TransportID is cut short");
+  const std::string_view field = as_text(from.subspan(iscsi_header_bytes, octets));
   const std::size_t end = field.find('\0');
   if (end == std::string_view::npos || end == 0 || field.find_first_not_of('\0', end) != std::string_view::npos)
     return fail(errc::invalid_argument, "an iSCSI name ends with NUL and is padded with NUL");
   const std::string_view text = field.substr(0, end);
   if (!std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; }))
     return fail(errc::invalid_argument, "an iSCSI name holds no spaces or control characters");
-  used = iscsi_header_octets + octets;
+  used = iscsi_header_bytes + octets;
   if (from[0] >> 6 == 1) return split_port_name(lower_case(text));
   if (text.size() > longest_iscsi_name) return fail(errc::invalid_argument, "an iSCSI name has 223 octets at most");
   if (text.find(',') != std::string_view::npos) return fail(errc::invalid_argument, "an iSCSI name holds no comma");
@@ -113,7 +113,7 @@ result<transport_id> decode_iscsi(const_bytes from, std::size_t& used) {
 
 std::vector<std::uint8_t> encode(const transport_id& id) {
   if (id.protocol == protocol::iscsi) return encode_iscsi(id);
-  std::vector<std::uint8_t> to(binary_octets);
+  std::vector<std::uint8_t> to(binary_bytes);
   to[0] = static_cast<std::uint8_t>(id.protocol);
   const place p = place_of(id.protocol);
   from_hex(id.name, bytes(to).subspan(p.offset, p.octets));
@@ -122,7 +122,7 @@ std::vector<std::uint8_t> encode(const transport_id& id) {
 
 result<transport_id> decode_transport_id(const_bytes from, std::size_t& used) {
   used = 0;
-  if (from.size() < binary_octets) return fail(errc::invalid_argument, "TransportID is cut short");
+  if (from.size() < binary_bytes) return fail(errc::invalid_argument, "TransportID is cut short");
   const auto kind = static_cast<protocol>(from[0] & 0x0f);
   const unsigned format = from[0] >> 6;
   switch (kind) {
@@ -136,7 +136,7 @@ result<transport_id> decode_transport_id(const_bytes from, std::size_t& used) {
     case protocol::uas: {
       if (format != 0) break;
       const place p = place_of(kind);
-      used = binary_octets;
+      used = binary_bytes;
       return transport_id{.protocol = kind, .name = to_hex(from.subspan(p.offset, p.octets)), .extension = {}};
     }
   }

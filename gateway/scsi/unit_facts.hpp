@@ -37,7 +37,7 @@ struct unit_facts {
   bool operator==(const unit_facts&) const = default;
 };
 
-/// What one nexus's target port adds to the picture.
+/// What one nexus's target port adds to the snapshot.
 struct port_facts {
   scsi::protocol protocol = scsi::protocol::iscsi;
   std::string target_device_name;  // SCSI name string of the target device, e.g. "iqn.2026-11.io.sluice:main"

@@ -11,7 +11,7 @@
 
 /// Where the gateways that serve one unit agree on a value: one record for each name, changed by compare-and-set.
 ///
-/// What every implementation promises, and a coordinator (unit::home) relies on:
+/// What every implementation promises, and a coordinator (unit::coordinator) relies on:
 ///  1. *Epochs.* Each commit has the epoch after the one it was decided on. No epoch of a name is ever used twice, not
 ///     even across restarts and losses of power, and none is smaller than one that was seen.
 ///  2. *Compare-and-set.* A proposal is committed only on the record that it expects. All else is a conflict, and
@@ -86,8 +86,8 @@ class seat {
 class authority {
  public:
   virtual ~authority() = default;
-  /// Blocks while it reads. `home` outlives the seat. Control thread.
-  virtual result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& home) = 0;
+  /// Blocks while it reads. `on` outlives the seat. Control thread.
+  virtual result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& on) = 0;
 };
 
 }  // namespace sluice::state

@@ -27,7 +27,7 @@ class local_seat;
 
 struct pending {
   std::weak_ptr<local_seat*> from;  // empty: the seat is gone, the change is made all the same
-  reactor::loop* home;
+  reactor::loop* on;
   proposal what;
   std::function<void(const verdict&)> decided;
 };
@@ -39,7 +39,7 @@ struct entry {
   std::deque<pending> waiting;  // behind the write that is under way
   struct listener {
     std::weak_ptr<local_seat*> seat;
-    reactor::loop* home;
+    reactor::loop* on;
   };
   std::vector<listener> listeners;
 };
@@ -56,7 +56,7 @@ std::string frame(const record& kept) {
 }
 
 result<record> parse_frame(std::string_view stored) {
-  const const_bytes all = as_octets(stored);
+  const const_bytes all = as_bytes(stored);
   if (all.size() < head_bytes || wire::load32(all, 0) != magic || all[4] != version ||
       wire::load32(all, checked_bytes) != wire::crc32c(all.first(checked_bytes)))
     return fail(errc::corrupt, "the record in the state directory is damaged, or of a newer version");
@@ -144,13 +144,13 @@ namespace {
 
 class local_seat final : public seat {
  public:
-  local_seat(std::shared_ptr<local_authority::table> all, std::string name, reactor::loop& home)
-      : table_(std::move(all)), name_(std::move(name)), home_(home) {
-    table_->listen(name_, {self_, &home_});
+  local_seat(std::shared_ptr<local_authority::table> all, std::string name, reactor::loop& on)
+      : table_(std::move(all)), name_(std::move(name)), on_(on) {
+    table_->listen(name_, {self_, &on_});
   }
   void read(std::function<void(result<record>)> done) override { done(table_->current(name_)); }
   void propose(proposal what, std::function<void(const verdict&)> decided) override {
-    table_->propose(name_, {self_, &home_, std::move(what), std::move(decided)});
+    table_->propose(name_, {self_, &on_, std::move(what), std::move(decided)});
   }
   void watch(gateway_id, std::uint64_t, watcher* tells) override { watcher_ = tells; }
   void in_force(std::uint64_t) override {}
@@ -162,7 +162,7 @@ class local_seat final : public seat {
  private:
   const std::shared_ptr<local_authority::table> table_;
   const std::string name_;
-  reactor::loop& home_;
+  reactor::loop& on_;
   watcher* watcher_ = nullptr;
   std::shared_ptr<local_seat*> self_ = std::make_shared<local_seat*>(this);
 };
@@ -198,11 +198,11 @@ void local_authority::table::run(const std::string& name, entry& e, pending p, a
   const std::uint64_t limit = takes_range ? epoch + range_ : limit_;
   if (takes_range) updates.push_back({epochs_key, std::to_string(limit)});
   e.writing = true;
-  reactor::loop& home = *p.home;
+  reactor::loop& on = *p.on;
   later.push_back(
-      [self = shared_from_this(), name, p = std::move(p), updates = std::move(updates), limit, &home]() mutable {
+      [self = shared_from_this(), name, p = std::move(p), updates = std::move(updates), limit, &on]() mutable {
         state_store& kept = self->kept_;
-        kept.change(std::move(updates), home, [self, name, p = std::move(p), limit](const result<void>& outcome) {
+        kept.change(std::move(updates), on, [self, name, p = std::move(p), limit](const result<void>& outcome) {
           self->written(name, p, limit, outcome);
         });
       });
@@ -226,8 +226,8 @@ void local_authority::table::written(const std::string& name, pending p, std::ui
       pending next = std::move(e.waiting.front());
       e.waiting.pop_front();
       // Of another loop, perhaps.
-      next.decided = [home = next.home, from = next.from, decided = std::move(next.decided)](const verdict& how) {
-        home->post([from, decided, how] {
+      next.decided = [on = next.on, from = next.from, decided = std::move(next.decided)](const verdict& how) {
+        on->post([from, decided, how] {
           if (!from.expired()) decided(how);
         });
       };
@@ -246,7 +246,7 @@ void local_authority::table::commit(const std::string&, entry& e, const pending&
   for (const entry::listener& each : e.listeners) {
     if (same(each)) continue;
     later.push_back([each, newer = e.now] {
-      each.home->post([seat = each.seat, newer] {
+      each.on->post([seat = each.seat, newer] {
         if (const auto there = seat.lock()) (*there)->tell(newer);
       });
     });
@@ -275,9 +275,9 @@ result<std::unique_ptr<local_authority>> local_authority::make(state_store& kept
   return std::unique_ptr<local_authority>(new local_authority(std::make_shared<table>(kept, *first, range, taken)));
 }
 
-result<std::unique_ptr<seat>> local_authority::open(const std::string& name, reactor::loop& home) {
+result<std::unique_ptr<seat>> local_authority::open(const std::string& name, reactor::loop& on) {
   if (auto added = table_->add(name); !added) return tl::unexpected(added.error());
-  return std::unique_ptr<seat>(new local_seat(table_, name, home));
+  return std::unique_ptr<seat>(new local_seat(table_, name, on));
 }
 
 }  // namespace sluice::state

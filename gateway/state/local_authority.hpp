@@ -19,7 +19,7 @@ class local_authority final : public authority {
   /// Takes a range of epochs: one synced write. `kept` outlives this and all of its seats. Blocks.
   static result<std::unique_ptr<local_authority>> make(state_store& kept, std::uint64_t range = epochs_of_a_start);
   ~local_authority() override;
-  result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& home) override;
+  result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& on) override;
 
   class table;
 

@@ -23,10 +23,10 @@ class counting_store final : public state_store {
     if (full) return fail(errc::no_space, "full");
     return below->save(std::move(key), std::move(value));
   }
-  void change(std::vector<update> updates, reactor::loop& home, durable done) override {
+  void change(std::vector<update> updates, reactor::loop& on, durable done) override {
     ++writes;
-    if (full) return home.post([done] { done(fail(errc::no_space, "full")); });
-    below->change(std::move(updates), home, std::move(done));
+    if (full) return on.post([done] { done(fail(errc::no_space, "full")); });
+    below->change(std::move(updates), on, std::move(done));
   }
   std::unique_ptr<state_store> below = make_memory_store();
   int writes = 0;

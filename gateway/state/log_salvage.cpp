@@ -35,7 +35,7 @@ std::uint32_t masked(std::uint32_t crc) {
 
 std::optional<fragment> fragment_at(std::string_view rest) {
   if (rest.size() < head_bytes) return std::nullopt;
-  const const_bytes octets = as_octets(rest);
+  const const_bytes octets = as_bytes(rest);
   const std::size_t length = load_little(octets.subspan(4), 2);
   const std::uint8_t type = octets[type_at];
   if (type < full || type > last || head_bytes + length > rest.size()) return std::nullopt;

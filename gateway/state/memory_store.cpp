@@ -19,7 +19,7 @@ class memory_store final : public state_store {
     values_[std::move(key)] = std::move(value);
     return {};
   }
-  void change(std::vector<update> updates, reactor::loop& home, durable done) override {
+  void change(std::vector<update> updates, reactor::loop& on, durable done) override {
     {
       const std::lock_guard hold(mutex_);
       for (update& each : updates) {
@@ -29,7 +29,7 @@ class memory_store final : public state_store {
           values_.erase(each.key);
       }
     }
-    home.post([done = std::move(done)] { done({}); });
+    on.post([done = std::move(done)] { done({}); });
   }
 
  private:

@@ -21,7 +21,7 @@ using database = std::unique_ptr<rocksdb::DB>;
 
 struct issued_change {
   std::vector<update> updates;
-  reactor::loop* home;
+  reactor::loop* on;
   durable done;
 };
 
@@ -96,10 +96,10 @@ class rocksdb_store final : public state_store {
     return write({{std::move(key), std::move(value)}});
   }
 
-  void change(std::vector<update> updates, reactor::loop& home, durable done) override {
+  void change(std::vector<update> updates, reactor::loop& on, durable done) override {
     {
       const std::lock_guard hold(mutex_);
-      issued_.push_back({std::move(updates), &home, std::move(done)});
+      issued_.push_back({std::move(updates), &on, std::move(done)});
     }
     wake_.notify_one();
   }
@@ -138,7 +138,7 @@ class rocksdb_store final : public state_store {
     std::vector<update> all;
     for (issued_change& c : changes) std::move(c.updates.begin(), c.updates.end(), std::back_inserter(all));
     const result<void> outcome = write(all);
-    for (issued_change& c : changes) c.home->post([done = std::move(c.done), outcome] { done(outcome); });
+    for (issued_change& c : changes) c.on->post([done = std::move(c.done), outcome] { done(outcome); });
   }
 
   /// Durable when it returns. After a failure the database is brought back first: space may have come.

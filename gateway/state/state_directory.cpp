@@ -16,7 +16,7 @@ namespace {
 
 // magic 8, number 8, CRC32C of both 4
 constexpr std::uint64_t magic = 0x736c75696365'4c43;  // sluiceLC
-constexpr std::size_t checked_bytes = 16, note_bytes = 20;
+constexpr std::size_t checked_bytes = 16, marker_bytes = 20;
 
 /// The process that holds RocksDB's own lock, which gateways before this one took alone; 0: none.
 pid_t holder_of(const std::string& lock_path) {
@@ -55,31 +55,31 @@ state_directory::~state_directory() {
 }
 
 result<std::optional<std::uint64_t>> state_directory::last_change() const {
-  const int fd = ::open(note_path().c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(marker_path().c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return std::nullopt;
-  if (fd < 0) return fail_errno(errno, "open " + note_path());
-  std::uint8_t note[note_bytes];
+  if (fd < 0) return fail_errno(errno, "open " + marker_path());
+  std::uint8_t note[marker_bytes];
   const ssize_t got = ::pread(fd, note, sizeof note, 0);
   const int failure = errno;
   ::close(fd);
-  if (got < 0) return fail_errno(failure, "read " + note_path());
+  if (got < 0) return fail_errno(failure, "read " + marker_path());
   if (got == 0) return std::nullopt;  // made, and the power was lost
-  if (got != note_bytes || wire::load64(note, 0) != magic ||
+  if (got != marker_bytes || wire::load64(note, 0) != magic ||
       wire::load32(note, checked_bytes) != wire::crc32c(const_bytes(note, checked_bytes)))
-    return fail(errc::corrupt, note_path() + " is damaged");
+    return fail(errc::corrupt, marker_path() + " is damaged");
   return wire::load64(note, 8);
 }
 
 result<void> state_directory::note_change(std::uint64_t number) {
-  if (note_ < 0) note_ = ::open(note_path().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (note_ < 0) return fail_errno(errno, "make " + note_path());
-  std::uint8_t note[note_bytes];
+  if (note_ < 0) note_ = ::open(marker_path().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (note_ < 0) return fail_errno(errno, "make " + marker_path());
+  std::uint8_t note[marker_bytes];
   wire::store64(note, 0, magic);
   wire::store64(note, 8, number);
   wire::store32(note, checked_bytes, wire::crc32c(const_bytes(note, checked_bytes)));
   const ssize_t put = ::pwrite(note_, note, sizeof note, 0);
-  if (put != note_bytes) return fail_errno(put < 0 ? errno : ENOSPC, "write " + note_path());
-  if (::fdatasync(note_) != 0) return fail_errno(errno, "write " + note_path());
+  if (put != marker_bytes) return fail_errno(put < 0 ? errno : ENOSPC, "write " + marker_path());
+  if (::fdatasync(note_) != 0) return fail_errno(errno, "write " + marker_path());
   return {};
 }
 

@@ -27,7 +27,7 @@ class state_directory {
 
  private:
   state_directory(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  std::string note_path() const { return path_ + "/last-change"; }
+  std::string marker_path() const { return path_ + "/last-change"; }
 
   std::string path_;
   int fd_ = -1;    // carries the lock

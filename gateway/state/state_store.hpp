@@ -30,14 +30,14 @@ class state_store {
   /// Stores and returns when it is durable; blocks, as load(). Any thread.
   virtual result<void> save(std::string key, std::string value) = 0;
   /// All of it or nothing. Changes are done in the order of the calls of one thread. Any thread.
-  virtual void change(std::vector<update> updates, reactor::loop& home, durable done) = 0;
+  virtual void change(std::vector<update> updates, reactor::loop& on, durable done) = 0;
   /// "good", or a sentence that says what cannot be kept. Any thread; waits for nothing but a short lock.
   virtual std::string health() { return "good"; }
-  void put(std::string key, std::string value, reactor::loop& home, durable done) {
-    change({{std::move(key), std::move(value)}}, home, std::move(done));
+  void put(std::string key, std::string value, reactor::loop& on, durable done) {
+    change({{std::move(key), std::move(value)}}, on, std::move(done));
   }
-  void erase(std::string key, reactor::loop& home, durable done) {
-    change({{std::move(key), std::nullopt}}, home, std::move(done));
+  void erase(std::string key, reactor::loop& on, durable done) {
+    change({{std::move(key), std::nullopt}}, on, std::move(done));
   }
 };
 

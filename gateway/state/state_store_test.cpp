@@ -42,7 +42,7 @@ void puts_and_erases(state_store& store) {
   int done = 0;
   const auto count = [&](const result<void>& r) {
     EXPECT_TRUE(r.has_value());
-    EXPECT_TRUE(loop->is_home());
+    EXPECT_TRUE(loop->runs_here());
     if (++done == 4) loop->stop();
   };
   store.put("a/1", "one", *loop, count);

@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // Many initiators on several cores do everything at once, while every message and every completion of the medium takes
 // any time. Whatever the order: each task completes exactly once, each management function is answered exactly once and
@@ -17,7 +17,7 @@ class chaos {
     s_.late = true;
     for (unsigned i = 0; i < 4; ++i) {
       initiator& made = s_.add(static_cast<unsigned>(i % s_.options.shards), {}, chance_() % 2 == 0);
-      made.identity->caps.max_get_octets = 1024;
+      made.identity->caps.max_get_bytes = 1024;
       made.identity->caps.may_borrow = chance_() % 2 == 0;
       hosts_.push_back(&made);
     }
@@ -45,13 +45,13 @@ class chaos {
       ASSERT_TRUE(shard->idle());
       ASSERT_EQ(shard->tasks(), 0u);
     }
-    ASSERT_TRUE(s_.home->idle());
+    ASSERT_TRUE(s_.coordinator->idle());
     check_blocks();
   }
 
  private:
-  static stand_options options(std::uint64_t seed) {
-    stand_options how;
+  static fixture_options options(std::uint64_t seed) {
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 1 + static_cast<unsigned>(seed % 3);
@@ -150,7 +150,7 @@ class chaos {
     }
   }
 
-  stand s_;
+  fixture s_;
   std::mt19937_64 chance_;
   std::vector<initiator*> hosts_;
 };
@@ -167,11 +167,11 @@ TEST(unit_chaos, everything_at_once) {
 TEST(unit_chaos, nexuses_come_and_go) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     SCOPED_TRACE(seed);
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 2;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     std::mt19937_64 chance(seed);
     for (int round = 0; round < 6; ++round) {
@@ -190,7 +190,7 @@ TEST(unit_chaos, nexuses_come_and_go) {
       ASSERT_TRUE(gone);
       for (initiator* i : {&a, &b})
         for (const exchange& e : i->exchanges) ASSERT_EQ(e.completions, 1);
-      ASSERT_EQ(s.home->snapshot()->reserve_holder, 0u);
+      ASSERT_EQ(s.coordinator->snapshot()->reserve_holder, 0u);
       s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
     }
   }

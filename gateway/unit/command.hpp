@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "fabrics/port/task.hpp"
-#include "gateway/access/unit_door.hpp"
+#include "gateway/access/unit_endpoint.hpp"
 #include "gateway/reservations/conflicts.hpp"
 #include "gateway/scsi/cdb.hpp"
 #include "gateway/unit/links.hpp"
@@ -34,7 +34,7 @@ struct nexus_record {
 };
 
 /// How a task that was aborted ends.
-enum class doom : std::uint8_t {
+enum class abort_disposition : std::uint8_t {
   none,
   silent,
   task_aborted,
@@ -64,30 +64,30 @@ struct command {
   enum class stage : std::uint8_t { waiting, active } where = stage::waiting;
   /// Who must do something before the command goes on.
   enum class place : std::uint8_t {
-    here,    // nobody: it runs, or waits for its turn
-    fabric,  // get_data or put_data; when doomed, it was asked to give the task back
-    medium,  // a request of it is under way
-    fence,   // its next request waits for a fence to be lowered
-    memory,  // it waits for a buffer
-    nobody,  // its answer is held back
-    lock,    // it waits for a fence of its own around its next blocks
-    home,
+    here,        // nobody: it runs, or waits for its turn
+    fabric,      // get_data or put_data; when aborted, it was asked to give the task back
+    medium,      // a request of it is under way
+    range_lock,  // its next request waits for a range lock to be lowered
+    memory,      // it waits for a buffer
+    nobody,      // its answer is held back
+    lock,        // it waits for a range lock of its own around its next blocks
+    coordinator,
   } with = place::here;
-  unit::doom doom = unit::doom::none;
-  port::silence why = port::silence::none;  // doomed
-  bool needs_fence = false;
-  bool fence_granted = false;
+  unit::abort_disposition abort_disposition = unit::abort_disposition::none;
+  port::silence why = port::silence::none;  // aborted
+  bool needs_range_lock = false;
+  bool range_lock_granted = false;
   // A request that is not answered in time is given up: the task is answered, and this record goes on with the request,
-  // its buffers, and a fence around its blocks, until the medium is done with them.
+  // its buffers, and a range lock around its blocks, until the medium is done with them.
   bool abandoned = false;
   bool has_written = false;  // something of it is on the medium or may come to be: BUSY would say that nothing is
   store::status medium_status = store::status::good;
-  std::uint64_t fence = 0;               // asked for; 0: not yet
+  std::uint64_t range_lock = 0;          // asked for; 0: not yet
   std::uint64_t flush = 0;               // c.io is that flush of the unit's flush_book; 0: none
-  std::uint64_t guard = 0;               // the fence of an abandoned one, asked for; 0: none
+  std::uint64_t guard = 0;               // the range lock of an abandoned one, asked for; 0: none
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
-  fence_range range;                     // the blocks it touches
+  lock_range range;                      // the blocks it touches
   scsi::block_command block;             // commands on blocks
   std::vector<iovec> parts;
   medium_request io;
@@ -95,15 +95,15 @@ struct command {
   // Of few commands; reset() leaves it as it is. Who uses it sets it.
   scsi::outcome refusal;
   std::uint64_t hungry_since_ns = 0;  // place::memory
-  std::uint32_t buffer_octets = 0;    // likewise: what it waits for
+  std::uint32_t buffer_bytes = 0;     // likewise: what it waits for
   memory::slice buffer;               // what it got, until the job takes it; empty: nothing
   std::uint64_t due_ns = 0;           // place::nobody: when its answer may go
-  scsi::outcome home_outcome;         // the home's; or, place::nobody, the answer
+  scsi::outcome coordinator_outcome;  // the coordinator's; or, place::nobody, the answer
   std::vector<memory::slice> kept;    // an abandoned one's data-out, and where its data-in were to go
   std::vector<store::extent> extents;
 
   bool is_head_of_queue() const { return task->attribute == port::task_attribute::head_of_queue; }
-  bool doomed() const { return doom != unit::doom::none; }
+  bool is_aborted() const { return abort_disposition != unit::abort_disposition::none; }
   void refuse(const scsi::outcome& outcome) {
     is_refused = true;
     refusal = outcome;

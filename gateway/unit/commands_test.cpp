@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 namespace sluice::unit {
 namespace {
@@ -7,7 +7,7 @@ using scsi::sense_key;
 using scsi::status;
 namespace asc = scsi::asc;
 
-octets blocks_of(stand& s, initiator& a, std::uint32_t lba, std::uint16_t blocks) {
+octets blocks_of(fixture& s, initiator& a, std::uint32_t lba, std::uint16_t blocks) {
   return s.done(a.send(read10(lba, blocks), {}, blocks * 512u)).in;
 }
 octets joined(octets a, const octets& b) {
@@ -16,7 +16,7 @@ octets joined(octets a, const octets& b) {
 }
 
 TEST(unit_commands, identity_and_capacity) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(test_unit_ready())).good());
   exchange& inquiry = s.done(a.send({0x12, 0, 0, 0, 96, 0}, {}, 96));
@@ -35,7 +35,7 @@ TEST(unit_commands, identity_and_capacity) {
 }
 
 TEST(unit_commands, cdbs_that_are_refused) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(octets{0xff, 0, 0, 0, 0, 0})).sensed(sense_key::illegal_request, asc::invalid_opcode));
   EXPECT_TRUE(s.done(a.send(octets{0, 1, 0, 0, 0, 0})).sensed(sense_key::illegal_request, asc::invalid_field_in_cdb));
@@ -44,7 +44,7 @@ TEST(unit_commands, cdbs_that_are_refused) {
 }
 
 TEST(unit_commands, a_refused_inquiry_leaves_the_unit_attention) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.shards[0]->establish_attention(a.identity->id, asc::capacity_changed, 1);
   for (const octets& bad : {octets{0x12, 0, 1, 0, 36, 0}, octets{0x12, 2, 0, 0, 36, 0}, octets{0x03, 2, 0, 0, 18, 0}})
@@ -53,7 +53,7 @@ TEST(unit_commands, a_refused_inquiry_leaves_the_unit_attention) {
 }
 
 TEST(unit_commands, the_medium_hears_of_reads_before_their_turn_and_of_nothing_else) {
-  stand s;
+  fixture s;
   port::task t;
   const auto announce = [&](const octets& cdb) {
     t.set_cdb(cdb);
@@ -69,7 +69,7 @@ TEST(unit_commands, the_medium_hears_of_reads_before_their_turn_and_of_nothing_e
 
 TEST(unit_commands, compare_and_write) {
   for (bool late : {false, true}) {
-    stand s;
+    fixture s;
     s.late = late;
     initiator& a = s.add();
     const octets zero = filled(1024, 0), one = filled(1024, 1);
@@ -88,7 +88,7 @@ TEST(unit_commands, compare_and_write) {
 }
 
 TEST(unit_commands, verify) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets data = patterned(3 * 512, 5);
   s.done(a.send(write10(0, 3), data));
@@ -104,7 +104,7 @@ TEST(unit_commands, verify) {
 }
 
 TEST(unit_commands, verify_and_write_and_verify_of_several_windows) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   octets data = patterned(3000 * 512, 5);
@@ -115,7 +115,7 @@ TEST(unit_commands, verify_and_write_and_verify_of_several_windows) {
 }
 
 TEST(unit_commands, or_write) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.done(a.send(write10(0, 2), filled(1024, 0x0f)));
   EXPECT_TRUE(s.done(a.send(cdb16(0x8b, 0, 2), filled(1024, 0xa0))).good());
@@ -123,7 +123,7 @@ TEST(unit_commands, or_write) {
 }
 
 TEST(unit_commands, write_same) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets pattern = patterned(512, 2);
   EXPECT_TRUE(s.done(a.send(cdb16(0x93, 10, 3), pattern)).good());
@@ -140,7 +140,7 @@ TEST(unit_commands, write_same) {
 }
 
 TEST(unit_commands, write_same_and_compare_and_write_want_exactly_their_data) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.done(a.send(write10(0, 2), filled(1024, 0x11)));
   const auto refused = [&](const octets& cdb, std::size_t size) {
@@ -164,7 +164,7 @@ octets unmap_list(std::uint64_t lba, std::uint32_t blocks) {
 }
 
 TEST(unit_commands, unmap_and_get_lba_status) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.done(a.send(write10(0, 64), filled(64 * 512, 1)));
   exchange& before = s.done(a.send(cdb16(0x9e, 0, 64, 0x12), {}, 64));
@@ -183,16 +183,16 @@ TEST(unit_commands, unmap_and_get_lba_status) {
 }
 
 TEST(unit_commands, a_thick_unit_does_not_unmap) {
-  stand_options how;
+  fixture_options how;
   how.thin = false;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add();
   EXPECT_TRUE(
       s.done(a.send(cdb10(0x42, 0, 24), unmap_list(0, 8))).sensed(sense_key::illegal_request, asc::invalid_opcode));
 }
 
 TEST(unit_commands, synchronize_cache_and_pre_fetch) {
-  stand s;
+  fixture s;
   int flushes = 0;
   initiator& a = s.add();
   s.fails = [&](const store::request& r) {
@@ -209,7 +209,7 @@ TEST(unit_commands, synchronize_cache_and_pre_fetch) {
 }
 
 TEST(unit_commands, request_sense_conveys_a_unit_attention) {
-  stand s;
+  fixture s;
   initiator& a = s.add(0, "iqn.2026-11.org.example:a", true);
   EXPECT_TRUE(s.done(a.send({0x12, 0, 0, 0, 36, 0}, {}, 36)).good());  // INQUIRY leaves it
   exchange& sense = s.done(a.send({0x03, 0, 0, 0, 252, 0}, {}, 252));
@@ -219,14 +219,14 @@ TEST(unit_commands, request_sense_conveys_a_unit_attention) {
 }
 
 TEST(unit_commands, a_new_nexus_hears_of_the_reset_once) {
-  stand s;
+  fixture s;
   initiator& a = s.add(0, "iqn.2026-11.org.example:a", true);
   EXPECT_TRUE(s.done(a.send(write10(0, 1), filled(512, 1))).sensed(sense_key::unit_attention, asc::reset_occurred));
   EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).good());
 }
 
 TEST(unit_commands, stop_and_start) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   initiator& b = s.add();
   EXPECT_TRUE(s.done(a.send({0x1b, 0, 0, 0, 0, 0})).good());
@@ -238,7 +238,7 @@ TEST(unit_commands, stop_and_start) {
 }
 
 TEST(unit_commands, removal_is_prevented_until_the_nexus_ends) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   initiator& b = s.add();
   const octets eject{0x1b, 0, 0, 0, 2, 0};
@@ -249,7 +249,7 @@ TEST(unit_commands, removal_is_prevented_until_the_nexus_ends) {
 }
 
 /// MODE SELECT(6) with the caching page of MODE SENSE, WCE as given.
-octets with_write_cache(stand& s, initiator& a, bool on) {
+octets with_write_cache(fixture& s, initiator& a, bool on) {
   octets page = s.done(a.send({0x1a, 8, 0x08, 0, 252, 0}, {}, 252)).in;
   page[0] = 0;
   page[2] = 0;
@@ -259,9 +259,9 @@ octets with_write_cache(stand& s, initiator& a, bool on) {
 }
 
 TEST(unit_commands, mode_select_is_agreed_and_told) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add(0);
   initiator& b = s.add(1);
   const octets page = with_write_cache(s, a, false);
@@ -279,27 +279,27 @@ TEST(unit_commands, mode_select_is_agreed_and_told) {
 }
 
 TEST(unit_commands, saved_modes_outlive_resets_and_restarts) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets off = with_write_cache(s, a, false);
   const octets on = with_write_cache(s, a, true);
   const auto size = static_cast<std::uint8_t>(off.size());
   EXPECT_TRUE(s.done(a.send({0x15, 0x11, 0, 0, size, 0}, off)).good());
   EXPECT_TRUE(s.done(a.send({0x15, 0x10, 0, 0, size, 0}, on)).good());
-  EXPECT_TRUE(s.home->snapshot()->mode.write_cache);
+  EXPECT_TRUE(s.coordinator->snapshot()->mode.write_cache);
   EXPECT_EQ(s.done(a.send({0x1a, 8, 0xc8, 0, 252, 0}, {}, 252)).in.at(6) & 4, 0);  // the saved values
   a.manage(port::task_function::logical_unit_reset);
   s.run();
-  EXPECT_FALSE(s.home->snapshot()->mode.write_cache);
-  EXPECT_FALSE(s.make_home()->snapshot()->mode.write_cache);
+  EXPECT_FALSE(s.coordinator->snapshot()->mode.write_cache);
+  EXPECT_FALSE(s.make_coordinator()->snapshot()->mode.write_cache);
 }
 
 TEST(unit_commands, read_only_units_refuse_writes) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
-  scsi::unit_facts facts = s.home->snapshot()->facts;
+  scsi::unit_facts facts = s.coordinator->snapshot()->facts;
   facts.read_only = true;
-  s.home->set_facts(facts);
+  s.coordinator->set_facts(facts);
   s.run();
   const auto attention = [&] { return s.done(a.send(test_unit_ready())).outcome.sense.code; };
   EXPECT_EQ(attention(), asc::inquiry_data_changed);
@@ -309,13 +309,13 @@ TEST(unit_commands, read_only_units_refuse_writes) {
 }
 
 TEST(unit_commands, capacity_changes_are_told) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add(0);
   initiator& b = s.add(1);
   bool finished = false;
-  s.home->set_capacity(4096, [&](const result<void>& r) { finished = r.has_value(); });
+  s.coordinator->set_capacity(4096, [&](const result<void>& r) { finished = r.has_value(); });
   s.run();
   EXPECT_TRUE(finished);
   for (initiator* i : {&a, &b})
@@ -325,11 +325,11 @@ TEST(unit_commands, capacity_changes_are_told) {
 }
 
 TEST(unit_commands, asymmetric_access) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
-  auto groups = s.home->snapshot()->groups;
+  auto groups = s.coordinator->snapshot()->groups;
   groups[0].state = scsi::asymmetric_access::standby;
-  s.home->set_groups(groups);
+  s.coordinator->set_groups(groups);
   s.run();
   EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::asymmetric_access_changed));
   EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).sensed(sense_key::not_ready, asc::target_port_in_standby));
@@ -343,14 +343,14 @@ TEST(unit_commands, asymmetric_access) {
 }
 
 TEST(unit_commands, every_opcode_is_answered_once) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
   how.delays = true;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator& a = s.add(0);
   for (const scsi::opcode_row& row : scsi::opcode_table()) {
-    octets cdb(row.cdb_octets);
+    octets cdb(row.cdb_bytes);
     cdb[0] = row.opcode;
     if (row.has_service_action()) cdb[1] = static_cast<std::uint8_t>(row.service_action);
     const std::size_t size = row.direction == scsi::data_direction::out ? 1024 : 0;

@@ -5,8 +5,8 @@
 
 // A medium that does not answer. A request cannot be called back, and its buffers must not be used for anything else
 // until the medium is done with it. So a task is answered without its request: the request goes on by itself, and its
-// blocks are kept from everybody by a fence on all cores, lest it overtakes what is written later. The task is answered
-// only when that fence stands.
+// blocks are kept from everybody by a range lock on all cores, lest it overtakes what is written later. The task is
+// answered only when that range lock stands.
 namespace sluice::unit {
 
 namespace outcomes = scsi::outcomes;
@@ -43,8 +43,9 @@ void shard::tick() noexcept {
 /// A host that lost its session must not wait with its next login until a medium answers, nor with its other units; nor
 /// whoever fences another host, or escalates from aborts to resets.
 void shard::let_go() noexcept {
-  give_up_where(
-      [](const command& c) { return c.with == command::place::medium && !c.abandoned && c.guard == 0 && c.doomed(); });
+  give_up_where([](const command& c) {
+    return c.with == command::place::medium && !c.abandoned && c.guard == 0 && c.is_aborted();
+  });
 }
 
 template <class Match>
@@ -71,7 +72,7 @@ bool shard::overdue(const command& c) const noexcept {
     return (is_late() || medium_->available() != store::availability::ready) &&
            age > ticks(options_.deadline_ns, options_);
   }
-  if (c.with == command::place::fence || c.with == command::place::lock)
+  if (c.with == command::place::range_lock || c.with == command::place::lock)
     return age > ticks(options_.deadline_ns, options_);
   if (c.with != command::place::medium || c.abandoned || c.guard != 0) return false;
   return age > ticks(options_.deadline_ns, options_);
@@ -79,27 +80,27 @@ bool shard::overdue(const command& c) const noexcept {
 
 void shard::give_up(command& c) noexcept {
   if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
-  if (c.with == command::place::fence || c.with == command::place::lock) {
+  if (c.with == command::place::range_lock || c.with == command::place::lock) {
     c.with = command::place::here;
     c.medium_status = c.has_written ? store::status::timeout : store::status::aborted;
     return c.resume();
   }
-  const bool has_the_blocks = c.fence_granted && c.range.exclusive && !c.range.ordered;
+  const bool has_the_blocks = c.range_lock_granted && c.range.exclusive && !c.range.ordered;
   if (!store::changes_medium(c.io.what) || has_the_blocks) return abandon(c);
   const std::uint64_t size = block_size();
-  const fence_range blocks{.begin = c.io.offset_bytes / size,
-                           .end = (c.io.offset_bytes + c.io.length_bytes + size - 1) / size,
-                           .exclusive = true,
-                           .ordered = false,
-                           .guard = true};
-  c.guard = fence_id(options_.gateway, options_.index, ++fences_asked_);
-  home_.send(fence_request{options_.index, c.guard, blocks});
+  const lock_range blocks{.begin = c.io.offset_bytes / size,
+                          .end = (c.io.offset_bytes + c.io.length_bytes + size - 1) / size,
+                          .exclusive = true,
+                          .ordered = false,
+                          .guard = true};
+  c.guard = range_lock_id(options_.gateway, options_.index, ++range_locks_asked_);
+  coordinator_.send(range_lock_request{options_.index, c.guard, blocks});
 }
 
 /// Answers the task; the record stays until the medium is done with the request.
 void shard::abandon(command& c) noexcept {
   SLUICE_LOG(warning, "unit", "the medium does not answer: a command was given up", {"lba", c.block.lba},
-             {"unit", snapshot_->facts.serial}, {"aborted", c.doomed()});
+             {"unit", snapshot_->facts.serial}, {"aborted", c.is_aborted()});
   c.abandoned = true;
   ++abandoned_;
   c.kept.swap(c.task->data_out);
@@ -107,18 +108,18 @@ void shard::abandon(command& c) noexcept {
   c.task->destination.clear();
   // To read does nothing: whoever hears BUSY reads again, where ABORTED COMMAND ends a guest's request at once.
   settle(c, c.has_written ? outcomes::aborted(scsi::asc::logical_unit_timeout) : outcomes::busy());
-  if (!c.doomed()) c.doom = doom::silent;  // the job ends at its next step
-  if (c.range.ordered && c.fence) home_.send(fence_release{std::exchange(c.fence, 0)});
+  if (!c.is_aborted()) c.abort_disposition = abort_disposition::silent;  // the job ends at its next step
+  if (c.range.ordered && c.range_lock) coordinator_.send(range_lock_release{std::exchange(c.range_lock, 0)});
   if (!drains_.empty()) task_gone(c.serial);
   if (!gate_) return;
   check_quiet();
   advance();
 }
 
-/// Whether the medium owes an answer for longer than it may: to this core, or, as a fence tells, to another.
+/// Whether the medium owes an answer for longer than it may: to this core, or, as a range lock tells, to another.
 bool shard::is_late() const noexcept {
   return abandoned_ != 0 ||
-         std::any_of(fences_.begin(), fences_.end(), [](const raised_fence& f) { return f.range.guard; });
+         std::any_of(range_locks_.begin(), range_locks_.end(), [](const held_range_lock& f) { return f.range.guard; });
 }
 
 medium_debt shard::debt() const noexcept {

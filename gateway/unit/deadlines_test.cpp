@@ -1,6 +1,6 @@
 #include <unistd.h>
 
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 namespace sluice::unit {
 namespace {
@@ -13,8 +13,8 @@ using scsi::status;
 namespace asc = scsi::asc;
 
 // A period is one second: the deadline passes with the ninth tick. The patience of an abort passes by lose_patience().
-stand_options with_deadline(unsigned shards = 1) {
-  stand_options how;
+fixture_options with_deadline(unsigned shards = 1) {
+  fixture_options how;
   how.shards = shards;
   how.limits.deadline_ns = 8 * ns_per_s;
   how.limits.abort_patience_ns = 600 * ns_per_s;
@@ -48,7 +48,7 @@ class deadlines : public testing::Test {
   }
   octets content(std::uint32_t lba) { return s_->done(read(*b_, lba)).in; }
 
-  std::optional<stand> s_;
+  std::optional<fixture> s_;
   initiator* a_ = nullptr;
   initiator* b_ = nullptr;
 };
@@ -219,7 +219,7 @@ TEST_F(deadlines, a_nexus_that_ends_waits_for_its_own_commands_only_and_not_for_
 
 TEST_F(deadlines, aborts_resets_and_the_end_of_a_nexus_take_less_than_a_second) {
   for (const int what : {0, 1, 2}) {
-    stand_options how;
+    fixture_options how;
     how.shards = 2;
     how.limits.deadline_ns = 30 * ns_per_s;
     s_.emplace(how);
@@ -344,7 +344,7 @@ TEST_F(deadlines, a_task_whose_data_are_on_their_way_is_the_fabrics_until_they_c
 
 TEST_F(deadlines, an_answer_just_in_time_leaves_no_lock_behind) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    stand_options how = with_deadline(2);
+    fixture_options how = with_deadline(2);
     how.seed = seed;
     how.delays = true;
     s_.emplace(how);
@@ -365,7 +365,7 @@ TEST_F(deadlines, an_answer_just_in_time_leaves_no_lock_behind) {
 }
 
 TEST_F(deadlines, requests_that_are_given_up_do_not_pile_up_for_ever) {
-  stand_options how = with_deadline();
+  fixture_options how = with_deadline();
   how.limits.max_abandoned = 4;
   s_.emplace(how);
   s_->late = true;
@@ -395,7 +395,7 @@ TEST_F(deadlines, test_unit_ready_tells_what_the_medium_tells) {
 }
 
 TEST_F(deadlines, the_clock_runs_by_itself) {
-  stand_options how;
+  fixture_options how;
   how.limits.deadline_ns = 20 * ns_per_ms;
   s_.emplace(how);
   s_->late = true;

@@ -69,7 +69,7 @@ void shard::execute(command& c) noexcept {
     case scsi::command::reserve:
     case scsi::command::release:
     case scsi::command::persistent_reserve_out:
-      send_to_home(*this, c);
+      send_to_coordinator(*this, c);
       return;
     case scsi::command::test_unit_ready:
       return test_ready(c);
@@ -115,7 +115,7 @@ void shard::read(command& c) noexcept {
   if (wanted == 0) return finish(c, outcomes::good());
   const std::uint64_t whole = (wanted + size - 1) / size * size;
   const bool from_medium = c.block.fua && may_hold_writes();
-  if (!from_medium && wanted <= window_octets && lend(c, c.block.lba * size, whole, wanted))
+  if (!from_medium && wanted <= window_bytes && lend(c, c.block.lba * size, whole, wanted))
     return finish(c, outcomes::good());
   read_windows(*this, c);
 }
@@ -124,7 +124,7 @@ void shard::read(command& c) noexcept {
 /// take them at once, for they may change: so their memory is paid for, and who cannot pay waits for a buffer instead.
 bool shard::lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, std::uint64_t octets) noexcept {
   port::task& t = *c.task;
-  if (!c.nexus->identity->caps.may_borrow || !t.destination.empty() || fenced_off(c)) return false;
+  if (!c.nexus->identity->caps.may_borrow || !t.destination.empty() || is_locked_out(c)) return false;
   if (!medium_->borrow(offset_bytes, whole, t.data_in)) return false;
   if (t.payer) {
     memory::charge copy(loop_.buffers().accounts(), *t.payer);
@@ -144,7 +144,7 @@ void shard::write(command& c) noexcept {
   t.length_out = c.block.blocks * block_size();
   const std::uint64_t usable = whole_blocks(*this, t.length_out, t.expected_data_out);
   if (usable == 0) return finish(c, outcomes::good());
-  if (t.data_out_end >= usable && usable <= window_octets) {
+  if (t.data_out_end >= usable && usable <= window_bytes) {
     set_data_out(c, 0, usable);
     prepare(c, store::verb::write, c.block.lba * block_size(), usable);
     c.io.fua = must_be_durable(*this, c);

@@ -16,7 +16,7 @@ flush_end how_ended(store::status outcome) {
 
 /// Whether the command's GOOD status says nothing of the medium yet.
 bool shard::may_be_volatile(const command& c) const noexcept {
-  return c.row && c.row->writes_medium && snapshot_->writes_back() && !c.block.fua && !c.doomed() &&
+  return c.row && c.row->writes_medium && snapshot_->writes_back() && !c.block.fua && !c.is_aborted() &&
          c.row->what != scsi::command::write_and_verify;
 }
 
@@ -39,7 +39,7 @@ void shard::end_flush(std::uint64_t number, store::status outcome) noexcept {
   const flush_end how = how_ended(outcome);
   options_.flushes->end(number, how);
   hear_of_failures();
-  if (how == flush_end::failed) home_.send(flush_failed{});
+  if (how == flush_end::failed) coordinator_.send(flush_failed{});
 }
 
 void shard::hear_of_failures() noexcept {

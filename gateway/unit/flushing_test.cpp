@@ -1,5 +1,5 @@
 #include "gateway/scsi/asc.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // Writes in a volatile cache, flushes, and who hears when one fails.
 namespace sluice::unit {
@@ -14,10 +14,10 @@ const octets synchronize_immed = cdb10(0x35, 0, 0, 2);
 class flushing : public ::testing::Test {
  protected:
   void make(unsigned shards, std::uint64_t deadline_ns = 0) {
-    stand_options how;
+    fixture_options how;
     how.shards = shards;
     how.limits.deadline_ns = deadline_ns;
-    s_ = std::make_unique<stand>(how);
+    s_ = std::make_unique<fixture>(how);
     s_->fails = [this](const store::request& r) {
       done_.push_back(r.what);
       const bool fails =
@@ -53,7 +53,7 @@ class flushing : public ::testing::Test {
   }
   long flushes() const { return std::count(done_.begin(), done_.end(), store::verb::flush); }
 
-  std::unique_ptr<stand> s_;
+  std::unique_ptr<fixture> s_;
   bool flush_fails_ = false, write_fails_ = false;
   std::vector<store::verb> done_;
 };
@@ -184,7 +184,7 @@ TEST_F(flushing, mode_select_that_ends_write_back_flushes_and_is_refused_when_th
   flush_fails_ = true;
   set_write_cache(a, false);
   EXPECT_TRUE(a.exchanges.back().sensed(sense_key::medium_error, asc::write_error));
-  EXPECT_TRUE(s_->home->snapshot()->mode.write_cache);
+  EXPECT_TRUE(s_->coordinator->snapshot()->mode.write_cache);
   EXPECT_TRUE(hears_deferred(b));
   flush_fails_ = false;
   done_.clear();
@@ -320,7 +320,7 @@ TEST_F(flushing, what_write_back_left_in_the_cache_is_not_read_as_if_it_were_on_
   flush_fails_ = true;
   s_->stalled.held[2]();
   s_->run();
-  EXPECT_FALSE(s_->home->snapshot()->writes_back());
+  EXPECT_FALSE(s_->coordinator->snapshot()->writes_back());
   s_->stalled = {};
   EXPECT_TRUE(fua_read().sensed(sense_key::medium_error, asc::write_error));
   flush_fails_ = false;
@@ -349,7 +349,7 @@ TEST_F(flushing, a_stopped_unit_has_flushed_what_was_written_while_it_stopped) {
   flush_fails_ = true;
   EXPECT_TRUE(s_->done(a.send({0x1b, 0, 0, 0, 1, 0})).good());
   EXPECT_FALSE(s_->done(a.send({0x1b, 0, 0, 0, 0, 0})).good());
-  EXPECT_FALSE(s_->home->snapshot()->stopped);
+  EXPECT_FALSE(s_->coordinator->snapshot()->stopped);
 }
 
 }  // namespace

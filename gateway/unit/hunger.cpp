@@ -15,7 +15,7 @@ constexpr std::uint64_t retry_ns = 20 * ns_per_ms;
 
 void shard::await_memory(command& c, std::uint64_t octets) noexcept {
   c.with = command::place::memory;
-  c.buffer_octets = static_cast<std::uint32_t>(octets);
+  c.buffer_bytes = static_cast<std::uint32_t>(octets);
   c.hungry_since_ns = loop_.now_ns();
   hungry_.push_back(&c);
   watch_hunger();
@@ -32,7 +32,7 @@ void shard::feed() noexcept {
   std::vector<std::uint64_t> ready;  // what is resumed sets off other things: the list changes
   const memory::account* broke = nullptr;
   for (command* c : hungry_) {
-    if (c->task->payer != broke || broke == nullptr) c->buffer = take_buffer(*c, c->buffer_octets);
+    if (c->task->payer != broke || broke == nullptr) c->buffer = take_buffer(*c, c->buffer_bytes);
     const bool fed = !c->buffer.empty();
     if (!fed) broke = c->task->payer;
     if (fed) c->nexus->fed_ns = now;

@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 /// What initiators are sent is paid for by each of them, also where it is lent, and who cannot pay waits.
 namespace sluice::unit {
@@ -36,7 +36,7 @@ class hunger_test : public testing::Test {
       for (exchange& e : each.exchanges) e.task.lent = {};
   }
 
-  stand s_;
+  fixture s_;
   memory::share share_ = memory::share::open(s_.loop->buffers().accounts());
   initiator& a_ = s_.add();
   const octets data_ = patterned(mib, 5);

@@ -6,7 +6,7 @@
 #include "gateway/scsi/outcome.hpp"
 
 /// Commands with more than one step are coroutines: straight-line code that waits for the medium, the fabric and the
-/// home.
+/// coordinator.
 namespace sluice::unit {
 
 class shard;

@@ -105,7 +105,7 @@ scsi::outcome answer(shard& s, command& c, std::span<const std::uint8_t> data) {
     return outcomes::good();
   }
   while (left > 0) {
-    const std::size_t octets = std::min<std::size_t>(left, window_octets);
+    const std::size_t octets = std::min<std::size_t>(left, window_bytes);
     memory::slice buffer = s.take_buffer(c, octets);
     if (buffer.empty()) {
       t.data_in.clear();
@@ -159,7 +159,7 @@ bool must_read_medium(const shard& s, const command& c) {
 void shard::ask_data(command& c) noexcept {
   port::task& t = *c.task;
   t.wanted_offset = t.data_out_end;
-  const std::uint64_t most = std::max<std::uint32_t>(1, c.nexus->identity->caps.max_get_octets);
+  const std::uint64_t most = std::max<std::uint32_t>(1, c.nexus->identity->caps.max_get_bytes);
   t.wanted_length = static_cast<std::uint32_t>(std::min(c.data_goal - t.data_out_end, most));
   hand_over(c, port::task_event::get_data);
 }
@@ -168,22 +168,22 @@ void shard::hand_over(command& c, port::task_event what) noexcept {
   c.with = command::place::fabric;
   c.task->fabric->post(*c.task, what);
   if (c.nexus->leaving) [[unlikely]]  // the unit is taken away: nobody waits for an initiator any more
-    take_back(c, {doom::busy});
+    take_back(c, {abort_disposition::busy});
   if (gate_) [[unlikely]]
     check_quiet();
 }
 
-void shard::ask_home(command& c, std::vector<std::uint8_t> parameters) {
-  c.with = command::place::home;
+void shard::ask_coordinator(command& c, std::vector<std::uint8_t> parameters) {
+  c.with = command::place::coordinator;
   control_request request;
   request.shard = options_.index;
   request.id = c.serial;
   request.nexus = c.nexus->identity->id;
   request.who = c.nexus->who();
-  request.cdb_octets = static_cast<std::uint8_t>(std::min<std::size_t>(c.task->cdb_octets, request.cdb.size()));
+  request.cdb_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(c.task->cdb_bytes, request.cdb.size()));
   request.cdb = c.task->cdb;
   request.parameters = std::move(parameters);
-  home_.send(std::move(request));
+  coordinator_.send(std::move(request));
 }
 
 }  // namespace sluice::unit

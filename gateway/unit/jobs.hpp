@@ -9,7 +9,7 @@
 namespace sluice::unit {
 
 /// The most that a command holds of its data at a time, octets; also the largest buffer.
-inline constexpr std::uint64_t window_octets = memory::pool::largest;
+inline constexpr std::uint64_t window_bytes = memory::pool::largest;
 
 /// `co_await medium(s, c)`: does c.io and gives its status; `aborted` when the task was aborted meanwhile.
 struct medium {
@@ -20,7 +20,7 @@ struct medium {
     c.resume_point = self;
     s.start_medium(c);
   }
-  store::status await_resume() const noexcept { return c.doomed() ? store::status::aborted : c.medium_status; }
+  store::status await_resume() const noexcept { return c.is_aborted() ? store::status::aborted : c.medium_status; }
 };
 
 /// `co_await buffer_for(s, c, octets)`: a buffer that the initiator pays for, once there is one; empty when the task
@@ -65,7 +65,7 @@ struct data_until {
     c.data_goal = end;
     s.ask_data(c);
   }
-  bool await_resume() const noexcept { return !c.doomed(); }
+  bool await_resume() const noexcept { return !c.is_aborted(); }
 };
 
 /// `co_await blocks_locked(s, c, range)`: nobody else comes near these blocks until s.unlock(c); `aborted` when that
@@ -80,7 +80,7 @@ struct blocks_locked {
     s.lock(c, range);
   }
   store::status await_resume() const noexcept {
-    return c.doomed() || !c.fence_granted ? store::status::aborted : store::status::good;
+    return c.is_aborted() || !c.range_lock_granted ? store::status::aborted : store::status::good;
   }
 };
 
@@ -94,23 +94,23 @@ struct data_in_sent {
     s.hand_over(c, port::task_event::put_data);
   }
   bool await_resume() const noexcept {
-    if (c.doomed()) return false;
+    if (c.is_aborted()) return false;
     c.task->data_in.clear();
     return true;
   }
 };
 
-/// `co_await home_does(s, c, parameters)`: the home does the command; its outcome.
-struct home_does {
+/// `co_await coordinator_does(s, c, parameters)`: the coordinator does the command; its outcome.
+struct coordinator_does {
   shard& s;
   command& c;
   std::vector<std::uint8_t>& parameters;
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> self) {
     c.resume_point = self;
-    s.ask_home(c, std::move(parameters));
+    s.ask_coordinator(c, std::move(parameters));
   }
-  scsi::outcome await_resume() const noexcept { return c.home_outcome; }
+  scsi::outcome await_resume() const noexcept { return c.coordinator_outcome; }
 };
 
 /// Sets c.io; `parts` stay in c.parts.
@@ -168,7 +168,7 @@ job unmap(shard& s, command& c);
 job synchronize_cache(shard& s, command& c);
 job pre_fetch(shard& s, command& c);
 job get_lba_status(shard& s, command& c);
-job send_to_home(shard& s, command& c);
+job send_to_coordinator(shard& s, command& c);
 
 /// Commands that are answered from the snapshot alone.
 scsi::outcome from_snapshot(shard& s, command& c);

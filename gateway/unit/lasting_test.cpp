@@ -1,5 +1,5 @@
 #include "gateway/agreement/codec.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // What a unit finds in the state directory: state of a former format, and state that is damaged.
 namespace sluice::unit {
@@ -17,11 +17,12 @@ class counted_store final : public state::state_store {
   result<void> save(std::string key, std::string value) override {
     return below->save(std::move(key), std::move(value));
   }
-  void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
+  void change(std::vector<state::update> updates, reactor::loop& coordinator, state::durable done) override {
     ++changes;
-    if (holds) return held.push_back([this, updates, &home, done] { below->change(updates, home, done); });
-    if (refuses) return home.post([done, why = *refuses] { done(fail(why, "refused")); });
-    below->change(std::move(updates), home, std::move(done));
+    if (holds)
+      return held.push_back([this, updates, &coordinator, done] { below->change(updates, coordinator, done); });
+    if (refuses) return coordinator.post([done, why = *refuses] { done(fail(why, "refused")); });
+    below->change(std::move(updates), coordinator, std::move(done));
   }
   std::unique_ptr<state_store> below;
   int changes = 0;
@@ -46,7 +47,7 @@ class lasting : public ::testing::Test {
     counter = counted.get();
     s.kept = std::move(counted);
     s.authority = *state::local_authority::make(*s.kept);
-    s.home = s.make_home(true);
+    s.coordinator = s.make_coordinator(true);
     counter->changes = 0;
   }
   int writes_of(exchange& e) {
@@ -55,7 +56,7 @@ class lasting : public ::testing::Test {
     return counter->changes - before;
   }
 
-  stand s;
+  fixture s;
   counted_store* counter = nullptr;
 };
 
@@ -108,10 +109,10 @@ TEST_F(lasting, what_cannot_be_kept_is_refused_and_no_other_command) {
     counter->refuses = why;
     EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xa, 1)))
                     .sensed(sense_key::illegal_request, asc::insufficient_registration_resources));
-    EXPECT_TRUE(s.home->snapshot()->reservations.registrants.empty());
+    EXPECT_TRUE(s.coordinator->snapshot()->reservations.registrants.empty());
     EXPECT_TRUE(s.done(a.send({0x15, 0x11, 0, 0, 16, 0}, mode_select_tas(true)))
                     .sensed(sense_key::hardware_error, asc::internal_target_failure));
-    EXPECT_FALSE(s.home->snapshot()->mode.task_aborted_status);
+    EXPECT_FALSE(s.coordinator->snapshot()->mode.task_aborted_status);
     EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xa))).good());
     counter->refuses = {};
     EXPECT_TRUE(s.done(a.send(pr_out(6), pr_list(0, 0xb, 1))).good());
@@ -123,8 +124,8 @@ TEST_F(lasting, each_start_has_epochs_of_its_own) {
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0, 0xa, 1))).good());
   EXPECT_TRUE(s.done(a.send({0x15, 0x10, 0, 0, 16, 0}, mode_select_tas(true))).good());
-  const std::uint64_t last = s.home->snapshot()->epoch;
-  EXPECT_GT(s.make_home()->snapshot()->epoch, last);
+  const std::uint64_t last = s.coordinator->snapshot()->epoch;
+  EXPECT_GT(s.make_coordinator()->snapshot()->epoch, last);
 }
 
 TEST_F(lasting, damage_costs_the_unit_until_the_operator_gives_it_up) {
@@ -133,9 +134,9 @@ TEST_F(lasting, damage_costs_the_unit_until_the_operator_gives_it_up) {
   std::string stored = **s.kept->load("unit/disk");
   stored[stored.size() / 2] ^= 1;
   ASSERT_TRUE(s.kept->save("unit/disk", stored));
-  const auto damaged = s.make_home();
+  const auto damaged = s.make_coordinator();
   EXPECT_EQ(damaged->snapshot()->serves, unit_snapshot::service::damaged);
-  EXPECT_EQ(damaged->snapshot()->serial, s.home->snapshot()->serial);
+  EXPECT_EQ(damaged->snapshot()->serial, s.coordinator->snapshot()->serial);
   EXPECT_NE(damaged->damage().find("checksum"), std::string::npos) << damaged->damage();
 }
 
@@ -145,9 +146,9 @@ TEST_F(lasting, a_damaged_unit_answers_that_somebody_must_see_to_it) {
   std::string stored = **s.kept->load("unit/disk");
   stored.back() ^= 1;
   ASSERT_TRUE(s.kept->save("unit/disk", stored));
-  const std::string serial = s.home->snapshot()->serial;
-  s.home = s.make_home();
-  s.home->establish_unit_attention(asc::warning);  // brings the shards its snapshot
+  const std::string serial = s.coordinator->snapshot()->serial;
+  s.coordinator = s.make_coordinator();
+  s.coordinator->establish_unit_attention(asc::warning);  // brings the shards its snapshot
   s.run();
   for (const octets& cdb : {test_unit_ready(), write10(0, 1)})
     EXPECT_TRUE(s.done(a.send(cdb, filled(cdb.size() == 6 ? 0 : 512, 1)))
@@ -161,13 +162,13 @@ TEST_F(lasting, a_damaged_unit_answers_that_somebody_must_see_to_it) {
   EXPECT_EQ(**s.kept->load("unit/disk"), stored) << "nothing is made anew silently";
 
   std::optional<result<void>> given_up;
-  s.home->clear_reservations([&](const result<void>& outcome) { given_up = outcome; });
+  s.coordinator->clear_reservations([&](const result<void>& outcome) { given_up = outcome; });
   s.run();
   ASSERT_TRUE(given_up && *given_up);
-  EXPECT_EQ(s.home->snapshot()->serial, serial);
+  EXPECT_EQ(s.coordinator->snapshot()->serial, serial);
   EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::reset_occurred));
   EXPECT_TRUE(s.done(a.send(pr_out(0), pr_list(0, 0xb, 1))).good());
-  EXPECT_EQ(s.make_home()->snapshot()->reservations.registrants.size(), 1u);
+  EXPECT_EQ(s.make_coordinator()->snapshot()->reservations.registrants.size(), 1u);
 }
 
 TEST(former_state, is_taken_over_with_one_write) {
@@ -179,7 +180,7 @@ TEST(former_state, is_taken_over_with_one_write) {
       octets += static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16));
     return octets;
   };
-  stand s;
+  fixture s;
   ASSERT_TRUE(s.kept->save("identity/old", "00112233445566778899aabbccddeeff"));
   ASSERT_TRUE(s.kept->save("mode/old", hex("0108")));
   ASSERT_TRUE(
@@ -192,13 +193,13 @@ TEST(former_state, is_taken_over_with_one_write) {
   EXPECT_EQ((*before)->keys.size(), 3u);
   EXPECT_EQ((*before)->damage, "");
   const auto all = *state::local_authority::make(*s.kept);
-  home_options how;
+  coordinator_options how;
   how.serial = "ffffffffffffffffffffffffffffffff";
   how.before = *before;
   struct nobody final : shard_link {
     void send(to_shard) override {}
   } shard;
-  home taken(how, {&shard}, *s.loop, *all->open("unit/old", *s.loop));
+  coordinator taken(how, {&shard}, *s.loop, *all->open("unit/old", *s.loop));
   std::optional<result<void>> started;
   taken.start([&](const result<void>& outcome) { started = outcome; });
   s.run();
@@ -215,7 +216,7 @@ TEST(former_state, is_taken_over_with_one_write) {
 }
 
 TEST(former_state, that_is_damaged_is_told) {
-  stand s;
+  fixture s;
   ASSERT_TRUE(s.kept->save("identity/old", "00112233445566778899aabbccddeeff"));
   ASSERT_TRUE(s.kept->save("reservations/old", "nonsense"));
   const auto before = agreement::load_former(*s.kept, "old");
@@ -232,12 +233,13 @@ TEST(former_state, that_is_damaged_is_told) {
 /// A unit whose identity cannot be read, of either format.
 class nameless : public ::testing::Test {
  protected:
-  std::unique_ptr<home> start(home_options how) {
+  std::unique_ptr<coordinator> start(coordinator_options how) {
     how.serial = "ffffffffffffffffffffffffffffffff";
     auto before = agreement::load_former(*s.kept, "old");
     EXPECT_TRUE(before) << before.error().message;
     how.before = std::move(*before);
-    auto made = std::make_unique<home>(how, std::vector<shard_link*>{&shard}, *s.loop, *all->open("unit/old", *s.loop));
+    auto made =
+        std::make_unique<coordinator>(how, std::vector<shard_link*>{&shard}, *s.loop, *all->open("unit/old", *s.loop));
     bool started = false;
     made->start([&](const result<void>& outcome) { started = outcome.has_value(); });
     s.run();
@@ -247,7 +249,7 @@ class nameless : public ::testing::Test {
   struct obeys final : shard_link {
     void send(to_shard) override {}
   } shard;
-  stand s;
+  fixture s;
   const std::unique_ptr<state::local_authority> all = *state::local_authority::make(*s.kept);
 };
 
@@ -267,7 +269,7 @@ TEST_F(nameless, tells_no_name_until_the_operator_gives_it_up) {
 
 TEST_F(nameless, has_the_names_that_are_configured) {
   ASSERT_TRUE(s.kept->save("unit/old", "nonsense"));
-  home_options how;
+  coordinator_options how;
   how.configured_serial = "vm1";
   how.configured_naa = 0x3000000000000001;
   const auto unit = start(how);

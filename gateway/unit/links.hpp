@@ -10,11 +10,11 @@
 #include "gateway/reservations/types.hpp"
 #include "gateway/unit/snapshot.hpp"
 
-/// The messages between the home of a logical unit and its shards, one per core, within one gateway; between gateways
-/// goes what state/authority.hpp says. Values without pointers into either side, so that they may cross cores. Messages
-/// of one sender to one receiver arrive in order; nothing else is promised about when. READ, WRITE and everything that
-/// only looks at the snapshot sends none. Ids of nexuses and fences are unique among all gateways (actors/base/
-/// global_id.hpp); `id` of a request is its shard's own.
+/// The messages between the coordinator of a logical unit and its shards, one per core, within one gateway; between
+/// gateways goes what state/authority.hpp says. Values without pointers into either side, so that they may cross cores.
+/// Messages of one sender to one receiver arrive in order; nothing else is promised about when. READ, WRITE and
+/// everything that only looks at the snapshot sends none. Ids of nexuses and range locks are unique among all gateways
+/// (actors/base/ global_id.hpp); `id` of a request is its shard's own.
 namespace sluice::unit {
 
 using agreement::abort_manner;
@@ -26,7 +26,7 @@ using agreement::attention_order;
 /// blocks. An ordered one waits for the end of what `nexus` had sent before, while tasks of other nexuses step aside
 /// between their requests, those that wait for their initiator's data among them: nobody but that initiator can tell
 /// which of the two came first, and it has sent neither status nor data that would show it.
-struct fence_range {
+struct lock_range {
   std::uint64_t begin = 0;
   std::uint64_t end = UINT64_MAX;
   bool exclusive = true;    // keeps HEAD OF QUEUE tasks on the range out, too
@@ -38,18 +38,18 @@ struct fence_range {
   unsigned shard = 0;
   std::uint64_t serial = 0;
   /// Around the blocks of a request that was given up: keeps new work out, and waits neither for work that runs nor for
-  /// other fences.
+  /// other range locks.
   bool guard = false;
-  bool overlaps(const fence_range& other) const { return ordered || other.ordered || shares_blocks(other); }
-  bool shares_blocks(const fence_range& other) const { return begin < other.end && other.begin < end; }
-  /// Whether a fence that was asked for later has to wait for this one.
-  bool holds_up(const fence_range& later) const {
+  bool overlaps(const lock_range& other) const { return ordered || other.ordered || shares_blocks(other); }
+  bool shares_blocks(const lock_range& other) const { return begin < other.end && other.begin < end; }
+  /// Whether a range lock that was asked for later has to wait for this one.
+  bool holds_up(const lock_range& later) const {
     if (later.guard) return false;
     return guard ? shares_blocks(later) : overlaps(later);
   }
 };
 
-// -- shard -> home -------------------------------------------------------------------------------------------
+// -- shard -> coordinator ---------------------------------------------------------------------------------------
 
 /// A command that changes agreed state: PERSISTENT RESERVE OUT, RESERVE, RELEASE, MODE SELECT, START STOP UNIT, PREVENT
 /// ALLOW MEDIUM REMOVAL. Answered by control_answer.
@@ -58,7 +58,7 @@ struct control_request {
   std::uint64_t id = 0;  // of the shard's choice, not 0
   std::uint64_t nexus = 0;
   reservations::i_t who;
-  std::uint8_t cdb_octets = 0;
+  std::uint8_t cdb_bytes = 0;
   std::array<std::uint8_t, 32> cdb{};
   std::vector<std::uint8_t> parameters;  // data-out
 };
@@ -80,24 +80,25 @@ struct acknowledgement {
   unsigned shard = 0;
   std::uint64_t epoch = 0;
 };
-/// Asks for a fence; answered by fence_granted. `id` is unique among all shards of all gateways (fence_id()).
-struct fence_request {
+/// Asks for a range lock; answered by range_lock_granted. `id` is unique among all shards of all gateways
+/// (range_lock_id()).
+struct range_lock_request {
   unsigned shard = 0;
   std::uint64_t id = 0;
-  fence_range range;
+  lock_range range;
 };
-/// The number of a fence: 12 bits of shard, and 36 of a count of the shard's own, within a global id. The count may
-/// wrap: no fence stands while its shard asks for 2^36 others.
-constexpr std::uint64_t fence_id(gateway_id gateway, unsigned shard, std::uint64_t count) {
+/// The number of a range lock: 12 bits of shard, and 36 of a count of the shard's own, within a global id. The count
+/// may wrap: no range lock stands while its shard asks for 2^36 others.
+constexpr std::uint64_t range_lock_id(gateway_id gateway, unsigned shard, std::uint64_t count) {
   return global_id(gateway, count << 12 | (shard & 0xfff));
 }
-/// Answers fence_raised: no task that the fence keeps out is at work here.
-struct fence_quiet {
+/// Answers range_lock_held: no task that the range lock keeps out is at work here.
+struct range_lock_quiet {
   unsigned shard = 0;
   std::uint64_t id = 0;
 };
-/// The fence is not needed any more, whether it was granted or not.
-struct fence_release {
+/// The range lock is not needed any more, whether it was granted or not.
+struct range_lock_release {
   std::uint64_t id = 0;
 };
 /// A nexus is gone (or was reset): RESERVE and PREVENT of it end.
@@ -112,15 +113,16 @@ struct nexus_known {
 };
 /// A flush failed: all shards look into the unit's flush_book, and tell their nexuses.
 struct flush_failed {};
-using to_home = std::variant<control_request, control_cancel, manage_request, acknowledgement, fence_request,
-                             fence_quiet, fence_release, nexus_lost, nexus_known, flush_failed>;
+using to_coordinator =
+    std::variant<control_request, control_cancel, manage_request, acknowledgement, range_lock_request, range_lock_quiet,
+                 range_lock_release, nexus_lost, nexus_known, flush_failed>;
 
-// -- home -> shard -------------------------------------------------------------------------------------------
+// -- coordinator -> shard ---------------------------------------------------------------------------------------
 
 /// A new snapshot with what comes along: first the aborts, then the unit attentions. Answered by acknowledgement, once
 /// each.
 struct publication {
-  std::uint64_t number = 0;  // counts the home's publications
+  std::uint64_t number = 0;  // counts the coordinator's publications
   snapshot_ptr snapshot;
   std::vector<attention_order> attentions;
   std::vector<abort_order> aborts;
@@ -133,31 +135,31 @@ struct manage_answer {
   std::uint64_t id = 0;
   port::task_response response = port::task_response::function_complete;
 };
-/// Starts no further tasks inside the fence; answered by fence_quiet.
-struct fence_raised {
+/// Starts no further tasks inside the range lock; answered by range_lock_quiet.
+struct range_lock_held {
   std::uint64_t id = 0;
-  fence_range range;
+  lock_range range;
 };
 /// To the shard that asked: the range is its own.
-struct fence_granted {
+struct range_lock_granted {
   std::uint64_t id = 0;
 };
-/// To all: the fence is gone.
-struct fence_lowered {
+/// To all: the range lock is gone.
+struct range_lock_gone {
   std::uint64_t id = 0;
 };
-using to_shard =
-    std::variant<publication, control_answer, manage_answer, fence_raised, fence_granted, fence_lowered, flush_failed>;
+using to_shard = std::variant<publication, control_answer, manage_answer, range_lock_held, range_lock_granted,
+                              range_lock_gone, flush_failed>;
 
-/// How a shard reaches its home; send() only posts, it never calls back.
-class home_link {
+/// How a shard reaches its coordinator; send() only posts, it never calls back.
+class coordinator_link {
  public:
-  virtual void send(to_home message) = 0;
+  virtual void send(to_coordinator message) = 0;
 
  protected:
-  ~home_link() = default;
+  ~coordinator_link() = default;
 };
-/// How the home reaches one shard; send() only posts, it never calls back.
+/// How the coordinator reaches one shard; send() only posts, it never calls back.
 class shard_link {
  public:
   virtual void send(to_shard message) = 0;

@@ -1,5 +1,5 @@
 #include "gateway/scsi/asc.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // Commands that keep others from their blocks do so while they have what they need, and no longer.
 namespace sluice::unit {
@@ -31,7 +31,7 @@ class locks : public ::testing::TestWithParam<unsigned> {
   void make(std::uint64_t seed = 1, bool delays = false) {
     how_.seed = seed;
     how_.delays = delays;
-    s_ = std::make_unique<stand>(how_);
+    s_ = std::make_unique<fixture>(how_);
     s_->late = true;
     slow_ = &s_->add(0);
     other_ = &s_->add(GetParam());
@@ -54,8 +54,8 @@ class locks : public ::testing::TestWithParam<unsigned> {
     EXPECT_TRUE(s_->done(other_->send(read10(5, 1), {}, 512, task_attribute::head_of_queue)).good());
   }
 
-  stand_options how_;
-  std::unique_ptr<stand> s_;
+  fixture_options how_;
+  std::unique_ptr<fixture> s_;
   initiator *slow_ = nullptr, *other_ = nullptr;
 };
 INSTANTIATE_TEST_SUITE_P(cores, locks, ::testing::Values(0u, 1u));

@@ -2,9 +2,10 @@
 
 #include "gateway/unit/shard.hpp"
 
-// Task management, nexuses that come and go, and what the home orders. A task that is with its fabric is taken back, so
-// that nobody waits for an initiator that somebody else shuts out. One that is with the medium cannot be called back:
-// whoever waits for its end waits until the medium is done with it, or until it is given up (deadlines.cpp).
+// Task management, nexuses that come and go, and what the coordinator orders. A task that is with its fabric is taken
+// back, so that nobody waits for an initiator that somebody else shuts out. One that is with the medium cannot be
+// called back: whoever waits for its end waits until the medium is done with it, or until it is given up
+// (deadlines.cpp).
 namespace sluice::unit {
 
 using port::task_function;
@@ -14,7 +15,7 @@ using port::task_response;
 
 template <class Match>
 void shard::abort_where(Match matches, ending how, std::vector<std::uint64_t>& serials) noexcept {
-  // Nothing may start before all are doomed: neither one of them, nor a task that one of them kept waiting.
+  // Nothing may start before all are aborted: neither one of them, nor a task that one of them kept waiting.
   const bool was_advancing = std::exchange(advancing_, true);
   for (command_list* list : {&waiting_, &active_}) {
     for (command* c = list->head(); c != nullptr;) {
@@ -43,19 +44,19 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
     serials.push_back(c.serial);
     return;
   }
-  if (!c.doomed()) {
-    c.doom = how.how;
+  if (!c.is_aborted()) {
+    c.abort_disposition = how.how;
     c.why = how.why;
   }
-  if (c.with == command::place::fence || c.with == command::place::lock) {
+  if (c.with == command::place::range_lock || c.with == command::place::lock) {
     c.with = command::place::here;
-    return c.resume();  // finds that it is doomed, and ends
+    return c.resume();  // finds that it is aborted, and ends
   }
   if (c.with == command::place::memory) return end_hunger(c);
   if (c.with == command::place::nobody) return let_answer_go(c);
   if (c.where == command::stage::waiting) return finish(c, {});
-  // What the home has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
-  if (c.with == command::place::home) home_.send(control_cancel{options_.index, c.serial});
+  // What the coordinator has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
+  if (c.with == command::place::coordinator) coordinator_.send(control_cancel{options_.index, c.serial});
   // Who aborts while others wait already waits less: giving up is safe at any time.
   if (c.with == command::place::medium && gives_up() && !leaving_.armed())
     loop_.arm(leaving_, std::min(options_.abort_patience_ns, options_.deadline_ns));
@@ -64,8 +65,8 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
 
 /// Dooms a task that is with its fabric, and asks for it; once, whoever else aborts it meanwhile.
 void shard::take_back(command& c, ending how) noexcept {
-  if (c.doomed()) return;
-  c.doom = how.how;
+  if (c.is_aborted()) return;
+  c.abort_disposition = how.how;
   c.why = how.why;
   c.task->fabric->post(*c.task, port::task_event::take_back);
 }
@@ -75,7 +76,7 @@ void shard::transport_abort(port::task& subject) noexcept {
   // Whose `complete` is on its way may already be another unit's; all on this core, so that it may be looked at.
   if (c == nullptr || c->io.server != this || c->task != &subject) return;
   std::vector<std::uint64_t> nobody_waits;
-  abort(*c, {doom::silent, port::silence::transport_abort}, nobody_waits);
+  abort(*c, {abort_disposition::silent, port::silence::transport_abort}, nobody_waits);
 }
 
 /// Runs `done` when none of the tasks is left; at once when there is none.
@@ -110,12 +111,12 @@ void shard::on_manage(port::task_management& request) noexcept {
   const auto exists = [this](const auto& matches, bool also_aborted = false) {
     for (command_list* list : {&waiting_, &active_})
       for (command* c = list->head(); c != nullptr; c = c->next)
-        if (c->task && (also_aborted || !c->doomed()) && matches(*c)) return true;
+        if (c->task && (also_aborted || !c->is_aborted()) && matches(*c)) return true;
     return false;
   };
   const auto abort_and_reply = [&](const auto& matches) {
     std::vector<std::uint64_t> serials;
-    abort_where(matches, {doom::silent, port::silence::aborted}, serials);
+    abort_where(matches, {abort_disposition::silent, port::silence::aborted}, serials);
     when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
   };
   switch (request.function) {
@@ -136,7 +137,7 @@ void shard::on_manage(port::task_management& request) noexcept {
     case task_function::target_cold_reset: {
       const std::uint64_t id = std::exchange(next_serial_, next_serial_ + serial_step);
       managed_.emplace(id, &request);
-      return home_.send(manage_request{options_.index, id, nexus, request.function});
+      return coordinator_.send(manage_request{options_.index, id, nexus, request.function});
     }
     case task_function::clear_aca:
       return reply(request, task_response::not_supported);
@@ -147,13 +148,13 @@ void shard::on_manage(port::task_management& request) noexcept {
 void shard::reset_nexus(port::task_management& request) noexcept {
   const std::uint64_t nexus = request.nexus->id;
   std::vector<std::uint64_t> serials;
-  abort_where([&](const command& c) { return c.nexus->identity->id == nexus; }, {doom::silent, port::silence::reset},
-              serials);
+  abort_where([&](const command& c) { return c.nexus->identity->id == nexus; },
+              {abort_disposition::silent, port::silence::reset}, serials);
   if (nexus_record* const n = find_nexus(nexus)) {
     n->attentions.establish(scsi::asc::i_t_nexus_loss);
     review(*n);
   }
-  home_.send(nexus_lost{nexus, false});
+  coordinator_.send(nexus_lost{nexus, false});
   when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
 }
 
@@ -181,7 +182,7 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
   record->identity = std::move(identity);
   if (fresh && attention != 0) record->attentions.establish(attention);
   review(*record);
-  home_.send(nexus_known{id, record->identity->initiator});
+  coordinator_.send(nexus_known{id, record->identity->initiator});
   const bool is_new = nexuses_.emplace(id, std::move(record)).second;
   SLUICE_CHECK(is_new);
 }
@@ -193,7 +194,7 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   std::vector<std::uint64_t> serials;
   const auto of_nexus = [n](const command& c) { return c.nexus == n; };
   if (!n || n->leaving) {  // its unit was taken away, and now the nexus ends as well: nobody waits for the answers
-    if (n) abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
+    if (n) abort_where(of_nexus, {abort_disposition::silent, port::silence::nexus_lost}, serials);
     return done();
   }
   n->leaving = true;
@@ -206,9 +207,9 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
     serials = serials_where(of_nexus);
     for (command_list* list : {&waiting_, &active_})
       for (command* c = list->head(); c != nullptr; c = c->next)
-        if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {doom::busy});
+        if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {abort_disposition::busy});
   } else {
-    abort_where(of_nexus, {doom::silent, port::silence::nexus_lost}, serials);
+    abort_where(of_nexus, {abort_disposition::silent, port::silence::nexus_lost}, serials);
   }
   when_gone(std::move(serials), [this, nexus_id, done = std::move(done)] {
     last_nexus_ = nullptr;
@@ -218,15 +219,15 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
     // there of what was under way.
     const bool was_last = !left.mapped()->attentions.shared() || options_.attentions->leave(nexus_id);
     left = {};
-    if (was_last) home_.send(nexus_lost{nexus_id});
+    if (was_last) coordinator_.send(nexus_lost{nexus_id});
     done();
   });
 }
 
-void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) {
+void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t directory_version) {
   nexus_record* n = find_nexus(nexus_id);
   if (!n) return;
-  n->attentions.establish(code, attention_source::lun_map, picture_version);
+  n->attentions.establish(code, attention_source::lun_map, directory_version);
   review(*n);
 }
 
@@ -237,7 +238,7 @@ void shard::withdraw_attention(std::uint64_t nexus_id, scsi::additional_sense co
   review(*n);
 }
 
-// -- what the home orders --------------------------------------------------------------------------------------
+// -- what the coordinator orders --------------------------------------------------------------------------------------
 
 void shard::on_message(to_shard message) {
   std::visit([this](auto& m) { on(m); }, message);
@@ -255,7 +256,7 @@ void shard::apply(const attention_order& order) {
 
 void shard::order_attention(nexus_record& n, scsi::additional_sense code) {
   const bool is_new = n.attentions.establish(code, attention_source::coordinator, publication_);
-  if (is_new && n.listener) n.listener->on_attention(*door_, code);
+  if (is_new && n.listener) n.listener->on_attention(*endpoint_, code);
 }
 
 void shard::apply(const abort_order& order, bool task_aborted_status, std::vector<std::uint64_t>& serials) {
@@ -273,7 +274,9 @@ void shard::apply(const abort_order& order, bool task_aborted_status, std::vecto
       lost_one = lost_one || hit;
       return hit;
     };
-    abort_where(matches, {by_other && task_aborted ? doom::task_aborted : doom::silent, order.reason}, serials);
+    abort_where(matches,
+                {by_other && task_aborted ? abort_disposition::task_aborted : abort_disposition::silent, order.reason},
+                serials);
     const auto still = nexuses_.find(id);
     if (lost_one && by_other && !task_aborted && order.attention != 0 && still != nexuses_.end())
       order_attention(*still->second, order.attention);
@@ -291,16 +294,18 @@ void shard::on(publication& message) {
   // Whatever ended the writing back: a reset to saved mode pages, MODE SELECT at another gateway.
   const bool needs_flush =
       before->writes_back() && (!snapshot_->writes_back() || (snapshot_->stopped && !before->stopped));
-  const auto acknowledge = [this, epoch = snapshot_->epoch] { home_.send(acknowledgement{options_.index, epoch}); };
+  const auto acknowledge = [this, epoch = snapshot_->epoch] {
+    coordinator_.send(acknowledgement{options_.index, epoch});
+  };
   when_gone(std::move(serials),
             [this, needs_flush, acknowledge] { needs_flush ? when_flushed(acknowledge) : acknowledge(); });
 }
 
 void shard::on(control_answer& message) {
   for (command* c = active_.head(); c != nullptr; c = c->next) {
-    if (c->serial != message.id || c->with != command::place::home) continue;
+    if (c->serial != message.id || c->with != command::place::coordinator) continue;
     c->with = command::place::here;
-    c->home_outcome = message.outcome;
+    c->coordinator_outcome = message.outcome;
     return c->resume();
   }
 }

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "gateway/scsi/asc.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // Random programs of commands through a whole unit, held against naive models; rapidcheck shrinks what contradicts.
 // Each step of a program is a number that says what is done, by whom, and to what.
@@ -36,7 +36,7 @@ octets select6(const octets& page, bool saved) {
 }
 
 /// A list for MODE SELECT of one page; bits as `flip` says differ from its values now.
-octets page_list(stand& s, initiator& by, std::uint8_t code, std::size_t octet, std::uint8_t flip) {
+octets page_list(fixture& s, initiator& by, std::uint8_t code, std::size_t octet, std::uint8_t flip) {
   octets list = s.done(by.send({0x1a, 8, code, 0, 252, 0}, {}, 252)).in;
   list.at(0) = list.at(2) = 0;
   list.at(4) &= 0x3f;
@@ -90,7 +90,7 @@ class attentions {
       case 7:
         return resize(d.of(2) == 1 ? 8000 : 8192);
       case 8:
-        s_.home->establish_unit_attention(asc::background_medium_error, host_[h]->identity->id);
+        s_.coordinator->establish_unit_attention(asc::background_medium_error, host_[h]->identity->id);
         s_.run();
         return establish_but(h, asc::background_medium_error);
       case 9:
@@ -119,8 +119,8 @@ class attentions {
   }
 
  private:
-  static stand_options with_shards(unsigned shards) {
-    stand_options how;
+  static fixture_options with_shards(unsigned shards) {
+    fixture_options how;
     how.shards = shards;
     return how;
   }
@@ -178,7 +178,7 @@ class attentions {
     task_aborted_ = saved_;
   }
   void resize(std::uint64_t capacity) {
-    s_.home->set_capacity(capacity);
+    s_.coordinator->set_capacity(capacity);
     s_.run();
     if (capacity != capacity_) establish_but(hosts, asc::capacity_changed);
     capacity_ = capacity;
@@ -210,7 +210,7 @@ class attentions {
   }
 
   bool flush_fails_ = false;
-  stand s_;
+  fixture s_;
   std::array<initiator*, hosts> host_{};
   std::array<std::deque<scsi::additional_sense>, hosts> pending_;
   std::array<bool, hosts> deferred_{}, wrote_{};
@@ -288,7 +288,7 @@ class mode_pages {
     const exchange& e = s_.done(host_.send(cdb, list));
     if ((flip & ~changeable_[code][octet]) != 0) {
       RC_ASSERT(e.sensed(sense_key::illegal_request, asc::invalid_field_in_parameter_list));
-      RC_ASSERT(e.outcome.sense.field_octet == list.size() - wanted.size() + octet);
+      RC_ASSERT(e.outcome.sense.field_byte == list.size() - wanted.size() + octet);
       return;
     }
     RC_ASSERT(e.good());
@@ -296,7 +296,7 @@ class mode_pages {
     if (saves) saved_ = current_;
   }
 
-  stand s_;
+  fixture s_;
   initiator& host_;
   std::map<std::uint8_t, octets> current_, changeable_, default_, saved_;
 };
@@ -356,12 +356,12 @@ class caching {
   }
 
  private:
-  static stand_options with_shards() {
-    stand_options how;
+  static fixture_options with_shards() {
+    fixture_options how;
     how.shards = 2;
     return how;
   }
-  bool write_back() const { return s_.home->snapshot()->writes_back(); }
+  bool write_back() const { return s_.coordinator->snapshot()->writes_back(); }
   bool is_durable(std::uint32_t lba) const { return !volatile_.contains(lba); }
 
   store::status at_medium(const store::request& r) {
@@ -397,7 +397,7 @@ class caching {
 
   bool flush_fails_ = false;
   std::set<std::uint32_t> volatile_;  // blocks that the power would take
-  stand s_;
+  fixture s_;
   std::array<initiator*, hosts> host_{};
 };
 
@@ -411,10 +411,10 @@ RC_GTEST_PROP(unit_model, what_a_loss_of_power_may_take, (const program& steps))
 
 /// Each task writes a block of its own; the medium sees the order in which they are done.
 RC_GTEST_PROP(unit_model, the_order_of_tasks, (const program& steps)) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
   how.blocks = 8192;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   std::vector<initiator*> host;
   for (unsigned i = 0; i < hosts; ++i) host.push_back(&s.add(i % 2));

@@ -15,7 +15,7 @@ namespace sluice::unit {
 /// hears them in that order.
 enum class attention_source : std::uint8_t {
   coordinator,  // a publication, by its number
-  lun_map,      // a picture of targets, by its version
+  lun_map,      // a directory, by its version
 };
 
 /// The deferred error of a nexus: a flush failed on which writes depended that were acknowledged to it. Each failure is

@@ -16,9 +16,9 @@ constexpr std::uint64_t look_every_ns = 20 * ns_per_ms;
 }  // namespace
 
 void shard::hold_back(command& c, const scsi::outcome& outcome, std::uint64_t patience_ns) noexcept {
-  if (patience_ns == 0 || c.doomed() || c.nexus->leaving) return finish(c, outcome);
+  if (patience_ns == 0 || c.is_aborted() || c.nexus->leaving) return finish(c, outcome);
   c.with = command::place::nobody;
-  c.home_outcome = outcome;
+  c.coordinator_outcome = outcome;
   c.due_ns = loop_.now_ns() + patience_ns;
   held_.push_back(&c);
   if (!held_timer_.armed()) loop_.arm(held_timer_, look_every_ns);
@@ -35,7 +35,7 @@ void shard::review_held() noexcept {
   std::vector<std::uint64_t> over;  // an end sets off other things: the list changes
   for (command* c : held_) {
     const bool ready = c->row->what == scsi::command::test_unit_ready && !unready();
-    if (ready) c->home_outcome = outcomes::good();
+    if (ready) c->coordinator_outcome = outcomes::good();
     if (ready || now >= c->due_ns) over.push_back(c->serial);
   }
   for (const std::uint64_t serial : over) {
@@ -48,7 +48,7 @@ void shard::review_held() noexcept {
 void shard::let_answer_go(command& c) noexcept {
   std::erase(held_, &c);
   c.with = command::place::here;
-  const scsi::outcome outcome = c.home_outcome;
+  const scsi::outcome outcome = c.coordinator_outcome;
   finish(c, outcome);
 }
 

@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 /// Answers that say "try again" are held back, see patience.cpp.
 namespace sluice::unit {
@@ -22,7 +22,7 @@ class patience_test : public testing::Test {
   }
   static bool becoming_ready(const exchange& e) { return e.sensed(sense_key::not_ready, asc::becoming_ready); }
 
-  stand s_;
+  fixture s_;
   initiator& a_ = s_.add();
 };
 

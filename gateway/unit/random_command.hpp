@@ -16,21 +16,21 @@ struct random_command {
   std::vector<std::uint8_t> cdb;
   std::uint64_t lba = 0, blocks = 0;  // as the CDB says; 0 when it names no blocks
   scsi::block_command decoded;        // when it does
-  std::uint64_t wanted_octets = 0;    // that it moves, in the direction of its row
+  std::uint64_t wanted_bytes = 0;     // that it moves, in the direction of its row
   bool forbidden = false;             // a reserved bit is set: it must not be GOOD
 
   bool names_blocks() const { return has_blocks(row->what); }
   static bool has_blocks(scsi::command what);
   /// Behind the last octet of the LBA, and of the number of blocks.
-  std::size_t lba_end() const { return row->cdb_octets == 6 ? 4 : row->cdb_octets == 16 ? 10 : 6; }
+  std::size_t lba_end() const { return row->cdb_bytes == 6 ? 4 : row->cdb_bytes == 16 ? 10 : 6; }
   std::size_t count_end() const;
 };
 
 /// A command of that row with all of its other bits drawn: `lba` and `blocks`, below 256, where it names blocks, of
-/// `block_octets` each; a parameter list of 24 octets where it takes one, as most of those of PERSISTENT RESERVE OUT
-/// and UNMAP are; one reserved bit now and then.
+/// `block_bytes` each; a parameter list of 24 octets where it takes one, as most of those of PERSISTENT RESERVE OUT and
+/// UNMAP are; one reserved bit now and then.
 random_command make_random_command(std::mt19937_64& chance, const scsi::opcode_row& row, std::uint8_t lba,
-                                   std::uint8_t blocks, std::uint32_t block_octets);
+                                   std::uint8_t blocks, std::uint32_t block_bytes);
 
 // -- how -------------------------------------------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ inline bool random_command::has_blocks(scsi::command what) {
 
 inline std::size_t random_command::count_end() const {
   if (row->what == scsi::command::compare_and_write) return 14;
-  return row->cdb_octets == 6 ? 5 : row->cdb_octets == 10 ? 9 : row->cdb_octets == 12 ? 10 : 14;
+  return row->cdb_bytes == 6 ? 5 : row->cdb_bytes == 10 ? 9 : row->cdb_bytes == 12 ? 10 : 14;
 }
 
 namespace detail {
@@ -64,18 +64,18 @@ inline void set_field(std::vector<std::uint8_t>& cdb, std::size_t first, std::si
 }
 
 inline void set_blocks(random_command& c, std::uint8_t lba, std::uint8_t blocks) {
-  set_field(c.cdb, c.row->cdb_octets == 6 ? 1 : 2, c.lba_end(), lba);
-  const std::size_t count_first = c.row->cdb_octets == 6                            ? 4
+  set_field(c.cdb, c.row->cdb_bytes == 6 ? 1 : 2, c.lba_end(), lba);
+  const std::size_t count_first = c.row->cdb_bytes == 6                             ? 4
                                   : c.row->what == scsi::command::compare_and_write ? 13
-                                  : c.row->cdb_octets == 10                         ? 7
-                                  : c.row->cdb_octets == 12                         ? 6
+                                  : c.row->cdb_bytes == 10                          ? 7
+                                  : c.row->cdb_bytes == 12                          ? 6
                                                                                     : 10;
   set_field(c.cdb, count_first, c.count_end(), blocks);
   c.lba = lba;
 }
 
 inline void set_list_length(random_command& c) {
-  const std::size_t end = c.row->cdb_octets == 6 ? 5 : 9;
+  const std::size_t end = c.row->cdb_bytes == 6 ? 5 : 9;
   set_field(c.cdb, std::min<std::size_t>(end - 1, c.row->what == scsi::command::persistent_reserve_out ? 5 : 7), end,
             24);
 }
@@ -83,7 +83,7 @@ inline void set_list_length(random_command& c) {
 inline bool set_reserved_bit(random_command& c, std::mt19937_64& chance) {
   const std::size_t octet = 1 + chance() % (c.cdb.size() - 1);
   const auto bit = static_cast<std::uint8_t>(1u << chance() % 8);
-  if ((c.row->allowed_bits(octet) & bit) != 0 || c.row->cdb_octets <= octet + 1) return false;
+  if ((c.row->allowed_bits(octet) & bit) != 0 || c.row->cdb_bytes <= octet + 1) return false;
   c.cdb[octet] |= bit;
   return true;
 }
@@ -91,10 +91,10 @@ inline bool set_reserved_bit(random_command& c, std::mt19937_64& chance) {
 }  // namespace detail
 
 inline random_command make_random_command(std::mt19937_64& chance, const scsi::opcode_row& row, std::uint8_t lba,
-                                          std::uint8_t blocks, std::uint32_t block_octets) {
+                                          std::uint8_t blocks, std::uint32_t block_bytes) {
   random_command c;
   c.row = &row;
-  c.cdb.assign(row.cdb_octets, 0);
+  c.cdb.assign(row.cdb_bytes, 0);
   for (std::size_t i = 1; i < c.cdb.size(); ++i) c.cdb[i] = static_cast<std::uint8_t>(chance() & row.usage[i]);
   c.cdb[0] = row.opcode;
   if (row.has_service_action()) c.cdb[1] = static_cast<std::uint8_t>((c.cdb[1] & 0xe0) | row.service_action);
@@ -103,11 +103,11 @@ inline random_command make_random_command(std::mt19937_64& chance, const scsi::o
   else if (row.direction == scsi::data_direction::out)
     detail::set_list_length(c);
   c.forbidden = chance() % 16 == 0 && detail::set_reserved_bit(c, chance);
-  c.wanted_octets = scsi::parameter_length(row, c.cdb);
+  c.wanted_bytes = scsi::parameter_length(row, c.cdb);
   if (c.names_blocks()) {
     if (const auto decoded = scsi::decode_block_command(row, c.cdb)) c.decoded = *decoded;
     c.blocks = c.decoded.blocks;
-    c.wanted_octets = c.decoded.transfer_bytes(block_octets);
+    c.wanted_bytes = c.decoded.transfer_bytes(block_bytes);
   }
   return c;
 }

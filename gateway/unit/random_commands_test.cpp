@@ -1,7 +1,7 @@
 #include <cstdlib>
 
 #include "gateway/unit/random_command.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // Random commands of every row of the opcode table, one after the other through a whole unit, held against a naive
 // disk:
@@ -15,7 +15,7 @@ using scsi::status;
 constexpr std::uint32_t block = 512;
 constexpr std::uint64_t capacity = 64;
 
-enum class plant : std::uint8_t { none, other_block, fewer_blocks, other_octet, medium_flips, dropped };
+enum class plant : std::uint8_t { none, other_block, fewer_blocks, other_byte, medium_flips, dropped };
 
 class random_commands {
  public:
@@ -35,8 +35,8 @@ class random_commands {
   }
 
  private:
-  static stand_options small() {
-    stand_options how;
+  static fixture_options small() {
+    fixture_options how;
     how.shards = 2;
     how.blocks = capacity;
     return how;
@@ -49,7 +49,7 @@ class random_commands {
 
   /// Nothing keeps the hosts from the unit any more.
   void begin_anew() {
-    s_.home->clear_reservations();
+    s_.coordinator->clear_reservations();
     hosts_[0]->manage(port::task_function::logical_unit_reset);
     s_.run();
     for (initiator* host : hosts_) {
@@ -68,7 +68,7 @@ class random_commands {
     octets cdb = c_.cdb, out = out_;
     if (planted(plant::other_block) && places_block()) cdb[c_.lba_end() - 1] ^= 1;
     if (planted(plant::fewer_blocks) && places_block() && c_.blocks > 1) --cdb[c_.count_end() - 1];
-    if (planted(plant::other_octet) && !out.empty()) out[dice(static_cast<unsigned>(out.size()))] ^= 0x40;
+    if (planted(plant::other_byte) && !out.empty()) out[dice(static_cast<unsigned>(out.size()))] ^= 0x40;
     if (planted(plant::medium_flips)) flip_on_medium();
     initiator& host = *hosts_[dice(static_cast<unsigned>(hosts_.size()))];
     if (!(planted(plant::dropped) && row_->writes_medium)) s_.drain(host.send(cdb, out, room_));
@@ -84,7 +84,7 @@ class random_commands {
   void make_data() {
     out_.clear();
     room_ = 0;
-    const std::uint64_t offered = dice(12) == 0 ? dice(2048) : c_.wanted_octets;
+    const std::uint64_t offered = dice(12) == 0 ? dice(2048) : c_.wanted_bytes;
     if (row_->direction == scsi::data_direction::in) room_ = std::min<std::uint64_t>(offered, 65536);
     if (row_->direction != scsi::data_direction::out) return;
     out_ = filled(std::min<std::uint64_t>(offered, 65536), static_cast<std::uint8_t>(dice(4)));
@@ -120,9 +120,9 @@ class random_commands {
     if (good) apply(e);
   }
 
-  octets at_disk(std::uint64_t octets_wanted) const {
+  octets at_disk(std::uint64_t bytes_wanted) const {
     const auto from = disk_.begin() + static_cast<std::ptrdiff_t>(c_.lba * block);
-    return {from, from + static_cast<std::ptrdiff_t>(octets_wanted)};
+    return {from, from + static_cast<std::ptrdiff_t>(bytes_wanted)};
   }
   std::uint64_t usable() const { return std::min<std::uint64_t>(c_.blocks * block, out_.size()) / block * block; }
 
@@ -208,7 +208,7 @@ class random_commands {
 
   std::mt19937_64 chance_;
   const plant plant_;
-  stand s_;
+  fixture s_;
   std::vector<initiator*> hosts_;
   octets disk_;
   std::string wrong_;
@@ -234,7 +234,7 @@ TEST(random_commands, do_what_a_naive_disk_does) {
 
 TEST(random_commands, faults_that_are_planted_are_seen) {
   for (const plant each :
-       {plant::other_block, plant::fewer_blocks, plant::other_octet, plant::medium_flips, plant::dropped})
+       {plant::other_block, plant::fewer_blocks, plant::other_byte, plant::medium_flips, plant::dropped})
     EXPECT_NE(random_commands(7, each).run(1000), "") << static_cast<int>(each);
 }
 

@@ -18,12 +18,12 @@ job read_windows(shard& s, command& c) {
     const scsi::outcome clean = co_await flushed{s, c};
     if (clean.status != scsi::status::good) co_return clean;
   }
-  for (std::uint64_t at = 0; at < wanted; at += window_octets) {
+  for (std::uint64_t at = 0; at < wanted; at += window_bytes) {
     if (at > 0) {
       const bool sent = co_await data_in_sent{s, c};
       if (!sent) co_return outcomes::good();
     }
-    const std::uint64_t octets = std::min(wanted - at, window_octets);
+    const std::uint64_t octets = std::min(wanted - at, window_bytes);
     const std::uint64_t whole = (octets + size - 1) / size * size;
     if (s.lend(c, offset + at, whole, octets)) continue;
     places.clear();
@@ -49,8 +49,8 @@ job write_windows(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint64_t offset = c.block.lba * s.block_size();
   const std::uint64_t usable = whole_blocks(s, t.length_out, t.expected_data_out);
-  for (std::uint64_t at = 0; at < usable; at += window_octets) {
-    const std::uint64_t octets = std::min(usable - at, window_octets);
+  for (std::uint64_t at = 0; at < usable; at += window_bytes) {
+    const std::uint64_t octets = std::min(usable - at, window_bytes);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
     set_data_out(c, at, octets);
@@ -69,11 +69,11 @@ job pre_fetch(shard& s, command& c) {
   const std::uint64_t size = s.block_size();
   const std::uint64_t all = c.block.blocks * size;
   if (c.block.immed) co_return outcomes::condition_met();
-  memory::slice buffer = s.take_buffer(c, std::min(std::max(all, size), window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(std::max(all, size), window_bytes));
   if (buffer.empty()) co_return shard::no_room(c);
   const std::uint64_t fetched = std::min(all, most);
-  for (std::uint64_t at = 0; at < fetched; at += window_octets) {
-    const std::uint64_t octets = std::min(fetched - at, window_octets);
+  for (std::uint64_t at = 0; at < fetched; at += window_bytes) {
+    const std::uint64_t octets = std::min(fetched - at, window_bytes);
     set_buffer(c, buffer, octets);
     prepare(c, store::verb::read, c.block.lba * size + at, octets);
     const store::status status = co_await medium{s, c};

@@ -1,5 +1,5 @@
 #include "gateway/unit/jobs.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 namespace sluice::unit {
 namespace {
@@ -9,7 +9,7 @@ using scsi::status;
 namespace asc = scsi::asc;
 
 TEST(unit_read_write, what_was_written_is_read) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets data = patterned(8 * 512, 3);
   EXPECT_TRUE(s.done(a.send(write10(16, 8), data, 0, port::task_attribute::simple, data.size())).good());
@@ -22,10 +22,10 @@ TEST(unit_read_write, what_was_written_is_read) {
 
 TEST(unit_read_write, large_transfers_go_in_windows) {
   for (bool late : {false, true}) {
-    stand s;
+    fixture s;
     s.late = late;
     initiator& a = s.add();
-    a.identity->caps.max_get_octets = 256 * 1024;
+    a.identity->caps.max_get_bytes = 256 * 1024;
     a.identity->caps.may_borrow = false;
     const octets data = patterned(5000 * 512, 9);
     exchange& w = s.done(a.send(cdb16(0x8a, 7, 5000), data, 0, port::task_attribute::simple, 65536));
@@ -39,7 +39,7 @@ TEST(unit_read_write, large_transfers_go_in_windows) {
 }
 
 TEST(unit_read_write, lent_memory_goes_in_windows_too) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets data = patterned(5000 * 512, 9);
   EXPECT_TRUE(s.done(a.send(cdb16(0x8a, 7, 5000), data)).good());
@@ -51,7 +51,7 @@ TEST(unit_read_write, lent_memory_goes_in_windows_too) {
 
 TEST(unit_read_write, the_initiator_has_less_room_than_it_reads) {
   for (bool borrow : {false, true}) {
-    stand s;
+    fixture s;
     initiator& a = s.add();
     a.identity->caps.may_borrow = borrow;
     const octets data = patterned(4 * 512, 1);
@@ -65,7 +65,7 @@ TEST(unit_read_write, the_initiator_has_less_room_than_it_reads) {
 }
 
 TEST(unit_read_write, the_initiator_sends_less_or_more_than_it_writes) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(write10(0, 2), filled(512, 0xaa))).good());
   EXPECT_TRUE(s.done(a.send(write10(4, 1), filled(1024, 0xbb))).good());
@@ -77,7 +77,7 @@ TEST(unit_read_write, the_initiator_sends_less_or_more_than_it_writes) {
 }
 
 TEST(unit_read_write, data_that_end_within_a_block_are_refused) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets write_and_verify = cdb10(0x2e, 0, 2), compare = cdb10(0x2f, 0, 2, 2), or_write = cdb16(0x8b, 0, 2);
   for (const octets& cdb : {write10(0, 2), write_and_verify, compare, or_write}) {
@@ -90,7 +90,7 @@ TEST(unit_read_write, data_that_end_within_a_block_are_refused) {
 }
 
 TEST(unit_read_write, beyond_the_last_block) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(read10(8191, 2), {}, 1024)).sensed(sense_key::illegal_request, asc::lba_out_of_range));
   EXPECT_TRUE(
@@ -99,7 +99,7 @@ TEST(unit_read_write, beyond_the_last_block) {
 }
 
 TEST(unit_read_write, failures_of_the_medium_have_their_sense) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.fails = [](const store::request&) { return store::status::medium_error; };
   exchange& r = s.done(a.send(read10(5, 2), {}, 1024));
@@ -113,7 +113,7 @@ TEST(unit_read_write, failures_of_the_medium_have_their_sense) {
 }
 
 TEST(unit_read_write, a_transfer_that_fails_ends_silently) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   exchange& w = a.send(write10(0, 1), filled(512, 1));
   w.loses_data = true;
@@ -123,7 +123,7 @@ TEST(unit_read_write, a_transfer_that_fails_ends_silently) {
 }
 
 TEST(unit_read_write, durable_when_fua_or_without_write_cache) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   std::vector<bool> durable;
   s.fails = [&](const store::request& r) {
@@ -136,10 +136,10 @@ TEST(unit_read_write, durable_when_fua_or_without_write_cache) {
 }
 
 TEST(unit_read_write, a_full_task_set) {
-  stand_options how;
+  fixture_options how;
   how.limits.max_tasks_per_nexus = 2;
   how.limits.max_tasks = 3;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();

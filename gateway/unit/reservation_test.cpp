@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 namespace sluice::unit {
 namespace {
@@ -10,18 +10,18 @@ namespace asc = scsi::asc;
 enum : std::uint8_t { do_register, do_reserve, do_release, do_clear, do_preempt, do_preempt_abort, do_ignore };
 constexpr std::uint8_t aptpl = 1;
 
-exchange& pr(stand& s, initiator& i, std::uint8_t action, std::uint64_t key, std::uint64_t action_key = 0,
+exchange& pr(fixture& s, initiator& i, std::uint8_t action, std::uint64_t key, std::uint64_t action_key = 0,
              std::uint8_t type = 0, std::uint8_t flags = 0) {
   return s.done(i.send(pr_out(action, type), pr_list(key, action_key, flags)));
 }
-octets pr_in(stand& s, initiator& i, std::uint8_t action) {
+octets pr_in(fixture& s, initiator& i, std::uint8_t action) {
   return s.done(i.send(cdb10(0x5e, 0, 1024, action), {}, 1024)).in;
 }
 
 TEST(unit_reservations, hold_on_every_core) {
-  stand_options how;
+  fixture_options how;
   how.shards = 3;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add(0);
   initiator& b = s.add(1);
   initiator& c = s.add(2);
@@ -44,7 +44,7 @@ TEST(unit_reservations, hold_on_every_core) {
 }
 
 TEST(unit_reservations, stay_when_the_nexus_goes_and_comes_back) {
-  stand s;
+  fixture s;
   initiator& a = s.add(0, "iqn.2026-11.org.example:a");
   initiator& b = s.add();
   EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
@@ -57,19 +57,19 @@ TEST(unit_reservations, stay_when_the_nexus_goes_and_comes_back) {
 
 TEST(unit_reservations, preempt_and_abort_ends_tasks_on_other_cores) {
   for (std::uint64_t seed = 0; seed < 30; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.shards = 2;
     how.delays = true;
     how.seed = seed;
-    stand s(how);
+    fixture s(how);
     initiator& a = s.add(0);
     initiator& b = s.add(1);
     EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
     EXPECT_TRUE(pr(s, b, do_register, 0, 0xb).good());
     EXPECT_TRUE(pr(s, b, do_reserve, 0xb, 0, 1).good());
     s.late = true;
-    std::vector<exchange*> doomed;
-    for (int i = 0; i < 4; ++i) doomed.push_back(&b.send(write10(0, 1), filled(512, 7)));
+    std::vector<exchange*> is_aborted;
+    for (int i = 0; i < 4; ++i) is_aborted.push_back(&b.send(write10(0, 1), filled(512, 7)));
     exchange& preempts = a.send(pr_out(do_preempt_abort, 1), pr_list(0xa, 0xb));
     while (preempts.completions == 0) s.later.step();
     EXPECT_TRUE(preempts.good());
@@ -79,7 +79,7 @@ TEST(unit_reservations, preempt_and_abort_ends_tasks_on_other_cores) {
       return store::status::good;
     };
     s.run();
-    for (exchange* e : doomed) {
+    for (exchange* e : is_aborted) {
       EXPECT_EQ(e->completions, 1);
       EXPECT_TRUE(e->silent || e->good() || e->ended_with(status::reservation_conflict) ||
                   e->sensed(sense_key::unit_attention, asc::registrations_preempted));
@@ -90,61 +90,61 @@ TEST(unit_reservations, preempt_and_abort_ends_tasks_on_other_cores) {
 }
 
 TEST(unit_reservations, survive_power_loss_with_aptpl) {
-  stand s;
+  fixture s;
   initiator& a = s.add(0, "iqn.2026-11.org.example:a");
   EXPECT_TRUE(pr(s, a, do_register, 0, 0xa, 0, aptpl).good());
   EXPECT_TRUE(pr(s, a, do_reserve, 0xa, 0, 3).good());
-  const auto reborn = s.make_home();
+  const auto reborn = s.make_coordinator();
   EXPECT_TRUE(reborn->snapshot()->reservations.holds({a.identity->initiator, 1}));
-  EXPECT_EQ(reborn->snapshot()->reservations.registrants, s.home->snapshot()->reservations.registrants);
+  EXPECT_EQ(reborn->snapshot()->reservations.registrants, s.coordinator->snapshot()->reservations.registrants);
   EXPECT_TRUE(pr(s, a, do_register, 0xa, 0xc).good());  // without APTPL: not any more
-  EXPECT_FALSE(s.make_home()->snapshot()->reservations.reserved());
+  EXPECT_FALSE(s.make_coordinator()->snapshot()->reservations.reserved());
 }
 
 TEST(unit_reservations, go_over_to_a_unit_that_takes_the_place_and_change_no_more_from_then_on) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.shards = 2;
     how.delays = true;
     how.seed = seed;
-    stand s(how);
+    fixture s(how);
     initiator& a = s.add(0);
     initiator& b = s.add(1);
     EXPECT_TRUE(pr(s, a, do_register, 0, 0xa).good());
     EXPECT_TRUE(pr(s, b, do_register, 0, 0xb).good());
     exchange& early = a.send(pr_out(do_reserve, 5), pr_list(0xa, 0, 0));
     std::optional<reservations::state> held;
-    s.home->freeze([&](const snapshot_ptr& now) { held = now->reservations; });
+    s.coordinator->freeze([&](const snapshot_ptr& now) { held = now->reservations; });
     exchange& late = b.send(pr_out(do_preempt, 5), pr_list(0xb, 0xa, 0));
     s.run();
     ASSERT_TRUE(held);
     EXPECT_TRUE(late.ended_with(status::busy));
     EXPECT_TRUE(early.good() || early.ended_with(status::busy));
-    const auto next = s.make_home(true);
+    const auto next = s.make_coordinator(true);
     EXPECT_EQ(next->snapshot()->reservations.registrants.size(), 2U) << "though nothing lasts without APTPL";
     EXPECT_EQ(next->snapshot()->reservations.reserved(), early.good()) << "seed " << seed;
     EXPECT_TRUE(s.done(b.send(test_unit_ready())).good());
-    s.home->thaw();
+    s.coordinator->thaw();
     EXPECT_TRUE(pr(s, b, do_preempt, 0xb, 0xa, 5).good());
   }
 }
 
 TEST(unit_reservations, the_operator_clears_them) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(pr(s, a, do_register, 0, 0xa, 0, aptpl).good());
-  s.home->clear_reservations();
+  s.coordinator->clear_reservations();
   s.run();
   EXPECT_TRUE(s.done(a.send(test_unit_ready())).sensed(sense_key::unit_attention, asc::reservations_preempted));
-  EXPECT_TRUE(s.make_home()->snapshot()->reservations.registrants.empty());
+  EXPECT_TRUE(s.make_coordinator()->snapshot()->reservations.registrants.empty());
 }
 
 /// SPEC_I_PT with TransportIDs without an ISID, as sg_persist -X makes them: all ports of that initiator that are
 /// known.
 TEST(unit_reservations, an_iscsi_name_stands_for_the_known_ports_of_its_initiator) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add(0);
   initiator& first = s.add(0, "iqn.2026-11.org.example:two");
   initiator& second = s.add(1, "iqn.2026-11.org.example:two");
@@ -163,10 +163,10 @@ TEST(unit_reservations, an_iscsi_name_stands_for_the_known_ports_of_its_initiato
   };
   const scsi::outcome nobody = register_for("iqn.2026-11.org.example:nobody");
   EXPECT_EQ(nobody.sense.code, asc::invalid_field_in_parameter_list);
-  EXPECT_EQ(nobody.sense.field_octet, 28);
-  EXPECT_TRUE(s.home->snapshot()->reservations.registrants.empty());
+  EXPECT_EQ(nobody.sense.field_byte, 28);
+  EXPECT_TRUE(s.coordinator->snapshot()->reservations.registrants.empty());
   EXPECT_EQ(register_for("iqn.2026-11.ORG.example:TWO").status, scsi::status::good);
-  const auto& registered = s.home->snapshot()->reservations;
+  const auto& registered = s.coordinator->snapshot()->reservations;
   EXPECT_TRUE(registered.find({a.identity->initiator, 1}));
   EXPECT_TRUE(registered.find({first.identity->initiator, 1}));
   EXPECT_TRUE(registered.find({again.identity->initiator, 1}));
@@ -174,7 +174,7 @@ TEST(unit_reservations, an_iscsi_name_stands_for_the_known_ports_of_its_initiato
 }
 
 TEST(unit_reservations, refused_lists) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(a.send(pr_out(do_register), filled(23, 0)))
                   .sensed(sense_key::illegal_request, asc::parameter_list_length_error));

@@ -1,5 +1,5 @@
 #include "gateway/scsi/asc.hpp"
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // What fabrics may leave open, and what their ports cannot do.
 namespace sluice::unit {
@@ -17,7 +17,7 @@ exchange& send_unannounced(initiator& by, octets cdb, octets out = {}) {
 }
 
 TEST(seam, the_unit_takes_unknown_lengths_from_the_cdb) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   EXPECT_TRUE(s.done(send_unannounced(a, write10(0, 4), filled(2048, 1))).good());
@@ -42,7 +42,7 @@ TEST(seam, the_unit_takes_unknown_lengths_from_the_cdb) {
 }
 
 TEST(seam, each_direction_has_its_residual) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   exchange& w = s.done(a.send(write10(0, 2), filled(512, 1)));
   EXPECT_TRUE(w.task.residual_out().over);
@@ -57,7 +57,7 @@ TEST(seam, each_direction_has_its_residual) {
 
 /// GOOD would say that the blocks are written.
 TEST(seam, a_write_that_is_announced_as_a_read_is_refused) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const auto refused = [](const exchange& e) { return e.sensed(sense_key::aborted_command, asc::data_phase_error); };
   EXPECT_TRUE(refused(s.done(a.send(write10(0, 1), {}, 512))));
@@ -74,7 +74,7 @@ TEST(seam, a_write_that_is_announced_as_a_read_is_refused) {
 }
 
 TEST(seam, reads_fill_memory_of_the_fabric) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   const octets data = patterned(4096 * 512, 3);
   EXPECT_TRUE(s.done(a.send(write10(0, 4096), data)).good());
@@ -98,9 +98,9 @@ TEST(seam, reads_fill_memory_of_the_fabric) {
 }
 
 TEST(seam, a_medium_that_may_write_late_gets_no_borrowed_memory) {
-  stand_options how;
+  fixture_options how;
   how.limits.deadline_ns = 8 * ns_per_s;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator& a = s.add();
   exchange& lent = a.send(read10(0, 1), {}, 512);
@@ -120,7 +120,7 @@ TEST(seam, a_medium_that_may_write_late_gets_no_borrowed_memory) {
 }
 
 TEST(seam, a_port_without_task_attributes_has_simple_tasks_only) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -137,18 +137,18 @@ TEST(seam, a_port_without_task_attributes_has_simple_tasks_only) {
 }
 
 TEST(seam, sense_is_cut_to_what_the_port_carries) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
-  a.identity->caps.max_sense_octets = 18;
+  a.identity->caps.max_sense_bytes = 18;
   exchange& e = s.done(a.send(read10(9000, 1), {}, 512));
   e.task.descriptor_sense = true;
   EXPECT_EQ(e.task.encode_sense(e.outcome.sense).size, 18);
-  a.identity->caps.max_sense_octets = 252;
+  a.identity->caps.max_sense_bytes = 252;
   EXPECT_GT(e.task.encode_sense(e.outcome.sense).size, 18);
 }
 
 TEST(seam, the_longest_cdb_is_looked_at_as_a_whole) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   octets cdb(260);
   cdb[0] = 0x7f;

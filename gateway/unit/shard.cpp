@@ -61,21 +61,21 @@ void command::reset() {
   serial = 0;
   where = stage::waiting;
   with = place::here;
-  doom = unit::doom::none;
+  abort_disposition = unit::abort_disposition::none;
   why = port::silence::none;
-  needs_fence = false;
-  fence = 0;
-  fence_granted = has_written = false;
+  needs_range_lock = false;
+  range_lock = 0;
+  range_lock_granted = has_written = false;
   if (std::exchange(abandoned, false)) kept.clear();
   flush = guard = since = 0;
   resume_point = {};
   data_goal = 0;
 }
 
-shard::shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
-             snapshot_ptr first)
+shard::shard(const shard_options& options, coordinator_link& coordinator, reactor::loop& loop,
+             std::unique_ptr<store::channel> medium, snapshot_ptr first)
     : options_(with_books(options)),
-      home_(home),
+      coordinator_(coordinator),
       loop_(loop),
       medium_(std::move(medium)),
       snapshot_(std::move(first)) {}
@@ -98,11 +98,11 @@ void shard::on_task(port::task& subject, task_event event) noexcept {
   command& c = *static_cast<command*>(subject.holder);
   SLUICE_CHECK(c.with == command::place::fabric);
   c.with = command::place::here;
-  if (subject.ended != port::transfer_end::done && !c.doomed()) {
-    c.doom = doom::silent;
+  if (subject.ended != port::transfer_end::done && !c.is_aborted()) {
+    c.abort_disposition = abort_disposition::silent;
     c.why = port::silence::transfer_failed;
   }
-  const bool more = event == task_event::data_arrived && !c.doomed() && subject.data_out_end < c.data_goal;
+  const bool more = event == task_event::data_arrived && !c.is_aborted() && subject.data_out_end < c.data_goal;
   if (more) return ask_data(c);
   if (c.where == command::stage::waiting) return fetched(c);
   c.resume();
@@ -128,7 +128,7 @@ void shard::submit(port::task& t) noexcept {
   ++n->tasks;
   ++task_count_;
   decode(*c);
-  if (!gate_ && !c->needs_fence) [[likely]] {
+  if (!gate_ && !c->needs_range_lock) [[likely]] {
     active_.push_back(*c);
     return start(*c);
   }
@@ -136,12 +136,12 @@ void shard::submit(port::task& t) noexcept {
   c->since = tick_;
   if (options_.deadline_ns != 0) watch_clock();
   gate_ = true;
-  if (c->needs_fence) fetch_first(*c);
+  if (c->needs_range_lock) fetch_first(*c);
   advance();
 }
 
-/// What is done behind a fence has its data before it asks for the fence: an initiator that is slow with them keeps
-/// nobody out.
+/// What is done behind a range lock has its data before it asks for the range lock: an initiator that is slow with them
+/// keeps nobody out.
 void shard::fetch_first(command& c) noexcept {
   if (c.is_refused || c.row->direction != scsi::data_direction::out) return;
   std::uint64_t wanted = c.task->expected_data_out;
@@ -154,7 +154,7 @@ void shard::fetch_first(command& c) noexcept {
 
 void shard::fetched(command& c) noexcept {
   c.since = tick_;
-  if (c.doomed()) return finish(c, {});
+  if (c.is_aborted()) return finish(c, {});
   advance();
 }
 
@@ -186,7 +186,7 @@ void shard::decode(command& c) noexcept {
   if (t.attribute != port::task_attribute::simple && !c.nexus->identity->caps.task_attributes)
     t.attribute = port::task_attribute::simple;
   if (t.attribute == port::task_attribute::ordered) {
-    c.needs_fence = true;
+    c.needs_range_lock = true;
     c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = true, .nexus = c.nexus->identity->id};
   } else {
     c.range = {.begin = 0, .end = 0, .exclusive = false, .ordered = false};
@@ -224,7 +224,7 @@ void shard::decode(command& c) noexcept {
   // What WRITE AND VERIFY reads back must not be what somebody else wrote meanwhile. It and ORWRITE lock what they are
   // at (verify.cpp).
   c.range.exclusive = c.row->overlap == scsi::overlap_rule::exclusive || c.row->what == scsi::command::write_and_verify;
-  c.needs_fence = c.needs_fence || c.row->what == scsi::command::compare_and_write;
+  c.needs_range_lock = c.needs_range_lock || c.row->what == scsi::command::compare_and_write;
 }
 
 void shard::start(command& c) noexcept {
@@ -259,9 +259,9 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   (c.where == command::stage::waiting ? waiting_ : active_).erase(c);
   if (c.flush) [[unlikely]]
     options_.flushes->end(c.flush, flush_end::not_done);
-  if (c.fence) home_.send(fence_release{c.fence});
+  if (c.range_lock) coordinator_.send(range_lock_release{c.range_lock});
   if (c.guard) [[unlikely]]
-    home_.send(fence_release{c.guard});
+    coordinator_.send(range_lock_release{c.guard});
   c.reset();
   c.next = free_commands_;
   free_commands_ = &c;
@@ -273,27 +273,27 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   advance();
 }
 
-/// Gives the task back to its fabric; the record may live on while the home still works for it.
+/// Gives the task back to its fabric; the record may live on while the coordinator still works for it.
 void shard::settle(command& c, const scsi::outcome& outcome) noexcept {
   port::task& t = *c.task;
-  switch (c.doom) {
-    case doom::none:
+  switch (c.abort_disposition) {
+    case abort_disposition::none:
       // Not `t.outcome = outcome`: that reads back, in wide words, what a builder has just written octet by octet, and
       // the processor then waits for all stores before it, the medium's among them (200 ns of a 4 KiB write to RAM).
       t.outcome.status = outcome.status;
       if (outcome.status == scsi::status::check_condition) t.outcome.sense = outcome.sense;
       break;
-    case doom::task_aborted:
+    case abort_disposition::task_aborted:
       t.outcome = outcomes::task_aborted();
       break;
-    case doom::busy:
+    case abort_disposition::busy:
       t.outcome = c.has_written ? outcomes::aborted(scsi::asc::io_process_terminated) : outcomes::busy();
       break;
-    case doom::silent:
+    case abort_disposition::silent:
       t.silenced = c.why;
       break;
   }
-  if (c.doomed() || outcome.status == scsi::status::check_condition) t.data_in.clear();
+  if (c.is_aborted() || outcome.status == scsi::status::check_condition) t.data_in.clear();
   if (t.outcome.status == scsi::status::good && may_be_volatile(c)) c.nexus->written = options_.flushes->mark();
   t.descriptor_sense = snapshot_->mode.descriptor_sense;
   count(c, t.outcome);
@@ -349,7 +349,7 @@ void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   observe::command_counters& counters = counters_.of(class_of(c.row));
   const std::uint64_t now = loop_.now_ns();
   counters.latency.record(now > t.arrived_ns ? now - t.arrived_ns : 0);
-  if (c.doomed()) {
+  if (c.is_aborted()) {
     ++counters_.aborted;
     ++counters.failed;
   } else if (outcome.status != scsi::status::good && outcome.status != scsi::status::condition_met) {

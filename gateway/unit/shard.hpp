@@ -8,7 +8,7 @@
 
 #include "actors/observe/counters.hpp"
 #include "actors/reactor/loop.hpp"
-#include "fabrics/port/nexus_door.hpp"
+#include "fabrics/port/nexus_endpoint.hpp"
 #include "gateway/scsi/parameter_lists.hpp"
 #include "gateway/unit/command.hpp"
 #include "gateway/unit/flush_book.hpp"
@@ -19,7 +19,7 @@
 namespace sluice::unit {
 
 struct shard_options {
-  unsigned index = 0;  // among the unit's shards, as the home numbers them; below 4096
+  unsigned index = 0;  // among the unit's shards, as the coordinator numbers them; below 4096
   gateway_id gateway = 0;
   std::uint32_t max_tasks = 4096;           // in this shard's task set; more is TASK SET FULL
   std::uint32_t max_tasks_per_nexus = 256;  // likewise
@@ -49,13 +49,13 @@ struct medium_debt {
       0;  // for how long the first of those that wait does, within a period of the deadlines' clock
 };
 
-/// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its door
-/// to the medium. Everything runs on the loop's thread.
+/// The device server of one logical unit on one core: its part of the task set, its nexuses' unit attentions, its
+/// endpoint to the medium. Everything runs on the loop's thread.
 class shard {
  public:
-  /// `home` and `loop` outlive the shard. `first` is the home's snapshot at that time.
-  shard(const shard_options& options, home_link& home, reactor::loop& loop, std::unique_ptr<store::channel> medium,
-        snapshot_ptr first);
+  /// `coordinator` and `loop` outlive the shard. `first` is the coordinator's snapshot at that time.
+  shard(const shard_options& options, coordinator_link& coordinator, reactor::loop& loop,
+        std::unique_ptr<store::channel> medium, snapshot_ptr first);
   /// No nexus is attached any more, and idle() holds.
   ~shard();
   shard(const shard&) = delete;
@@ -71,7 +71,7 @@ class shard {
 
   // -- nexuses ---------------------------------------------------------------------------------------------------
   /// A nexus may send tasks from now on; it is told `attention` first (0: nothing), unless it has another channel,
-  /// which has told it or will. `listener`: see unit_door.
+  /// which has told it or will. `listener`: see unit_endpoint.
   void attach(std::shared_ptr<const port::i_t_nexus> identity,
               scsi::additional_sense attention = scsi::asc::reset_occurred,
               access::attention_listener* listener = nullptr);
@@ -80,20 +80,21 @@ class shard {
   /// reason only aborts what is left of its tasks: the first `done` tells when they are gone.
   void detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done);
 
-  // -- the home ---------------------------------------------------------------------------------------------------
+  // -- the coordinator
+  // ---------------------------------------------------------------------------------------------------
   void on_message(to_shard message);
 
-  /// A unit attention for one nexus here, because its LUN map changed with that version of the picture of targets.
-  void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version);
+  /// A unit attention for one nexus here, because its LUN map changed with that version of the directory.
+  void establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t directory_version);
   void withdraw_attention(std::uint64_t nexus_id, scsi::additional_sense code);
-  /// The door by which it is known to listeners; once, before the first nexus.
-  void set_door(const access::unit_door* door) { door_ = door; }
+  /// The endpoint by which it is known to listeners; once, before the first nexus.
+  void set_endpoint(const access::unit_endpoint* endpoint) { endpoint_ = endpoint; }
 
   const observe::unit_counters& counters() const { return counters_; }
   const unit_snapshot& snapshot() const { return *snapshot_; }
   std::uint32_t tasks() const { return task_count_; }
   medium_debt debt() const noexcept;
-  /// Nothing of this shard is at work on the medium or at the home.
+  /// Nothing of this shard is at work on the medium or at the coordinator.
   bool idle() const {
     return active_.empty() && waiting_.empty() && !flushing_.busy && !next_turn_.queued_ && !turn_over_.queued_ &&
            medium_->idle();
@@ -103,7 +104,7 @@ class shard {
   void finish(command& c, const scsi::outcome& outcome) noexcept;
   /// Does c.io on the spot when it can.
   bool try_medium(command& c) noexcept {
-    if (fenced_off(c)) return false;
+    if (is_locked_out(c)) return false;
     if (c.io.what == store::verb::flush) [[unlikely]]
       begin_flush(c);
     if (!medium_->try_now(c.io, c.medium_status)) return false;
@@ -112,7 +113,7 @@ class shard {
       end_flush(std::exchange(c.flush, 0), c.medium_status);
     return true;
   }
-  /// Starts c.io, or parks the task while somebody else's fence is around its blocks.
+  /// Starts c.io, or parks the task while somebody else's range lock is around its blocks.
   void start_medium(command& c) noexcept;
   void medium_done(command& c, store::status outcome) noexcept;
   /// A buffer that the initiator of a command pays for.
@@ -124,7 +125,7 @@ class shard {
   /// What a command ends with that finds no buffer: TASK SET FULL, or BUSY when its nexus has no other here that could
   /// end first [SAM-5 5.3.1].
   static scsi::outcome no_room(const command& c) {
-    if (c.doomed()) return {};
+    if (c.is_aborted()) return {};
     return c.nexus->tasks > 1 ? scsi::outcomes::task_set_full() : scsi::outcomes::busy();
   }
   /// The command is resumed when it has c.buffer, of so many octets, or must go without.
@@ -133,12 +134,12 @@ class shard {
   /// its blocks.
   bool lend(command& c, std::uint64_t offset_bytes, std::uint64_t whole, std::uint64_t octets) noexcept;
   void ask_data(command& c) noexcept;
-  /// Asks for a fence around these blocks; the job goes on when it has that, or may have it no more.
+  /// Asks for a range lock around these blocks; the job goes on when it has that, or may have it no more.
   void lock(command& c, const scsi::block_range& blocks) noexcept;
   void unlock(command& c) noexcept;
   /// Gives the task to its fabric for a get_data or put_data.
   void hand_over(command& c, port::task_event what) noexcept;
-  void ask_home(command& c, std::vector<std::uint8_t> parameters);
+  void ask_coordinator(command& c, std::vector<std::uint8_t> parameters);
   /// Ends a command, but not before so much time has passed.
   void hold_back(command& c, const scsi::outcome& outcome, std::uint64_t patience_ns) noexcept;
   /// Makes c.io a flush.
@@ -165,15 +166,15 @@ class shard {
   std::uint32_t block_size() const { return snapshot_->facts.block_size; }
 
  private:
-  struct raised_fence {
+  struct held_range_lock {
     std::uint64_t id;
-    fence_range range;
-    bool quiet;              // told the home
+    lock_range range;
+    bool quiet;              // told the coordinator
     unsigned turns_to_wait;  // for memory that was lent, see lent_
   };
   /// How tasks are aborted, and why.
   struct ending {
-    unit::doom how = unit::doom::silent;
+    unit::abort_disposition how = unit::abort_disposition::silent;
     port::silence why = port::silence::none;  // those that end silently
   };
   /// Something that waits for aborted tasks to end.
@@ -224,16 +225,16 @@ class shard {
   // task_set.cpp: in which order
   void advance() noexcept;
   void pass() noexcept;
-  bool came_before(const command& c, const fence_range& ordered) const noexcept;
+  bool came_before(const command& c, const lock_range& ordered) const noexcept;
   bool is_behind_range(const command& c) const noexcept;
   bool kept_out(const command& c) const noexcept;
-  bool steps_aside(const command& c, const fence_range& range) const noexcept;
-  bool is_quiet(const raised_fence& f) const noexcept;
-  bool fenced_off(const command& c) const noexcept;
+  bool gives_way(const command& c, const lock_range& range) const noexcept;
+  bool is_quiet(const held_range_lock& f) const noexcept;
+  bool is_locked_out(const command& c) const noexcept;
   void unpark() noexcept;
   void check_quiet() noexcept;
-  void ask_fence(command& c) noexcept;
-  void await_borrowers(raised_fence& f) noexcept;
+  void ask_range_lock(command& c) noexcept;
+  void await_borrowers(held_range_lock& f) noexcept;
   void next_turn() noexcept;
   void turn_over() noexcept;
 
@@ -286,13 +287,13 @@ class shard {
   void on(publication& message);
   void on(control_answer& message);
   void on(manage_answer& message);
-  void on(fence_raised& message);
-  void on(fence_granted& message);
-  void on(fence_lowered& message);
+  void on(range_lock_held& message);
+  void on(range_lock_granted& message);
+  void on(range_lock_gone& message);
 
   const shard_options options_;
-  const access::unit_door* door_ = nullptr;
-  home_link& home_;
+  const access::unit_endpoint* endpoint_ = nullptr;
+  coordinator_link& coordinator_;
   reactor::loop& loop_;
   std::unique_ptr<store::channel> medium_;
   snapshot_ptr snapshot_;
@@ -301,21 +302,21 @@ class shard {
   std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;
   nexus_record* last_nexus_ = nullptr;
 
-  std::deque<command> commands_;  // grows to max_tasks and a few that wait at the home
+  std::deque<command> commands_;  // grows to max_tasks and a few that wait at the coordinator
   command* free_commands_ = nullptr;
   std::uint32_t task_count_ = 0;
   /// Serials are told apart from those of the unit's other shards: a nexus may have tasks at several. Never 0.
   static constexpr std::uint64_t serial_step = 4096;
   std::uint64_t next_serial_ = serial_step + options_.index;
-  std::uint64_t fences_asked_ = 0;
+  std::uint64_t range_locks_asked_ = 0;
 
   command_list active_;
   command_list waiting_;
-  bool gate_ = false;  // something may have to wait: fences or earlier waiting tasks
+  bool gate_ = false;  // something may have to wait: range locks or earlier waiting tasks
   bool advancing_ = false, again_ = false;
   std::vector<const command*> owing_;   // pass(): those further ahead that wait for their initiator's data
   std::uint64_t waiting_removals_ = 0;  // by aborts, which may come from what a started task's end sets off
-  std::vector<raised_fence> fences_;
+  std::vector<held_range_lock> range_locks_;
   bool lent_ = false;  // the medium has lent memory to reads: who changes it in one step waits until it was looked at
   reactor::member_runnable<shard, &shard::next_turn> next_turn_{*this};
   reactor::member_runnable<shard, &shard::turn_over> turn_over_{*this};
@@ -337,7 +338,7 @@ class shard {
   reactor::member_timer<shard, &shard::feed> hunger_timer_{*this};
 
   std::vector<drain> drains_;
-  std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the home, by id
+  std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the coordinator, by id
   background_flush flushing_{*this};
   std::uint64_t failures_seen_ = 0;  // of flushes, in the unit's book
   observe::unit_counters counters_;

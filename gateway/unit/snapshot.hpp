@@ -9,8 +9,8 @@
 namespace sluice::unit {
 
 /// What the cores of one gateway know of a logical unit, as one immutable value: what all gateways agree on, and what
-/// this one knows by itself. The home makes a new one for each change; shards read the one that they got last. Its
-/// epoch is that of the agreed part: it stays when only the rest changes.
+/// this one knows by itself. The coordinator makes a new one for each change; shards read the one that they got last.
+/// Its epoch is that of the agreed part: it stays when only the rest changes.
 struct unit_snapshot : agreement::agreed {
   scsi::unit_facts facts;
   bool maps = false;  // the store tells holes from data

@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 // A host that owes the data of its commands for ever, beside others that fence it, order their own commands, or take
 // the unit away: whoever fences never waits for who is fenced.
@@ -13,7 +13,7 @@ using scsi::status;
 class take_back : public testing::TestWithParam<unsigned> {
  protected:
   take_back() {
-    stand_options how;
+    fixture_options how;
     how.shards = GetParam();
     s_.emplace(how);
     s_->late = true;
@@ -43,7 +43,7 @@ class take_back : public testing::TestWithParam<unsigned> {
     s_->done(debtor_->send(test_unit_ready()));  // MODE PARAMETERS CHANGED
   }
 
-  std::optional<stand> s_;
+  std::optional<fixture> s_;
   initiator* debtor_ = nullptr;
   initiator* other_ = nullptr;
 };
@@ -241,7 +241,7 @@ TEST_P(take_back, a_transport_abort_may_cross_the_request_for_data) {
 }
 
 TEST(transfer, what_the_fabric_loses_ends_silently) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   exchange& w = a.send(write10(0, 1), filled(512, 1));
   w.loses_data = true;

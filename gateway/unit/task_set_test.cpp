@@ -1,4 +1,4 @@
-#include "gateway/unit/test_stand.hpp"
+#include "gateway/unit/test_fixture.hpp"
 
 namespace sluice::unit {
 namespace {
@@ -12,10 +12,10 @@ namespace asc = scsi::asc;
 
 TEST(task_set, ordered_tasks_keep_their_place) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     initiator& a = s.add();
     std::vector<exchange*> before, after;
@@ -33,7 +33,7 @@ TEST(task_set, ordered_tasks_keep_their_place) {
 }
 
 TEST(task_set, head_of_queue_passes_what_waits) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   exchange& slow = a.send(write10(0, 8), filled(8 * 512, 1));
@@ -48,11 +48,11 @@ TEST(task_set, head_of_queue_passes_what_waits) {
 
 TEST(task_set, an_ordered_task_waits_for_tasks_on_other_cores) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 3;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     initiator& a = s.add(0);
     initiator& b = s.add(1);
@@ -71,11 +71,11 @@ TEST(task_set, an_ordered_task_waits_for_tasks_on_other_cores) {
 /// Two initiators on two cores count up with COMPARE AND WRITE: no step is lost.
 TEST(task_set, compare_and_write_is_one_step_across_cores) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 3;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     initiator* hosts[] = {&s.add(0), &s.add(1), &s.add(2)};
     int succeeded = 0;
@@ -98,11 +98,11 @@ TEST(task_set, compare_and_write_is_one_step_across_cores) {
 /// ORWRITE reads, then writes: a write that comes between would be lost.
 TEST(task_set, no_write_comes_between_the_halves_of_or_write) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 2;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     initiator& a = s.add(0);
     initiator& b = s.add(1);
@@ -120,7 +120,7 @@ TEST(task_set, no_write_comes_between_the_halves_of_or_write) {
 
 /// A writer whose data does not come does not hold up COMPARE AND WRITE of others, and goes on after it.
 TEST(task_set, a_stalled_writer_does_not_hold_up_compare_and_write) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -140,7 +140,7 @@ TEST(task_set, a_stalled_writer_does_not_hold_up_compare_and_write) {
 
 /// Nor does a COMPARE AND WRITE whose own data does not come.
 TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -163,19 +163,19 @@ TEST(task_set, a_stalled_compare_and_write_holds_up_nobody) {
   EXPECT_EQ(m.answers, 1);
   EXPECT_EQ(dropped.completions, 1);
   EXPECT_TRUE(dropped.silent);
-  EXPECT_TRUE(s.done(b.send(write10(0, 4), filled(4 * 512, 6))).good()) << "it left no fence behind";
+  EXPECT_TRUE(s.done(b.send(write10(0, 4), filled(4 * 512, 6))).good()) << "it left no range lock behind";
 }
 
-/// A command that waits at the home is not done any more once its abort has been answered.
-TEST(task_set, an_aborted_command_at_the_home_does_nothing) {
-  stand s;
+/// A command that waits at the coordinator is not done any more once its abort has been answered.
+TEST(task_set, an_aborted_command_at_the_coordinator_does_nothing) {
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
   s.stalled.on = true;
   b.send(write10(0, 1), filled(512, 1));
   s.run();
-  managed& clear = a.manage(task_function::clear_task_set);  // the home waits for the task of b
+  managed& clear = a.manage(task_function::clear_task_set);  // the coordinator waits for the task of b
   s.run();
   EXPECT_EQ(clear.answers, 0);
   octets list(24);
@@ -195,7 +195,7 @@ TEST(task_set, an_aborted_command_at_the_home_does_nothing) {
 }
 
 TEST(task_set, task_aborted_status_when_asked_for) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   initiator& b = s.add();
   octets page = s.done(a.send({0x1a, 8, 0x0a, 0, 252, 0}, {}, 252)).in;
@@ -216,7 +216,7 @@ TEST(task_set, task_aborted_status_when_asked_for) {
 }
 
 TEST(task_set, an_aborted_task_is_done_with_the_medium_before_the_answer) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   exchange& w = a.send(write10(0, 1), filled(512, 1), 0, task_attribute::simple, 512);
@@ -232,7 +232,7 @@ TEST(task_set, an_aborted_task_is_done_with_the_medium_before_the_answer) {
 }
 
 TEST(task_set, queries) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   exchange& w = a.send(write10(0, 1), filled(512, 1));
@@ -249,7 +249,7 @@ TEST(task_set, queries) {
 }
 
 TEST(task_set, abort_task_set_spares_other_nexuses) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -265,9 +265,9 @@ TEST(task_set, abort_task_set_spares_other_nexuses) {
 
 TEST(task_set, clear_task_set_tells_the_others) {
   for (unsigned shards : {1u, 2u}) {
-    stand_options how;
+    fixture_options how;
     how.shards = shards;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     initiator& a = s.add(0);
     initiator& b = s.add(shards - 1);
@@ -286,9 +286,9 @@ TEST(task_set, clear_task_set_tells_the_others) {
 /// With TAS = 1, tasks that the reset of another nexus ends say so, also when it brings back TAS = 0.
 TEST(task_set, a_reset_by_another_nexus_gives_task_aborted_when_asked_for) {
   for (const bool saved : {false, true}) {
-    stand_options how;
+    fixture_options how;
     how.shards = 2;
-    stand s(how);
+    fixture s(how);
     initiator& a = s.add(0);
     initiator& b = s.add(1);
     octets page = s.done(a.send({0x1a, 8, 0x0a, 0, 252, 0}, {}, 252)).in;
@@ -309,15 +309,15 @@ TEST(task_set, a_reset_by_another_nexus_gives_task_aborted_when_asked_for) {
     EXPECT_EQ(m.answers, 1);
     EXPECT_TRUE(others.ended_with(status::task_aborted)) << saved;
     EXPECT_TRUE(own.silent);
-    EXPECT_EQ(s.home->snapshot()->mode.task_aborted_status, saved);
+    EXPECT_EQ(s.coordinator->snapshot()->mode.task_aborted_status, saved);
   }
 }
 
 /// What arrives at another core after an ORDERED task has arrived waits for it, also while that task itself waits.
 TEST(task_set, a_simple_task_does_not_overtake_an_ordered_one_that_waits_on_another_core) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator& a = s.add(0);
   initiator& b = s.add(1);
@@ -343,12 +343,12 @@ TEST(task_set, a_simple_task_does_not_overtake_an_ordered_one_that_waits_on_anot
   EXPECT_EQ(s.done(a.send(read10(9, 1), {}, 512)).in, filled(512, 2));
 }
 
-/// The fence of an ORDERED task waits for its host's simple task, which an ORDERED task of another host has overtaken
-/// in the order of fences, though not in that of arrival.
-TEST(task_set, a_fence_that_is_raised_lets_go_what_it_waits_for) {
-  stand_options how;
+/// The range lock of an ORDERED task waits for its host's simple task, which an ORDERED task of another host has
+/// overtaken in the order of range locks, though not in that of arrival.
+TEST(task_set, a_range_lock_that_is_held_lets_go_what_it_waits_for) {
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator &elsewhere = s.add(1), &late = s.add(0), &host = s.add(0);
   const auto ordered = [](initiator& by, std::uint32_t lba, std::size_t immediate) -> exchange& {
@@ -375,11 +375,11 @@ TEST(task_set, a_fence_that_is_raised_lets_go_what_it_waits_for) {
 /// ORDERED tasks, locks and data that come late, on several cores: everything ends, each host's order is kept.
 TEST(task_set, ordered_tasks_and_locks_of_several_cores_always_end) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
     how.shards = 3;
-    stand s(how);
+    fixture s(how);
     s.late = seed % 2 == 0;
     std::vector<initiator*> hosts;
     for (unsigned i = 0; i < 5; ++i) hosts.push_back(&s.add(i % 3));
@@ -420,9 +420,9 @@ TEST(task_set, ordered_tasks_and_locks_of_several_cores_always_end) {
 }
 
 TEST(task_set, logical_unit_reset) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   s.late = true;
   initiator& a = s.add(0);
   initiator& b = s.add(1);
@@ -438,7 +438,7 @@ TEST(task_set, logical_unit_reset) {
 }
 
 TEST(task_set, i_t_nexus_reset_releases_what_the_nexus_had) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   initiator& b = s.add();
   EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
@@ -451,9 +451,9 @@ TEST(task_set, i_t_nexus_reset_releases_what_the_nexus_had) {
 }
 
 TEST(task_set, reserve_ends_with_the_nexus) {
-  stand_options how;
+  fixture_options how;
   how.shards = 2;
-  stand s(how);
+  fixture s(how);
   initiator& a = s.add(0);
   initiator& b = s.add(1);
   EXPECT_TRUE(s.done(a.send({0x16, 0, 0, 0, 0, 0})).good());
@@ -466,7 +466,7 @@ TEST(task_set, reserve_ends_with_the_nexus) {
 }
 
 TEST(task_set, tasks_of_a_lost_nexus_end_silently) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -484,7 +484,7 @@ TEST(task_set, tasks_of_a_lost_nexus_end_silently) {
 }
 
 TEST(task_set, tasks_of_a_unit_that_is_unmapped_are_done_and_answered) {
-  stand s;
+  fixture s;
   s.late = true;
   initiator& a = s.add();
   initiator& b = s.add();
@@ -507,10 +507,10 @@ TEST(task_set, tasks_of_a_unit_that_is_unmapped_are_done_and_answered) {
 
 TEST(task_set, a_nexus_that_leaves_is_gone_with_the_last_task_that_a_reset_of_another_one_aborts) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-    stand_options how;
+    fixture_options how;
     how.seed = seed;
     how.delays = true;
-    stand s(how);
+    fixture s(how);
     s.late = true;
     std::vector<initiator*> leave;
     for (int i = 0; i < 3; ++i) leave.push_back(&s.add());
@@ -533,7 +533,7 @@ TEST(task_set, a_nexus_that_leaves_is_gone_with_the_last_task_that_a_reset_of_an
 }
 
 TEST(task_set, counters) {
-  stand s;
+  fixture s;
   initiator& a = s.add();
   s.done(a.send(write10(0, 2), filled(1024, 1)));
   s.done(a.send(read10(0, 1), {}, 512));
@@ -547,7 +547,7 @@ TEST(task_set, counters) {
 
 /// What a host asks to learn what a disk has, and what it is told of others' doings, is no error.
 TEST(task_set, unit_attentions_and_what_is_not_supported_are_counted_apart_from_errors) {
-  stand s;
+  fixture s;
   initiator& a = s.add(0, {}, true);
   const observe::unit_counters& c = s.shards[0]->counters();
   EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).sensed(scsi::sense_key::unit_attention, asc::power_on_occurred) ||

@@ -5,22 +5,22 @@ namespace sluice::unit {
 namespace {
 
 /// Notes to a shard: the task events as they are, then these.
-enum note_kind : std::uint32_t { manage_note = 0x100, call_note };
+enum message_kind : std::uint32_t { manage_message = 0x100, call_message };
 
 }  // namespace
 
-shard_actor::shard_actor(caf::actor_config& config, shard_options options, caf::actor home_of_unit,
+shard_actor::shard_actor(caf::actor_config& config, shard_options options, caf::actor coordinator,
                          std::shared_ptr<store::store> medium, snapshot_ptr first)
     : pinned(config),
       options_(options),
-      home_of_unit_(std::move(home_of_unit)),
+      coordinator_(std::move(coordinator)),
       medium_(std::move(medium)),
       first_(std::move(first)) {}
 
 caf::behavior shard_actor::make_behavior() {
-  shard_.emplace(options_, static_cast<home_link&>(*this), home().loop(), medium_->attach(home().loop()),
+  shard_.emplace(options_, static_cast<coordinator_link&>(*this), own_core().loop(), medium_->attach(own_core().loop()),
                  std::move(first_));
-  shard_->set_door(this);
+  shard_->set_endpoint(this);
   return {
       [this](to_shard& message) { shard_->on_message(std::move(message)); },
   };
@@ -30,29 +30,29 @@ void shard_actor::on_exit() {
   shard_.reset();
   medium_.reset();
   ended_ = true;
-  home_of_unit_ = nullptr;
+  coordinator_ = nullptr;
 }
 
-void shard_actor::send(to_home message) {
-  event_based_actor::send(home_of_unit_, std::move(message));
+void shard_actor::send(to_coordinator message) {
+  event_based_actor::send(coordinator_, std::move(message));
 }
 
 void shard_actor::post(port::task& subject, port::task_event event) noexcept {
   // Until its turn comes, what the task needs may come nearer: 200 ns for each line of memory.
   if (event == port::task_event::submit && shard_) shard_->foresee(subject);
-  send_note(&subject, static_cast<std::uint32_t>(event));
+  send_message(&subject, static_cast<std::uint32_t>(event));
 }
 
 void shard_actor::post(port::task_management& request) noexcept {
-  send_note(&request, manage_note);
+  send_message(&request, manage_message);
 }
 
-void shard_actor::on_note(void* subject, std::uint32_t kind) {
+void shard_actor::on_message(void* subject, std::uint32_t kind) {
   switch (kind) {
-    case manage_note:
+    case manage_message:
       shard_->on_manage(*static_cast<port::task_management*>(subject));
       return;
-    case call_note: {
+    case call_message: {
       const std::unique_ptr<std::function<void(shard&)>> work(static_cast<std::function<void(shard&)>*>(subject));
       (*work)(*shard_);
       return;
@@ -63,7 +63,7 @@ void shard_actor::on_note(void* subject, std::uint32_t kind) {
 }
 
 void shard_actor::enqueue_call(std::function<void(shard&)> work) {
-  send_note(new std::function<void(shard&)>(std::move(work)), call_note);
+  send_message(new std::function<void(shard&)>(std::move(work)), call_message);
 }
 
 void shard_actor::add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, access::attention_listener* listener) {
@@ -73,33 +73,34 @@ void shard_actor::add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, access
 
 void shard_actor::remove_nexus(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> removed) {
   // The callback belongs to another actor: it must not run inside this one's turn.
-  auto later = [&loop = home().loop(), removed = std::move(removed)] { loop.post(removed); };
+  auto later = [&loop = own_core().loop(), removed = std::move(removed)] { loop.post(removed); };
   enqueue_call([=](shard& s) { s.detach(nexus_id, reason, later); });
 }
 
-void shard_actor::raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) {
-  enqueue_call([=](shard& s) { s.establish_attention(nexus_id, code, picture_version); });
+void shard_actor::raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t directory_version) {
+  enqueue_call([=](shard& s) { s.establish_attention(nexus_id, code, directory_version); });
 }
 
 void shard_actor::withdraw(std::uint64_t nexus_id, scsi::additional_sense code) {
   enqueue_call([=](shard& s) { s.withdraw_attention(nexus_id, code); });
 }
 
-home_actor::home_actor(caf::actor_config& config, std::unique_ptr<unit::home> inside, late_links links)
-    : pinned(config), links_(std::move(links)), home_(std::move(inside)) {}
+coordinator_actor::coordinator_actor(caf::actor_config& config, std::unique_ptr<unit::coordinator> inside,
+                                     late_links links)
+    : pinned(config), links_(std::move(links)), coordinator_(std::move(inside)) {}
 
-caf::behavior home_actor::make_behavior() {
+caf::behavior coordinator_actor::make_behavior() {
   return {
-      [this](to_home& message) { home_->on_message(std::move(message)); },
+      [this](to_coordinator& message) { coordinator_->on_message(std::move(message)); },
   };
 }
 
-void home_actor::on_exit() {
-  home_.reset();
+void coordinator_actor::on_exit() {
+  coordinator_.reset();
   for (const auto& link : links_) link->disconnect();
 }
 
-void home_actor::connect(const std::vector<caf::actor>& shards) {
+void coordinator_actor::connect(const std::vector<caf::actor>& shards) {
   for (std::size_t i = 0; i < shards.size(); ++i) links_.at(i)->connect(*this, shards[i]);
 }
 

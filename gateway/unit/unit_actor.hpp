@@ -5,31 +5,34 @@
 #include <vector>
 
 #include "actors/runtime/pinned.hpp"
-#include "gateway/access/unit_door.hpp"
-#include "gateway/unit/home.hpp"
+#include "gateway/access/unit_endpoint.hpp"
+#include "gateway/unit/coordinator.hpp"
 #include "gateway/unit/links.hpp"
 #include "gateway/unit/shard.hpp"
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_home)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_coordinator)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_shard)
 
 namespace sluice::unit {
 
-/// Brings a shard its messages. Its door (access::unit_door) may be used on its core until the actor was told to end.
-class shard_actor final : public runtime::pinned<caf::event_based_actor>, public access::unit_door, home_link {
+/// Brings a shard its messages. Its endpoint (access::unit_endpoint) may be used on its core until the actor was told
+/// to end.
+class shard_actor final : public runtime::pinned<caf::event_based_actor>,
+                          public access::unit_endpoint,
+                          coordinator_link {
  public:
-  shard_actor(caf::actor_config& config, shard_options options, caf::actor home_of_unit,
+  shard_actor(caf::actor_config& config, shard_options options, caf::actor coordinator,
               std::shared_ptr<store::store> medium, snapshot_ptr first);
   const char* name() const override { return "unit-shard"; }
   caf::behavior make_behavior() override;
   void on_exit() override;
 
-  // access::unit_door; this core only
+  // access::unit_endpoint; this core only
   void post(port::task& subject, port::task_event event) noexcept override;
   void post(port::task_management& request) noexcept override;
   void add_nexus(std::shared_ptr<const port::i_t_nexus> nexus, access::attention_listener* listener) override;
   void remove_nexus(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> removed) override;
-  void raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t picture_version) override;
+  void raise(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t directory_version) override;
   void withdraw(std::uint64_t nexus_id, scsi::additional_sense code) override;
 
   /// Looks at the shard, on its core.
@@ -37,20 +40,20 @@ class shard_actor final : public runtime::pinned<caf::event_based_actor>, public
   bool ended() const { return ended_; }
 
  private:
-  void send(to_home message) override;
-  void on_note(void* subject, std::uint32_t kind) override;
+  void send(to_coordinator message) override;
+  void on_message(void* subject, std::uint32_t kind) override;
   /// Puts work in line behind the tasks that were posted before.
   void enqueue_call(std::function<void(shard&)> work);
 
   const shard_options options_;
-  caf::actor home_of_unit_;
+  caf::actor coordinator_;
   std::shared_ptr<store::store> medium_;
   snapshot_ptr first_;
   std::optional<shard> shard_;
   bool ended_ = false;
 };
 
-/// How a home reaches a shard that is spawned after it.
+/// How a coordinator reaches a shard that is spawned after it.
 class late_link final : public shard_link {
  public:
   void connect(caf::event_based_actor& from, caf::actor to) {
@@ -66,23 +69,23 @@ class late_link final : public shard_link {
 };
 using late_links = std::vector<std::unique_ptr<late_link>>;
 
-/// Brings the home of a unit its messages.
-class home_actor final : public runtime::pinned<caf::event_based_actor> {
+/// Brings the coordinator of a unit its messages.
+class coordinator_actor final : public runtime::pinned<caf::event_based_actor> {
  public:
   /// `inside` was made with `links` as its shards.
-  home_actor(caf::actor_config& config, std::unique_ptr<unit::home> inside, late_links links);
-  const char* name() const override { return "unit-home"; }
+  coordinator_actor(caf::actor_config& config, std::unique_ptr<unit::coordinator> inside, late_links links);
+  const char* name() const override { return "unit-coordinator"; }
   caf::behavior make_behavior() override;
   void on_exit() override;
 
   /// Once, on this actor's core, before the first message of a shard.
   void connect(const std::vector<caf::actor>& shards);
-  /// The home itself, on its core.
-  unit::home& inside() { return *home_; }
+  /// The coordinator itself, on its core.
+  unit::coordinator& inside() { return *coordinator_; }
 
  private:
   late_links links_;
-  std::unique_ptr<unit::home> home_;
+  std::unique_ptr<unit::coordinator> coordinator_;
 };
 
 }  // namespace sluice::unit

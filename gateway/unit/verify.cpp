@@ -72,10 +72,10 @@ job verify(shard& s, command& c) {
     const bool arrived = co_await data_until{s, c, size};
     if (!arrived) co_return outcomes::good();
   }
-  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_bytes));
   if (buffer.empty()) co_return shard::no_room(c);
-  for (std::uint64_t at = 0; at < all; at += window_octets) {
-    const std::uint64_t octets = std::min(all - at, window_octets);
+  for (std::uint64_t at = 0; at < all; at += window_bytes) {
+    const std::uint64_t octets = std::min(all - at, window_bytes);
     if (compares) {
       const bool arrived = co_await data_until{s, c, at + octets};
       if (!arrived) co_return outcomes::good();
@@ -102,10 +102,10 @@ job write_and_verify(shard& s, command& c) {
   t.length_out = c.block.blocks * size;
   const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
-  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_bytes));
   if (buffer.empty()) co_return shard::no_room(c);
-  for (std::uint64_t at = 0; at < all; at += window_octets) {
-    const std::uint64_t octets = std::min(all - at, window_octets);
+  for (std::uint64_t at = 0; at < all; at += window_bytes) {
+    const std::uint64_t octets = std::min(all - at, window_bytes);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
     const store::status locked = co_await blocks_locked{s, c, window_blocks(c, at, octets, size)};
@@ -135,10 +135,10 @@ job or_write(shard& s, command& c) {
   t.length_out = c.block.blocks * size;
   const std::uint64_t all = whole_blocks(s, t.length_out, t.expected_data_out);
   if (all == 0) co_return outcomes::good();
-  memory::slice buffer = s.take_buffer(c, std::min(all, window_octets));
+  memory::slice buffer = s.take_buffer(c, std::min(all, window_bytes));
   if (buffer.empty()) co_return shard::no_room(c);
-  for (std::uint64_t at = 0; at < all; at += window_octets) {
-    const std::uint64_t octets = std::min(all - at, window_octets);
+  for (std::uint64_t at = 0; at < all; at += window_bytes) {
+    const std::uint64_t octets = std::min(all - at, window_bytes);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
     const store::status locked = co_await blocks_locked{s, c, window_blocks(c, at, octets, size)};
@@ -160,7 +160,7 @@ job or_write(shard& s, command& c) {
   co_return outcomes::good();
 }
 
-/// [SBC-3 5.2] Runs behind a fence. The data-out is what must be there, then what replaces it, in equal halves.
+/// [SBC-3 5.2] Runs behind a range lock. The data-out is what must be there, then what replaces it, in equal halves.
 job compare_and_write(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint32_t size = s.block_size();

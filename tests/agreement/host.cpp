@@ -96,7 +96,7 @@ void session::submit(exchange& e, std::vector<std::uint8_t> cdb, const std::vect
   t.nexus = identity_;
   t.fabric = this;
   t.tag = exchanges_.size();
-  t.cdb_octets = static_cast<std::uint8_t>(cdb.size());
+  t.cdb_bytes = static_cast<std::uint8_t>(cdb.size());
   std::copy(cdb.begin(), cdb.end(), t.cdb.begin());
   t.expected_data_out = out.size();
   t.expected_data_in = room;

@@ -9,9 +9,9 @@ constexpr reactor::sim_options::range message_delay_ns{1 * ns_per_us, 300 * ns_p
 constexpr std::uint64_t authority_key = 1000;
 }  // namespace
 
-void served_gateway::to_home_link::send(unit::to_home message) {
+void served_gateway::to_coordinator_link::send(unit::to_coordinator message) {
   owner->post(index, [o = owner, m = std::move(message)]() mutable {
-    if (o->home_) o->home_->on_message(std::move(m));
+    if (o->coordinator_) o->coordinator_->on_message(std::move(m));
   });
 }
 
@@ -26,8 +26,8 @@ served_gateway::served_gateway(reactor::sim_world& world, reactor::loop& loop, r
                                simulated_authority& all, oracle& told, gateway_id id)
     : world_(world), loop_(loop), medium_(medium), authority_(all), oracle_(told), id_(id) {
   for (unsigned i = 0; i < shards; ++i) {
-    home_links_[i].owner = shard_links_[i].owner = this;
-    home_links_[i].index = shard_links_[i].index = i;
+    coordinator_links_[i].owner = shard_links_[i].owner = this;
+    coordinator_links_[i].index = shard_links_[i].index = i;
   }
 }
 
@@ -76,8 +76,8 @@ void served_gateway::drain() {
 }
 
 void served_gateway::start() {
-  if (home_) return;
-  unit::home_options how;
+  if (coordinator_) return;
+  unit::coordinator_options how;
   how.gateway = id_;
   how.facts.capacity_blocks = 64;
   how.facts.volatile_cache = true;
@@ -90,28 +90,28 @@ void served_gateway::start() {
   };
   auto seat = authority_.connect(id_, in_process);
   seat_ = seat.get();
-  home_ = std::make_unique<unit::home>(how, links, loop_, std::move(seat));
+  coordinator_ = std::make_unique<unit::coordinator>(how, links, loop_, std::move(seat));
   try_start();
 }
 
 void served_gateway::try_start() {
-  home_->start([this](const result<void>& outcome) {
+  coordinator_->start([this](const result<void>& outcome) {
     if (!outcome) return try_start();
     for (unsigned i = 0; i < shards; ++i) {
       unit::shard_options limits;
       limits.index = i;
       limits.gateway = id_;
-      shards_.push_back(
-          std::make_unique<unit::shard>(limits, home_links_[i], loop_, medium_.attach(loop_), home_->snapshot()));
+      shards_.push_back(std::make_unique<unit::shard>(limits, coordinator_links_[i], loop_, medium_.attach(loop_),
+                                                      coordinator_->snapshot()));
     }
-    oracle_.published(id_, home_->snapshot()->epoch);
+    oracle_.published(id_, coordinator_->snapshot()->epoch);
     started_ = true;
   });
 }
 
 /// The process ends at once. What it had is taken down in order, unseen by anybody.
 void served_gateway::kill() {
-  if (!home_) return;
+  if (!coordinator_) return;
   paused_ = false;
   held_steps_ = 0;
   ++life_;
@@ -124,13 +124,14 @@ void served_gateway::kill() {
   }
   drain();
   shards_.clear();
-  home_.reset();
+  coordinator_.reset();
   seat_ = nullptr;
   inbox_.clear();
 }
 
 bool served_gateway::serves() const {
-  return started_ && !paused_ && seat_->may_serve() && home_->snapshot()->serves == unit::unit_snapshot::service::on;
+  return started_ && !paused_ && seat_->may_serve() &&
+         coordinator_->snapshot()->serves == unit::unit_snapshot::service::on;
 }
 
 void served_gateway::attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity) {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "gateway/unit/home.hpp"
+#include "gateway/unit/coordinator.hpp"
 #include "gateway/unit/shard.hpp"
 #include "tests/agreement/oracle.hpp"
 #include "tests/agreement/simulated_authority.hpp"
@@ -13,8 +13,8 @@
 
 namespace sluice::agreement_sim {
 
-/// One gateway with one unit: the real home and real shards; messages between them take any time. It can be paused,
-/// killed and started again.
+/// One gateway with one unit: the real coordinator and real shards; messages between them take any time. It can be
+/// paused, killed and started again.
 class served_gateway {
  public:
   static constexpr unsigned shards = 2;
@@ -26,7 +26,7 @@ class served_gateway {
   void start();
   void kill();
   void pause(bool on);
-  bool running() const { return home_ != nullptr; }
+  bool running() const { return coordinator_ != nullptr; }
   /// It is up, and a member.
   bool serves() const;
   gateway_id id() const { return id_; }
@@ -41,13 +41,13 @@ class served_gateway {
   std::uint64_t new_nexus() { return global_id(id_, next_nexus_++); }
   void attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity);
   void detach(unsigned index, std::uint64_t nexus, std::function<void()> done);
-  const unit::unit_snapshot& snapshot() const { return *home_->snapshot(); }
+  const unit::unit_snapshot& snapshot() const { return *coordinator_->snapshot(); }
 
  private:
-  struct to_home_link final : unit::home_link {
+  struct to_coordinator_link final : unit::coordinator_link {
     served_gateway* owner = nullptr;
     unsigned index = 0;
-    void send(unit::to_home message) override;
+    void send(unit::to_coordinator message) override;
   };
   struct to_shard_link final : unit::shard_link {
     served_gateway* owner = nullptr;
@@ -70,10 +70,10 @@ class served_gateway {
   std::uint64_t life_ = 0;
   std::uint64_t next_nexus_ = 1;
   bool started_ = false;
-  std::vector<to_home_link> home_links_{shards};
+  std::vector<to_coordinator_link> coordinator_links_{shards};
   std::vector<to_shard_link> shard_links_{shards};
   simulated_authority::seat* seat_ = nullptr;
-  std::unique_ptr<unit::home> home_;
+  std::unique_ptr<unit::coordinator> coordinator_;
   std::vector<std::unique_ptr<unit::shard>> shards_;
   std::map<std::uint64_t, unsigned> attached_;  // nexus, its shard
 };

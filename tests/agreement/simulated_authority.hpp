@@ -19,9 +19,9 @@ class simulated_authority {
 
   /// Runs a thing in the gateway's process: later when that is paused, never when it has ended.
   using deliver = std::function<void(std::function<void()>)>;
-  using witness = std::function<void(const state::record& committed, gateway_id by)>;
+  using binding = std::function<void(const state::record& committed, gateway_id by)>;
 
-  simulated_authority(reactor::sim_world& world, plant bug, witness committed)
+  simulated_authority(reactor::sim_world& world, plant bug, binding committed)
       : world_(world), bug_(bug), committed_(std::move(committed)) {}
 
   class seat;
@@ -64,7 +64,7 @@ class simulated_authority {
 
   reactor::sim_world& world_;
   const plant bug_;
-  const witness committed_;
+  const binding committed_;
   state::record now_{1, {}};
   std::map<gateway_id, line> lines_;
   std::map<std::uint64_t, session> sessions_;  // members that watch

@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from ceph import POOL, Cluster  # noqa: E402
-from write_back_stand import BACK, DIRECT, SIZE, Checks, Stand  # noqa: E402
+from write_back_fixture import BACK, DIRECT, SIZE, Checks, Stand  # noqa: E402
 
 IMAGE, CLONE = "one", "clone"
 FORGOTTEN_S = 5  # a client that was killed, by the cluster

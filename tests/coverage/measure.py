@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the unit tests of a coverage build and prints which part of the lines of each room they execute. Compares the
+"""Runs the unit tests of a coverage build and prints which part of the lines of each module they execute. Compares the
 whole with the figure in expected.txt, which `--write` keeps: less, by more than half a percent, is a failure."""
 
 import argparse
@@ -61,14 +61,15 @@ def percent(counts: tuple[int, int]) -> float:
 
 
 def report(files: dict[str, dict[int, bool]]) -> float:
-    rooms: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    modules: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for name, lines in files.items():
-        for room in (os.path.dirname(name), "all"):
-            rooms[room][0] += sum(lines.values())
-            rooms[room][1] += len(lines)
-    for room in sorted(rooms, key=lambda name: (name == "all", name)):
-        print(f"{room:24} {rooms[room][0]:6} of {rooms[room][1]:6} lines  {percent(tuple(rooms[room])):5.1f} %")
-    return percent(tuple(rooms["all"]))
+        for module in (os.path.dirname(name), "all"):
+            modules[module][0] += sum(lines.values())
+            modules[module][1] += len(lines)
+    for module in sorted(modules, key=lambda name: (name == "all", name)):
+        executed, lines = modules[module]
+        print(f"{module:24} {executed:6} of {lines:6} lines  {percent((executed, lines)):5.1f} %")
+    return percent(tuple(modules["all"]))
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ using scsi::status;
 using sim::stamp;
 using unit::random_command;
 
-constexpr std::uint32_t block = sim::sector_octets;
+constexpr std::uint32_t block = sim::sector_bytes;
 constexpr std::uint64_t stamped = 48;  // blocks that carry stamps
 constexpr std::uint64_t ored = 4;      // those behind them, to which bits are added by ORWRITE and nothing else
 constexpr unsigned longest = 6;
@@ -77,7 +77,7 @@ class commands_at_once {
     }
     return told_.verdict();
   }
-  unsigned most_at_once() const { return most_; }
+  unsigned max_at_once() const { return most_; }
   unsigned good() const { return good_; }
   unsigned blocks_compared_and_written() const { return static_cast<unsigned>(replaced_.size()); }
 
@@ -145,7 +145,7 @@ class commands_at_once {
     f->r.lun = disk_lun;
     f->r.cdb = f->c.cdb;
     f->r.attribute = dice(8) == 0 ? port::task_attribute::ordered : port::task_attribute::simple;
-    if (row.direction == scsi::data_direction::in) f->r.room = std::min<std::uint64_t>(f->c.wanted_octets, 65536);
+    if (row.direction == scsi::data_direction::in) f->r.room = std::min<std::uint64_t>(f->c.wanted_bytes, 65536);
     if (row.direction == scsi::data_direction::out) make_data(*f);
     begin(*f);
     split(*f);
@@ -157,7 +157,7 @@ class commands_at_once {
   bytes sector(flight& f, std::uint64_t number) { return bytes(f.r.data_out).subspan(number * block, block); }
 
   void make_data(flight& f) {
-    f.r.data_out.resize(std::min<std::uint64_t>(f.c.wanted_octets, 65536));
+    f.r.data_out.resize(std::min<std::uint64_t>(f.c.wanted_bytes, 65536));
     const std::uint64_t sectors = f.r.data_out.size() / block;
     switch (f.c.row->what) {
       case scsi::command::compare_and_write:
@@ -378,7 +378,7 @@ TEST(commands_at_once, do_what_some_order_of_them_would) {
     const std::uint64_t seed = 1 + done / at_a_time;
     commands_at_once run(seed, plant::none);
     ASSERT_EQ(run.run(at_a_time), "") << "seed " << seed;
-    EXPECT_EQ(run.most_at_once(), 2 * depth);
+    EXPECT_EQ(run.max_at_once(), 2 * depth);
     sent += at_a_time;
     good += run.good();
     replaced += run.blocks_compared_and_written();

@@ -100,7 +100,7 @@ class worker final : loopback::command {
     by_.submit(channel_, *this);
   }
   void on_done() noexcept override {
-    if (!on_.is_home()) ++wrong;
+    if (!on_.runs_here()) ++wrong;
     if (!answered) {
       over = true;
       return;

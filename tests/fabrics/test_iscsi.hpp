@@ -46,7 +46,7 @@ class iscsi_initiator final : public port::contract::initiator, sim::session::li
     std::copy(r.cdb.begin(), r.cdb.end(), command.cdb.begin());
     command.data_out = r.data_out;
     command.attribute = r.attribute == port::task_attribute::ordered ? 2 : 1;
-    command.data_in_octets = static_cast<std::uint32_t>(r.room);
+    command.data_in_bytes = static_cast<std::uint32_t>(r.room);
     if (r.withholds) session_.withhold(tag);
     session_.send(std::move(command));
   }

@@ -15,7 +15,7 @@ TIMEOUT_S = 120
 
 
 def flags(build: Path) -> list[str]:
-    """The compiler, and the include and language flags of all rooms together."""
+    """The compiler, and the include and language flags of all modules together."""
     commands = [shlex.split(entry["command"]) for entry in json.loads((build / "compile_commands.json").read_text())]
     compiler = next(word for word in commands[0] if not word.endswith("ccache"))
     kept: dict[str, None] = {}

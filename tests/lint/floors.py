@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks every #include of the tree against the floors of the house (floors.txt)."""
+"""Checks every #include of the tree against the floors of the tree (floors.txt)."""
 
 import argparse
 import re
@@ -26,7 +26,7 @@ class Rules:
 
     def _read(self, number: int, rule: str, words: list[str]) -> None:
         if rule == "floor" and len(words) > 1:
-            self.floor_of.update((room, int(words[0])) for room in words[1:])
+            self.floor_of.update((module, int(words[0])) for module in words[1:])
         elif rule == "beside" and len(words) > 1:
             self.beside.setdefault(words[0], set()).update(words[1:])
         elif rule in ("leaf", "confine") and ":" in words:
@@ -35,27 +35,27 @@ class Rules:
         else:
             sys.exit(f"floors.txt:{number}: not a rule: {rule} {' '.join(words)}")
 
-    def floor(self, room: str) -> int | None:
-        if room in self.floor_of:
-            return self.floor_of[room]
-        return next((floor for pattern, floor in self.floor_of.items() if same_depth(room, pattern)), None)
+    def floor(self, module: str) -> int | None:
+        if module in self.floor_of:
+            return self.floor_of[module]
+        return next((floor for pattern, floor in self.floor_of.items() if same_depth(module, pattern)), None)
 
-    def room(self, path: str) -> str | None:
-        """The room that a path lies in: the longest folder that has a floor."""
+    def module(self, path: str) -> str | None:
+        """The module that a path lies in: the longest folder that has a floor."""
         parts = path.split("/")[:-1]
         folders = ("/".join(parts[:length]) for length in range(len(parts), 0, -1))
         return next((folder for folder in folders if self.floor(folder) is not None), None)
 
-    def is_leaf_to(self, room: str, user: str) -> bool:
-        """Whether `room` is a concrete fabric or store that `user` must not know."""
-        if room in self.floor_of and not any(room in leaves for leaves, _ in self.leaves):
-            return False  # a room named by itself, such as the seam fabrics/port, is not meant by fabrics/*
-        return any(any(same_depth(room, leaf) for leaf in leaves) and
+    def is_leaf_to(self, module: str, user: str) -> bool:
+        """Whether `module` is a concrete fabric or store that `user` must not know."""
+        if module in self.floor_of and not any(module in leaves for leaves, _ in self.leaves):
+            return False  # a module named by itself, such as the seam fabrics/port, is not meant by fabrics/*
+        return any(any(same_depth(module, leaf) for leaf in leaves) and
                    not any(same_depth(user, allowed) for allowed in users) for leaves, users in self.leaves)
 
 
-def same_depth(room: str, pattern: str) -> bool:
-    return room.count("/") == pattern.count("/") and fnmatchcase(room, pattern)
+def same_depth(module: str, pattern: str) -> bool:
+    return module.count("/") == pattern.count("/") and fnmatchcase(module, pattern)
 
 
 def check_include(rules: Rules, file: str, header: str, quoted: bool) -> str | None:
@@ -65,11 +65,11 @@ def check_include(rules: Rules, file: str, header: str, quoted: bool) -> str | N
             return f"<{header}> is confined to {' '.join(allowed)}"
     if not quoted:
         return None
-    here, there = rules.room(file), rules.room(header)
+    here, there = rules.module(file), rules.module(header)
     if here is None:
         return "this folder has no floor; give it one in floors.txt"
     if there is None:
-        return f'"{header}" lies in no room; write the path from the top of the tree'
+        return f'"{header}" lies in no module; write the path from the top of the tree'
     if here == there:
         return None
     low, high = rules.floor(there), rules.floor(here)

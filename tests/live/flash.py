@@ -10,7 +10,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from initiator import read_16  # noqa: E402
-from write_back_stand import BLOCK, BLOCKS, DIRECT, Checks, Stand  # noqa: E402
+from write_back_fixture import BLOCK, BLOCKS, DIRECT, Checks, Stand  # noqa: E402
 
 CACHED = {"ram": "1MiB", "bypass": "0B", "prefetch": "0B", "flash.path": "flash", "flash.size": "64MiB"}
 OTHER = CACHED | {"flash.path": "other"}

@@ -13,7 +13,7 @@ sys.path.insert(0, str(TOP / "tests" / "harness"))
 from gateway import own_gateway  # noqa: E402
 from initiator import Initiator, read_16, test_unit_ready, write_16  # noqa: E402
 from targets import TargetError  # noqa: E402
-from write_back_stand import BACK, BLOCK, DIRECT, THROUGH, Checks, Stand  # noqa: E402
+from write_back_fixture import BACK, BLOCK, DIRECT, THROUGH, Checks, Stand  # noqa: E402
 
 HALF = 32 << 20
 LAST_BLOCK = (64 << 20) // BLOCK - 1

@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from initiator import test_unit_ready  # noqa: E402
-from write_back_stand import BACK, BLOCK, BLOCKS, DIRECT, IN_MEMORY, THROUGH, Checks, Stand  # noqa: E402
+from write_back_fixture import BACK, BLOCK, BLOCKS, DIRECT, IN_MEMORY, THROUGH, Checks, Stand  # noqa: E402
 
 
 def scenario(stand: Stand, checks: Checks) -> None:

@@ -27,7 +27,7 @@ class believed_flash : public testing::TestWithParam<const char*> {
       model_.stores.back().settings.set("flash.path", flash_path + std::to_string(flash_of_its_own));
     machine_.start(model_);
     world_.run_for(ns_per_s);
-    const auto named = machine_.store("disk").read_witness();
+    const auto named = machine_.store("disk").read_binding();
     machine_.stop();
     EXPECT_EQ(judge_.verdict(), "");
     EXPECT_TRUE(named);
@@ -72,24 +72,24 @@ TEST_P(believed_flash, follows_what_is_applied) {
   const std::uint64_t first = live_with(tier_kind::flash);
   put_tiers(model_, tier_kind::none, 0, 0);
   machine_.start(model_);
-  EXPECT_EQ(machine_.store("disk").read_witness(), 0U);
+  EXPECT_EQ(machine_.store("disk").read_binding(), 0U);
   put_tiers(model_, tier_kind::flash, 256 * kib, 0);
   machine_.apply(model_);
   world_.run_for(ns_per_s);
-  const std::uint64_t second = machine_.store("disk").read_witness().value_or(0);
+  const std::uint64_t second = machine_.store("disk").read_binding().value_or(0);
   EXPECT_NE(second, 0U);
   EXPECT_NE(second, first);
   put_tiers(model_, tier_kind::ram, 256 * kib, 0);
   machine_.apply(model_);
-  EXPECT_EQ(machine_.store("disk").read_witness(), 0U);
+  EXPECT_EQ(machine_.store("disk").read_binding(), 0U);
   world_.run_for(ns_per_s);  // until all go by the new tiers
   put_tiers(model_, tier_kind::flash, 256 * kib, 0);
   machine_.apply(model_);
   world_.run_for(ns_per_s);
-  EXPECT_NE(machine_.store("disk").read_witness(), 0U);
+  EXPECT_NE(machine_.store("disk").read_binding(), 0U);
   put_tiers(model_, tier_kind::none, 0, 0);
   machine_.apply(model_);
-  EXPECT_EQ(machine_.store("disk").read_witness(), 0U);
+  EXPECT_EQ(machine_.store("disk").read_binding(), 0U);
   machine_.stop();
   EXPECT_EQ(judge_.verdict(), "");
 }

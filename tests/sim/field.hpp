@@ -15,27 +15,27 @@
 namespace sluice::sim {
 
 inline constexpr unsigned max_hosts = 4;
-inline constexpr std::uint16_t luns = 3;               // the last comes and goes
-inline constexpr std::uint64_t unit_octets = 2 * mib;  // never less
+inline constexpr std::uint16_t luns = 3;              // the last comes and goes
+inline constexpr std::uint64_t unit_bytes = 2 * mib;  // never less
 
 /// What initiators together know of one logical unit.
 struct unit_view {
   unit_view(judge& told, std::string its_name, std::uint16_t its_lun, std::uint32_t block, bool is_lasting)
       : name(std::move(its_name)),
         lun(its_lun),
-        block_octets(block),
+        block_bytes(block),
         lasting(is_lasting),
-        medium(told, unit_octets / sector_octets, is_lasting),
+        medium(told, unit_bytes / sector_bytes, is_lasting),
         reservations(told) {}
 
   const std::string name;
   const std::uint16_t lun;
-  const std::uint32_t block_octets;
+  const std::uint32_t block_bytes;
   const bool lasting;
   medium_model medium;
   reservation_model reservations;
-  bool reserving = false;                           // a PERSISTENT RESERVE OUT is in flight, or lost and perhaps alive
-  std::set<std::uint64_t> capacities{unit_octets};  // that it may have had
+  bool reserving = false;                          // a PERSISTENT RESERVE OUT is in flight, or lost and perhaps alive
+  std::set<std::uint64_t> capacities{unit_bytes};  // that it may have had
 
   // The caching page: with WCE off, from `cache_since` on, writes are durable when they are acknowledged.
   enum class write_cache { on, off, unknown };
@@ -60,8 +60,8 @@ struct unit_view {
     return fua_flushes && medium_since < begun && (fua || writes_through(begun));
   }
 
-  std::uint64_t sectors_per_block() const { return block_octets / sector_octets; }
-  std::uint64_t blocks() const { return unit_octets / block_octets; }
+  std::uint64_t sectors_per_block() const { return block_bytes / sector_bytes; }
+  std::uint64_t blocks() const { return unit_bytes / block_bytes; }
 
   // Commands of others may end without an answer while a reset or PREEMPT AND ABORT is in flight [SAM-5 5.6].
   void abort_begins() { ++aborts_; }

@@ -158,10 +158,10 @@ void host::good(const op& o, const answer& what) {
 
 void host::good_read(const op& o, const answer& what) {
   if (o.beyond) return bad(o, "GOOD beyond the end");
-  if (what.data.size() != o.where.count * sector_octets) return bad(o, "data of a wrong length");
+  if (what.data.size() != o.where.count * sector_bytes) return bad(o, "data of a wrong length");
   std::vector<stamp> seen;
   for (std::uint64_t i = 0; i < o.where.count; ++i) {
-    const auto found = read_stamp(const_bytes(what.data).subspan(i * sector_octets, sector_octets));
+    const auto found = read_stamp(const_bytes(what.data).subspan(i * sector_bytes, sector_bytes));
     if (!found) return bad(o, "sector " + std::to_string(o.where.first + i) + " is of no one piece");
     seen.push_back(*found);
     known_[o.unit->lun * std::uint64_t{1} << 32 | (o.where.first + i)] = *found;

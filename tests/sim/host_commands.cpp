@@ -10,8 +10,8 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::uint64_t crowded = 64;  // blocks at the start of a unit where most commands meet
-constexpr std::uint64_t page_sectors = 4096 / sector_octets;
-constexpr unsigned swept = unit_octets / sector_octets / (2 * page_sectors);
+constexpr std::uint64_t page_sectors = 4096 / sector_bytes;
+constexpr unsigned swept = unit_bytes / sector_bytes / (2 * page_sectors);
 
 void set_block_range(std::array<std::uint8_t, 16>& cdb, bool sixteen, std::uint64_t lba, std::uint32_t blocks) {
   if (sixteen) {
@@ -133,23 +133,23 @@ host::op host::make(kind what, unit_view& unit) {
     case kind::request_sense:
       cdb[0] = 0x03;
       cdb[4] = 252;
-      o.out.data_in_octets = 252;
+      o.out.data_in_bytes = 252;
       break;
     case kind::inquiry:
       cdb[0] = 0x12;
       cdb[4] = 96;
-      o.out.data_in_octets = 96;
+      o.out.data_in_bytes = 96;
       break;
     case kind::capacity:
       cdb[0] = 0x9e;
       cdb[1] = 0x10;
       cdb[13] = 32;
-      o.out.data_in_octets = 32;
+      o.out.data_in_bytes = 32;
       break;
     case kind::reserve_in:
       cdb[0] = 0x5e;
       wire::store16(cdb, 7, 256);
-      o.out.data_in_octets = 256;
+      o.out.data_in_bytes = 256;
       break;
     case kind::absent:
       o.out.lun = 2;
@@ -174,9 +174,9 @@ void host::make_read(op& o) {
   o.out.cdb[0] = sixteen ? 0x88 : 0x28;
   o.fua = chance(0.1);
   o.out.cdb[1] = o.fua ? 0x08 : 0;
-  const std::uint64_t first = o.beyond ? 16 * unit_octets / o.unit->block_octets : o.where.first / per_block;
+  const std::uint64_t first = o.beyond ? 16 * unit_bytes / o.unit->block_bytes : o.where.first / per_block;
   set_block_range(o.out.cdb, sixteen, first, blocks);
-  o.out.data_in_octets = static_cast<std::uint32_t>(o.where.count * sector_octets);
+  o.out.data_in_bytes = static_cast<std::uint32_t>(o.where.count * sector_bytes);
 }
 
 void host::make_write(op& o) {
@@ -187,9 +187,9 @@ void host::make_write(op& o) {
   o.out.cdb[0] = sixteen ? 0x8a : 0x2a;
   o.out.cdb[1] = o.fua ? 0x08 : 0;
   set_block_range(o.out.cdb, sixteen, o.where.first / per_block, static_cast<std::uint32_t>(o.where.count / per_block));
-  o.out.data_out.resize(o.where.count * sector_octets);
+  o.out.data_out.resize(o.where.count * sector_bytes);
   for (std::uint64_t i = 0; i < o.where.count; ++i)
-    fill(bytes(o.out.data_out).subspan(i * sector_octets, sector_octets),
+    fill(bytes(o.out.data_out).subspan(i * sector_bytes, sector_bytes),
          make_stamp(o.number, static_cast<std::uint32_t>(o.where.first + i)));
 }
 
@@ -198,9 +198,9 @@ void host::make_write_same(op& o) {
   const std::uint64_t per_block = o.unit->sectors_per_block();
   o.out.cdb[0] = 0x93;
   set_block_range(o.out.cdb, true, o.where.first / per_block, static_cast<std::uint32_t>(o.where.count / per_block));
-  o.out.data_out.resize(o.unit->block_octets);
+  o.out.data_out.resize(o.unit->block_bytes);
   for (std::uint64_t i = 0; i < per_block; ++i)
-    fill(bytes(o.out.data_out).subspan(i * sector_octets, sector_octets), make_stamp(o.number, any_sector));
+    fill(bytes(o.out.data_out).subspan(i * sector_bytes, sector_bytes), make_stamp(o.number, any_sector));
 }
 
 void host::make_unmap(op& o) {
@@ -225,13 +225,13 @@ void host::make_compare_and_write(op& o) {
   o.out.cdb[1] = o.fua ? 0x08 : 0;
   wire::store64(o.out.cdb, 2, lba);
   o.out.cdb[13] = 1;
-  o.out.data_out.resize(2 * o.unit->block_octets);
+  o.out.data_out.resize(2 * o.unit->block_bytes);
   const bytes out(o.out.data_out);
   for (std::uint64_t i = 0; i < per_block; ++i) {
     const auto seen = known_.find(o.unit->lun * std::uint64_t{1} << 32 | (o.where.first + i));
     o.claimed.push_back(seen == known_.end() ? zeroes : seen->second);
-    fill(out.subspan(i * sector_octets, sector_octets), o.claimed.back());
-    fill(out.subspan((per_block + i) * sector_octets, sector_octets),
+    fill(out.subspan(i * sector_bytes, sector_bytes), o.claimed.back());
+    fill(out.subspan((per_block + i) * sector_bytes, sector_bytes),
          make_stamp(o.number, static_cast<std::uint32_t>(o.where.first + i)));
   }
 }

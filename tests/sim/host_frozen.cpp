@@ -12,7 +12,7 @@ constexpr std::uint64_t promise_ns = ns_per_s;
 // A target that hears nothing for so long may end the connection; by default it asks after 30 s and waits for 30 s.
 constexpr std::uint64_t unheard_ns = 55 * ns_per_s;
 constexpr std::uint64_t after_thaw_ns = 4 * ns_per_s;
-constexpr std::uint64_t largest_command_octets = 1200 * sector_octets;
+constexpr std::uint64_t largest_command_bytes = 1200 * sector_bytes;
 }  // namespace
 
 void host::owe(bool on) {
@@ -104,7 +104,7 @@ bool host::breach_of_promise(const char* what, std::uint64_t begun_ns) {
   if (stands_still()) return false;  // it owes what the answer waits for
   // Its own data are before it, in both directions.
   const reactor::sim_options& o = field_.world.options();
-  const std::uint64_t windows = 2 * depth_ * largest_command_octets / o.send_buffer_bytes;
+  const std::uint64_t windows = 2 * depth_ * largest_command_bytes / o.send_buffer_bytes;
   const std::uint64_t allowed = promise_ns + windows * 4 * o.network_latency_ns.most;
   if (now - begun_ns <= allowed) return false;
   field_.verdict.fail("host " + std::to_string(number_) + ": " + what + " is answered after " +

@@ -18,21 +18,21 @@ class lasting_state final : public state::state_store {
   result<void> save(std::string key, std::string value) override {
     return *powered_ ? below_.save(std::move(key), std::move(value)) : no_power();
   }
-  void change(std::vector<state::update> updates, reactor::loop& home, state::durable done) override {
-    later(home, std::move(done), [this, updates = std::move(updates), &home] {
-      below_.change(updates, home, [](const result<void>&) {});
+  void change(std::vector<state::update> updates, reactor::loop& on, state::durable done) override {
+    later(on, std::move(done), [this, updates = std::move(updates), &on] {
+      below_.change(updates, on, [](const result<void>&) {});
       return result<void>{};
     });
   }
 
  private:
   static result<void> no_power() { return fail(errc::closed, "the power is gone"); }
-  void later(reactor::loop& home, state::durable done, std::function<result<void>()> change) {
+  void later(reactor::loop& on, state::durable done, std::function<result<void>()> change) {
     // In the order of the calls, as the seam says.
     ready_ns_ = std::max(ready_ns_ + 1, world_.now_ns() + world_.draw(world_.options().disk_latency_ns));
-    world_.at(ready_ns_, [powered = powered_, &home, done = std::move(done), change = std::move(change)] {
+    world_.at(ready_ns_, [powered = powered_, &on, done = std::move(done), change = std::move(change)] {
       const result<void> outcome = *powered ? change() : no_power();
-      home.post([done, outcome] { done(outcome); });
+      on.post([done, outcome] { done(outcome); });
     });
   }
 

@@ -25,9 +25,9 @@ constexpr std::pair<plant, const char*> names[] = {{plant::none, "none"},
                                                    {plant::deferred_twice, "deferred-twice"},
                                                    {plant::forgotten_losses, "forgotten-losses"}};
 constexpr unsigned one_in = 40;  // requests that suffer
-constexpr std::uint64_t sector_octets = 512;
+constexpr std::uint64_t sector_bytes = 512;
 
-using sector = std::array<std::uint8_t, sector_octets>;
+using sector = std::array<std::uint8_t, sector_bytes>;
 
 /// What sectors held before their last write. Of all channels of one store.
 struct past {
@@ -38,10 +38,10 @@ struct past {
     std::uint64_t at = r.offset_bytes;
     for (unsigned i = 0; i < r.part_count; ++i) {
       const auto* from = static_cast<const std::uint8_t*>(r.parts[i].iov_base);
-      if (r.parts[i].iov_len % sector_octets != 0) return;
-      for (std::size_t done = 0; done < r.parts[i].iov_len; done += sector_octets, at += sector_octets) {
+      if (r.parts[i].iov_len % sector_bytes != 0) return;
+      for (std::size_t done = 0; done < r.parts[i].iov_len; done += sector_bytes, at += sector_bytes) {
         sector content;
-        std::copy_n(from + done, sector_octets, content.begin());
+        std::copy_n(from + done, sector_bytes, content.begin());
         const auto known = now.find(at);
         if (known != now.end()) before[at] = known->second;
         now[at] = content;
@@ -52,8 +52,8 @@ struct past {
     std::uint64_t at = r.offset_bytes;
     for (unsigned i = 0; i < r.part_count; ++i) {
       auto* to = static_cast<std::uint8_t*>(r.parts[i].iov_base);
-      if (r.parts[i].iov_len % sector_octets != 0) return;
-      for (std::size_t done = 0; done < r.parts[i].iov_len; done += sector_octets, at += sector_octets) {
+      if (r.parts[i].iov_len % sector_bytes != 0) return;
+      for (std::size_t done = 0; done < r.parts[i].iov_len; done += sector_bytes, at += sector_bytes) {
         const auto known = before.find(at);
         if (known != before.end()) std::copy(known->second.begin(), known->second.end(), to + done);
       }
@@ -85,13 +85,13 @@ class spoilt_read final : public store::request {
 
 class planted_channel final : public store::channel {
  public:
-  planted_channel(std::unique_ptr<store::channel> below, reactor::loop& home, plant bug, past& of)
-      : below_(std::move(below)), home_(home), bug_(bug), past_(of) {}
+  planted_channel(std::unique_ptr<store::channel> below, reactor::loop& on, plant bug, past& of)
+      : below_(std::move(below)), loop_(on), bug_(bug), past_(of) {}
 
   void submit(store::request& r) noexcept override {
     if (r.what == store::verb::write) past_.remember(r);
     if (bug_ == plant::lost_write && r.what == store::verb::write && ++past_.writes % one_in == 0)
-      return home_.post([&r] { r.done(store::status::good); });
+      return loop_.post([&r] { r.done(store::status::good); });
     if (bug_ == plant::stale_read && r.what == store::verb::read && ++past_.reads % one_in == 0)
       return below_->submit(*new spoilt_read(r, past_));
     below_->submit(r);
@@ -99,7 +99,7 @@ class planted_channel final : public store::channel {
 
  private:
   std::unique_ptr<store::channel> below_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   plant bug_;
   past& past_;
 };
@@ -109,8 +109,8 @@ class planted_store final : public store::store {
   planted_store(std::shared_ptr<sluice::store::store> below, plant bug) : below_(std::move(below)), bug_(bug) {}
   const char* type() const noexcept override { return below_->type(); }
   sluice::store::properties describe() const override { return below_->describe(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override {
-    return std::make_unique<planted_channel>(below_->attach(home), home, bug_, past_);
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& on) override {
+    return std::make_unique<planted_channel>(below_->attach(on), on, bug_, past_);
   }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }

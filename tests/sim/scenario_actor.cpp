@@ -108,14 +108,14 @@ class history {
     config::model m;
     config::store_config disk{"disk", "file", {}, "", {}}, memory{"memory", "ram", {}, "", {}};
     disk.settings.set("path", std::string(disk_path));
-    disk.settings.set("size", std::uint64_t{unit_octets});
+    disk.settings.set("size", std::uint64_t{unit_bytes});
     if (options_.hangs) disk.settings.set("deadline", disk_deadline_ns);
-    memory.settings.set("size", std::uint64_t{unit_octets});
+    memory.settings.set("size", std::uint64_t{unit_bytes});
     m.stores = {disk, memory};
     config::unit_config disk_unit, memory_unit;
     disk_unit.name = disk_unit.store = "disk";
     memory_unit.name = memory_unit.store = "memory";
-    memory_unit.block_size = field_.units[1]->block_octets;
+    memory_unit.block_size = field_.units[1]->block_bytes;
     m.units = {disk_unit, memory_unit};
     config::target_config target;
     target.name = "main";
@@ -177,8 +177,8 @@ class history {
   /// Errors of the medium; each change that looks at it may tell of losses since the one before.
   void may_lose() {
     field_.media_fail = true;
-    constexpr unsigned most_told = 8;
-    for (unsigned i = 0; i < most_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
+    constexpr unsigned max_told = 8;
+    for (unsigned i = 0; i < max_told; ++i) field_.all_may_hear(0, scsi::asc::background_medium_error);
   }
 
   /// Some host does, if any goes on.
@@ -386,7 +386,7 @@ class history {
     may_lose();  // a durable write that fails may tell of what others wrote: the gateway cannot know
     if (chance(0.5)) {
       const std::uint64_t first = world_.below(64);
-      world_.medium_error(disk_path, first * sector_octets, (1 + world_.below(16)) * sector_octets);
+      world_.medium_error(disk_path, first * sector_bytes, (1 + world_.below(16)) * sector_bytes);
       return;
     }
     // What holds writes must not lose them.
@@ -422,7 +422,7 @@ class history {
 
   void resize() {
     unit_view& unit = *field_.units[world_.below(2)];
-    const std::uint64_t size = unit_octets + world_.below(4) * 64 * kib;
+    const std::uint64_t size = unit_bytes + world_.below(4) * 64 * kib;
     const std::uint64_t now = config::find_named(model_.stores, unit.name)->settings.number("size", 0);
     if (unit.lasting && size < now && !lets_shrink(tiers_)) return;
     say("%s gets %llu KiB", unit.name.c_str(), static_cast<unsigned long long>(size / kib));

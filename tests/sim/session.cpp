@@ -168,19 +168,19 @@ void session::take(const_bytes got) {
 }
 
 bool session::take_one_pdu() {
-  if (in_.size() < iscsi::bhs_octets) return false;
+  if (in_.size() < iscsi::bhs_bytes) return false;
   iscsi::bhs header;
   std::copy_n(in_.begin(), header.size(), header.begin());
   const iscsi::header shape = iscsi::decode_header(header);
   const bool digests = state_ != state::login;
-  std::size_t at = iscsi::bhs_octets + shape.ahs_octets;
+  std::size_t at = iscsi::bhs_bytes + shape.ahs_bytes;
   const std::size_t header_end = at;
   if (digests && header_digest_) at += 4;
   const std::size_t data_at = at;
-  at += iscsi::padded(shape.data_octets);
+  at += iscsi::padded(shape.data_bytes);
   const std::size_t data_end = at;
-  if (digests && data_digest_ && shape.data_octets > 0) at += 4;
-  if (shape.data_octets > wishes_.max_recv_data_segment_length) bad("a PDU longer than MaxRecvDataSegmentLength");
+  if (digests && data_digest_ && shape.data_bytes > 0) at += 4;
+  if (shape.data_bytes > wishes_.max_recv_data_segment_length) bad("a PDU longer than MaxRecvDataSegmentLength");
   if (in_.size() < at) return false;
   const auto check = [&](std::size_t from, std::size_t to) {
     std::uint32_t sent = 0;
@@ -188,9 +188,9 @@ bool session::take_one_pdu() {
     if (sent != wire::crc32c({in_.data() + from, to - from})) bad("a wrong digest");
   };
   if (digests && header_digest_) check(0, header_end);
-  if (digests && data_digest_ && shape.data_octets > 0) check(data_at, data_end);
+  if (digests && data_digest_ && shape.data_bytes > 0) check(data_at, data_end);
   const std::vector<std::uint8_t> data(in_.begin() + static_cast<std::ptrdiff_t>(data_at),
-                                       in_.begin() + static_cast<std::ptrdiff_t>(data_at + shape.data_octets));
+                                       in_.begin() + static_cast<std::ptrdiff_t>(data_at + shape.data_bytes));
   in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(at));
   handle(header, data);
   const bool repeats = shape.code == opcode::scsi_response && repeat_every_ != 0 && ++answers_ % repeat_every_ == 0;
@@ -279,7 +279,7 @@ void session::handle_data_in(iscsi::bhs_view header, const_bytes data) {
   if (!c) return;
   if (pdu.data_sn != c->next_data_sn++) return bad("DataSN out of sequence");
   if (pdu.buffer_offset != c->data.size()) return bad("Data-In out of order");
-  if (c->data.size() + data.size() > c->what.data_in_octets) return bad("more data than was expected");
+  if (c->data.size() + data.size() > c->what.data_in_bytes) return bad("more data than was expected");
   c->data.insert(c->data.end(), data.begin(), data.end());
   c->burst += static_cast<std::uint32_t>(data.size());
   if (c->burst > max_burst_) return bad("a burst longer than MaxBurstLength");

@@ -31,7 +31,7 @@ struct outgoing {
   std::uint8_t attribute = 1;  // 1 simple, 2 ordered, 3 head of queue
   std::array<std::uint8_t, 16> cdb{};
   std::vector<std::uint8_t> data_out;
-  std::uint32_t data_in_octets = 0;  // expected; a command moves data one way
+  std::uint32_t data_in_bytes = 0;  // expected; a command moves data one way
 };
 
 struct answer {

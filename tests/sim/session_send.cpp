@@ -114,12 +114,12 @@ void session::send_waiting() {
 void session::start(in_flight& c) {
   const auto all = static_cast<std::uint32_t>(c.what.data_out.size());
   iscsi::scsi_command pdu;
-  pdu.read = c.what.data_in_octets > 0;
+  pdu.read = c.what.data_in_bytes > 0;
   pdu.write = all > 0;
   pdu.attribute = c.what.attribute;
   pdu.lun = std::uint64_t{c.what.lun} << 48;
   pdu.initiator_task_tag = c.what.tag;
-  pdu.expected_data_transfer_length = pdu.write ? all : c.what.data_in_octets;
+  pdu.expected_data_transfer_length = pdu.write ? all : c.what.data_in_bytes;
   pdu.cmd_sn = c.cmd_sn = cmd_sn_++;
   pdu.exp_stat_sn = exp_stat_sn_;
   pdu.cdb = c.what.cdb;

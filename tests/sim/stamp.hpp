@@ -8,7 +8,7 @@
 /// What sectors hold: every sector that is written carries a number that no other write uses, in all its octets.
 namespace sluice::sim {
 
-inline constexpr std::uint64_t sector_octets = 512;
+inline constexpr std::uint64_t sector_bytes = 512;
 
 /// Says which write, and which of its sectors; 0 are zeroes.
 using stamp = std::uint64_t;
@@ -26,7 +26,7 @@ inline std::uint64_t stamp_word(stamp s, unsigned index) {
 }
 
 inline void fill(bytes sector, stamp s) {
-  for (unsigned i = 0; i < sector_octets / 8; ++i) {
+  for (unsigned i = 0; i < sector_bytes / 8; ++i) {
     const std::uint64_t word = stamp_word(s, i);
     std::memcpy(sector.data() + i * 8, &word, 8);
   }
@@ -36,7 +36,7 @@ inline void fill(bytes sector, stamp s) {
 inline std::optional<stamp> read_stamp(const_bytes sector) {
   stamp s;
   std::memcpy(&s, sector.data(), 8);
-  for (unsigned i = 1; i < sector_octets / 8; ++i) {
+  for (unsigned i = 1; i < sector_bytes / 8; ++i) {
     std::uint64_t word;
     std::memcpy(&word, sector.data() + i * 8, 8);
     if (word != stamp_word(s, i)) return std::nullopt;

@@ -31,12 +31,12 @@ struct tap {
 /// Lives for the one request.
 class tapped_flush final : public store::request {
  public:
-  tapped_flush(store::request& original, tap& into, reactor::loop& home)
-      : original_(original), tap_(into), home_(home), number_(into.log.begins()) {
+  tapped_flush(store::request& original, tap& into, reactor::loop& on)
+      : original_(original), tap_(into), loop_(on), number_(into.log.begins()) {
     ask_as(original);
   }
   void done(store::status outcome) noexcept override {
-    tap_.log.ends(number_, outcome, home_.now_ns());
+    tap_.log.ends(number_, outcome, loop_.now_ns());
     tap_.has_failed = tap_.has_failed || outcome == store::status::medium_error;
     original_.failed_offset = failed_offset;
     original_.done(outcome);
@@ -46,19 +46,19 @@ class tapped_flush final : public store::request {
  private:
   store::request& original_;
   tap& tap_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   const std::size_t number_;
 };
 
 class tapped_channel final : public store::channel {
  public:
-  tapped_channel(std::unique_ptr<store::channel> below, reactor::loop& home, tap& into)
-      : below_(std::move(below)), home_(home), tap_(into) {}
+  tapped_channel(std::unique_ptr<store::channel> below, reactor::loop& on, tap& into)
+      : below_(std::move(below)), loop_(on), tap_(into) {}
 
   void submit(store::request& r) noexcept override {
     if (r.what != store::verb::flush) return below_->submit(r);
-    auto* made = new tapped_flush(r, tap_, home_);
-    if (tap_.skips()) return home_.post([made] { made->done(store::status::good); });
+    auto* made = new tapped_flush(r, tap_, loop_);
+    if (tap_.skips()) return loop_.post([made] { made->done(store::status::good); });
     below_->submit(*made);
   }
   bool borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
@@ -74,7 +74,7 @@ class tapped_channel final : public store::channel {
 
  private:
   std::unique_ptr<store::channel> below_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   tap& tap_;
 };
 
@@ -87,8 +87,8 @@ class tapped_store final : public store::store {
   sluice::store::properties describe() const override { return below_->describe(); }
   std::string health() const override { return below_->health(); }
   std::vector<sluice::store::figure> figures() const override { return below_->figures(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override {
-    return std::make_unique<tapped_channel>(below_->attach(home), home, tap_);
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& on) override {
+    return std::make_unique<tapped_channel>(below_->attach(on), on, tap_);
   }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   result<void> check_size(std::uint64_t size_bytes) const override { return below_->check_size(size_bytes); }
@@ -104,13 +104,15 @@ class tapped_store final : public store::store {
   void begin_hand_over() override { below_->begin_hand_over(); }
   result<void> handed_over() override { return below_->handed_over(); }
   result<std::uint64_t> give_up_lost() override { return below_->give_up_lost(); }
-  result<sluice::store::mark> read_mark() override { return below_->read_mark(); }
-  result<void> write_mark(const sluice::store::mark& wanted) override { return below_->write_mark(wanted); }
+  result<sluice::store::ownership> read_ownership() override { return below_->read_ownership(); }
+  result<void> write_ownership(const sluice::store::ownership& wanted) override {
+    return below_->write_ownership(wanted);
+  }
   std::string holder() const override { return below_->holder(); }
 
  protected:
-  result<std::uint64_t> read_own_witness() override { return below_->read_witness(); }
-  result<void> write_own_witness(std::uint64_t flash) override { return below_->write_witness(flash); }
+  result<std::uint64_t> read_own_binding() override { return below_->read_binding(); }
+  result<void> write_own_binding(std::uint64_t flash) override { return below_->write_binding(flash); }
 
  private:
   below_type below_;

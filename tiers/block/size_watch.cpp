@@ -8,14 +8,14 @@ namespace {
 /// Lives on the control loop. The store may go at any time on any thread; the watch follows by way of the loop.
 class size_watch final : public reactor::timer {
  public:
-  explicit size_watch(reactor::loop& home) : home_(home) {}
+  explicit size_watch(reactor::loop& loop) : loop_(loop) {}
 
   void start(std::weak_ptr<store::descriptor_store> watched) {
     store_ = std::move(watched);
-    home_.arm(*this, size_watch_period_ns);
+    loop_.arm(*this, size_watch_period_ns);
   }
   void stop() {
-    home_.disarm(*this);
+    loop_.disarm(*this);
     store_.reset();  // whose deleter holds the watch
   }
 
@@ -23,11 +23,11 @@ class size_watch final : public reactor::timer {
     const auto alive = store_.lock();
     if (!alive) return;
     alive->look_again();
-    home_.arm(*this, size_watch_period_ns);
+    loop_.arm(*this, size_watch_period_ns);
   }
 
  private:
-  reactor::loop& home_;
+  reactor::loop& loop_;
   std::weak_ptr<store::descriptor_store> store_;
 };
 

@@ -24,11 +24,11 @@ block_number end_block(const request& r) {
 
 }  // namespace
 
-cache_channel::cache_channel(std::shared_ptr<channel_roster> roster, reactor::loop& home)
-    : roster_(std::move(roster)), home_(home), scrap_(new std::uint8_t[block_bytes]) {
-  std::shared_ptr<cache_core> first = roster_->join(*this, home_, counted_);
-  std::shared_ptr<store::channel> below = first->over().below->attach(home_);
-  tiers_ = std::make_unique<tier_lease>(std::move(first), std::move(below), home_);
+cache_channel::cache_channel(std::shared_ptr<generation_switch> generations, reactor::loop& loop)
+    : generations_(std::move(generations)), loop_(loop), scrap_(new std::uint8_t[block_bytes]) {
+  std::shared_ptr<cache_core> first = generations_->join(*this, loop_, counted_);
+  std::shared_ptr<store::channel> below = first->over().below->attach(loop_);
+  tiers_ = std::make_unique<generation_ref>(std::move(first), std::move(below), loop_);
   below_acts_now_ = tiers_->flash == nullptr;
   pins_.look();
 }
@@ -39,20 +39,20 @@ cache_channel::~cache_channel() {
   for (const auto& each : old_tiers_) each->below.reset();
   tiers_->below.reset();
   SLUICE_CHECK(!run_later_.queued_);
-  if (look_timer_.armed()) home_.disarm(look_timer_);
+  if (look_timer_.armed()) loop_.disarm(look_timer_);
   std::vector<std::shared_ptr<cache_core>> used{tiers_->core};
   for (const auto& each : old_tiers_) used.push_back(each->core);
   old_tiers_.clear();
   tiers_.reset();
-  roster_->leave(*this, counted_, used);
+  generations_->leave(*this, counted_, used);
 }
 
 void cache_channel::go_over(const std::shared_ptr<cache_core>& to) {
   if (tiers_->core == to) return;
   ahead_.drop();
   const bool same = to->over().below == core().over().below;
-  std::shared_ptr<store::channel> door = same ? tiers_->below : to->over().below->attach(home_);
-  old_tiers_.push_back(std::exchange(tiers_, std::make_unique<tier_lease>(to, std::move(door), home_)));
+  std::shared_ptr<store::channel> through = same ? tiers_->below : to->over().below->attach(loop_);
+  old_tiers_.push_back(std::exchange(tiers_, std::make_unique<generation_ref>(to, std::move(through), loop_)));
   below_acts_now_ = tiers_->flash == nullptr;
   turned_down_ = 0;
   look_again();
@@ -64,7 +64,7 @@ void cache_channel::let_go_of_old_tiers() {
     if (old_tiers_[i]->jobs != 0 || !old_tiers_[i]->idle()) continue;
     const std::shared_ptr<cache_core> core = old_tiers_[i]->core;
     old_tiers_.erase(old_tiers_.begin() + static_cast<std::ptrdiff_t>(i));
-    roster_->let_go(core);
+    generations_->let_go(core);
   }
 }
 
@@ -75,7 +75,7 @@ bool cache_channel::hit(request& r) noexcept {
   if (!core().keeps() || absent(r.offset_bytes, r.length_bytes)) return false;
   const block_number first = first_block(r), last = end_block(r);
   const bool sampled = ++sampling_ % hits_per_sample == 0;
-  const std::uint64_t started_ns = sampled ? home_.now_ns() : 0;
+  const std::uint64_t started_ns = sampled ? loop_.now_ns() : 0;
   spot_slots_.clear();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
@@ -97,7 +97,7 @@ bool cache_channel::hit(request& r) noexcept {
     const slot s = spot_slots_[block - first];
     const std::uint64_t version = shard.index().open(s, block);
     if (version == 0) return false;
-    const bool here = core().home_of(p) == &home_;
+    const bool here = core().owner_of(p) == &loop_;
     const std::uint64_t until = std::min(end, (block + 1) * block_bytes);
     while (at < until) {
       const bytes piece = to.next(until - at);
@@ -111,12 +111,12 @@ bool cache_channel::hit(request& r) noexcept {
   counted_.read_blocks.add(last - first);
   counted_.ram_hit_blocks.add(last - first);
   ahead_.passed(r.offset_bytes, r.length_bytes);
-  if (sampled) counted_.hit.record(home_.now_ns() - started_ns);
+  if (sampled) counted_.hit.record(loop_.now_ns() - started_ns);
   return true;
 }
 
 std::uint64_t cache_channel::sample_miss() noexcept {
-  return ++sampling_misses_ % misses_per_sample == 0 ? home_.now_ns() : 0;
+  return ++sampling_misses_ % misses_per_sample == 0 ? loop_.now_ns() : 0;
 }
 
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
@@ -134,7 +134,7 @@ bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_byte
       absent_offset_ = offset_bytes;
       absent_length_ = length_bytes;
     }
-    if (s == no_slot || core().home_of(p) != &home_) {
+    if (s == no_slot || core().owner_of(p) != &loop_) {
       out.resize(before);
       return false;
     }
@@ -202,7 +202,7 @@ void cache_channel::submit(request& r) noexcept {
 void cache_channel::read(request& r) noexcept {
   if (hit(r) || ahead_.serve_now(r)) {
     finished_.push(r);
-    home_.defer(run_later_);
+    loop_.defer(run_later_);
     return;
   }
   if (ahead_.serve_later(r)) return;
@@ -243,13 +243,13 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
 bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   const std::uint64_t started_ns = sample_miss();
-  core().take_tickets(first, last, spot_tickets_);
+  core().take_fill_versions(first, last, spot_fill_versions_);
   if (!below().try_now(r, outcome)) return false;
   counted_.read_blocks.add(last - first);
   if (outcome == status::good && !passes_by(r, reads_.observe(r.offset_bytes, r.length_bytes)))
-    keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
+    keep(core(), first, spot_fill_versions_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
          ram_shard::keep::always);
-  if (started_ns != 0) counted_.miss.record(home_.now_ns() - started_ns);
+  if (started_ns != 0) counted_.miss.record(loop_.now_ns() - started_ns);
   return true;
 }
 
@@ -259,13 +259,13 @@ void cache_channel::write_below(request& r, bool keeps) noexcept {
 
 bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
   const block_number first = first_block(r), last = end_block(r);
-  core().begin_blocks(first, last, &spot_tickets_);
+  core().begin_blocks(first, last, &spot_fill_versions_);
   const bool acted = below().try_now(r, outcome);
-  core().end_blocks(first, last, &spot_tickets_);
+  core().end_blocks(first, last, &spot_fill_versions_);
   if (!acted) return false;
   const cache_job::after_write how = after(r, keeps);
   if (outcome == status::good && how != cache_job::after_write::forget)
-    keep(core(), first, spot_tickets_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
+    keep(core(), first, spot_fill_versions_, r.offset_bytes, r.length_bytes, {r.parts, r.part_count},
          how == cache_job::after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
   return true;
 }
@@ -285,7 +285,7 @@ cache_job::after_write cache_channel::after(const request& r, bool keeps) noexce
 
 // -- blocks ---------------------------------------------------------------------------------------------------------
 
-void cache_channel::keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& tickets,
+void cache_channel::keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& fill_versions,
                          std::uint64_t offset_bytes, std::uint64_t length_bytes, store::scatter parts,
                          ram_shard::keep how) noexcept {
   if (!core.keeps()) return;
@@ -305,11 +305,11 @@ void cache_channel::keep(cache_core& core, block_number first, const std::vector
       parts.gather(scrap_.get() + content.size(), block_bytes - content.size());
       content = {scrap_.get(), block_bytes};
     }
-    const batch::item item{at / block_bytes, tickets[at / block_bytes - first], how};
+    const batch::item item{at / block_bytes, fill_versions[at / block_bytes - first], how};
     const place p(item.block);
-    reactor::loop* const to = core.home_of(p);
-    if (!to || !write_count::quiet(item.ticket)) continue;
-    if (to == &home_) {
+    reactor::loop* const to = core.owner_of(p);
+    if (!to || !write_count::quiet(item.fill_version)) continue;
+    if (to == &loop_) {
       if (core.put(p, item, content.data())) ++kept;
       continue;
     }
@@ -350,19 +350,19 @@ void cache_channel::step_later(cache_job& job) noexcept {
   job.next_job = nullptr;
   (stepping_first_ ? stepping_last_->next_job : stepping_first_) = &job;
   stepping_last_ = &job;
-  home_.defer(run_later_);
+  loop_.defer(run_later_);
 }
 
 bool cache_channel::idle() noexcept {
   pins_.pause();
-  return old_tiers_.empty() && !roster_->is_exchanging() && tiers_->idle() && !pins_.at_work() && !ahead_.at_work() &&
-         below().idle();
+  return old_tiers_.empty() && !generations_->is_exchanging() && tiers_->idle() && !pins_.at_work() &&
+         !ahead_.at_work() && below().idle();
 }
 
 void cache_channel::wait_for_flash(cache_job& job) noexcept {
   job.next_job = waiting_;
   waiting_ = &job;
-  if (!look_timer_.armed()) home_.arm(look_timer_, ns_per_ms);
+  if (!look_timer_.armed()) loop_.arm(look_timer_, ns_per_ms);
 }
 
 void cache_channel::look_again() noexcept {
@@ -370,7 +370,7 @@ void cache_channel::look_again() noexcept {
   cache_job* waiting = std::exchange(waiting_, nullptr);
   while (waiting) std::exchange(waiting, waiting->next_job)->resume();
   let_go_of_old_tiers();
-  if (!old_tiers_.empty() && !look_timer_.armed()) home_.arm(look_timer_, ns_per_ms);
+  if (!old_tiers_.empty() && !look_timer_.armed()) loop_.arm(look_timer_, ns_per_ms);
 }
 
 void cache_channel::run_later() noexcept {

@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "actors/base/routine.hpp"
-#include "tiers/cache/channel_roster.hpp"
+#include "tiers/cache/generation_ref.hpp"
+#include "tiers/cache/generation_switch.hpp"
 #include "tiers/cache/pin_fetcher.hpp"
+#include "tiers/cache/policy/streams.hpp"
 #include "tiers/cache/read_ahead.hpp"
-#include "tiers/cache/streams.hpp"
-#include "tiers/cache/tier_lease.hpp"
 #include "tiers/store/scatter.hpp"
 #include "tiers/store/store.hpp"
 
@@ -38,8 +38,8 @@ class cache_job final : public store::request {
   void resume() noexcept { place_.resume(); }
   waiting_place& waiting() noexcept { return place_; }
 
-  cache_job* next_job = nullptr;  // the channel's
-  tier_lease* tiers = nullptr;    // those that the request began with
+  cache_job* next_job = nullptr;    // the channel's
+  generation_ref* tiers = nullptr;  // those that the request began with
 
  private:
   /// A run of blocks that follow each other on flash, as in the request.
@@ -91,7 +91,7 @@ class cache_job final : public store::request {
   store::status below_said_ = store::status::good;
   block_number first_ = 0;  // blocks that the request touches: [first_, last_)
   block_number last_ = 0;
-  std::vector<std::uint64_t> tickets_;  // of each block; empty: nothing of it will be kept
+  std::vector<std::uint64_t> fill_versions_;  // of each block; empty: nothing of it will be kept
   std::vector<iovec> wide_parts_;
   memory::slice edges_;
 
@@ -106,11 +106,11 @@ class cache_job final : public store::request {
   reactor::member_operation<cache_job, &cache_job::page_written> page_write_{*this};
 };
 
-/// One core's door to a cache store. Reads that hit are answered on the spot, whichever core is home to the blocks;
-/// all else passes to the store below on this core, and the homes hear of it afterwards.
+/// One core's interface to a cache store. Reads that hit are answered on the spot, whichever core owns the blocks; all
+/// else passes to the store below on this core, and the owners hear of it afterwards.
 class cache_channel final : public store::channel {
  public:
-  cache_channel(std::shared_ptr<channel_roster> roster, reactor::loop& home);
+  cache_channel(std::shared_ptr<generation_switch> generations, reactor::loop& loop);
   ~cache_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -121,9 +121,9 @@ class cache_channel final : public store::channel {
   bool idle() noexcept override;
   store::availability available() const noexcept override { return below().available(); }
 
-  /// The roster's: there are other pins.
+  /// The generation switch's: there are other pins.
   void look_at_pins() noexcept { pins_.look(); }
-  /// The roster's: new requests begin with other tiers.
+  /// The generation switch's: new requests begin with other tiers.
   void go_over(const std::shared_ptr<cache_core>& to);
 
   // -- for the modes --------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ class cache_channel final : public store::channel {
 
   /// For the recorder, when it is on.
   void note(store::verb what, std::uint64_t offset_bytes, std::uint64_t length_bytes) noexcept {
-    if (roster_->recorder.is_on()) [[unlikely]]
-      roster_->recorder.note(what, offset_bytes, length_bytes, home_.now_ns());
+    if (generations_->recorder.is_on()) [[unlikely]]
+      generations_->recorder.note(what, offset_bytes, length_bytes, loop_.now_ns());
   }
   void fetch_ahead() noexcept;
   bool hit(store::request& r) noexcept;
@@ -154,10 +154,10 @@ class cache_channel final : public store::channel {
   bool read_below_now(store::request& r, store::status& outcome) noexcept;
   bool passes_by(const store::request& r, std::uint64_t run) noexcept;
   cache_job::after_write after(const store::request& r, bool keeps) noexcept;
-  /// Caches blocks whose content is in `parts`, which begin at `offset_bytes` of the store. `tickets` are of the blocks
-  /// [first, first + count).
-  void keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& tickets, std::uint64_t offset_bytes,
-            std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept;
+  /// Caches blocks whose content is in `parts`, which begin at `offset_bytes` of the store. `fill versions` are of the
+  /// blocks [first, first + count).
+  void keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& fill_versions,
+            std::uint64_t offset_bytes, std::uint64_t length_bytes, store::scatter parts, ram_shard::keep how) noexcept;
 
   cache_job& take_job();
   void give_back(cache_job& job) noexcept;
@@ -172,8 +172,8 @@ class cache_channel final : public store::channel {
   cache_core& core() const { return *tiers_->core; }
   store::channel& below() const { return *tiers_->below; }
 
-  const std::shared_ptr<channel_roster> roster_;
-  reactor::loop& home_;
+  const std::shared_ptr<generation_switch> generations_;
+  reactor::loop& loop_;
   counters counted_;
   stream_detector reads_;
   stream_detector writes_;
@@ -193,15 +193,15 @@ class cache_channel final : public store::channel {
   cache_job* stepping_first_ = nullptr;
   cache_job* stepping_last_ = nullptr;
   store::request_queue finished_;
-  std::vector<std::uint64_t> spot_tickets_;
+  std::vector<std::uint64_t> spot_fill_versions_;
   std::vector<slot> spot_slots_;
   std::unique_ptr<std::uint8_t[]> scrap_;  // a block that a scatter list holds in pieces
   bool closing_ = false;
   reactor::member_runnable<cache_channel, &cache_channel::run_later> run_later_{*this};
   cache_job* waiting_ = nullptr;
   reactor::member_timer<cache_channel, &cache_channel::look_again> look_timer_{*this};
-  std::unique_ptr<tier_lease> tiers_;
-  std::vector<std::unique_ptr<tier_lease>> old_tiers_;
+  std::unique_ptr<generation_ref> tiers_;
+  std::vector<std::unique_ptr<generation_ref>> old_tiers_;
   pin_fetcher pins_{*this};
   read_ahead ahead_{*this};
 };
@@ -215,7 +215,7 @@ inline auto cache_job::flash_to_change() noexcept {
 inline auto cache_job::flash_write(std::uint64_t at, const std::uint8_t* block) noexcept {
   return until(place_, [this, at, block] {
     page_part_ = {const_cast<std::uint8_t*>(block), block_bytes};
-    owner_.home_.write(page_write_, tiers->flash->handle, &page_part_, 1, at, true);
+    owner_.loop_.write(page_write_, tiers->flash->handle, &page_part_, 1, at, true);
   });
 }
 

@@ -32,8 +32,8 @@ class late_store final : public sluice::store::store {
   explicit late_store(std::uint64_t size) : memory_(*ram::ram_store::make(size)) {}
   const char* type() const noexcept override { return "late"; }
   sluice::store::properties describe() const override { return memory_->describe(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override {
-    return std::make_unique<door>(*this, memory_->attach(home));
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override {
+    return std::make_unique<test_channel>(*this, memory_->attach(loop));
   }
   result<void> resize(std::uint64_t size_bytes) override { return memory_->resize(size_bytes); }
 
@@ -56,9 +56,9 @@ class late_store final : public sluice::store::store {
   }
 
  private:
-  class door final : public sluice::store::channel {
+  class test_channel final : public sluice::store::channel {
    public:
-    door(late_store& owner, std::unique_ptr<sluice::store::channel> memory)
+    test_channel(late_store& owner, std::unique_ptr<sluice::store::channel> memory)
         : owner_(owner), memory_(std::move(memory)) {}
     void submit(request& r) noexcept override {
       if (r.what == verb::read) ++owner_.reads;
@@ -82,14 +82,14 @@ class cache_channel_test : public testing::Test {
   void open(const mode& how = write_through, std::uint64_t bypass = 0) {
     below_ = std::make_shared<late_store>(size);
     store_ = test_over(below_, how, 16 * mib, bypass);  // room for all, however the shards are hit
-    door_ = store_->attach(world_.loop());
+    channel_ = store_->attach(world_.loop());
   }
-  ~cache_channel_test() override { door_.reset(); }
+  ~cache_channel_test() override { channel_.reset(); }
 
   std::unique_ptr<test_request> start(verb what, std::uint64_t offset, std::uint64_t length, std::uint8_t octet = 0) {
     auto r = std::make_unique<test_request>(what, offset, length,
                                             payload(random_, std::vector<std::uint8_t>(length, octet)));
-    door_->submit(*r);
+    channel_->submit(*r);
     return r;
   }
   std::vector<std::uint8_t> read(std::uint64_t offset, std::uint64_t length) {
@@ -114,14 +114,14 @@ class cache_channel_test : public testing::Test {
   bool hits(std::uint64_t offset, std::uint64_t length) {
     test_request r(verb::read, offset, length, payload(random_, std::vector<std::uint8_t>(length)));
     status outcome;
-    return door_->try_now(r, outcome);
+    return channel_->try_now(r, outcome);
   }
 
   simulated_world world_{1};
   std::mt19937_64 random_{1};
   std::shared_ptr<late_store> below_;
   std::shared_ptr<sluice::store::store> store_;
-  std::unique_ptr<sluice::store::channel> door_;
+  std::unique_ptr<sluice::store::channel> channel_;
 };
 
 TEST_F(cache_channel_test, nothing_is_kept_of_what_began_beside_a_write_of_the_tiers_before) {
@@ -155,19 +155,19 @@ TEST_F(cache_channel_test, what_began_while_nothing_was_kept_is_not_kept_when_it
     EXPECT_EQ(early->completions, 1);
     EXPECT_THAT(read(0, 4096), testing::Each(8));
     EXPECT_TRUE(hits(0, 4096));
-    door_.reset();
+    channel_.reset();
   }
 }
 
 TEST_F(cache_channel_test, what_is_announced_need_not_come_and_need_not_be_there) {
   open();
-  door_->will_read(0);
+  channel_->will_read(0);
   read(0, 8192);
-  for (std::uint64_t i = 0; i < 1000; ++i) door_->will_read(random_());
+  for (std::uint64_t i = 0; i < 1000; ++i) channel_->will_read(random_());
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    if (i % 3 != 0) door_->will_read(i % 2 * 4096);
+    if (i % 3 != 0) channel_->will_read(i % 2 * 4096);
     std::vector<memory::slice> lent;
-    ASSERT_TRUE(door_->borrow(i % 2 * 4096, 4096, lent));
+    ASSERT_TRUE(channel_->borrow(i % 2 * 4096, 4096, lent));
     EXPECT_THAT(std::vector(lent[0].data(), lent[0].data() + 4), testing::Each(0));
   }
   EXPECT_EQ(below_->reads, 1U);
@@ -273,7 +273,7 @@ TEST_F(cache_channel_test, every_verb_that_changes_the_medium_voids_what_is_kept
     r.parts = parts;
     r.part_count = what == verb::write_same ? 1 : what == verb::compare_and_write ? 2 : 0;
     r.parts_compare = what == verb::compare_and_write ? 1 : 0;
-    door_->submit(r);
+    channel_->submit(r);
     EXPECT_FALSE(hits(4096, 512));
     below_->answer(0);
     EXPECT_EQ(r.outcome, status::good);
@@ -325,15 +325,15 @@ TEST_F(cache_channel_test, what_is_lent_stays_as_it_is) {
   auto first = start(verb::write, 0, 4096, 1);
   below_->answer(0);
   std::vector<memory::slice> lent;
-  ASSERT_TRUE(door_->borrow(512, 1024, lent));
+  ASSERT_TRUE(channel_->borrow(512, 1024, lent));
   ASSERT_EQ(lent.size(), 1U);
-  EXPECT_FALSE(door_->borrow(0, 8192, lent)) << "one block is not there";
+  EXPECT_FALSE(channel_->borrow(0, 8192, lent)) << "one block is not there";
   EXPECT_EQ(lent.size(), 1U);
   auto second = start(verb::write, 0, 4096, 2);
   below_->answer(0);
   EXPECT_THAT(read(0, 4096), testing::Each(2));
   EXPECT_THAT(lent[0].span(), testing::Each(1));
-  door_.reset();
+  channel_.reset();
   store_.reset();
   EXPECT_THAT(lent[0].span(), testing::Each(1)) << "even when the store is gone";
   lent.clear();
@@ -343,7 +343,7 @@ TEST_F(cache_channel_test, what_is_lent_stays_as_it_is) {
 TEST_F(cache_channel_test, the_end_of_a_store_of_odd_size_is_never_kept) {
   below_ = std::make_shared<late_store>(64 * kib + 512);
   store_ = test_over(below_, write_through, 1 * mib);
-  door_ = store_->attach(world_.loop());
+  channel_ = store_->attach(world_.loop());
   read(64 * kib, 512);
   EXPECT_FALSE(hits(64 * kib, 512));
   read(60 * kib, 4096 + 512);

@@ -12,24 +12,24 @@ constexpr unsigned batches_limit = 256;
 constexpr std::uint64_t lent_slack = 64 * mib;
 
 /// To give memory back takes the kernel its time, 26 ms for each GiB: no loop stands still for that.
-void free_aside(std::unique_ptr<frame_memory> frames) {
+void free_off_loop(std::unique_ptr<frame_memory> frames) {
   constexpr std::uint64_t little = 64 * mib;
   if (!frames || frames->bytes_touched() <= little) return;
   std::thread([frames = std::move(frames)]() mutable { frames.reset(); }).detach();
 }
 
-/// Memory that is partly lent when its home goes: it goes when the last slice has come back, and no core has readers
+/// Memory that is partly lent when its owner goes: it goes when the last slice has come back, and no core has readers
 /// that might follow a pointer to it.
 class lingering_frames final : public reactor::timer {
  public:
-  lingering_frames(std::unique_ptr<frame_memory> frames, std::weak_ptr<cache_core> core, reactor::loop& home)
-      : frames_(std::move(frames)), core_(std::move(core)), home_(home) {
-    home_.arm(*this, wait_ns);
+  lingering_frames(std::unique_ptr<frame_memory> frames, std::weak_ptr<cache_core> core, reactor::loop& loop)
+      : frames_(std::move(frames)), core_(std::move(core)), loop_(loop) {
+    loop_.arm(*this, wait_ns);
   }
   void on_timer() noexcept override {
-    if (frames_->is_anything_lent()) return home_.arm(*this, wait_ns);
+    if (frames_->is_anything_lent()) return loop_.arm(*this, wait_ns);
     if (const auto core = core_.lock()) core->keep_until_the_end(std::move(frames_));
-    free_aside(std::move(frames_));
+    free_off_loop(std::move(frames_));
     delete this;
   }
 
@@ -37,7 +37,7 @@ class lingering_frames final : public reactor::timer {
   static constexpr std::uint64_t wait_ns = 50 * ns_per_ms;
   std::unique_ptr<frame_memory> frames_;
   const std::weak_ptr<cache_core> core_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
 };
 
 }  // namespace
@@ -57,15 +57,15 @@ cache_core::cache_core(const options& wanted, std::uint64_t size_bytes, foundati
   const std::uint64_t frames = std::max<std::uint64_t>(wanted_.ram_bytes / block_bytes / shard_count, 1);
   for (auto& shard : shards_) {
     shard = std::make_unique<ram_shard>(
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, ram_index::most_frames)), flash_ != nullptr);
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, ram_index::max_frames)), flash_ != nullptr);
     set_count_ += shard->index().sets();
   }
 }
 
 cache_core::~cache_core() {
   SLUICE_CHECK(std::all_of(members_.begin(), members_.end(), [](const member& m) { return m.channels == 0; }));
-  for (member& m : members_) free_aside(std::move(m.frames));
-  for (auto& each : gone_frames_) free_aside(std::move(each));
+  for (member& m : members_) free_off_loop(std::move(m.frames));
+  for (auto& each : gone_frames_) free_off_loop(std::move(each));
 }
 
 options cache_core::wanted() const {
@@ -93,11 +93,11 @@ void cache_core::set_manners(const options& wanted) {
   if (pins_ ? *pins_ == wanted.pins : wanted.pins.empty()) return;
   pins_ = wanted.pins.empty() ? nullptr : std::make_shared<const pin_set>(wanted.pins);
   for (unsigned i = 0; i < shard_count; ++i) {
-    reactor::loop* const home = homes_[i].load(std::memory_order_relaxed);
-    if (!home) continue;
-    home->post([self = weak_from_this(), i, home] {
+    reactor::loop* const loop = owners_[i].load(std::memory_order_relaxed);
+    if (!loop) continue;
+    loop->post([self = weak_from_this(), i, loop] {
       const auto core = self.lock();
-      if (core && core->homes_[i].load(std::memory_order_relaxed) == home) core->shards_[i]->pin(core->pins());
+      if (core && core->owners_[i].load(std::memory_order_relaxed) == loop) core->shards_[i]->pin(core->pins());
     });
   }
 }
@@ -129,13 +129,14 @@ void cache_core::forget() noexcept {
   end_write_in_sets(0, set_count_);
 }
 
-void cache_core::take_tickets(block_number first, block_number last,
-                              std::vector<std::uint64_t>& tickets) const noexcept {
+void cache_core::take_fill_versions(block_number first, block_number last,
+                                    std::vector<std::uint64_t>& fill_versions) const noexcept {
   const bool counts = keeps();
-  tickets.clear();
+  fill_versions.clear();
   for (block_number block = first; block < last; ++block) {
     const place p(block);
-    tickets.push_back(counts ? ram_index::ticket(shard_of(p).index().set_of(p)) : write_count::no_ticket);
+    fill_versions.push_back(counts ? ram_index::fill_version(shard_of(p).index().set_of(p))
+                                   : write_count::no_fill_version);
   }
 }
 
@@ -147,7 +148,7 @@ void cache_core::begin_blocks(block_number first, block_number last, std::vector
     const ram_index& index = shard_of(p).index();
     const std::uint64_t count = index.begin_write(index.set_of(p), block);
     if (flash_) flash_->index.remove(block);
-    if (begun) begun->push_back(counts ? count : write_count::no_ticket);
+    if (begun) begun->push_back(counts ? count : write_count::no_fill_version);
   }
 }
 
@@ -156,9 +157,9 @@ void cache_core::end_blocks(block_number first, block_number last, std::vector<s
     const place p(block);
     const std::uint64_t ended = ram_index::end_write(shard_of(p).index().set_of(p));
     if (!begun) continue;
-    std::uint64_t& ticket = (*begun)[block - first];
-    const bool holds = ticket != write_count::no_ticket && ram_index::undisturbed(ticket, ended);
-    ticket = holds ? ended : write_count::no_ticket;
+    std::uint64_t& fill_version = (*begun)[block - first];
+    const bool holds = fill_version != write_count::no_fill_version && ram_index::undisturbed(fill_version, ended);
+    fill_version = holds ? ended : write_count::no_fill_version;
   }
 }
 
@@ -174,11 +175,11 @@ bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
   return true;
 }
 
-void cache_core::keep(const batch& blocks, const reactor::loop& home) noexcept {
+void cache_core::keep(const batch& blocks, const reactor::loop& loop) noexcept {
   for (std::size_t i = 0; i < blocks.items.size() && keeps(); ++i) {
     const batch::item& item = blocks.items[i];
     const place p(item.block);
-    if (home_of(p) == &home) put(p, item, blocks.content.data() + i * block_bytes);
+    if (owner_of(p) == &loop) put(p, item, blocks.content.data() + i * block_bytes);
   }
 }
 
@@ -200,36 +201,36 @@ std::uint64_t cache_core::overhead_bytes() const noexcept {
   return all;
 }
 
-cache_core::member* cache_core::find(const reactor::loop& home) {
+cache_core::member* cache_core::find(const reactor::loop& loop) {
   for (member& m : members_)
-    if (m.loop == &home) return &m;
+    if (m.loop == &loop) return &m;
   return nullptr;
 }
 
-void cache_core::attach(reactor::loop& home) {
+void cache_core::attach(reactor::loop& loop) {
   const std::lock_guard lock(guard_);
-  member* here = find(home);
+  member* here = find(loop);
   if (!here) {
     // Twice what is kept: memory that is lent while its block is written anew is replaced, not waited for.
     auto frames = std::make_unique<frame_memory>(2 * wanted_.ram_bytes + lent_slack);
-    members_.push_back({&home, std::move(frames), 0, nullptr});
+    members_.push_back({&loop, std::move(frames), 0, nullptr});
     here = &members_.back();
   }
-  if (flash_ && !here->writer) here->writer = std::make_unique<flash_writer>(flash_, home);
-  if (here->channels++ == 0) settle(home);
+  if (flash_ && !here->writer) here->writer = std::make_unique<flash_writer>(flash_, loop);
+  if (here->channels++ == 0) settle(loop);
 }
 
-void cache_core::detach(reactor::loop& home) {
+void cache_core::detach(reactor::loop& loop) {
   const std::lock_guard lock(guard_);
-  member* here = find(home);
+  member* here = find(loop);
   SLUICE_CHECK(here && here->channels != 0);
   if (--here->channels != 0) return;
   for (unsigned i = 0; i < shard_count; ++i)
-    if (homes_[i].load(std::memory_order_relaxed) == &home) release(i, home);
-  settle(home);
+    if (owners_[i].load(std::memory_order_relaxed) == &loop) release(i, loop);
+  settle(loop);
   here->writer.reset();
   if (here->frames->is_anything_lent()) {
-    new lingering_frames(std::move(here->frames), weak_from_this(), home);
+    new lingering_frames(std::move(here->frames), weak_from_this(), loop);
     members_.erase(members_.begin() + (here - members_.data()));
   }
 }
@@ -239,27 +240,27 @@ void cache_core::keep_until_the_end(std::unique_ptr<frame_memory> frames) {
   gone_frames_.push_back(std::move(frames));
 }
 
-void cache_core::forget_on_the_way_to_flash(const reactor::loop& home) noexcept {
+void cache_core::forget_on_the_way_to_flash(const reactor::loop& loop) noexcept {
   const std::lock_guard lock(guard_);
-  if (const member* here = find(home); here && here->writer) here->writer->forget();
+  if (const member* here = find(loop); here && here->writer) here->writer->forget();
 }
 
-bool cache_core::idle(const reactor::loop& home) {
+bool cache_core::idle(const reactor::loop& loop) {
   const std::lock_guard lock(guard_);
-  const member* here = find(home);
+  const member* here = find(loop);
   return !here || !here->writer || !here->writer->at_work();
 }
 
 /// Shares the shards out among the loops that have channels. On `here`; the others do their part later.
 void cache_core::settle(reactor::loop& here) {
-  std::vector<reactor::loop*> homes;
+  std::vector<reactor::loop*> owners;
   for (const member& m : members_)
-    if (m.channels != 0) homes.push_back(m.loop);
+    if (m.channels != 0) owners.push_back(m.loop);
   for (unsigned i = 0; i < shard_count; ++i) {
-    reactor::loop* const wanted = homes.empty() ? nullptr : homes[i % homes.size()];
-    if (wanted_homes_[i] == wanted) continue;
-    wanted_homes_[i] = wanted;
-    reactor::loop* const now = homes_[i].load(std::memory_order_relaxed);
+    reactor::loop* const wanted = owners.empty() ? nullptr : owners[i % owners.size()];
+    if (wanted_owners_[i] == wanted) continue;
+    wanted_owners_[i] = wanted;
+    reactor::loop* const now = owners_[i].load(std::memory_order_relaxed);
     const auto move_on = [self = weak_from_this(), i](reactor::loop& on) {
       on.post([self, i, &on] {
         if (const auto core = self.lock()) {
@@ -280,27 +281,27 @@ void cache_core::settle(reactor::loop& here) {
         const auto core = self.lock();
         if (!core) return;
         const std::lock_guard lock(core->guard_);
-        if (core->homes_[i].load(std::memory_order_relaxed) != now || core->wanted_homes_[i] == now) return;
+        if (core->owners_[i].load(std::memory_order_relaxed) != now || core->wanted_owners_[i] == now) return;
         core->release(i, *now);
-        if (reactor::loop* next = core->wanted_homes_[i]) move_on(*next);
+        if (reactor::loop* next = core->wanted_owners_[i]) move_on(*next);
       });
     }
   }
 }
 
 void cache_core::release(unsigned shard, reactor::loop& from) {
-  SLUICE_CHECK(homes_[shard].load(std::memory_order_relaxed) == &from);
-  homes_[shard].store(nullptr, std::memory_order_release);
+  SLUICE_CHECK(owners_[shard].load(std::memory_order_relaxed) == &from);
+  owners_[shard].store(nullptr, std::memory_order_release);
   shards_[shard]->drop_all(*frames_[shard]);
 }
 
 void cache_core::adopt(unsigned shard, reactor::loop& by) {
-  if (wanted_homes_[shard] != &by || homes_[shard].load(std::memory_order_relaxed) != nullptr) return;
+  if (wanted_owners_[shard] != &by || owners_[shard].load(std::memory_order_relaxed) != nullptr) return;
   member& here = *find(by);
   frames_[shard] = here.frames.get();
   writers_[shard] = here.writer.get();
   shards_[shard]->pin(pins_);
-  homes_[shard].store(&by, std::memory_order_release);
+  owners_[shard].store(&by, std::memory_order_release);
 }
 
 }  // namespace sluice::cache

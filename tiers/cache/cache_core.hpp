@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "actors/reactor/loop.hpp"
-#include "tiers/cache/flash_writer.hpp"
+#include "tiers/cache/flash/flash_writer.hpp"
 #include "tiers/cache/modes.hpp"
-#include "tiers/cache/ram_shard.hpp"
+#include "tiers/cache/ram/ram_shard.hpp"
 
 namespace sluice::journal {
 class journal_store;
@@ -29,7 +29,7 @@ struct options {
   std::string medium = {};                           // the store below, as the operator calls it
   std::uint64_t destage_delay_ns = 100 * ns_per_ms;  // of the journal
   std::uint32_t record_blocks = 256;                 // of the journal's records
-  journal::aside elsewhere = {};                     // for calls that block; empty: what suits the loops
+  reactor::offload offload = {};                     // for calls that block; empty: what suits the loops
   bool has_journal() const { return flash.journals || volatile_dirty_bytes != 0; }
 };
 
@@ -40,22 +40,22 @@ struct foundation {
   bool is_volatile = true;                          // what `below` acknowledged may need a flush to survive the power
 };
 
-/// Blocks on their way to a shard whose home is another core.
+/// Blocks on their way to a shard that another core owns.
 struct batch {
   struct item {
     block_number block;
-    std::uint64_t ticket;
+    std::uint64_t fill_version;
     ram_shard::keep how;
   };
   std::vector<item> items;
   std::vector<std::uint8_t> content;  // block_bytes for each
 };
 
-/// What all channels of a cache store share: its shards, and who is home to which.
+/// What all channels of a cache store share: its shards, and who owns which.
 ///
-/// Every loop with a channel is home to its part of the shards. When the first channel of a loop comes or its last one
-/// goes, shards move: the old home forgets what they hold, the new one begins with nothing. While a shard has no home,
-/// it keeps nothing, and its blocks are read below.
+/// Every loop with a channel owns its part of the shards. When the first channel of a loop comes or its last one goes,
+/// shards move: the old owner forgets what they hold, the new one begins with nothing. While a shard has no owner, it
+/// keeps nothing, and its blocks are read below.
 class cache_core : public std::enable_shared_from_this<cache_core> {
  public:
   /// `flash` may be null.
@@ -93,7 +93,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
 
   // -- any thread -----------------------------------------------------------------------------------------------
   ram_shard& shard_of(const place& p) const { return *shards_[p.shard()]; }
-  reactor::loop* home_of(const place& p) const { return homes_[p.shard()].load(std::memory_order_acquire); }
+  reactor::loop* owner_of(const place& p) const { return owners_[p.shard()].load(std::memory_order_acquire); }
   /// Blocks that lie whole within the store; the rest of it is never kept.
   std::uint64_t whole_blocks() const { return size_bytes_.load(std::memory_order_acquire) / block_bytes; }
   void set_size(std::uint64_t size_bytes) { size_bytes_.store(size_bytes, std::memory_order_release); }
@@ -104,7 +104,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   void begin_write_in_sets(std::size_t from, std::size_t to, block_number first, block_number last) const noexcept;
   void end_write_in_sets(std::size_t from, std::size_t to) const noexcept;
 
-  /// Sends blocks to the home of their shards, unless too many are on their way; whether it did.
+  /// Sends blocks to the owner of their shards, unless too many are on their way; whether it did.
   bool send(std::unique_ptr<batch> blocks, reactor::loop& to);
 
   std::uint64_t used_blocks() const noexcept;
@@ -112,31 +112,32 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::uint64_t overhead_bytes() const noexcept;
 
   // -- a channel's loop -----------------------------------------------------------------------------------------
-  void attach(reactor::loop& home);
-  void detach(reactor::loop& home);
+  void attach(reactor::loop& loop);
+  void detach(reactor::loop& loop);
   /// What this loop was about to write to flash is not found there.
-  void forget_on_the_way_to_flash(const reactor::loop& home) noexcept;
-  // -- requests of a channel: the marks and tickets of blocks [first, last) ------------------------------------------
-  // What begins while nothing is kept gets no tickets that hold: writes that this core has no marks of may be under
-  // way, and the core may keep again before the request ends.
-  void take_tickets(block_number first, block_number last, std::vector<std::uint64_t>& tickets) const noexcept;
+  void forget_on_the_way_to_flash(const reactor::loop& loop) noexcept;
+  // -- requests of a channel: the marks and fill versions of blocks [first, last)
+  // ------------------------------------------ What begins while nothing is kept gets no fill versions that hold:
+  // writes that this core has no marks of may be under way, and the core may keep again before the request ends.
+  void take_fill_versions(block_number first, block_number last,
+                          std::vector<std::uint64_t>& fill_versions) const noexcept;
   void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
-  /// Makes what begin_blocks() noted into tickets.
+  /// Makes what begin_blocks() noted into fill versions.
   void end_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;
 
   /// Whether nothing is on its way to flash from this loop.
-  bool idle(const reactor::loop& home);
-  /// The home of the block's shard caches it; as ram_shard::put().
+  bool idle(const reactor::loop& loop);
+  /// The owner of the block's shard caches it; as ram_shard::put().
   bool put(const place& p, const batch::item& item, const std::uint8_t* content) noexcept {
-    return shards_[p.shard()]->put(item.block, item.ticket, content, item.how, *frames_[p.shard()],
+    return shards_[p.shard()]->put(item.block, item.fill_version, content, item.how, *frames_[p.shard()],
                                    writers_[p.shard()]);
   }
 
-  /// As ram_shard::lend(), by the home of the block's shard.
+  /// As ram_shard::lend(), by the owner of the block's shard.
   memory::slice lend(const place& p, slot s, std::uint32_t offset, std::uint32_t length) noexcept {
     return shards_[p.shard()]->lend(s, offset, length, *frames_[p.shard()]);
   }
-  /// Memory of a home that went, and which may be needed by readers for as long as this lives. Any thread.
+  /// Memory of a owner that went, and which may be needed by readers for as long as this lives. Any thread.
   void keep_until_the_end(std::unique_ptr<frame_memory> frames);
 
  private:
@@ -146,8 +147,8 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
     unsigned channels = 0;
     std::unique_ptr<flash_writer> writer;
   };
-  member* find(const reactor::loop& home);
-  void keep(const batch& blocks, const reactor::loop& home) noexcept;
+  member* find(const reactor::loop& loop);
+  void keep(const batch& blocks, const reactor::loop& loop) noexcept;
   void settle(reactor::loop& here);
   void release(unsigned shard, reactor::loop& from);
   void adopt(unsigned shard, reactor::loop& by);
@@ -163,8 +164,8 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::atomic<std::uint64_t> size_bytes_;
   std::atomic<bool> keeps_ = true;
   std::array<std::unique_ptr<ram_shard>, shard_count> shards_;
-  std::array<std::atomic<reactor::loop*>, shard_count> homes_{};
-  std::array<frame_memory*, shard_count> frames_{};   // the home's
+  std::array<std::atomic<reactor::loop*>, shard_count> owners_{};
+  std::array<frame_memory*, shard_count> frames_{};   // the owner's
   std::array<flash_writer*, shard_count> writers_{};  // likewise
   std::size_t set_count_ = 0;
   std::atomic<unsigned> batches_under_way_ = 0;
@@ -173,7 +174,7 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   std::vector<member> members_;
   std::vector<std::unique_ptr<frame_memory>> gone_frames_;
   std::shared_ptr<const pin_set> pins_;
-  std::array<reactor::loop*, shard_count> wanted_homes_{};
+  std::array<reactor::loop*, shard_count> wanted_owners_{};
 };
 
 }  // namespace sluice::cache

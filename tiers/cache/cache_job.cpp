@@ -10,8 +10,8 @@ using store::verb;
 
 namespace {
 
-constexpr std::uint64_t tickets_limit = 1024;    // longer requests are not kept
-constexpr std::uint64_t marks_per_turn = 16384;  // about 200 us
+constexpr std::uint64_t fill_versions_limit = 1024;  // longer requests are not kept
+constexpr std::uint64_t marks_per_turn = 16384;      // about 200 us
 
 }  // namespace
 
@@ -20,7 +20,7 @@ void cache_job::begin(request& r) noexcept {
   ask_as(r);
   first_ = r.offset_bytes / block_bytes;
   last_ = (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
-  tickets_.clear();
+  fill_versions_.clear();
 }
 
 void cache_job::finish(status outcome) noexcept {
@@ -39,21 +39,22 @@ routine cache_job::read(request& r, bool keeps) noexcept {
   begin(r);
   const std::uint64_t started_ns = owner_.sample_miss();
   owner_.counted_.read_blocks.add(last_ - first_);
-  if (keeps && last_ - first_ <= tickets_limit) {
-    core().take_tickets(first_, last_, tickets_);
+  if (keeps && last_ - first_ <= fill_versions_limit) {
+    core().take_fill_versions(first_, last_, fill_versions_);
     widen();
   }
   co_await below_to_answer();
   if (below_said_ != status::good && !edges_.empty()) {
     // What failed may be what nobody asked for.
     edges_ = {};
-    tickets_.clear();
+    fill_versions_.clear();
     ask_as(*outer_);
     co_await below_to_answer();
   }
-  if (below_said_ == status::good && !tickets_.empty())
-    owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
-  if (started_ns != 0) owner_.counted_.miss.record(owner_.home_.now_ns() - started_ns);
+  if (below_said_ == status::good && !fill_versions_.empty())
+    owner_.keep(core(), first_, fill_versions_, offset_bytes, length_bytes, {parts, part_count},
+                ram_shard::keep::always);
+  if (started_ns != 0) owner_.counted_.miss.record(owner_.loop_.now_ns() - started_ns);
   finish(below_said_);
 }
 
@@ -63,7 +64,7 @@ void cache_job::widen() noexcept {
   std::uint64_t tail = -(offset_bytes + length_bytes) % block_bytes;
   if (last_ > core().whole_blocks()) tail = 0;
   if (lead == 0 && tail == 0) return;
-  edges_ = owner_.home_.buffers().take(2 * block_bytes);
+  edges_ = owner_.loop_.buffers().take(2 * block_bytes);
   if (edges_.empty()) return;
   wide_parts_.clear();
   if (lead != 0) wide_parts_.push_back({edges_.data(), lead});
@@ -81,9 +82,9 @@ routine cache_job::write(request& r, after_write how) noexcept {
   begin(r);
   // Until it is known what lies on flash, nobody can say that a block does not.
   while (tiers->flash && tiers->flash->writes_wait()) co_await flash_to_change();
-  const bool at_once = last_ - first_ <= tickets_limit;
+  const bool at_once = last_ - first_ <= fill_versions_limit;
   if (at_once) {
-    core().begin_blocks(first_, last_, &tickets_);
+    core().begin_blocks(first_, last_, &fill_versions_);
   } else {
     co_await mark_piecemeal(true);
   }
@@ -92,9 +93,9 @@ routine cache_job::write(request& r, after_write how) noexcept {
   const status outcome = below_said_;
   mark_unflushed(outcome);
   if (at_once) {
-    core().end_blocks(first_, last_, &tickets_);
+    core().end_blocks(first_, last_, &fill_versions_);
     if (outcome == status::good && how != after_write::forget)
-      owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count},
+      owner_.keep(core(), first_, fill_versions_, offset_bytes, length_bytes, {parts, part_count},
                   how == after_write::keep ? ram_shard::keep::always : ram_shard::keep::if_there);
   } else {
     co_await mark_piecemeal(false);

@@ -41,21 +41,22 @@ result<void> check_ram(const options& wanted) {
 result<std::shared_ptr<flash_tier>> prepare_flash(const options& wanted, const options& now,
                                                   const std::shared_ptr<flash_tier>& flash, bool anew,
                                                   std::uint64_t store_bytes, reactor::loop* control_loop,
-                                                  const std::shared_ptr<flash_witness>& witness) {
+                                                  const std::shared_ptr<flash_binding>& binding) {
   if (wanted.flash.path.empty()) return nullptr;
   SLUICE_CHECK(control_loop != nullptr);
   if (!flash || wanted.flash.path != now.flash.path)
-    return flash_tier::open(wanted.flash, store_bytes, *control_loop, witness);
+    return flash_tier::open(wanted.flash, store_bytes, *control_loop, binding);
   if (!anew && wanted.flash == now.flash) return flash;
   return flash->successor(wanted.flash, store_bytes);
 }
 
 /// A medium that lacks data of somebody else's must not be taken from them.
 result<void> check_unmarked(store::store& medium) {
-  const auto mark = medium.read_mark();
-  if (!mark && mark.error().code == errc::unsupported) return {};
-  if (!mark) return fail(mark.error().code, "over: " + mark.error().message);
-  if (!mark->holder.empty()) return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder);
+  const auto ownership = medium.read_ownership();
+  if (!ownership && ownership.error().code == errc::unsupported) return {};
+  if (!ownership) return fail(ownership.error().code, "over: " + ownership.error().message);
+  if (!ownership->holder.empty())
+    return fail(errc::busy, "over: the medium lacks data that are in " + ownership->holder);
   return {};
 }
 
@@ -88,7 +89,7 @@ journal::options options_of_journal(const options& wanted, const flash_tier* fla
   how.is_volatile = !flash;
   how.record_blocks = wanted.record_blocks;
   how.destage_delay_ns = wanted.destage_delay_ns;
-  how.elsewhere = wanted.elsewhere;
+  how.offload = wanted.offload;
   return how;
 }
 
@@ -98,8 +99,8 @@ journal::options options_of_journal(const options& wanted, const flash_tier* fla
 /// that an earlier one may hold. What the operator can mend in the file is refused.
 static bool may_do_without_flash(store::store& medium, const options& wanted, errc why) {
   if (wanted.has_journal() || why == errc::invalid_argument || why == errc::busy) return false;
-  const auto mark = medium.read_mark();
-  return mark && mark->holder.empty();
+  const auto ownership = medium.read_ownership();
+  return ownership && ownership->holder.empty();
 }
 
 result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> below, options wanted,
@@ -111,15 +112,15 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
   if (p.size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "over: the store is larger than 4 PiB");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
-  const journal::aside elsewhere =
-      wanted.elsewhere || !control_loop ? wanted.elsewhere : journal::aside_for(*control_loop);
-  const auto witness = std::make_shared<flash_witness>(below, elsewhere);
+  const reactor::offload offload =
+      wanted.offload || !control_loop ? wanted.offload : reactor::offload_of(*control_loop);
+  const auto binding = std::make_shared<flash_binding>(below, offload);
   std::shared_ptr<flash_tier> flash;
   std::string flash_trouble;
   SLUICE_CHECK(!wanted.mode->journals || wanted.has_journal());
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
-    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, witness);
+    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, binding);
     if (opened) {
       flash = std::move(*opened);
     } else {
@@ -142,27 +143,28 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     if (auto gone = flash->forget_journal(); !gone)
       return fail(gone.error().code, "flash.path: " + wanted.flash.path + ": " + gone.error().message);
   }
-  auto known = flash ? flash->confirm() : witness->confirm(0).map([](bool) {});
+  auto known = flash ? flash->confirm() : binding->confirm(0).map([](bool) {});
   if (!known) return fail(known.error().code, "over: " + known.error().message);
   auto core = std::make_shared<cache_core>(wanted, p.size_bytes, std::move(over), std::move(flash));
-  return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, witness,
+  return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, binding,
                                        std::move(flash_trouble));
 }
 
 cache_store::cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-                         std::shared_ptr<flash_witness> witness, std::string flash_trouble)
+                         std::shared_ptr<flash_binding> binding, std::string flash_trouble)
     : medium_(std::move(medium)),
-      roster_(std::make_shared<channel_roster>(std::move(core), [listeners = listeners_] { listeners->tell(); })),
+      generations_(
+          std::make_shared<generation_switch>(std::move(core), [listeners = listeners_] { listeners->tell(); })),
       control_loop_(control_loop),
-      witness_(std::move(witness)),
-      journals_(roster_->core()->mode().journals),
+      binding_(std::move(binding)),
+      journals_(generations_->core()->mode().journals),
       flash_trouble_(std::move(flash_trouble)) {
-  medium_->on_change([held = std::weak_ptr(roster_), under = std::weak_ptr(medium_), listeners = listeners_] {
-    const auto roster = held.lock();
+  medium_->on_change([held = std::weak_ptr(generations_), under = std::weak_ptr(medium_), listeners = listeners_] {
+    const auto generations = held.lock();
     const auto below = under.lock();
-    if (!roster || !below) return;
+    if (!generations || !below) return;
     const sluice::store::properties p = below->describe();
-    roster->for_cores([&p](cache_core& each) {
+    generations->for_cores([&p](cache_core& each) {
       follow_size(each, p.size_bytes);
       if (p.volatile_cache && each.over().journal == nullptr) each.set_volatile_below();
     });
@@ -175,7 +177,7 @@ cache_store::cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_co
 /// Flash whose file was taken away or cut short still answers, and what is on it is lost when the gateway ends.
 void cache_store::watch_flash() {
   flash_watch_.reset();
-  const auto core = roster_->newest();
+  const auto core = generations_->newest();
   const auto flash = core->flash();
   if (flash) {
     const std::lock_guard lock(guard_);
@@ -203,21 +205,21 @@ sluice::store::properties cache_store::describe() const {
   return p;
 }
 
-std::unique_ptr<sluice::store::channel> cache_store::attach(reactor::loop& home) {
-  return std::make_unique<cache_channel>(roster_, home);
+std::unique_ptr<sluice::store::channel> cache_store::attach(reactor::loop& loop) {
+  return std::make_unique<cache_channel>(generations_, loop);
 }
 
 result<void> cache_store::resize(std::uint64_t size_bytes) {
   if (size_bytes / block_bytes >= largest_store_blocks)
     return fail(errc::invalid_argument, "a cache takes stores of at most 4 PiB");
-  if (roster_->core()->flash() && size_bytes < medium_->describe().size_bytes)
+  if (generations_->core()->flash() && size_bytes < medium_->describe().size_bytes)
     return fail(errc::unsupported, "a cache with flash cannot shrink: take the flash away first");
   // What is read below until the new size holds is not kept.
-  roster_->for_cores([size_bytes](cache_core& core) {
+  generations_->for_cores([size_bytes](cache_core& core) {
     core.begin_write_in_sets(0, core.set_count(), size_bytes / block_bytes, largest_store_blocks);
   });
   auto done = over().below->resize(size_bytes);
-  roster_->for_cores([](cache_core& core) { core.end_write_in_sets(0, core.set_count()); });
+  generations_->for_cores([](cache_core& core) { core.end_write_in_sets(0, core.set_count()); });
   return done;
 }
 
@@ -240,7 +242,7 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
     const std::lock_guard lock(guard_);
     if (change_) return fail(errc::busy, "an earlier change is not through yet: try again");
   }
-  const auto core = roster_->newest();
+  const auto core = generations_->newest();
   const options now = core->wanted();
   keep_room(wanted, now);
   const bool has_journal = core->over().journal != nullptr || wanted.has_journal();
@@ -249,20 +251,20 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
     return prepare_journal(wanted, *core);
   if (!anew && wanted.ram_bytes == now.ram_bytes && same_flash)
     return sluice::store::prepared{[this, wanted] {
-      roster_->for_cores([&](cache_core& each) { each.set_manners(wanted); });
-      roster_->pins_changed();
+      generations_->for_cores([&](cache_core& each) { each.set_manners(wanted); });
+      generations_->pins_changed();
       follow(*wanted.mode);
     }};
-  if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
+  if (generations_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   const std::uint64_t size_bytes = medium_->describe().size_bytes;
-  auto flash = prepare_flash(wanted, now, core->flash(), anew, size_bytes, control_loop_, witness_);
+  auto flash = prepare_flash(wanted, now, core->flash(), anew, size_bytes, control_loop_, binding_);
   if (!flash) return tl::unexpected(flash.error());
   auto next = std::make_shared<cache_core>(wanted, size_bytes, core->over(), *flash);
   return sluice::store::prepared{[this, old = core->flash(), next] {
     const std::shared_ptr<flash_tier>& comes = next->flash();
     if (old != comes) begin_flash(old.get(), comes.get());
-    roster_->exchange(next);
+    generations_->exchange(next);
     watch_flash();
     follow_size(*next, medium_->describe().size_bytes);
     follow(next->mode());
@@ -274,10 +276,10 @@ result<sluice::store::prepared> cache_store::prepare(options wanted, bool anew) 
 /// Whatever may be refused is, before anything is drained.
 result<sluice::store::prepared> cache_store::prepare_journal(const options& wanted, const cache_core& core) {
   SLUICE_CHECK(control_loop_ != nullptr);
-  if (roster_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
+  if (generations_->is_exchanging()) return fail(errc::busy, "an earlier change is not through yet: try again");
   if (auto good = check_ram(wanted); !good) return tl::unexpected(good.error());
   const sluice::store::properties p = medium_->describe();
-  auto flash = prepare_flash(wanted, core.wanted(), core.flash(), true, p.size_bytes, control_loop_, witness_);
+  auto flash = prepare_flash(wanted, core.wanted(), core.flash(), true, p.size_bytes, control_loop_, binding_);
   if (!flash) return tl::unexpected(flash.error());
   if (*flash && (!core.flash() || (*flash)->file != core.flash()->file))
     if (auto free = journal::check_use(*control_loop_, (*flash)->handle, (*flash)->path, 0); !free)
@@ -305,7 +307,7 @@ result<sluice::store::prepared> cache_store::prepare_journal(const options& want
 }
 
 void cache_store::go_over(const journal_change& to) {
-  const auto before = roster_->newest();
+  const auto before = generations_->newest();
   const sluice::store::properties promised = before->over().below->describe();
   const sluice::store::properties medium = medium_->describe();
   begin_flash(before->flash().get(), to.flash.get());
@@ -326,7 +328,7 @@ void cache_store::go_over(const journal_change& to) {
   }
   journals_ = to.wanted.mode->journals;
   auto next = std::make_shared<cache_core>(to.wanted, medium.size_bytes, std::move(over), to.flash);
-  roster_->exchange(next);
+  generations_->exchange(next);
   watch_flash();
   follow_size(*next, medium_->describe().size_bytes);
 }
@@ -340,11 +342,11 @@ void cache_store::follow(const mode& how) {
 /// When somebody still passes it by, the next take_over() does.
 void cache_store::take_over_journal() {
   const auto journal = over().journal;
-  if (journal && journals_ && roster_->is_over_one()) journal->take_over();
+  if (journal && journals_ && generations_->is_over_one()) journal->take_over();
 }
 
 result<void> cache_store::drop() {
-  const auto ready = prepare(roster_->newest()->wanted(), true);
+  const auto ready = prepare(generations_->newest()->wanted(), true);
   if (!ready) return tl::unexpected(ready.error());
   (*ready)();
   return {};
@@ -361,20 +363,20 @@ void cache_store::take_over() {
     const std::lock_guard lock(guard_);
     change_.reset();  // describe() tells by itself from now on
   }
-  roster_->take_over();
+  generations_->take_over();
   take_over_journal();
 }
 
 /// For ever, where flash is concerned.
 void cache_store::forget() {
-  roster_->for_cores([](cache_core& core) {
+  generations_->for_cores([](cache_core& core) {
     if (core.flash()) core.flash()->take_away();
     core.forget();
   });
 }
 
 void cache_store::hand_over() {
-  roster_->hand_over();
+  generations_->hand_over();
   forget();
   if (const auto journal = over().journal) journal->hand_over();
 }
@@ -406,7 +408,7 @@ std::string cache_store::holder() const {
 }
 
 std::string cache_store::health() const {
-  const auto core = roster_->newest();
+  const auto core = generations_->newest();
   const std::string below = core->over().below->health();
   std::string flash = core->flash() ? core->flash()->health() : "good";
   {
@@ -419,8 +421,8 @@ std::string cache_store::health() const {
 
 std::vector<sluice::store::figure> cache_store::figures() const {
   counters all;
-  roster_->sum(all);
-  const auto core = roster_->newest();
+  generations_->sum(all);
+  const auto core = generations_->newest();
   const auto pins = core->pins();
   std::vector<sluice::store::figure> shown{
       {"mode", std::string(core->mode().name)},

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "tiers/cache/channel_roster.hpp"
+#include "tiers/cache/generation_switch.hpp"
 #include "tiers/journal/journal_core.hpp"
 #include "tiers/store/change_listeners.hpp"
 #include "tiers/store/store.hpp"
@@ -22,25 +22,27 @@ class cache_store final : public store::store {
   /// without.
   static result<std::shared_ptr<cache_store>> open(std::shared_ptr<store> below, options wanted,
                                                    reactor::loop* control_loop = nullptr);
-  /// `medium` is what the cache lies over, with or without a journal between the two; `witness` is its.
+  /// `medium` is what the cache lies over, with or without a journal between the two; `binding` is its.
   cache_store(std::shared_ptr<store> medium, std::shared_ptr<cache_core> core, reactor::loop* control_loop,
-              std::shared_ptr<flash_witness> witness, std::string flash_trouble = {});
+              std::shared_ptr<flash_binding> binding, std::string flash_trouble = {});
 
   const char* type() const noexcept override { return "cache"; }
   sluice::store::properties describe() const override;
   std::string health() const override;
   std::vector<sluice::store::figure> figures() const override;
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override;
   result<void> resize(std::uint64_t size_bytes) override;
   result<sluice::store::prepared> prepare_settings(const config::settings& wanted) override;
   /// The same for options. `anew`: also tiers that could stay begin with nothing.
   result<sluice::store::prepared> prepare(options wanted, bool anew = false);
   result<void> drop() override;
   result<sluice::store::recorded> record(sluice::store::recording how, std::uint64_t now_ns) override {
-    return roster_->recorder.turn(how, now_ns);
+    return generations_->recorder.turn(how, now_ns);
   }
   std::uint64_t destage() override { return over().below->destage(); }
-  std::uint64_t undestaged_bytes(std::uint64_t mark) const override { return over().below->undestaged_bytes(mark); }
+  std::uint64_t undestaged_bytes(std::uint64_t ownership) const override {
+    return over().below->undestaged_bytes(ownership);
+  }
   void take_over() override;
   void hand_over() override;
   void begin_hand_over() override;
@@ -64,14 +66,14 @@ class cache_store final : public store::store {
   void take_over_journal();
   void forget();
   void watch_flash();
-  foundation over() const { return roster_->newest()->over(); }
+  foundation over() const { return generations_->newest()->over(); }
 
   const std::shared_ptr<store> medium_;
   const std::shared_ptr<sluice::store::change_listeners> listeners_ =
       std::make_shared<sluice::store::change_listeners>();
-  const std::shared_ptr<channel_roster> roster_;
+  const std::shared_ptr<generation_switch> generations_;
   reactor::loop* const control_loop_;  // null: there is no flash, and never will be
-  const std::shared_ptr<flash_witness> witness_;
+  const std::shared_ptr<flash_binding> binding_;
   bool journals_;  // the mode, as last applied
   std::shared_ptr<const void> flash_watch_;
   mutable std::mutex guard_;   // of what follows

@@ -69,18 +69,18 @@ class concurrent_run {
   ~concurrent_run() {
     for (core& c : cores_) c.lent.clear();
     for (core& c : cores_) {
-      if (c.door) world_.run_until([&] { return c.door->idle(); }, world_.now_ns() + 10 * ns_per_s);
-      c.door.reset();
+      if (c.channel) world_.run_until([&] { return c.channel->idle(); }, world_.now_ns() + 10 * ns_per_s);
+      c.channel.reset();
     }
     foreign_.reset();
-    world_.run_for(ns_per_s);  // shards that were on their way to another home
+    world_.run_for(ns_per_s);  // shards that were on their way to another owner
     store_.reset();
     file_.reset();
   }
 
   /// Empty, or what was wrong.
   std::string run() {
-    for (core& c : cores_) c.loop->post([this, &c] { c.door = store_->attach(*c.loop); });
+    for (core& c : cores_) c.loop->post([this, &c] { c.channel = store_->attach(*c.loop); });
     control_->post([this] { foreign_ = file_->attach(*control_); });
     world_.run_for(ns_per_ms);
     for (int step = 0; step < 1500 && wrong_.empty(); ++step) {
@@ -111,7 +111,7 @@ class concurrent_run {
 
   struct core {
     std::unique_ptr<reactor::loop> loop;
-    std::unique_ptr<sluice::store::channel> door;
+    std::unique_ptr<sluice::store::channel> channel;
     unsigned in_flight = 0;
     std::uint64_t next_in_row = 0;
     struct loan {
@@ -146,7 +146,7 @@ class concurrent_run {
   }
 
   void act(core& c) {
-    if (!c.door) return;
+    if (!c.channel) return;
     return_loan(c);
     const std::uint64_t count = 1 + (random_() % 16 == 0 ? random_() % 200 : random_() % 16);
     if (plan_.sequential && random_() % 4 != 0) return read_on(c);
@@ -184,7 +184,7 @@ class concurrent_run {
   void read(core& c, std::uint64_t first, std::uint64_t count) {
     const std::uint64_t start = world_.now_ns();
     core::loan loan{{}, first, count, start};
-    if (random_() % 2 == 0 && c.door->borrow(first * sector_bytes, count * sector_bytes, loan.slices)) {
+    if (random_() % 2 == 0 && c.channel->borrow(first * sector_bytes, count * sector_bytes, loan.slices)) {
       c.lent.push_back(std::move(loan));
       return;
     }
@@ -192,7 +192,7 @@ class concurrent_run {
                                                payload(random_, std::vector<std::uint8_t>(count * sector_bytes, 0xee)));
     test_request* r = made.get();
     status now;
-    if (random_() % 2 == 0 && c.door->try_now(*r, now)) {
+    if (random_() % 2 == 0 && c.channel->try_now(*r, now)) {
       if (now == status::good) check(first, r->content(), start, "read at once");
       return;
     }
@@ -272,7 +272,7 @@ class concurrent_run {
     c.requests.push_back(std::move(made));
     test_request& r = *c.requests.back();
     r.submitting = true;
-    c.door->submit(r);
+    c.channel->submit(r);
     r.submitting = false;
   }
   void settled(core& c) {
@@ -303,17 +303,17 @@ class concurrent_run {
     size_sectors_ = more;
   }
 
-  /// A core goes, or comes back: shards change their homes.
+  /// A core goes, or comes back: shards change their owners.
   void move_in_or_out() {
     core& c = cores_[random_() % cores_.size()];
     if (cores_.size() == 1) return;
     world_.run_until([&] { return c.in_flight == 0; }, world_.now_ns() + ns_per_s);
     c.loop->post([this, &c] {
-      if (c.in_flight != 0 || (c.door && !c.door->idle())) return;
-      if (c.door)
-        c.door.reset();  // what it lent may come back later
+      if (c.in_flight != 0 || (c.channel && !c.channel->idle())) return;
+      if (c.channel)
+        c.channel.reset();  // what it lent may come back later
       else
-        c.door = store_->attach(*c.loop);
+        c.channel = store_->attach(*c.loop);
     });
     world_.run_for(ns_per_ms);
   }
@@ -385,7 +385,7 @@ class concurrent_run {
         check(loan.first, seen, loan.start, "lent");
       }
       c.lent.clear();
-      if (c.door) c.loop->post([this, &c] { read(c, 0, size_sectors_); });
+      if (c.channel) c.loop->post([this, &c] { read(c, 0, size_sectors_); });
     }
     world_.run_for(ns_per_s);
   }

@@ -33,18 +33,18 @@ class shared_words final : public store::store {
     about.size_bytes = blocks * block_bytes;
     return about;
   }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override {
-    return std::make_unique<door>(words_, home);
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override {
+    return std::make_unique<test_channel>(words_, loop);
   }
   result<void> resize(std::uint64_t) override { return fail(errc::unsupported, "of one size"); }
 
  private:
   using words = std::vector<std::atomic<std::uint64_t>>;
-  class door final : public sluice::store::channel {
+  class test_channel final : public sluice::store::channel {
    public:
-    door(words& of, reactor::loop& home) : words_(of), home_(home) {}
+    test_channel(words& of, reactor::loop& loop) : words_(of), loop_(loop) {}
     void submit(sluice::store::request& r) noexcept override {
-      home_.post([this, &r] {
+      loop_.post([this, &r] {
         status outcome = status::gone;
         try_now(r, outcome);
         r.done(outcome);
@@ -65,7 +65,7 @@ class shared_words final : public store::store {
 
    private:
     words& words_;
-    reactor::loop& home_;
+    reactor::loop& loop_;
   };
   words words_ = words(blocks * block_bytes / 8);
 };
@@ -92,7 +92,7 @@ class worker final : public reactor::runnable {
     loop_ = *reactor::make_loop({.index = index});
     thread_ = std::thread([this] { loop_->run(); });
     on_loop([this] {
-      door_ = cache_.attach(*loop_);
+      channel_ = cache_.attach(*loop_);
       loop_->defer(*this);
     });
   }
@@ -103,11 +103,11 @@ class worker final : public reactor::runnable {
   /// Takes the channel away. Loops must outlive all channels: others may be about to send something to this one.
   void leave() {
     over_ = true;
-    while (door_here_) {
+    while (channel_here_) {
       on_loop([this] {
-        if (queued_ || !door_->idle()) return;
-        door_.reset();
-        door_here_ = false;
+        if (queued_ || !channel_->idle()) return;
+        channel_.reset();
+        channel_here_ = false;
       });
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
@@ -134,18 +134,19 @@ class worker final : public reactor::runnable {
     words_.fill(next);
     spot_request r(verb::write, block, reinterpret_cast<std::uint8_t*>(words_.data()));
     status outcome = status::gone;
-    if (!door_->try_now(r, outcome) || outcome != status::good) return void(++wrong);
+    if (!channel_->try_now(r, outcome) || outcome != status::good) return void(++wrong);
     written[block] = next;
   }
   void read() {
     const block_number block = random_() % blocks;
     const std::uint64_t least = written[block];
-    if (std::vector<memory::slice> lent; random_() % 2 == 0 && door_->borrow(block * block_bytes, block_bytes, lent)) {
+    if (std::vector<memory::slice> lent;
+        random_() % 2 == 0 && channel_->borrow(block * block_bytes, block_bytes, lent)) {
       std::memcpy(words_.data(), lent[0].data(), block_bytes);
     } else {
       spot_request r(verb::read, block, reinterpret_cast<std::uint8_t*>(words_.data()));
       status outcome = status::gone;
-      if (!door_->try_now(r, outcome) || outcome != status::good) return void(++wrong);
+      if (!channel_->try_now(r, outcome) || outcome != status::good) return void(++wrong);
     }
     ++reads;
     // A block that is being written may be read in part, but no word of it is older than what had been written before.
@@ -158,8 +159,8 @@ class worker final : public reactor::runnable {
   std::mt19937_64 random_;
   std::unique_ptr<reactor::loop> loop_;
   std::thread thread_;
-  std::unique_ptr<store::channel> door_;
-  bool door_here_ = true;
+  std::unique_ptr<store::channel> channel_;
+  bool channel_here_ = true;
   std::atomic<bool> over_ = false;
   std::array<std::uint64_t, block_bytes / 8> words_;
 };

@@ -24,7 +24,7 @@ bool cache_job::look_on_flash(request& r) noexcept {
   flash_tier& flash = *tiers->flash;
   begin(r);
   if (!flash.ready() || !core().keeps() || last_ - first_ > pieces_limit) return false;
-  core().take_tickets(first_, last_, tickets_);
+  core().take_fill_versions(first_, last_, fill_versions_);
   pieces_.clear();
   for (block_number block = first_; block < last_; ++block) {
     const place p(block);
@@ -35,12 +35,12 @@ bool cache_job::look_on_flash(request& r) noexcept {
     pieces_.push_back({block, where, flash.crc_of(where)});
   }
   if (pieces_.empty()) return false;
-  bounce_ = owner_.home_.buffers().take(static_cast<std::uint32_t>(pieces_.size() * block_bytes));
+  bounce_ = owner_.loop_.buffers().take(static_cast<std::uint32_t>(pieces_.size() * block_bytes));
   return !bounce_.empty();
 }
 
 routine cache_job::read_flash() noexcept {
-  const std::uint64_t started_ns = owner_.home_.now_ns();
+  const std::uint64_t started_ns = owner_.loop_.now_ns();
   plan_flash_reads();
   co_await until(place_, [this] { submit_flash_reads(); });
   const bool good = !read_failed_ && check_pieces() && assemble();
@@ -51,8 +51,8 @@ routine cache_job::read_flash() noexcept {
     co_return;
   }
   count_flash_hit();
-  owner_.keep(core(), first_, tickets_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
-  owner_.counted_.flash_hit.record(owner_.home_.now_ns() - started_ns);
+  owner_.keep(core(), first_, fill_versions_, offset_bytes, length_bytes, {parts, part_count}, ram_shard::keep::always);
+  owner_.counted_.flash_hit.record(owner_.loop_.now_ns() - started_ns);
   finish(status::good);
 }
 
@@ -77,7 +77,7 @@ void cache_job::submit_flash_reads() noexcept {
   reads_left_ = reads_planned_;
   for (std::size_t i = 0; i < reads_planned_; ++i) {
     flash_read& one = *flash_reads_[i];
-    owner_.home_.read(one, flash.handle, &one.part, 1, flash.offset_of(pieces_[one.first_piece].where));
+    owner_.loop_.read(one, flash.handle, &one.part, 1, flash.offset_of(pieces_[one.first_piece].where));
   }
 }
 
@@ -141,7 +141,7 @@ bool cache_job::assemble() noexcept {
     while (at < until) {
       const bytes part = to.next(until - at);
       SLUICE_CHECK(!part.empty());
-      shard.index().copy(s, at % block_bytes, part.data(), part.size(), core().home_of(p) == &owner_.home_);
+      shard.index().copy(s, at % block_bytes, part.data(), part.size(), core().owner_of(p) == &owner_.loop_);
       at += part.size();
     }
     if (!shard.index().still(s, version)) return false;
@@ -177,7 +177,7 @@ subroutine<> cache_job::void_regions() noexcept {
 /// Writes the page of the region table that has the region, or waits for whoever does.
 subroutine<> cache_job::void_page_of(std::uint64_t region, std::uint64_t end) noexcept {
   flash_tier& flash = *tiers->flash;
-  if (bounce_.empty()) bounce_ = owner_.home_.buffers().take(block_bytes);
+  if (bounce_.empty()) bounce_ = owner_.loop_.buffers().take(block_bytes);
   const std::uint64_t page = region / flash::region_page_entries;
   const std::uint64_t page_end = std::min(end, (page + 1) * flash::region_page_entries);
   for (std::uint64_t each = region; each < page_end; ++each) flash.want_void(each);
@@ -207,8 +207,8 @@ subroutine<> cache_job::spoil_superblock() noexcept {
   }
   bool told = false;
   co_await until(place_, [this, &flash, &told] {
-    flash.witness->forget_aside([this, &told, &home = owner_.home_](bool it_was) {
-      home.post([this, &told, it_was] {
+    flash.binding->forget_off_loop([this, &told, &loop = owner_.loop_](bool it_was) {
+      loop.post([this, &told, it_was] {
         told = it_was;
         place_.resume();
       });

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "tiers/cache/test_flash_stand.hpp"
+#include "tiers/cache/test_flash_fixture.hpp"
 
 /// Flash that is gone from one moment on, with requests under way: they are answered, and right. What a start makes of
 /// flash that is gone, empty, or back.
@@ -36,7 +36,7 @@ class vanish_run {
           std::make_unique<test_request>(what, at, 8192, payload(s.random, std::vector<std::uint8_t>(8192, next_++))));
       all_.back()->on_done = [this] { --in_flight_; };
       ++in_flight_;
-      s.door->submit(*all_.back());
+      s.channel->submit(*all_.back());
       s.world.sim().run_until([&] { return in_flight_ < 6; }, s.world.sim().now_ns() + 10 * ns_per_s);
     }
   }
@@ -47,7 +47,7 @@ class vanish_run {
     s.compare();
   }
 
-  flash_stand s;
+  flash_fixture s;
 
  private:
   std::vector<std::unique_ptr<test_request>> all_;
@@ -116,7 +116,7 @@ TEST_P(flash_vanish, while_it_is_looked_at_the_cache_goes_on_without_it) {
     run.s.store = *opened;
     run.s.store->take_over();
     run.s.direct = run.s.below->attach(run.s.world.loop());
-    run.s.door = run.s.store->attach(run.s.world.loop());
+    run.s.channel = run.s.store->attach(run.s.world.loop());
     run.s.world.sim().run_for(run.s.random() % (20 * ns_per_ms));
     run.set_gone(true);
     run.work(60, 4);
@@ -172,10 +172,10 @@ class slow_run : public vanish_run {
  public:
   slow_run(std::uint64_t seed, const mode& how) : vanish_run(seed, how) {
     s.close();
-    s.elsewhere = [this](std::function<void()> call) { waiting.push_back(std::move(call)); };
+    s.offload = [this](std::function<void()> call) { waiting.push_back(std::move(call)); };
     s.open();
     set_gone(true);
-    s.door->submit(late);
+    s.channel->submit(late);
     s.world.sim().run_for(ns_per_s);
   }
   void make_calls() {
@@ -190,7 +190,7 @@ TEST_P(flash_vanish, nothing_passes_it_by_before_the_medium_knows) {
   slow_run run(1, *GetParam());
   EXPECT_EQ(run.late.completions, 0);
   EXPECT_THAT(run.s.read(*run.s.direct, 0, 4096), Each(7));
-  EXPECT_THAT(run.s.read(*run.s.door, 4096, 4096), Each(7)) << "reads go on";
+  EXPECT_THAT(run.s.read(*run.s.channel, 4096, 4096), Each(7)) << "reads go on";
   ASSERT_EQ(run.waiting.size(), 1U);
   run.make_calls();
   EXPECT_EQ(run.late.outcome, status::good);
@@ -213,19 +213,19 @@ TEST_P(flash_vanish, power_that_goes_before_the_medium_knows_leaves_it_valid) {
   run.s.compare();
 }
 
-/// A medium that can be asked for its witness, but not told.
+/// A medium that can be asked for its binding, but not told.
 class deaf_medium final : public store::store {
  public:
   deaf_medium(std::shared_ptr<store> below, const bool& deaf) : below_(std::move(below)), deaf_(deaf) {}
   const char* type() const noexcept override { return below_->type(); }
   sluice::store::properties describe() const override { return below_->describe(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override { return below_->attach(home); }
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override { return below_->attach(loop); }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
 
  protected:
-  result<std::uint64_t> read_own_witness() override { return below_->read_witness(); }
-  result<void> write_own_witness(std::uint64_t flash) override {
-    return deaf_ ? fail(errc::io, "it is deaf") : below_->write_witness(flash);
+  result<std::uint64_t> read_own_binding() override { return below_->read_binding(); }
+  result<void> write_own_binding(std::uint64_t flash) override {
+    return deaf_ ? fail(errc::io, "it is deaf") : below_->write_binding(flash);
   }
 
  private:

@@ -69,7 +69,7 @@ class change_run {
  private:
   struct core {
     std::unique_ptr<reactor::loop> loop;
-    std::unique_ptr<sluice::store::channel> door;
+    std::unique_ptr<sluice::store::channel> channel;
     unsigned in_flight = 0;
   };
   struct write_under_way {
@@ -112,7 +112,7 @@ class change_run {
     if (!file) return tl::unexpected(file.error());
     opened_before_ = true;
     write_back_pages();
-    sluice::store::mark found = *(*file)->read_mark();
+    sluice::store::ownership found = *(*file)->read_ownership();
     fault::chances odds;
     odds.seed = random_() | 1;
     if (faults_) odds.write_error_ppm = odds.torn_write_ppm = odds.flush_error_ppm = odds.no_space_ppm = 10'000;
@@ -145,19 +145,21 @@ class change_run {
     store_->on_change([this] { told_ = true; });
     store_->take_over();
     volatile_ = store_->describe().volatile_cache;
-    for (core& c : cores_) c.loop->post([this, &c] { c.door = store_->attach(*c.loop); });
+    for (core& c : cores_) c.loop->post([this, &c] { c.channel = store_->attach(*c.loop); });
     world_.run_until(
-        [this] { return std::all_of(cores_.begin(), cores_.end(), [](const core& c) { return c.door != nullptr; }); },
+        [this] {
+          return std::all_of(cores_.begin(), cores_.end(), [](const core& c) { return c.channel != nullptr; });
+        },
         world_.now_ns() + ns_per_s);
   }
   void drop() {
     for (core& c : cores_) {
-      c.door.reset();
+      c.channel.reset();
       c.in_flight = 0;
     }
     store_.reset();
     told_ = applying_ = false;
-    world_.run_for(ns_per_ms);  // homes that were on their way to another loop
+    world_.run_for(ns_per_ms);  // owners that were on their way to another loop
     for (core& c : cores_) c.loop.reset();
     control_.reset();
     for (const write_under_way& each : under_way_)
@@ -175,7 +177,7 @@ class change_run {
         world_.run_until([&] { return store_->undestaged_bytes(mark) == 0; }, world_.now_ns() + 60 * ns_per_s);
       }
       for (core& c : cores_)
-        ASSERT_TRUE(world_.run_until([&] { return c.door->idle(); }, world_.now_ns() + 10 * ns_per_s));
+        ASSERT_TRUE(world_.run_until([&] { return c.channel->idle(); }, world_.now_ns() + 10 * ns_per_s));
       return drop();
     }
     world_.run_for(random_() % (3 * ns_per_ms));
@@ -258,7 +260,7 @@ class change_run {
   // -- requests ------------------------------------------------------------------------------------------------------
 
   void act(core& c) {
-    if (!c.door) return;
+    if (!c.channel) return;
     const std::uint64_t count = std::min(sectors(), 1 + (random_() % 16 == 0 ? random_() % 300 : random_() % 20));
     const std::uint64_t room = sectors() - count + 1;
     const std::uint64_t first = random_() % 2 == 0 ? random_() % room : std::min(random_() % room, random_() % room);
@@ -284,7 +286,7 @@ class change_run {
     requests_.push_back(std::move(r));
     test_request& sent = *requests_.back();
     sent.submitting = true;
-    c.door->submit(sent);
+    c.channel->submit(sent);
     sent.submitting = false;
   }
   void flush(core& c) {

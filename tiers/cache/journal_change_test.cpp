@@ -21,12 +21,12 @@ using sluice::store::contract::test_request;
 using testing::Each;
 using testing::HasSubstr;
 
-class change_stand {
+class change_fixture {
  public:
   static constexpr std::uint64_t size = 1 * mib;
 
-  explicit change_stand(const options& first) { open(first); }
-  ~change_stand() {
+  explicit change_fixture(const options& first) { open(first); }
+  ~change_fixture() {
     world.sim().crash();
     drop();
   }
@@ -41,7 +41,7 @@ class change_stand {
     cache = *opened;
     cache->on_change([this] { told = true; });
     direct = below->attach(world.loop());
-    door = cache->attach(world.loop());
+    channel = cache->attach(world.loop());
     cache->take_over();
     settle();
   }
@@ -51,7 +51,7 @@ class change_stand {
     world.restart();
   }
   void drop() {
-    door.reset();
+    channel.reset();
     direct.reset();
     cache.reset();
     below.reset();
@@ -97,11 +97,11 @@ class change_stand {
   }
   status write(std::uint8_t octet) {
     test_request r(verb::write, 0, 8192, payload(random, std::vector<std::uint8_t>(8192, octet)));
-    return run(*door, r);
+    return run(*channel, r);
   }
   status flush() {
     test_request r(verb::flush, 0, 0);
-    return run(*door, r);
+    return run(*channel, r);
   }
   std::string state() const {
     for (const auto& each : cache->figures())
@@ -116,7 +116,7 @@ class change_stand {
   std::shared_ptr<fault::fault_control> control;
   std::shared_ptr<sluice::store::store> below;
   std::shared_ptr<cache_store> cache;
-  std::unique_ptr<sluice::store::channel> direct, door;
+  std::unique_ptr<sluice::store::channel> direct, channel;
 };
 
 options plain() {
@@ -141,7 +141,7 @@ options in_memory() {
 }
 
 TEST(journal_change, what_cannot_be_had_is_refused_before_anything_is_drained) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
   options absent = on_flash("/absent");
   absent.flash.size_bytes = 0;
@@ -153,12 +153,12 @@ TEST(journal_change, what_cannot_be_had_is_refused_before_anything_is_drained) {
   EXPECT_EQ(s.state(), "journaling");
   EXPECT_EQ(s.dirty(), 8192);
   EXPECT_THAT(s.read(*s.direct), Each(0));
-  EXPECT_THAT(s.read(*s.door), Each(7));
+  EXPECT_THAT(s.read(*s.channel), Each(7));
   s.world.loop().close(*held);
 }
 
 TEST(journal_change, flash_with_data_of_another_medium_is_refused) {
-  change_stand s(on_flash("/flash2"));
+  change_fixture s(on_flash("/flash2"));
   EXPECT_EQ(s.write(7), status::good);
   s.lose_power();
   s.world.sim().remove_file("/image");
@@ -167,7 +167,7 @@ TEST(journal_change, flash_with_data_of_another_medium_is_refused) {
 }
 
 TEST(journal_change, nothing_has_changed_when_the_store_below_does_not_take_what_is_held) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   s.control->stall();
   EXPECT_EQ(s.write(7), status::good);
   {
@@ -180,11 +180,11 @@ TEST(journal_change, nothing_has_changed_when_the_store_below_does_not_take_what
   EXPECT_EQ(s.write(8), status::good) << "which is journaled again";
   s.lose_power();
   s.open(on_flash());
-  EXPECT_THAT(s.read(*s.door), Each(8));
+  EXPECT_THAT(s.read(*s.channel), Each(8));
 }
 
 TEST(journal_change, what_was_held_is_below_and_what_comes_is_held_again) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   std::uint8_t octet = 1;
   options through = on_flash("/flash2");
   through.mode = &write_through;
@@ -195,15 +195,15 @@ TEST(journal_change, what_was_held_is_below_and_what_comes_is_held_again) {
     s.change(wanted);
     EXPECT_EQ(s.state(), !wanted.has_journal() ? "none" : wanted.mode->journals ? "journaling" : "passing");
     EXPECT_THAT(s.read(*s.direct), Each(octet));
-    EXPECT_THAT(s.read(*s.door), Each(octet));
+    EXPECT_THAT(s.read(*s.channel), Each(octet));
     EXPECT_EQ(s.write(++octet), status::good);
     EXPECT_THAT(s.read(*s.direct), Each(wanted.mode->journals ? octet - 1 : octet));
-    EXPECT_THAT(s.read(*s.door), Each(octet));
+    EXPECT_THAT(s.read(*s.channel), Each(octet));
   }
 }
 
 TEST(journal_change, flash_that_cannot_be_written_any_more_leaves_a_cache_that_passes_on) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
   {
     const auto ready = s.cache->prepare(on_flash("/flash", 98 * block_bytes));
@@ -220,11 +220,11 @@ TEST(journal_change, flash_that_cannot_be_written_any_more_leaves_a_cache_that_p
   s.lose_power();
   s.world.sim().fail_writes("/flash", false);
   s.open(on_flash("/flash", 98 * block_bytes));
-  EXPECT_THAT(s.read(*s.door), Each(8));
+  EXPECT_THAT(s.read(*s.channel), Each(8));
 }
 
 TEST(journal_change, flash_that_failed_gives_way_to_other_flash) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
   s.world.sim().fail_writes("/flash", true);
   EXPECT_EQ(s.write(8), status::good);
@@ -234,11 +234,11 @@ TEST(journal_change, flash_that_failed_gives_way_to_other_flash) {
   EXPECT_EQ(s.state(), "journaling");
   EXPECT_EQ(s.cache->health(), "good");
   EXPECT_EQ(s.cache->describe().failures, failures) << "which initiators have been told of";
-  EXPECT_THAT(s.read(*s.door), Each(8));
+  EXPECT_THAT(s.read(*s.channel), Each(8));
 }
 
 TEST(journal_change, a_flush_reaches_what_was_written_before_there_was_a_journal) {
-  change_stand s(plain());
+  change_fixture s(plain());
   EXPECT_EQ(s.write(7), status::good);
   EXPECT_TRUE(s.cache->describe().volatile_cache);
   {
@@ -259,11 +259,11 @@ TEST(journal_change, a_flush_reaches_what_was_written_before_there_was_a_journal
   EXPECT_FALSE(s.cache->describe().volatile_cache);
   s.lose_power();
   s.open(on_flash());
-  EXPECT_THAT(s.read(*s.door), Each(7));
+  EXPECT_THAT(s.read(*s.channel), Each(7));
 }
 
 TEST(journal_change, less_is_promised_before_it_is_kept_and_more_only_after) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_FALSE(s.cache->describe().volatile_cache);
   const auto to_memory = s.cache->prepare(in_memory());
   ASSERT_TRUE(to_memory && s.hands_over());
@@ -285,27 +285,27 @@ TEST(journal_change, less_is_promised_before_it_is_kept_and_more_only_after) {
 }
 
 TEST(journal_change, needs_no_unit_when_nothing_is_held) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
-  s.door.reset();
+  s.channel.reset();
   s.cache->begin_hand_over();
   const auto dirty = s.cache->handed_over();
   ASSERT_FALSE(dirty);
   EXPECT_THAT(dirty.error().message, HasSubstr("give it a unit first"));
-  s.door = s.cache->attach(s.world.loop());
+  s.channel = s.cache->attach(s.world.loop());
   EXPECT_TRUE(s.hands_over());
   s.cache->take_over();
   s.settle();
-  s.door.reset();
+  s.channel.reset();
   s.change(on_flash("/flash2"));
-  s.door = s.cache->attach(s.world.loop());
+  s.channel = s.cache->attach(s.world.loop());
   s.settle();
   EXPECT_EQ(s.state(), "journaling");
-  EXPECT_THAT(s.read(*s.door), Each(7));
+  EXPECT_THAT(s.read(*s.channel), Each(7));
 }
 
 TEST(journal_change, what_was_to_be_written_below_is_there_when_the_journal_is_another) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   for (int i = 0; i < 5; ++i) EXPECT_EQ(s.write(7), status::good);
   const std::uint64_t mark = s.cache->destage();
   s.change(on_flash("/flash2"));
@@ -316,7 +316,7 @@ TEST(journal_change, what_was_to_be_written_below_is_there_when_the_journal_is_a
 }
 
 TEST(journal_change, a_shorter_delay_takes_effect_at_once) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
   s.settle(10 * ns_per_s);
   EXPECT_EQ(s.dirty(), 8192);
@@ -332,7 +332,7 @@ TEST(journal_change, a_shorter_delay_takes_effect_at_once) {
 }
 
 TEST(journal_change, waits_for_a_decision_about_lost_blocks) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   EXPECT_EQ(s.write(7), status::good);
   s.world.sim().faults("/flash").gone = true;
   s.cache->destage();
@@ -344,17 +344,17 @@ TEST(journal_change, waits_for_a_decision_about_lost_blocks) {
   EXPECT_NE(never.error().code, errc::busy);
   EXPECT_THAT(never.error().message, HasSubstr("sluice cache resolve --store NAME --discard"));
   s.cache->take_over();
-  s.read(*s.door);  // from RAM
+  s.read(*s.channel);  // from RAM
   EXPECT_EQ(s.cache->give_up_lost().value_or(0), 8192U);
   s.change(on_flash("/flash2"));
   EXPECT_EQ(s.state(), "journaling");
-  EXPECT_THAT(s.read(*s.door), Each(0)) << "as it is below";
+  EXPECT_THAT(s.read(*s.channel), Each(0)) << "as it is below";
 }
 
 TEST(journal_change, a_start_with_other_sizes_goes_on_from_a_journal_that_holds_nothing) {
-  change_stand s(on_flash());
+  change_fixture s(on_flash());
   s.lose_power();
-  EXPECT_THAT((*file::open_store({.path = "/image"}, s.world.loop()))->read_mark()->holder, HasSubstr("journal"));
+  EXPECT_THAT((*file::open_store({.path = "/image"}, s.world.loop()))->read_ownership()->holder, HasSubstr("journal"));
   s.open(on_flash("/flash", 98 * block_bytes));
   EXPECT_EQ(s.state(), "journaling");
 }

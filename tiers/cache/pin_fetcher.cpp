@@ -15,7 +15,7 @@ constexpr unsigned extents_per_turn = 128;  // about 100 us
 }  // namespace
 
 pin_fetcher::~pin_fetcher() {
-  if (timer_.armed()) owner_.home_.disarm(timer_);
+  if (timer_.armed()) owner_.loop_.disarm(timer_);
 }
 
 void pin_fetcher::look() noexcept {
@@ -23,7 +23,7 @@ void pin_fetcher::look() noexcept {
 }
 
 void pin_fetcher::again_in(std::uint64_t delay_ns) noexcept {
-  if (!paused_) owner_.home_.arm(timer_, delay_ns);
+  if (!paused_) owner_.loop_.arm(timer_, delay_ns);
 }
 
 void pin_fetcher::turn() noexcept {
@@ -60,7 +60,7 @@ pin_set::range pin_fetcher::missing_of(const pin_set::range& extent) const noexc
   const cache_core& core = owner_.core();
   const place at(extent.first);
   const ram_shard& shard = core.shard_of(at);
-  if (core.home_of(at) != &owner_.home_ || !shard.has_room_for_pins()) return {0, 0};
+  if (core.owner_of(at) != &owner_.loop_ || !shard.has_room_for_pins()) return {0, 0};
   const auto is_there = [&](block_number block) {
     return shard.index().find_valid(shard.index().set_of(place(block)), block) != no_slot;
   };
@@ -72,14 +72,14 @@ pin_set::range pin_fetcher::missing_of(const pin_set::range& extent) const noexc
 
 void pin_fetcher::fetch(const pin_set::range& blocks) noexcept {
   const std::uint64_t octets = (blocks.last - blocks.first) * block_bytes;
-  buffer_ = owner_.home_.buffers().take(static_cast<std::uint32_t>(octets));
+  buffer_ = owner_.loop_.buffers().take(static_cast<std::uint32_t>(octets));
   if (buffer_.empty()) {
     next_ = blocks.first;
     return again_in(between_walks_ns);
   }
   tiers_ = owner_.tiers_.get();
   ++tiers_->jobs;
-  tiers_->core->take_tickets(blocks.first, blocks.last, tickets_);
+  tiers_->core->take_fill_versions(blocks.first, blocks.last, fill_versions_);
   first_ = blocks.first;
   part_ = {buffer_.data(), octets};
   what = store::verb::read;
@@ -92,7 +92,7 @@ void pin_fetcher::fetch(const pin_set::range& blocks) noexcept {
 
 void pin_fetcher::done(store::status outcome) noexcept {
   if (outcome == store::status::good)
-    owner_.keep(*tiers_->core, first_, tickets_, offset_bytes, length_bytes, {parts, part_count},
+    owner_.keep(*tiers_->core, first_, fill_versions_, offset_bytes, length_bytes, {parts, part_count},
                 ram_shard::keep::always);
   buffer_ = {};
   --std::exchange(tiers_, nullptr)->jobs;

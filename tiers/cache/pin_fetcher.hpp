@@ -2,14 +2,14 @@
 #include <optional>
 #include <vector>
 
-#include "tiers/cache/tier_lease.hpp"
+#include "tiers/cache/generation_ref.hpp"
 
 namespace sluice::cache {
 
 class cache_channel;
 
-/// Brings pinned blocks into RAM on the loop that is home to them: an extent at a time, and not too fast for others.
-/// Looks again now and then, for blocks that got lost.
+/// Brings pinned blocks into RAM on the loop that owns them: an extent at a time, and not too fast for others. Looks
+/// again now and then, for blocks that got lost.
 class pin_fetcher final : public store::request {
  public:
   explicit pin_fetcher(cache_channel& owner) : owner_(owner) {}
@@ -36,12 +36,12 @@ class pin_fetcher final : public store::request {
 
   cache_channel& owner_;
   bool paused_ = false;
-  block_number next_ = 0;        // where the walk over the ranges goes on
-  tier_lease* tiers_ = nullptr;  // while a fetch is under way
-  block_number first_ = 0;       // of the fetch
+  block_number next_ = 0;            // where the walk over the ranges goes on
+  generation_ref* tiers_ = nullptr;  // while a fetch is under way
+  block_number first_ = 0;           // of the fetch
   memory::slice buffer_;
   iovec part_{};
-  std::vector<std::uint64_t> tickets_;
+  std::vector<std::uint64_t> fill_versions_;
   reactor::member_timer<pin_fetcher, &pin_fetcher::turn> timer_{*this};
 };
 

@@ -65,13 +65,13 @@ class pinned : public testing::Test {
     wanted_.bypass_bytes = 0;
     wanted_.pins = pin_set(std::move(ranges));
     store_ = *cache_store::open(below_, wanted_);
-    door_ = store_->attach(world_.loop());
+    channel_ = store_->attach(world_.loop());
   }
-  ~pinned() override { door_.reset(); }
+  ~pinned() override { channel_.reset(); }
   void run(test_request& r) {
     bool done = false;
     r.on_done = [&] { done = true; };
-    door_->submit(r);
+    channel_->submit(r);
     world_.sim().run_until([&] { return done; }, world_.sim().now_ns() + 10 * ns_per_s);
     ASSERT_EQ(r.outcome, status::good);
   }
@@ -87,7 +87,7 @@ class pinned : public testing::Test {
   bool hits(std::uint64_t offset, std::uint64_t length) {
     test_request r(verb::read, offset, length, payload(random_, std::vector<std::uint8_t>(length)));
     status outcome;
-    return door_->try_now(r, outcome);
+    return channel_->try_now(r, outcome);
   }
   double figure(const char* name) const { return figure_of(*store_, name); }
   void scan() {
@@ -100,7 +100,7 @@ class pinned : public testing::Test {
   options wanted_;
   std::shared_ptr<sluice::store::store> below_;
   std::shared_ptr<cache_store> store_;
-  std::unique_ptr<sluice::store::channel> door_;
+  std::unique_ptr<sluice::store::channel> channel_;
 };
 
 TEST_F(pinned, blocks_are_fetched_ahead_and_stay) {
@@ -160,8 +160,8 @@ TEST_F(pinned, beyond_the_end_is_nothing_to_fetch) {
 
 TEST_F(pinned, nothing_is_fetched_while_the_channel_is_about_to_go) {
   open({{0, 256}});
-  world_.sim().run_until([&] { return door_->idle(); }, world_.sim().now_ns() + ns_per_s);
-  EXPECT_TRUE(door_->idle());
+  world_.sim().run_until([&] { return channel_->idle(); }, world_.sim().now_ns() + ns_per_s);
+  EXPECT_TRUE(channel_->idle());
   const double resident = figure("pinned_resident_bytes");
   world_.sim().run_for(5 * ns_per_s);
   EXPECT_EQ(figure("pinned_resident_bytes"), resident);

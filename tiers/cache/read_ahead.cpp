@@ -39,11 +39,11 @@ read_ahead::chunk::chunk(read_ahead& by, const stream& reader, block_number from
 }
 
 read_ahead::chunk::~chunk() {
-  owner.owner_.roster_->read_ahead_bytes.fetch_sub(part.iov_len, std::memory_order_relaxed);
+  owner.owner_.generations_->read_ahead_bytes.fetch_sub(part.iov_len, std::memory_order_relaxed);
 }
 
 read_ahead::~read_ahead() {
-  if (timer_.armed()) owner_.home_.disarm(timer_);
+  if (timer_.armed()) owner_.loop_.disarm(timer_);
 }
 
 bool read_ahead::at_work() const noexcept {
@@ -71,8 +71,9 @@ read_ahead::found read_ahead::look(const request& r, chunk*& under_way) noexcept
       continue;
     }
     const place p(block);
-    const std::uint64_t ticket = in->tickets[block - in->first];
-    if (!write_count::quiet(ticket) || ram_index::ticket(core.shard_of(p).index().set_of(p)) != ticket)
+    const std::uint64_t fill_version = in->fill_versions[block - in->first];
+    if (!write_count::quiet(fill_version) ||
+        ram_index::fill_version(core.shard_of(p).index().set_of(p)) != fill_version)
       return found::nothing;
   }
   return under_way ? found::under_way : found::all;
@@ -111,7 +112,8 @@ void read_ahead::take(request& r, std::uint64_t run) noexcept {
       used += (whole - from) / block_bytes;
       const iovec blocks{in.buffer.data() + (from - in.offset_bytes), whole - from};
       if (keeps)
-        owner_.keep(owner_.core(), in.first, in.tickets, from, whole - from, {&blocks, 1}, ram_shard::keep::always);
+        owner_.keep(owner_.core(), in.first, in.fill_versions, from, whole - from, {&blocks, 1},
+                    ram_shard::keep::always);
     }
     at = until;
   }
@@ -163,7 +165,7 @@ void read_ahead::begin_stream(std::uint64_t at) noexcept {
   end_stream(s);
   s = {at, (at + block_bytes - 1) / block_bytes, first_window, at, ++clock_};
   ++streams_in_use_;
-  if (!timer_.armed()) owner_.home_.arm(timer_, patience_ns);
+  if (!timer_.armed()) owner_.loop_.arm(timer_, patience_ns);
   extend(s);
 }
 
@@ -219,8 +221,8 @@ void read_ahead::extend(stream& s) noexcept {
 /// What lies ahead of the stream, up to `last`; false when there is no room for it.
 bool read_ahead::read(const stream& s, block_number last) noexcept {
   const std::uint64_t octets = (last - s.ahead) * block_bytes;
-  std::atomic<std::uint64_t>& held = owner_.roster_->read_ahead_bytes;
-  memory::pool& buffers = owner_.home_.buffers();
+  std::atomic<std::uint64_t>& held = owner_.generations_->read_ahead_bytes;
+  memory::pool& buffers = owner_.loop_.buffers();
   if (held.load(std::memory_order_relaxed) + octets > store_limit || buffers.bytes_in_use() > buffers.limit_bytes() / 2)
     return false;
   memory::slice buffer = buffers.take(static_cast<std::uint32_t>(octets));
@@ -230,7 +232,7 @@ bool read_ahead::read(const stream& s, block_number last) noexcept {
   chunk& c = *chunks_.back();
   c.tiers = owner_.tiers_.get();
   ++c.tiers->jobs;
-  c.tiers->core->take_tickets(c.first, c.last, c.tickets);
+  c.tiers->core->take_fill_versions(c.first, c.last, c.fill_versions);
   c.tiers->below->submit(c);
   return true;
 }
@@ -248,7 +250,7 @@ void read_ahead::look_for_idle_streams() noexcept {
   for (stream& s : streams_)
     if (s.used <= clock_then_) end_stream(s);
   clock_then_ = clock_;
-  if (streams_in_use_ != 0) owner_.home_.arm(timer_, patience_ns);
+  if (streams_in_use_ != 0) owner_.loop_.arm(timer_, patience_ns);
 }
 
 void read_ahead::drop() noexcept {

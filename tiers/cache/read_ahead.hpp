@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "tiers/cache/tier_lease.hpp"
+#include "tiers/cache/generation_ref.hpp"
 #include "tiers/store/scatter.hpp"
 
 namespace sluice::cache {
@@ -13,7 +13,8 @@ class cache_channel;
 
 /// Reads ahead of the sequential readers of one channel, into buffers of its own: what a reader then takes from there
 /// is kept in the tiers as if it had been read below just then, or passes by as the long streams do. Nothing of it is
-/// ever older than what the store below holds: each block has a ticket, as everywhere, and is served while that holds.
+/// ever older than what the store below holds: each block has a fill version, as everywhere, and is served while that
+/// holds.
 class read_ahead {
  public:
   explicit read_ahead(cache_channel& owner) : owner_(owner) {}
@@ -55,9 +56,9 @@ class read_ahead {
     const block_number first, last;
     const memory::slice buffer;
     const iovec part;
-    std::vector<std::uint64_t> tickets;
-    tier_lease* tiers = nullptr;  // while it is under way
-    bool void_ = false;           // nothing of it is served
+    std::vector<std::uint64_t> fill_versions;
+    generation_ref* tiers = nullptr;  // while it is under way
+    bool void_ = false;               // nothing of it is served
     store::request_queue waiting;
   };
 

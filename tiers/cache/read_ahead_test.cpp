@@ -27,12 +27,12 @@ class read_ahead_test : public testing::Test {
     below_ = *file::open_store({.path = "/image", .size_bytes = size}, world_.loop());
     store_ = test_over(below_, write_through, ram_bytes, bypass_bytes, {}, prefetch_bytes);
     direct_ = below_->attach(world_.loop());
-    door_ = store_->attach(world_.loop());
+    channel_ = store_->attach(world_.loop());
     for (std::uint64_t at = 0; at < size; at += mib) write(*direct_, at, mib, static_cast<std::uint8_t>(at / mib + 1));
   }
   ~read_ahead_test() override {
-    world_.sim().run_until([&] { return !door_ || door_->idle(); }, world_.sim().now_ns() + ns_per_s);
-    door_.reset();
+    world_.sim().run_until([&] { return !channel_ || channel_->idle(); }, world_.sim().now_ns() + ns_per_s);
+    channel_.reset();
     direct_.reset();
   }
   status run(sluice::store::channel& on, test_request& r) {
@@ -51,7 +51,7 @@ class read_ahead_test : public testing::Test {
   }
   void read(std::uint64_t offset, std::uint64_t length) {
     test_request r(verb::read, offset, length, payload(random_, std::vector<std::uint8_t>(length)));
-    ASSERT_EQ(run(*door_, r), status::good);
+    ASSERT_EQ(run(*channel_, r), status::good);
     const std::vector<std::uint8_t> found = r.content();
     for (std::uint64_t at = 0; at < length; at += 512) ASSERT_EQ(found[at], expected(offset + at)) << offset + at;
   }
@@ -70,7 +70,7 @@ class read_ahead_test : public testing::Test {
   std::mt19937_64 random_{3};
   std::map<std::uint64_t, std::uint8_t> changed_;
   std::shared_ptr<sluice::store::store> below_, store_;
-  std::unique_ptr<sluice::store::channel> direct_, door_;
+  std::unique_ptr<sluice::store::channel> direct_, channel_;
 };
 
 TEST_F(read_ahead_test, a_sequential_reader_finds_most_of_it_there) {
@@ -134,7 +134,7 @@ TEST_F(read_ahead_test, what_is_written_after_it_was_read_ahead_is_read_anew) {
   for (std::uint64_t block = 0; block < 1024; ++block) {
     if (block % 5 == 0) {
       const std::uint64_t ahead = block + 1 + random_() % 100;
-      write(*door_, ahead * 4096, 4096, changed_[ahead] = static_cast<std::uint8_t>(100 + block % 100));
+      write(*channel_, ahead * 4096, 4096, changed_[ahead] = static_cast<std::uint8_t>(100 + block % 100));
     }
     read(block * 4096, 4096);
   }
@@ -146,7 +146,7 @@ TEST_F(read_ahead_test, errors_are_the_readers_own) {
   world_.sim().medium_error("/image", 100 * 4096, 4096);
   for (std::uint64_t block = 0; block < 256; ++block) {
     test_request r(verb::read, block * 4096, 4096, payload(random_, std::vector<std::uint8_t>(4096)));
-    EXPECT_EQ(run(*door_, r), block == 100 ? status::medium_error : status::good) << block;
+    EXPECT_EQ(run(*channel_, r), block == 100 ? status::medium_error : status::good) << block;
   }
 }
 

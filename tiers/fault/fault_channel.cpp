@@ -18,9 +18,9 @@ bool can_tear(verb what) {
   return sluice::store::changes_medium(what) && what != verb::compare_and_write;
 }
 
-std::uint64_t seed_of(const chances& odds, reactor::loop& home) {
-  if (odds.seed == 0) return home.random();
-  return odds.seed + 0x9e3779b97f4a7c15U * (home.index() + std::uint64_t{1});
+std::uint64_t seed_of(const chances& odds, reactor::loop& loop) {
+  if (odds.seed == 0) return loop.random();
+  return odds.seed + 0x9e3779b97f4a7c15U * (loop.index() + std::uint64_t{1});
 }
 
 }  // namespace
@@ -63,15 +63,15 @@ void fault_job::on_timer() noexcept {
 // -- the channel -------------------------------------------------------------------------------------------------
 
 fault_channel::fault_channel(std::shared_ptr<fault_control> control, const chances& odds,
-                             std::unique_ptr<store::channel> below, std::uint32_t block, reactor::loop& home)
+                             std::unique_ptr<store::channel> below, std::uint32_t block, reactor::loop& loop)
     : control_(std::move(control)),
       odds_(odds),
       below_(std::move(below)),
       block_(block),
-      home_(home),
-      random_(seed_of(odds, home)),
+      loop_(loop),
+      random_(seed_of(odds, loop)),
       self_(std::make_shared<fault_channel*>(this)) {
-  control_->attach(this, home, [self = self_] {
+  control_->attach(this, loop, [self = self_] {
     if (*self) (*self)->release_held();
   });
 }
@@ -82,7 +82,7 @@ fault_channel::~fault_channel() {
   SLUICE_CHECK(!run_due_.queued_);
   while (!delayed_.empty()) {
     fault_job& job = delayed_.pop();
-    home_.disarm(job);
+    loop_.disarm(job);
     finish(job, status::gone);
   }
   while (!held_.empty()) {
@@ -128,7 +128,7 @@ void fault_channel::submit(request& r) noexcept {
     control_->held_.fetch_add(1);
   } else if (odds_.delay_ns != 0 && chance(odds_.delay_ppm)) {
     delayed_.push(job);
-    home_.arm(job, odds_.delay_ns);
+    loop_.arm(job, odds_.delay_ns);
   } else if (job.judged.what == effect::none) {
     pass_on(job);
   } else {
@@ -139,7 +139,7 @@ void fault_channel::submit(request& r) noexcept {
 /// What is answered without the store below is answered in a later turn: never from within submit().
 void fault_channel::enqueue(fault_job& job) noexcept {
   due_.push(job);
-  if (!running_) home_.defer(run_due_);
+  if (!running_) loop_.defer(run_due_);
 }
 
 void fault_channel::run_due() noexcept {
@@ -148,7 +148,7 @@ void fault_channel::run_due() noexcept {
   running_ = true;
   while (!due.empty()) go_on(due.pop());
   running_ = false;
-  if (!due_.empty()) home_.defer(run_due_);
+  if (!due_.empty()) loop_.defer(run_due_);
 }
 
 void fault_channel::release_held() noexcept {

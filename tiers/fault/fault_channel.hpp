@@ -42,11 +42,12 @@ class fault_job_list {
   fault_job* last_ = nullptr;
 };
 
-/// One core's door to a fault store. Requests that are held or delayed when it goes are answered with status::gone.
+/// One core's interface to a fault store. Requests that are held or delayed when it goes are answered with
+/// status::gone.
 class fault_channel final : public store::channel {
  public:
   fault_channel(std::shared_ptr<fault_control> control, const chances& odds, std::unique_ptr<store::channel> below,
-                std::uint32_t block, reactor::loop& home);
+                std::uint32_t block, reactor::loop& loop);
   ~fault_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -70,7 +71,7 @@ class fault_channel final : public store::channel {
   chances odds_;
   std::unique_ptr<store::channel> below_;
   std::uint32_t block_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   std::mt19937_64 random_;
   // What a posted release finds of the channel, should the channel be gone by then.
   std::shared_ptr<fault_channel*> self_;

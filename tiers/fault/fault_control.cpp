@@ -26,17 +26,17 @@ verdict fault_control::take_order(store::verb what) noexcept {
 void fault_control::release() {
   const std::lock_guard lock(guard_);
   stalled_.store(false, std::memory_order_release);
-  for (const auto& [channel, to] : doors_) to.home->post(to.go_on);
+  for (const auto& [channel, to] : attached_) to.loop->post(to.go_on);
 }
 
-void fault_control::attach(const void* channel, reactor::loop& home, std::function<void()> go_on) {
+void fault_control::attach(const void* channel, reactor::loop& loop, std::function<void()> go_on) {
   const std::lock_guard lock(guard_);
-  doors_.emplace(channel, door{&home, std::move(go_on)});
+  attached_.emplace(channel, attached{&loop, std::move(go_on)});
 }
 
 void fault_control::detach(const void* channel) {
   const std::lock_guard lock(guard_);
-  doors_.erase(channel);
+  attached_.erase(channel);
 }
 
 }  // namespace sluice::fault

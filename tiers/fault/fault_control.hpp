@@ -60,11 +60,11 @@ class fault_control {
 
   verdict take_order(store::verb what) noexcept;
   /// `go_on` runs on the loop after each release().
-  void attach(const void* channel, reactor::loop& home, std::function<void()> go_on);
+  void attach(const void* channel, reactor::loop& loop, std::function<void()> go_on);
   void detach(const void* channel);
 
-  struct door {
-    reactor::loop* home;
+  struct attached {
+    reactor::loop* loop;
     std::function<void()> go_on;
   };
 
@@ -75,7 +75,7 @@ class fault_control {
   std::atomic<std::uint64_t> injected_ = 0;
   std::atomic<std::uint64_t> held_ = 0;
   std::mutex guard_;
-  std::map<const void*, door> doors_;
+  std::map<const void*, attached> attached_;
 };
 
 }  // namespace sluice::fault

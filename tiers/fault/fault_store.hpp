@@ -22,15 +22,17 @@ class fault_store final : public store::store {
     return p;
   }
   std::string health() const override { return below_->health(); }
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
-  result<sluice::store::mark> read_mark() override { return below_->read_mark(); }
-  result<void> write_mark(const sluice::store::mark& wanted) override { return below_->write_mark(wanted); }
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override;
+  result<sluice::store::ownership> read_ownership() override { return below_->read_ownership(); }
+  result<void> write_ownership(const sluice::store::ownership& wanted) override {
+    return below_->write_ownership(wanted);
+  }
   result<void> resize(std::uint64_t size_bytes) override { return below_->resize(size_bytes); }
   void on_change(sluice::store::changed callback) override { below_->on_change(std::move(callback)); }
 
  protected:
-  result<std::uint64_t> read_own_witness() override { return below_->read_witness(); }
-  result<void> write_own_witness(std::uint64_t flash) override { return below_->write_witness(flash); }
+  result<std::uint64_t> read_own_binding() override { return below_->read_binding(); }
+  result<void> write_own_binding(std::uint64_t flash) override { return below_->write_binding(flash); }
 
  private:
   std::shared_ptr<store> below_;

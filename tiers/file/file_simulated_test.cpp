@@ -161,12 +161,12 @@ TEST(simulated_file, a_sector_that_cannot_be_read_is_a_medium_error_until_it_is_
   simulated_world world(3);
   auto opened = file::open_store({.path = "/image", .size_bytes = 1 * mib}, world.loop());
   ASSERT_TRUE(opened);
-  std::unique_ptr<channel> door = (*opened)->attach(world.loop());
+  std::unique_ptr<channel> channel = (*opened)->attach(world.loop());
   std::mt19937_64 random(3);
   const auto run = [&](verb what, std::uint64_t offset) {
     test_request r(what, offset, 4096, payload(random, std::vector<std::uint8_t>(4096, 1)));
     r.on_done = [&] { world.finish(); };
-    door->submit(r);
+    channel->submit(r);
     world.run();
     EXPECT_EQ(r.completions, 1);
     if (r.outcome == status::medium_error) {
@@ -183,7 +183,7 @@ TEST(simulated_file, a_sector_that_cannot_be_read_is_a_medium_error_until_it_is_
   world.sim().options().write_error = 1;
   EXPECT_EQ(run(verb::write, 8192), status::medium_error);
   EXPECT_EQ(run(verb::write_zeroes, 8192), status::good);
-  door.reset();
+  channel.reset();
 }
 
 }  // namespace

@@ -139,7 +139,7 @@ TEST_F(file_store_test, a_file_cut_behind_its_back_is_found_short_by_who_reads_a
   auto opened = open(1 * mib);
   ASSERT_TRUE(opened);
   std::filesystem::resize_file(path_, 1000);
-  std::unique_ptr<channel> door;
+  std::unique_ptr<channel> channel;
   std::vector<std::uint8_t> memory(8192, 0xee);
   const iovec part{memory.data(), memory.size()};
   test_request r(verb::read, 0, memory.size());
@@ -147,8 +147,8 @@ TEST_F(file_store_test, a_file_cut_behind_its_back_is_found_short_by_who_reads_a
   r.part_count = 1;
   r.on_done = [&] { world_.finish(); };
   world_.enter([&] {
-    door = (*opened)->attach(world_.loop());
-    door->submit(r);
+    channel = (*opened)->attach(world_.loop());
+    channel->submit(r);
   });
   EXPECT_EQ(r.outcome, status::medium_error);
   EXPECT_EQ(r.failed_offset, 1000U);
@@ -174,21 +174,21 @@ TEST_F(file_store_test, a_file_that_goes_away_while_it_is_served_is_told_of) {
 }
 
 TEST_F(file_store_test, a_copy_with_all_attributes_has_no_flash_that_is_told_of_its_writes) {
-  if (!open(1 * mib).value()->write_witness(7)) GTEST_SKIP() << "this file system keeps no attributes";
-  EXPECT_EQ(open(1 * mib).value()->read_witness(), 7U);
+  if (!open(1 * mib).value()->write_binding(7)) GTEST_SKIP() << "this file system keeps no attributes";
+  EXPECT_EQ(open(1 * mib).value()->read_binding(), 7U);
   ASSERT_EQ(std::system(("cp --preserve=all " + path_ + " " + path_ + ".copy").c_str()), 0);
   std::filesystem::remove(path_);
   std::filesystem::rename(path_ + ".copy", path_);
-  EXPECT_EQ(open(1 * mib).value()->read_witness(), 0U);
-  ASSERT_TRUE(open(1 * mib).value()->write_witness(8));
-  EXPECT_EQ(open(1 * mib).value()->read_witness(), 8U) << "until one begins with it";
+  EXPECT_EQ(open(1 * mib).value()->read_binding(), 0U);
+  ASSERT_TRUE(open(1 * mib).value()->write_binding(8));
+  EXPECT_EQ(open(1 * mib).value()->read_binding(), 8U) << "until one begins with it";
   std::filesystem::rename(path_, path_ + ".elsewhere");
   path_ += ".elsewhere";
-  EXPECT_EQ(open(1 * mib).value()->read_witness(), 8U) << "a file that is only moved stays itself";
+  EXPECT_EQ(open(1 * mib).value()->read_binding(), 8U) << "a file that is only moved stays itself";
 }
 
 TEST_F(file_store_test, a_file_cut_while_nobody_serves_it_is_refused) {
-  if (!open(1 * mib).value()->read_mark()) GTEST_SKIP() << "this file system keeps no attributes";
+  if (!open(1 * mib).value()->read_ownership()) GTEST_SKIP() << "this file system keeps no attributes";
   std::filesystem::resize_file(path_, 64 * kib);
   const auto refused = open(1 * mib);
   ASSERT_FALSE(refused);
@@ -207,19 +207,19 @@ TEST_F(file_store_test, a_full_file_system_is_no_space_and_the_store_goes_on) {
   path_ = small + "/image.raw";
   auto opened = open(4 * mib);
   ASSERT_TRUE(opened) << opened.error().message;
-  std::unique_ptr<channel> door;
+  std::unique_ptr<channel> channel;
   std::mt19937_64 random(1);
   test_request first(verb::write, 0, 1 * mib, payload(random, std::vector<std::uint8_t>(1 * mib, 1)));
   test_request discard(verb::discard, 0, 4 * mib);
   test_request second(verb::write, 2 * mib, 64 * kib, payload(random, std::vector<std::uint8_t>(64 * kib, 2)));
-  first.on_done = [&] { door->submit(discard); };
-  discard.on_done = [&] { door->submit(second); };
+  first.on_done = [&] { channel->submit(discard); };
+  discard.on_done = [&] { channel->submit(second); };
   second.on_done = [&] { world_.finish(); };
   world_.enter([&] {
-    door = (*opened)->attach(world_.loop());
-    door->submit(first);
+    channel = (*opened)->attach(world_.loop());
+    channel->submit(first);
   });
-  door.reset();
+  channel.reset();
   opened->reset();
   EXPECT_EQ(umount(small.c_str()), 0);
   EXPECT_EQ(first.outcome, status::no_space);

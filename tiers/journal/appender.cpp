@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "actors/wire/crc.hpp"
-#include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/journal_owner.hpp"
 
 namespace sluice::journal {
 namespace {
@@ -15,7 +15,7 @@ constexpr double longest_pause_ns = 20 * ns_per_ms;
 
 }  // namespace
 
-appender::appender(journal_core& core, journal_home& home) : core_(core), home_(home) {
+appender::appender(journal_core& core, journal_owner& owner) : core_(core), owner_(owner) {
   for (record& each : records_) {
     each.owner = this;
     free_.push_back(&each);
@@ -77,8 +77,8 @@ void appender::build(record& r) noexcept {
   core_.note_use();
   r.part = {r.memory.get(), (data + 1) * block_bytes};
   in_flight_.push_back(&r);
-  home_.begins();
-  home_.loop().write(r, core_.flash.handle, &r.part, 1, offset_of(core_.slot_of(r.position)), true);
+  owner_.begins();
+  owner_.loop().write(r, core_.flash.handle, &r.part, 1, offset_of(core_.slot_of(r.position)), true);
 }
 
 /// A log that fills makes its writers slower before it makes them wait.
@@ -100,7 +100,7 @@ void appender::completed(record& r, std::int64_t result) noexcept {
   }
   const auto under_way = [](const record* each) { return !each->done; };
   if (!in_flight_.empty() && std::none_of(in_flight_.begin(), in_flight_.end(), under_way)) give_up();
-  home_.ended();
+  owner_.ended();
 }
 
 /// The record and all before it are durable: its blocks are dirty from now on, and its jobs may be answered.
@@ -116,7 +116,7 @@ void appender::commit(record& r) noexcept {
   core_.figures.records.fetch_add(1, std::memory_order_relaxed);
   core_.figures.written_bytes.fetch_add(r.part.iov_len, std::memory_order_relaxed);
   for (journal_job* job : r.jobs)
-    if (--job->records_left == 0 && !job->has_more()) home_.written(*job);
+    if (--job->records_left == 0 && !job->has_more()) owner_.written(*job);
 }
 
 /// A record could not be written: nobody was told of it, nor of those behind it. What they held waits again.

@@ -8,12 +8,12 @@
 
 namespace sluice::journal {
 
-/// Writes records. While some are under way, the jobs that come wait together for the next one. On the home's loop.
+/// Writes records. While some are under way, the jobs that come wait together for the next one. On the owner's loop.
 class appender {
  public:
-  appender(journal_core& core, journal_home& home);
+  appender(journal_core& core, journal_owner& owner);
 
-  /// The job's blocks are to be written, behind those of all jobs before it; written() of the home comes when they are
+  /// The job's blocks are to be written, behind those of all jobs before it; written() of the owner comes when they are
   /// durable.
   void add(journal_job& job) noexcept;
   /// Starts records, as many as may be; which of these reasons ends it.
@@ -53,7 +53,7 @@ class appender {
   void slow_down(std::uint64_t now_ns) noexcept;
 
   journal_core& core_;
-  journal_home& home_;
+  journal_owner& owner_;
   std::array<record, depth> records_;
   std::vector<record*> free_;
   std::deque<record*> in_flight_;  // in the order of their numbers

@@ -3,7 +3,7 @@
 
 #include "actors/wire/crc.hpp"
 #include "tiers/journal/destager.hpp"
-#include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/journal_owner.hpp"
 
 namespace sluice::journal {
 
@@ -38,7 +38,7 @@ void destage_batch::read(std::uint32_t first, std::uint32_t count) noexcept {
   one.count = count;
   one.part = {memory_.get() + first * block_bytes, count * block_bytes};
   ++pieces_left_;
-  owner_->home_.loop().read(one, owner_->core_.flash.handle, &one.part, 1, offset_of(blocks_[first].where));
+  owner_->owner_.loop().read(one, owner_->core_.flash.handle, &one.part, 1, offset_of(blocks_[first].where));
 }
 
 void destage_batch::piece_read(piece& one, std::int64_t result) noexcept {
@@ -84,7 +84,7 @@ void destage_batch::write_next() noexcept {
   if (kind_ == kind::data) below_part_ = {memory_.get() + written_ * block_bytes, length_bytes};
   parts = kind_ == kind::data ? &below_part_ : nullptr;
   part_count = kind_ == kind::data ? 1 : 0;
-  owner_->home_.below().submit(*this);
+  owner_->owner_.below().submit(*this);
 }
 
 void destage_batch::done(store::status outcome) noexcept {

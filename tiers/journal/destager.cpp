@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/journal_owner.hpp"
 
 namespace sluice::journal {
 namespace {
@@ -13,7 +13,7 @@ constexpr std::uint64_t longest_pause_ns = 10 * ns_per_s;
 
 }  // namespace
 
-destager::destager(journal_core& core, journal_home& home) : core_(core), home_(home) {
+destager::destager(journal_core& core, journal_owner& owner) : core_(core), owner_(owner) {
   for (auto& each : batches_) each = std::make_unique<destage_batch>();
   flush_.owner = this;
   flush_.what = store::verb::flush;
@@ -21,7 +21,7 @@ destager::destager(journal_core& core, journal_home& home) : core_(core), home_(
 }
 
 void destager::look() noexcept {
-  if (failures_ != 0 && home_.loop().now_ns() < resume_ns_) return;
+  if (failures_ != 0 && owner_.loop().now_ns() < resume_ns_) return;
   if (phase_ == phase::idle) begin_run();
   switch (phase_) {
     case phase::idle:
@@ -30,8 +30,8 @@ void destager::look() noexcept {
       return bring_blocks();
     case phase::flushing:
       if (std::exchange(step_started_, true)) return;
-      home_.begins();
-      return home_.below().submit(flush_);
+      owner_.begins();
+      return owner_.below().submit(flush_);
     case phase::superblock:
       if (!std::exchange(step_started_, true)) write_copies();
       return;
@@ -55,7 +55,7 @@ void destager::begin_run() noexcept {
   if (run_epochs_ == 0) return;
   phase_ = phase::blocks;
   core_.figures.run_end.store(run_end_, std::memory_order_relaxed);
-  run_started_ns_ = home_.loop().now_ns();
+  run_started_ns_ = owner_.loop().now_ns();
   run_bytes_ = 0;
   gather_blocks();
 }
@@ -81,7 +81,7 @@ void destager::gather_blocks() noexcept {
 void destager::bring_blocks() noexcept {
   for (destage_batch* each : std::exchange(failed_, {})) {
     ++busy_;
-    home_.begins();
+    owner_.begins();
     each->write_again();
   }
   while (busy_ < depth && start_batch()) {
@@ -103,7 +103,7 @@ bool destager::start_batch() noexcept {
          core_.index.place_at(blocks_[next_block_].where).what == what)
     taken.push_back(blocks_[next_block_++]);
   ++busy_;
-  home_.begins();
+  owner_.begins();
   (*idle)->start(*this, what, std::move(taken));
   return true;
 }
@@ -120,13 +120,13 @@ void destager::batch_ended(destage_batch& one, store::status outcome) noexcept {
     failed_.push_back(&one);
     below_failed("the store below refuses writes", outcome);
   }
-  home_.ended();
+  owner_.ended();
 }
 
 void destager::below_failed(const char* what, store::status outcome) noexcept {
   failed_as_ = outcome;
   const std::uint64_t pause_ns = std::min(longest_pause_ns, shortest_pause_ns << std::min(failures_, 10u));
-  const std::uint64_t now_ns = home_.loop().now_ns();
+  const std::uint64_t now_ns = owner_.loop().now_ns();
   if (now_ns >= resume_ns_) ++failures_;  // those that were under way together count once
   resume_ns_ = std::max(resume_ns_, now_ns + pause_ns);
   core_.figures.below_errors.fetch_add(1, std::memory_order_relaxed);
@@ -138,7 +138,7 @@ void destager::flushed(store::status outcome) noexcept {
     failures_ = 0;
     flush_.fua = false;
     core_.set_below_trouble({});
-    home_.below_flushed();
+    owner_.below_flushed();
     phase_ = phase::superblock;
     step_started_ = false;
     const auto after =
@@ -152,7 +152,7 @@ void destager::flushed(store::status outcome) noexcept {
     phase_ = phase::blocks;
     gather_blocks();
   }
-  home_.ended();
+  owner_.ended();
 }
 
 void destager::write_superblock() noexcept {
@@ -170,13 +170,13 @@ void destager::write_copies() noexcept {
   encode(core_.super, {image_.get(), block_bytes});
   image_part_ = {image_.get(), block_bytes};
   copies_written_ = 0;
-  home_.begins();
+  owner_.begins();
   write_copy();
 }
 
 void destager::write_copy() noexcept {
   const std::uint64_t copy = (first_copy_ + copies_written_) % superblock_copies;
-  home_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
+  owner_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
 }
 
 void destager::copy_written(std::int64_t result) noexcept {
@@ -190,9 +190,9 @@ void destager::copy_written(std::int64_t result) noexcept {
   if (run_epochs_ != 0) {
     end_run();
   } else {
-    home_.superblock_written(whole);
+    owner_.superblock_written(whole);
   }
-  home_.ended();
+  owner_.ended();
 }
 
 /// All of the run is below, and the superblock says so.
@@ -210,10 +210,10 @@ void destager::end_run() noexcept {
   core_.reach_tail();
   core_.figures.epochs.fetch_add(run_epochs_, std::memory_order_relaxed);
   core_.figures.destaged_bytes.fetch_add(run_bytes_, std::memory_order_relaxed);
-  const std::uint64_t took_ns = std::max<std::uint64_t>(home_.loop().now_ns() - run_started_ns_, 1);
+  const std::uint64_t took_ns = std::max<std::uint64_t>(owner_.loop().now_ns() - run_started_ns_, 1);
   core_.figures.destage_bytes_per_s.store(
       static_cast<std::uint64_t>(static_cast<double>(run_bytes_) * 1e9 / static_cast<double>(took_ns)));
-  home_.destaged(run_end_);
+  owner_.destaged(run_end_);
 }
 
 }  // namespace sluice::journal

@@ -8,7 +8,7 @@
 
 namespace sluice::journal {
 
-class journal_home;
+class journal_owner;
 class destager;
 
 /// A stretch of the store that is brought below: read from flash, then written. Reused.
@@ -58,14 +58,14 @@ class destage_batch final : public store::request {
 
 /// Brings closed epochs below, run after run: the newest version of each block in the run, in the order of the blocks;
 /// then a flush; then the superblock, twice; then the slots are free. So the store below always holds all runs up to
-/// one, and a part of the next. On the home's loop.
+/// one, and a part of the next. On the owner's loop.
 class destager {
  public:
-  destager(journal_core& core, journal_home& home);
+  destager(journal_core& core, journal_owner& owner);
   /// Starts what may be started.
   void look() noexcept;
   bool at_work() const noexcept { return phase_ != phase::idle; }
-  /// Between runs: writes the superblock as it is to be, both copies; home.superblock_written() comes then.
+  /// Between runs: writes the superblock as it is to be, both copies; owner.superblock_written() comes then.
   void write_superblock() noexcept;
   /// When look() has to be called next though nothing happens; 0: need not be.
   std::uint64_t due_ns() const noexcept { return failures_ != 0 && at_work() ? resume_ns_ : 0; }
@@ -101,7 +101,7 @@ class destager {
   void end_run() noexcept;
 
   journal_core& core_;
-  journal_home& home_;
+  journal_owner& owner_;
   phase phase_ = phase::idle;
   std::uint64_t run_end_ = 0;
   std::size_t run_epochs_ = 0;

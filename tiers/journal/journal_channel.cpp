@@ -8,20 +8,20 @@ using store::request;
 using store::status;
 using store::verb;
 
-journal_channel::journal_channel(std::shared_ptr<journal_core> core, std::shared_ptr<journal_home> home,
+journal_channel::journal_channel(std::shared_ptr<journal_core> core, std::shared_ptr<journal_owner> owner,
                                  std::unique_ptr<store::channel> below, reactor::loop& loop)
     : core_(std::move(core)),
-      home_(std::move(home)),
+      owner_(std::move(owner)),
       below_(std::move(below)),
       loop_(loop),
       reader_(*core_, *below_, loop) {
   outbox_->channel = this;
-  home_->attach(loop_);
+  owner_->attach(loop_);
 }
 
 journal_channel::~journal_channel() {
   outbox_->channel = nullptr;
-  home_->detach(loop_);
+  owner_->detach(loop_);
 }
 
 void journal_channel::submit(request& r) noexcept {
@@ -34,7 +34,7 @@ void journal_channel::submit(request& r) noexcept {
   }
   journal_job& job = *std::exchange(free_, free_->next);
   job.start(r);
-  home_->send(job, loop_);
+  owner_->send(job, loop_);
 }
 
 bool journal_channel::try_now(request& r, status& outcome) noexcept {
@@ -42,7 +42,7 @@ bool journal_channel::try_now(request& r, status& outcome) noexcept {
 }
 
 bool journal_channel::idle() noexcept {
-  return home_->may_leave(loop_) && below_->idle();
+  return owner_->may_leave(loop_) && below_->idle();
 }
 
 void journal_channel::finished(journal_job& job, const reactor::loop& on) noexcept {

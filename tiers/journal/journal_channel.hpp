@@ -2,14 +2,14 @@
 #include <memory>
 #include <vector>
 
-#include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/journal_owner.hpp"
 
 namespace sluice::journal {
 
-/// One core's door to a journal. Reads are done here; all else the home does, wherever it sits.
+/// One core's interface to a journal. Reads are done here; all else the owner does, wherever it sits.
 class journal_channel final : public store::channel {
  public:
-  journal_channel(std::shared_ptr<journal_core> core, std::shared_ptr<journal_home> home,
+  journal_channel(std::shared_ptr<journal_core> core, std::shared_ptr<journal_owner> owner,
                   std::unique_ptr<store::channel> below, reactor::loop& loop);
   ~journal_channel() override;
 
@@ -18,7 +18,7 @@ class journal_channel final : public store::channel {
   bool idle() noexcept override;
   store::availability available() const noexcept override { return below_->available(); }
 
-  /// The home is through with the job; called on its loop.
+  /// The owner is through with the job; called on its loop.
   void finished(journal_job& job, const reactor::loop& on) noexcept;
 
  private:
@@ -33,7 +33,7 @@ class journal_channel final : public store::channel {
   bool is_clean() const noexcept { return core_->index.empty() && !core_->any_lost(); }
 
   std::shared_ptr<journal_core> core_;
-  std::shared_ptr<journal_home> home_;
+  std::shared_ptr<journal_owner> owner_;
   std::unique_ptr<store::channel> below_;
   reactor::loop& loop_;
   overlay_reader reader_;

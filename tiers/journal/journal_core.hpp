@@ -11,7 +11,7 @@
 #include "tiers/journal/block_set.hpp"
 #include "tiers/journal/journal_index.hpp"
 #include "tiers/journal/log_reader.hpp"
-#include "tiers/journal/mark_keeper.hpp"
+#include "tiers/journal/ownership_keeper.hpp"
 #include "tiers/store/change_listeners.hpp"
 
 namespace sluice::journal {
@@ -26,7 +26,7 @@ struct options {
   /// Units use the store below already, and it promised them less: what they wrote needs a flush to be durable.
   bool was_volatile = false;
   std::uint64_t first_sequence = 1;  // of a journal that begins anew: beyond the numbers of the one before
-  aside elsewhere = {};              // for calls that block; empty: what suits the loops
+  reactor::offload offload = {};     // for calls that block; empty: what suits the loops
 };
 
 /// The flash of a journal: it begins at the file's first octet. `keeper` closes it when the last one has let go.
@@ -54,10 +54,10 @@ struct journal_figures {
   std::atomic<std::uint64_t> log_used_blocks = 0;
   std::atomic<std::uint64_t> last_record = 0;  // that was acknowledged
   std::atomic<std::uint64_t> run_end = 0;      // the last record that is being brought below, or was
-  observe::latency_counts write;               // from a write's arrival at the home to its answer
+  observe::latency_counts write;               // from a write's arrival at the owner to its answer
 };
 
-/// What the channels of all cores and the home of a journal share.
+/// What the channels of all cores and the owner of a journal share.
 class journal_core {
  public:
   /// `found` is what the log holds already.
@@ -108,7 +108,7 @@ class journal_core {
   std::uint64_t forget_lost();                              // they read as what lies below; how many they are
   std::vector<block_range> lost_ranges() const;
 
-  // -- the home: the log ---------------------------------------------------------------------------------------------
+  // -- the owner: the log ---------------------------------------------------------------------------------------------
   superblock super;  // as it is on flash, but for what changed since
   log_position head = 0;
   log_position tail = 0;

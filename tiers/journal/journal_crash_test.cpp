@@ -66,7 +66,7 @@ class crash_run {
  private:
   struct core {
     std::unique_ptr<reactor::loop> loop;
-    std::unique_ptr<store::channel> door;
+    std::unique_ptr<store::channel> channel;
     unsigned in_flight = 0;
   };
   struct change {
@@ -90,18 +90,20 @@ class crash_run {
     store_ =
         test_over(std::make_shared<fault::fault_store>(*file, odds), control, "/flash", journal_bytes_, record_blocks_);
     ASSERT_TRUE(store_);
-    for (core& c : cores_) c.loop->post([this, &c] { c.door = store_->attach(*c.loop); });
+    for (core& c : cores_) c.loop->post([this, &c] { c.channel = store_->attach(*c.loop); });
     world_.run_until(
-        [this] { return std::all_of(cores_.begin(), cores_.end(), [](const core& c) { return c.door != nullptr; }); },
+        [this] {
+          return std::all_of(cores_.begin(), cores_.end(), [](const core& c) { return c.channel != nullptr; });
+        },
         world_.now_ns() + ns_per_s);
   }
   void drop() {
     for (core& c : cores_) {
-      c.door.reset();
+      c.channel.reset();
       c.in_flight = 0;
     }
     store_.reset();
-    world_.run_for(ns_per_ms);  // a home that was on its way to another loop
+    world_.run_for(ns_per_ms);  // a owner that was on its way to another loop
     for (core& c : cores_) c.loop.reset();
     for (const change& each : under_way_)
       history_.end(each.first, each.count, each.what, each.start, false, world_.now_ns());
@@ -115,7 +117,7 @@ class crash_run {
       world_.run_until([this] { return quiet(); }, world_.now_ns() + 60 * ns_per_s);
       ASSERT_TRUE(quiet()) << "requests are never answered";
       for (core& c : cores_)
-        ASSERT_TRUE(world_.run_until([&] { return c.door->idle(); }, world_.now_ns() + 10 * ns_per_s));
+        ASSERT_TRUE(world_.run_until([&] { return c.channel->idle(); }, world_.now_ns() + 10 * ns_per_s));
       return drop();
     }
     world_.run_for(random_() % (3 * ns_per_ms));
@@ -141,13 +143,14 @@ class crash_run {
       if (step % 151 == 150) change_hands();
     }
   }
-  /// The first core's channel goes, and the home with it, then comes back.
+  /// The first core's channel goes, and the owner with it, then comes back.
   void move(outcome& sum) {
     core& c = cores_[0];
-    if (!world_.run_until([&] { return c.in_flight == 0 && c.door->idle(); }, world_.now_ns() + 10 * ns_per_s)) return;
-    c.door.reset();
+    if (!world_.run_until([&] { return c.in_flight == 0 && c.channel->idle(); }, world_.now_ns() + 10 * ns_per_s))
+      return;
+    c.channel.reset();
     world_.run_for(random_() % ns_per_ms);
-    c.door = store_->attach(*c.loop);
+    c.channel = store_->attach(*c.loop);
     ++sum.moves;
   }
   void change_hands() {
@@ -157,7 +160,7 @@ class crash_run {
   }
 
   void act(core& c) {
-    if (!c.door) return;
+    if (!c.channel) return;
     const std::uint64_t count = std::min(sectors(), 1 + (random_() % 16 == 0 ? random_() % 300 : random_() % 20));
     const std::uint64_t room = sectors() - count + 1;
     const std::uint64_t first = random_() % 2 == 0 ? random_() % room : std::min(random_() % room, random_() % room);
@@ -189,7 +192,7 @@ class crash_run {
   void submit(core& c, test_request& r) {
     ++c.in_flight;
     r.submitting = true;
-    c.door->submit(r);
+    c.channel->submit(r);
     r.submitting = false;
   }
   void flush(core& c) {

@@ -36,10 +36,10 @@ std::string get_text(const_bytes from, std::size_t at) {
 }  // namespace
 
 bool is_layout(std::uint64_t journal_bytes, std::uint32_t record_blocks) {
-  if (record_blocks < record_blocks_least || record_blocks > record_blocks_limit) return false;
+  if (record_blocks < min_record_blocks || record_blocks > record_blocks_limit) return false;
   if (journal_bytes % block_bytes != 0) return false;
   const std::uint64_t blocks = journal_bytes / block_bytes;
-  return blocks >= superblock_copies + std::uint64_t{record_blocks} * log_records_least && blocks < no_slot;
+  return blocks >= superblock_copies + std::uint64_t{record_blocks} * min_log_records && blocks < no_slot;
 }
 
 std::uint32_t record_header::data_blocks() const {

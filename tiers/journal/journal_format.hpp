@@ -26,8 +26,8 @@ using slot = std::uint32_t;  // a block of the log
 inline constexpr slot no_slot = UINT32_MAX;
 
 inline constexpr std::uint32_t record_blocks_limit = 256;
-inline constexpr std::uint32_t record_blocks_least = 4;
-inline constexpr std::uint32_t log_records_least = 8;  // records of the greatest length that a log holds at least
+inline constexpr std::uint32_t min_record_blocks = 4;
+inline constexpr std::uint32_t min_log_records = 8;  // records of the greatest length that a log holds at least
 inline constexpr block_number largest_block = (block_number{1} << 40) - 2;
 inline constexpr std::size_t text_limit = 255;
 inline constexpr std::size_t lost_limit = 128;
@@ -65,7 +65,7 @@ struct superblock {
   slot slots() const { return static_cast<slot>(journal_bytes / block_bytes - superblock_copies); }
 };
 
-/// Whether a journal of these measures can be: a log of log_records_least records that slots can count.
+/// Whether a journal of these measures can be: a log of min_log_records records that slots can count.
 bool is_layout(std::uint64_t journal_bytes, std::uint32_t record_blocks);
 
 struct record_header {

@@ -18,8 +18,8 @@ superblock superblock_of(std::mt19937_64& random) {
     *each = random();
   made.adopted = random() % 2 == 0;
   made.claimed = random() % 2 == 0;
-  made.record_blocks = record_blocks_least + random() % (record_blocks_limit - record_blocks_least + 1);
-  made.journal_bytes = (superblock_copies + made.record_blocks * (log_records_least + random() % 1000)) * block_bytes;
+  made.record_blocks = min_record_blocks + random() % (record_blocks_limit - min_record_blocks + 1);
+  made.journal_bytes = (superblock_copies + made.record_blocks * (min_log_records + random() % 1000)) * block_bytes;
   made.tail = static_cast<slot>(random() % made.slots());
   made.medium.assign(random() % (text_limit + 1), 'm');
   made.owner.assign(random() % (text_limit + 1), 'o');
@@ -72,7 +72,7 @@ TEST(journal_format, a_flipped_bit_is_seen) {
 }
 
 TEST(journal_format, says_what_a_layout_is) {
-  constexpr std::uint64_t least = (superblock_copies + 256 * log_records_least) * block_bytes;
+  constexpr std::uint64_t least = (superblock_copies + 256 * min_log_records) * block_bytes;
   EXPECT_TRUE(is_layout(least, 256));
   EXPECT_FALSE(is_layout(least - block_bytes, 256));
   EXPECT_FALSE(is_layout(least + 512, 256));

@@ -8,8 +8,8 @@
 
 namespace sluice::journal {
 
-/// Where the newest version of each dirty block lies: chains of slots, newest first. One thread changes it, the home of
-/// the journal; any thread looks. 24 octets for each block of the log.
+/// Where the newest version of each dirty block lies: chains of slots, newest first. One thread changes it, the owner
+/// of the journal; any thread looks. 24 octets for each block of the log.
 ///
 /// A slot that the log has let go of may be written anew at once. So whoever finds a block notes freed() before, and
 /// believes what it read from flash only when freed() is the same afterwards, or the block is still found there.
@@ -32,7 +32,7 @@ class journal_index {
   std::uint64_t freed() const noexcept { return freed_.load(std::memory_order_seq_cst); }
   std::uint64_t memory_bytes() const noexcept { return nodes_.bytes() + heads_.bytes(); }
 
-  // -- the home ------------------------------------------------------------------------------------------------------
+  // -- the owner ------------------------------------------------------------------------------------------------------
   /// The block's newest version; an older one is forgotten.
   void insert(block_number block, const place& at) noexcept;
   /// What was removed so far may be used anew.

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "tiers/journal/journal_home.hpp"
+#include "tiers/journal/journal_owner.hpp"
 
 namespace sluice::journal {
 
@@ -20,7 +20,7 @@ constexpr std::uint64_t zeroes_limit_blocks = 16 * mib / block_bytes;
 
 void journal_job::start(store::request& r) noexcept {
   asked_ = &r;
-  home_ = nullptr;
+  loop_ = nullptr;
   outcome_ = status::good;
   passes_ = false;
   first = r.offset_bytes / block_bytes;
@@ -40,16 +40,16 @@ void journal_job::answer() noexcept {
   r.done(outcome_);
 }
 
-void journal_job::arrive(journal_home& at) noexcept {
-  home_ = &at;
+void journal_job::arrive(journal_owner& at) noexcept {
+  loop_ = &at;
 }
 
 void journal_job::granted() noexcept {
-  home_->granted(*this);
+  loop_->granted(*this);
 }
 
 bool journal_job::is_journaled() const noexcept {
-  if (asked_->fua && home_->core().wanted.is_volatile) return false;
+  if (asked_->fua && loop_->core().wanted.is_volatile) return false;
   switch (asked_->what) {
     case verb::write:
       return true;
@@ -58,7 +58,7 @@ bool journal_job::is_journaled() const noexcept {
       return last - first <= expanded_limit_blocks;
     case verb::discard:
     case verb::write_zeroes:
-      return last - first <= std::min<std::uint64_t>(zeroes_limit_blocks, home_->core().slots / 8);
+      return last - first <= std::min<std::uint64_t>(zeroes_limit_blocks, loop_->core().slots / 8);
     default:
       return false;
   }
@@ -69,7 +69,7 @@ bool journal_job::is_journaled() const noexcept {
 /// Whether octets of the block that lie within the store are not the request's.
 bool journal_job::covers_in_part(block_number number) const noexcept {
   const std::uint64_t begin = number * block_bytes;
-  const std::uint64_t end = begin + home_->core().valid_bytes(number);
+  const std::uint64_t end = begin + loop_->core().valid_bytes(number);
   return asked_->offset_bytes > begin || asked_->offset_bytes + asked_->length_bytes < end;
 }
 
@@ -87,15 +87,15 @@ auto journal_job::read(std::uint64_t offset, std::uint64_t length, std::uint8_t*
     parts = &part_;
     part_count = 1;
     parts_compare = 0;
-    home_->read(*this);
+    loop_->read(*this);
   });
 }
 
 void journal_job::done(status outcome) noexcept {
-  home_->ended();
+  loop_->ended();
   if (passes_) {
     outcome_ = outcome;
-    return home_->passed(*this);
+    return loop_->passed(*this);
   }
   below_said_ = outcome;
   place_.resume();
@@ -113,7 +113,7 @@ routine journal_job::prepare() noexcept {
   if (known && first_is_partial_) known = co_await read_edge(first, memory_.get());
   if (known && last_is_partial_ && last - first > 1) known = co_await read_edge(last - 1, memory_.get() + block_bytes);
   place_.let_go();  // its channel, on another core, may have it back before this ends
-  known ? home_->ready(*this) : home_->refused(*this);
+  known ? loop_->ready(*this) : loop_->refused(*this);
 }
 
 /// Whether what is there is what it should be. From then on it is a write of what comes behind.
@@ -134,7 +134,7 @@ subroutine<bool> journal_job::compare() noexcept {
 
 /// A block of which only a part is the request's. What lies beyond the store's end in its last block is zeroes.
 subroutine<bool> journal_job::read_edge(block_number number, std::uint8_t* to) noexcept {
-  const std::uint64_t valid = home_->core().valid_bytes(number);
+  const std::uint64_t valid = loop_->core().valid_bytes(number);
   co_await read(number * block_bytes, valid, to);
   outcome_ = below_said_;
   if (outcome_ != status::good) co_return false;
@@ -175,11 +175,11 @@ void journal_job::take(std::uint8_t* to) noexcept {
       std::memset(to, 0, block_bytes);
     }
   }
-  put_octets(to + (from - begin), until - from);
+  put_bytes(to + (from - begin), until - from);
 }
 
 /// The next octets of what is written.
-void journal_job::put_octets(std::uint8_t* to, std::uint64_t length) noexcept {
+void journal_job::put_bytes(std::uint8_t* to, std::uint64_t length) noexcept {
   switch (asked_->what) {
     case verb::discard:
     case verb::write_zeroes:

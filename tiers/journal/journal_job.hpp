@@ -10,9 +10,9 @@
 namespace sluice::journal {
 
 class journal_channel;
-class journal_home;
+class journal_owner;
 
-/// A request that the home does for a channel: all but reads. It goes there, has its blocks to itself until it is
+/// A request that the owner does for a channel: all but reads. It goes there, has its blocks to itself until it is
 /// answered, and comes back. As a request of its own it reads what it needs of blocks that it changes in part, or
 /// passes to the store below. Reused.
 class journal_job final : public range_locks::holder, public store::request {
@@ -26,9 +26,9 @@ class journal_job final : public range_locks::holder, public store::request {
   void fail(store::status outcome) noexcept { outcome_ = outcome; }
   journal_job* next = nullptr;  // of whoever has it
 
-  // -- the home ------------------------------------------------------------------------------------------------------
-  /// The home has it from now on.
-  void arrive(journal_home& at) noexcept;
+  // -- the owner ------------------------------------------------------------------------------------------------------
+  /// The owner has it from now on.
+  void arrive(journal_owner& at) noexcept;
   void granted() noexcept override;
   void done(store::status outcome) noexcept override;
 
@@ -37,7 +37,7 @@ class journal_job final : public range_locks::holder, public store::request {
   bool changes() const noexcept { return store::changes_medium(asked_->what); }
   /// Whether the journal takes it: else it passes to the store below when all that was written before it is there.
   bool is_journaled() const noexcept;
-  /// Reads what must be known before its blocks can be written; then ready() of the home comes, or refused().
+  /// Reads what must be known before its blocks can be written; then ready() of the owner comes, or refused().
   routine prepare() noexcept;
   waiting_place& waiting() noexcept { return place_; }
   /// Its blocks, one after the other, for a record.
@@ -70,10 +70,10 @@ class journal_job final : public range_locks::holder, public store::request {
   subroutine<bool> compare() noexcept;
   subroutine<bool> read_edge(block_number number, std::uint8_t* to) noexcept;
   store::scatter data() const noexcept;
-  void put_octets(std::uint8_t* to, std::uint64_t length) noexcept;
+  void put_bytes(std::uint8_t* to, std::uint64_t length) noexcept;
 
   journal_channel& from_;
-  journal_home* home_ = nullptr;
+  journal_owner* loop_ = nullptr;
   store::request* asked_ = nullptr;
   store::status outcome_ = store::status::good;
   store::status below_said_ = store::status::good;

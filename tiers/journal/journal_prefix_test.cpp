@@ -30,7 +30,7 @@ class prefix_run {
     world_.sim().options().disk_latency_ns = {20 * ns_per_us, 300 * ns_per_us};
     below_ = *file::open_store({.path = "/image", .size_bytes = size}, world_.loop());
     tier_ = test_over(below_, world_.loop(), "/flash", journal_bytes, record_blocks);
-    door_ = tier_->attach(world_.loop());
+    channel_ = tier_->attach(world_.loop());
     world_.sim().run_for(ns_per_ms);
   }
   ~prefix_run() { drop(); }
@@ -55,7 +55,7 @@ class prefix_run {
   };
 
   void drop() {
-    door_.reset();
+    channel_.reset();
     tier_.reset();
     below_.reset();
   }
@@ -81,7 +81,7 @@ class prefix_run {
   void perform(test_request& r) {
     bool done = false;
     r.on_done = [&] { done = true; };
-    door_->submit(r);
+    channel_->submit(r);
     ASSERT_TRUE(world_.sim().run_until([&] { return done; }, world_.sim().now_ns() + 10 * ns_per_s));
     ASSERT_EQ(r.outcome, store::status::good);
     if (random_() % 3 == 0) world_.sim().run_for(random_() % (3 * ns_per_ms));
@@ -117,7 +117,7 @@ class prefix_run {
   std::mt19937_64 random_;
   std::shared_ptr<store::store> below_;
   std::shared_ptr<journal_store> tier_;
-  std::unique_ptr<store::channel> door_;
+  std::unique_ptr<store::channel> channel_;
   std::map<std::uint64_t, std::vector<version>> versions_;  // by sector
   std::uint64_t last_ = 0;
   std::uint64_t tail_ = 0;

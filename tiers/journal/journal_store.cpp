@@ -136,40 +136,40 @@ class opening {
 
   /// Whether the medium is as the journal last left it. Each start raises the epoch, on flash first: the medium may
   /// lag behind a start that was cut off before it wrote anything under the new one.
-  bool is_known_to(const store::mark& mark) const {
+  bool is_known_to(const store::ownership& ownership) const {
     const auto is_new = [&](const record_info& each) { return each.life == before_.life; };
-    if (mark.epoch == before_.epoch) return true;
-    return mark.epoch + 1 == before_.epoch && !before_.claimed && before_.life != 0 &&
+    if (ownership.epoch == before_.epoch) return true;
+    return ownership.epoch + 1 == before_.epoch && !before_.claimed && before_.life != 0 &&
            std::none_of(log_.records.begin(), log_.records.end(), is_new);
   }
 
   /// What the journal holds must belong to this medium, and what the medium lacks must be in this journal.
   result<void> check_owner() {
-    auto mark = below_.read_mark();
-    if (!mark && mark.error().code != errc::unsupported) return tl::unexpected(mark.error());
+    auto ownership = below_.read_ownership();
+    if (!ownership && ownership.error().code != errc::unsupported) return tl::unexpected(ownership.error());
     const bool adopted = std::exchange(super_.adopted, false);
     const std::string whose = super_.medium + " (" + super_.owner + ", " + when(super_.changed_unix) + ")";
-    if (!mark) {
+    if (!ownership) {
       if (is_dirty() && !adopted && super_.medium != wanted_.medium)
         return refuse(errc::busy, "it holds data of the store " + whose + ", not of " + wanted_.medium);
       return {};
     }
-    if (!mark->holder.empty() && !same_holder(mark->holder, holder_name(before_)))
-      return fail(errc::busy, "over: the medium lacks data that are in " + mark->holder + ": open it through that" +
-                                  give_up_hint());
-    const bool known = adopted || is_known_to(*mark);
-    if (is_dirty() && (!known || (mark->holder.empty() && !adopted)))
+    if (!ownership->holder.empty() && !same_holder(ownership->holder, holder_name(before_)))
+      return fail(errc::busy, "over: the medium lacks data that are in " + ownership->holder +
+                                  ": open it through that" + give_up_hint());
+    const bool known = adopted || is_known_to(*ownership);
+    if (is_dirty() && (!known || (ownership->holder.empty() && !adopted)))
       return fail(errc::busy,
                   "the journal in " + wanted_.path + ": it holds data of " + whose +
                       ", but the medium does not wait for them: it is another one, or was used since, or this is an "
                       "older copy of the journal; give them up with: sluice cache resolve " +
                       wanted_.path + " --discard (--keep would put them over what the medium got since)");
     // A process that was killed may have left the medium to a journal that held nothing.
-    if (!mark->holder.empty() && !known)
-      return fail(errc::busy, "over: the medium lacks data that " + mark->holder +
+    if (!ownership->holder.empty() && !known)
+      return fail(errc::busy, "over: the medium lacks data that " + ownership->holder +
                                   " had and has no more: the medium, or the journal, is an older copy; replace it" +
                                   give_up_hint());
-    super_.epoch = mark->epoch + 1;
+    super_.epoch = ownership->epoch + 1;
     return {};
   }
 
@@ -242,13 +242,13 @@ std::shared_ptr<journal_store> journal_store::begin_anew(std::shared_ptr<store> 
                                                          journal_medium flash) {
   superblock super = empty_journal(wanted, flash.control_loop);
   sign(super, wanted);
-  const auto mark = below->read_mark();
-  if (mark) super.epoch = mark->epoch + 1;
+  const auto ownership = below->read_ownership();
+  if (ownership) super.epoch = ownership->epoch + 1;
   super.life = flash.control_loop.random() | 1;
   auto core = std::make_shared<journal_core>(std::move(wanted), std::move(flash), super, empty_log(super), super.life,
                                              below->describe().size_bytes);
-  if (!mark && mark.error().code != errc::unsupported)
-    core->fail_flash("the medium does not tell whom it lacks data of: " + mark.error().message);
+  if (!ownership && ownership.error().code != errc::unsupported)
+    core->fail_flash("the medium does not tell whom it lacks data of: " + ownership.error().message);
   return std::make_shared<journal_store>(std::move(below), std::move(core), false);
 }
 
@@ -256,8 +256,8 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
     : below_(std::move(below)),
       core_(std::move(core)),
       marks_(below_, core_->super.epoch,
-             core_->wanted.elsewhere ? core_->wanted.elsewhere : aside_for(core_->flash.control_loop)),
-      home_(std::make_shared<journal_home>(core_, below_, marks_)),
+             core_->wanted.offload ? core_->wanted.offload : reactor::offload_of(core_->flash.control_loop)),
+      owner_(std::make_shared<journal_owner>(core_, below_, marks_)),
       is_formatted_(is_formatted) {
   below_->on_change([held = std::weak_ptr(core_), under = std::weak_ptr(below_)] {
     const auto shared = held.lock();
@@ -269,7 +269,7 @@ journal_store::journal_store(std::shared_ptr<store> below, std::shared_ptr<journ
 journal_store::~journal_store() {
   // An orderly end: a medium that lacks nothing needs no journal; else the flash says up to which record it has all.
   if (core_->index.empty() && !core_->any_lost() && !core_->stale()) {
-    static_cast<void>(clear_mark());
+    static_cast<void>(clear_ownership());
   } else if (is_formatted_ && !core_->flash_failed() && !core_->wanted.is_volatile) {
     core_->sign_superblock();
     static_cast<void>(log_reader(core_->flash.control_loop, core_->flash.handle).write_superblock(core_->super));
@@ -294,8 +294,8 @@ std::string journal_store::health() const {
   return below == "good" ? own : below + "; " + own;
 }
 
-std::unique_ptr<sluice::store::channel> journal_store::attach(reactor::loop& home) {
-  return std::make_unique<journal_channel>(core_, home_, below_->attach(home), home);
+std::unique_ptr<sluice::store::channel> journal_store::attach(reactor::loop& loop) {
+  return std::make_unique<journal_channel>(core_, owner_, below_->attach(loop), loop);
 }
 
 result<void> journal_store::resize(std::uint64_t size_bytes) {
@@ -313,10 +313,10 @@ void journal_store::take_over() {
   if (!is_formatted_ && !core_->flash_failed()) format();
   if (core_->flash_failed()) return;
   // What memory holds is lost with it: then the medium lacks nothing that anybody could bring.
-  if (core_->wanted.is_volatile) return home_->want_passing(false);
+  if (core_->wanted.is_volatile) return owner_->want_passing(false);
   const auto done = marks_.claim(holder(), [this] {
     core_->set_claimed();
-    home_->want_passing(false);
+    owner_->want_passing(false);
   });
   core_->set_unmarked(!done);
   if (done) return;
@@ -324,7 +324,7 @@ void journal_store::take_over() {
              {"path", core_->wanted.path}, {"why", done.error().message});
 }
 
-/// The home does not look at the superblock before it journals.
+/// The owner does not look at the superblock before it journals.
 void journal_store::format() {
   is_formatted_ = true;
   log_reader writer(core_->flash.control_loop, core_->flash.handle);
@@ -337,8 +337,8 @@ result<void> journal_store::handed_over() {
     return fail(errc::io, std::to_string(core_->lost_blocks()) +
                               " written blocks of 4 KiB are lost, which nobody would be told of any more: write them "
                               "anew, or give them up with: sluice cache resolve --store NAME --discard");
-  if (home_->is_passing() && clear_mark()) return {};
-  if (!home_->has_channels() && !core_->index.empty())
+  if (owner_->is_passing() && clear_ownership()) return {};
+  if (!owner_->has_channels() && !core_->index.empty())
     return fail(errc::unsupported,
                 "it holds data that nobody brings below as long as no unit uses it: give it a unit first");
   return fail(errc::busy, "it holds data that the store below does not take (" + health() + ")");
@@ -348,12 +348,12 @@ result<std::uint64_t> journal_store::give_up_lost() {
   return core_->forget_lost() * block_bytes;
 }
 
-bool journal_store::clear_mark() {
+bool journal_store::clear_ownership() {
   return core_->wanted.is_volatile || marks_.clear();
 }
 
-std::uint64_t journal_store::undestaged_bytes(std::uint64_t mark) const {
-  return home_->is_destaged(mark) ? 0 : std::max<std::uint64_t>(core_->index.blocks(), 1) * block_bytes;
+std::uint64_t journal_store::undestaged_bytes(std::uint64_t ownership) const {
+  return owner_->is_destaged(ownership) ? 0 : std::max<std::uint64_t>(core_->index.blocks(), 1) * block_bytes;
 }
 
 std::vector<sluice::store::figure> journal_store::figures() const {

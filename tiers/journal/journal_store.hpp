@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "tiers/journal/journal_core.hpp"
-#include "tiers/journal/journal_home.hpp"
-#include "tiers/journal/mark_keeper.hpp"
+#include "tiers/journal/journal_owner.hpp"
+#include "tiers/journal/ownership_keeper.hpp"
 #include "tiers/store/store.hpp"
 
 namespace sluice::journal {
@@ -32,7 +32,7 @@ class journal_store final : public store::store {
   sluice::store::properties describe() const override;
   std::string health() const override;
   std::vector<sluice::store::figure> figures() const override;
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override;
   /// errc::unsupported to shrink.
   result<void> resize(std::uint64_t size_bytes) override;
   void on_change(sluice::store::changed callback) override {
@@ -43,12 +43,12 @@ class journal_store final : public store::store {
   void take_over() override;
   /// Others wrote to the store below, and may have left it to a flush to make that durable.
   void hand_over() override { core_->below_is_flushed = false; }
-  void begin_hand_over() override { home_->want_passing(true); }
+  void begin_hand_over() override { owner_->want_passing(true); }
   /// errc::io: blocks are lost.
   result<void> handed_over() override;
   result<std::uint64_t> give_up_lost() override;
-  std::uint64_t destage() override { return home_->want_destaged(); }
-  std::uint64_t undestaged_bytes(std::uint64_t mark) const override;
+  std::uint64_t destage() override { return owner_->want_destaged(); }
+  std::uint64_t undestaged_bytes(std::uint64_t ownership) const override;
   std::string holder() const override;
 
   const journal_core& core() const { return *core_; }
@@ -57,18 +57,18 @@ class journal_store final : public store::store {
   /// The flash is not what lies under its name any more: what it holds is brought below. Any thread.
   void leave_flash(const std::string& why) noexcept {
     core_->fail_flash(why);
-    home_->look_soon();
+    owner_->look_soon();
   }
-  void set_destage_delay(std::uint64_t ns) { home_->want_destage_delay(ns); }
+  void set_destage_delay(std::uint64_t ns) { owner_->want_destage_delay(ns); }
 
  private:
-  bool clear_mark();
+  bool clear_ownership();
   void format();
 
   std::shared_ptr<store> below_;
   std::shared_ptr<journal_core> core_;
-  mark_keeper marks_;
-  std::shared_ptr<journal_home> home_;
+  ownership_keeper marks_;
+  std::shared_ptr<journal_owner> owner_;
   bool is_formatted_;  // the flash has the superblock
 };
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "tiers/journal/offline.hpp"
-#include "tiers/journal/test_stand.hpp"
+#include "tiers/journal/test_fixture.hpp"
 
 /// A journal whose flash, or whose store below, fails; who may use what it holds.
 namespace sluice::journal {
@@ -12,20 +12,20 @@ using testing::Each;
 using testing::HasSubstr;
 
 TEST(journal, a_write_is_answered_before_the_store_below_hears_of_it_and_reaches_it_in_the_end) {
-  journal_stand s(1);
+  journal_fixture s(1);
   s.open();
   s.control->stall();
   EXPECT_EQ(s.write(8192, 4096, 7), status::good);
-  EXPECT_THAT(s.read(*s.door, 8192, 4096), Each(7));
+  EXPECT_THAT(s.read(*s.channel, 8192, 4096), Each(7));
   test_request flush(verb::flush, 0, 0);
-  EXPECT_EQ(s.run(*s.door, flush), status::good) << "it is durable, wherever it is";
+  EXPECT_EQ(s.run(*s.channel, flush), status::good) << "it is durable, wherever it is";
   s.control->release();
   EXPECT_TRUE(s.settle());
   EXPECT_THAT(s.read(*s.direct, 8192, 4096), Each(7));
 }
 
 TEST(journal, parts_of_blocks_are_merged_with_what_is_below_and_on_flash) {
-  journal_stand s(2);
+  journal_fixture s(2);
   s.open();
   EXPECT_EQ(s.write(0, 16384, 1), status::good);
   EXPECT_TRUE(s.settle());
@@ -37,20 +37,20 @@ TEST(journal, parts_of_blocks_are_merged_with_what_is_below_and_on_flash) {
     EXPECT_THAT(s.read(on, 1024, 8192), Each(3));
     EXPECT_THAT(s.read(on, 9216, 7168), Each(1));
   };
-  check(*s.door);
+  check(*s.channel);
   EXPECT_TRUE(s.settle());
   check(*s.direct);
 }
 
 TEST(journal, a_store_below_that_refuses_writes_is_asked_again_and_nothing_is_dropped) {
-  journal_stand s(3);
+  journal_fixture s(3);
   s.open();
   s.control->fail_next(verb::write, 5, status::no_space);
   s.control->fail_next(verb::flush, 2, status::medium_error);
   EXPECT_EQ(s.write(0, 65536, 9), status::good);
   s.world.sim().run_for(150 * ns_per_ms);
   EXPECT_THAT(s.tier->health(), HasSubstr("the store below refuses"));
-  EXPECT_THAT(s.read(*s.door, 0, 65536), Each(9));
+  EXPECT_THAT(s.read(*s.channel, 0, 65536), Each(9));
   EXPECT_TRUE(s.settle());
   EXPECT_EQ(s.tier->health(), "good");
   EXPECT_THAT(s.read(*s.direct, 0, 65536), Each(9));
@@ -58,7 +58,7 @@ TEST(journal, a_store_below_that_refuses_writes_is_asked_again_and_nothing_is_dr
 }
 
 TEST(journal, what_was_written_before_a_flush_that_failed_is_written_again) {
-  journal_stand s(4);
+  journal_fixture s(4);
   s.open();
   s.control->fail_next(verb::flush, 1, status::medium_error);
   EXPECT_EQ(s.write(0, 8192, 9), status::good);
@@ -69,7 +69,7 @@ TEST(journal, what_was_written_before_a_flush_that_failed_is_written_again) {
 TEST(journal, flash_that_cannot_be_written_is_emptied_and_passed_by) {
   for (std::uint64_t seed = 10; seed < 30; ++seed) {
     SCOPED_TRACE(seed);
-    journal_stand s(seed);
+    journal_fixture s(seed);
     s.open();
     for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(s.write(i * 8192, 8192, 5), status::good);
     // Its writes fail one by one; those below do not.
@@ -80,7 +80,7 @@ TEST(journal, flash_that_cannot_be_written_is_emptied_and_passed_by) {
       all.push_back(std::make_unique<test_request>(verb::write, i * 8192, 8192,
                                                    payload(s.random, std::vector<std::uint8_t>(8192, 6))));
       all.back()->on_done = [&left] { --left; };
-      s.door->submit(*all.back());
+      s.channel->submit(*all.back());
     }
     s.world.sim().run_until([&] { return s.tier->core().flash_failed(); }, s.world.sim().now_ns() + ns_per_s);
     s.world.sim().options().write_error = 0;
@@ -88,23 +88,23 @@ TEST(journal, flash_that_cannot_be_written_is_emptied_and_passed_by) {
     for (const auto& each : all) EXPECT_EQ(each->outcome, status::good);
     const state end = s.tier->core().flash_failed() ? state::passing : state::journaling;
     EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->core().now == end; }, s.world.sim().now_ns() + ns_per_s));
-    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.door, i * 8192, 8192), Each(i < 12 ? 6 : 5));
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.channel, i * 8192, 8192), Each(i < 12 ? 6 : 5));
     // What passed by is never undone by what failed and is on flash all the same.
     for (std::uint64_t i = 0; i < 12; ++i) EXPECT_EQ(s.write(i * 8192, 8192, 7), status::good);
     s.lose_power();
     s.open();
-    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.door, i * 8192, 8192), Each(i < 12 ? 7 : 5));
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_THAT(s.read(*s.channel, i * 8192, 8192), Each(i < 12 ? 7 : 5));
   }
 }
 
 TEST(journal, flash_that_cannot_even_be_made_void_is_disowned_by_its_medium) {
-  journal_stand s(70);
+  journal_fixture s(70);
   s.open();
   s.control->stall();
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
   s.world.sim().fail_writes("/flash", true);
   test_request late(verb::write, 0, 8192, payload(s.random, std::vector<std::uint8_t>(8192, 6)));
-  s.door->submit(late);
+  s.channel->submit(late);
   s.world.sim().run_for(ns_per_s);
   EXPECT_EQ(late.completions, 0) << "what is on flash goes below first";
   s.control->release();
@@ -120,19 +120,19 @@ TEST(journal, flash_that_cannot_even_be_made_void_is_disowned_by_its_medium) {
   s.drop();
   EXPECT_TRUE(s.with_flash([](auto& loop, auto handle) { return resolve(loop, handle, decision::discard); }));
   s.open();
-  EXPECT_THAT(s.read(*s.door, 0, 4096), Each(7));
-  EXPECT_THAT(s.read(*s.door, 4096, 4096), Each(6));
+  EXPECT_THAT(s.read(*s.channel, 0, 4096), Each(7));
+  EXPECT_THAT(s.read(*s.channel, 4096, 4096), Each(6));
 }
 
 TEST(journal, a_dirty_block_that_cannot_be_read_is_a_medium_error_until_it_is_written_and_the_rest_gets_below) {
   for (const bool restart : {false, true}) {
-    journal_stand s(5);
+    journal_fixture s(5);
     s.open();
     s.control->stall();
     EXPECT_EQ(s.write(0, 4 * block_bytes, 7), status::good);  // slots 1 … 4 of the log
     s.world.sim().medium_error("/flash", offset_of(2), block_bytes);
-    EXPECT_EQ(s.read(*s.door, block_bytes, block_bytes, status::medium_error).size(), block_bytes);
-    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+    EXPECT_EQ(s.read(*s.channel, block_bytes, block_bytes, status::medium_error).size(), block_bytes);
+    EXPECT_THAT(s.read(*s.channel, 0, block_bytes), Each(7));
     s.control->release();
     EXPECT_TRUE(s.settle());
     EXPECT_THAT(s.tier->health(), HasSubstr("lost"));
@@ -142,20 +142,20 @@ TEST(journal, a_dirty_block_that_cannot_be_read_is_a_medium_error_until_it_is_wr
       s.close();
       s.open();
     }
-    s.read(*s.door, 0, 4 * block_bytes, status::medium_error);
+    s.read(*s.channel, 0, 4 * block_bytes, status::medium_error);
     s.control->fail_next(verb::write_zeroes, 1, status::medium_error);
     test_request zeroes(verb::write_zeroes, 0, size);
-    EXPECT_EQ(s.run(*s.door, zeroes), status::medium_error) << "too long for the log: the store below is asked";
-    s.read(*s.door, block_bytes, block_bytes, status::medium_error);
+    EXPECT_EQ(s.run(*s.channel, zeroes), status::medium_error) << "too long for the log: the store below is asked";
+    s.read(*s.channel, block_bytes, block_bytes, status::medium_error);
     EXPECT_EQ(s.write(block_bytes, 512, 8), status::medium_error) << "the rest of the block is not known";
     EXPECT_EQ(s.write(block_bytes, block_bytes, 8), status::good);
-    EXPECT_THAT(s.read(*s.door, block_bytes, block_bytes), Each(8));
+    EXPECT_THAT(s.read(*s.channel, block_bytes, block_bytes), Each(8));
     EXPECT_EQ(s.tier->health(), "good");
   }
 }
 
 TEST(journal, flipped_bits_in_dirty_blocks_are_told_and_never_taken_for_data) {
-  journal_stand s(6);
+  journal_fixture s(6);
   s.open();
   s.control->stall();
   for (std::uint64_t i = 0; i < 6; ++i) EXPECT_EQ(s.write(i * block_bytes, block_bytes, 7), status::good);
@@ -164,12 +164,12 @@ TEST(journal, flipped_bits_in_dirty_blocks_are_told_and_never_taken_for_data) {
   s.open();
   EXPECT_TRUE(s.settle());
   EXPECT_EQ(s.tier->core().lost_blocks(), 1U);
-  s.read(*s.door, 0, block_bytes, status::medium_error);
+  s.read(*s.channel, 0, block_bytes, status::medium_error);
   for (std::uint64_t i = 1; i < 6; ++i) EXPECT_THAT(s.read(*s.direct, i * block_bytes, block_bytes), Each(7));
 }
 
 TEST(journal, acknowledged_records_that_are_missing_are_not_passed_over) {
-  journal_stand s(7);
+  journal_fixture s(7);
   s.open();
   s.control->stall();
   for (std::uint64_t i = 0; i < 8; ++i) EXPECT_EQ(s.write(i * block_bytes, block_bytes, 7), status::good);
@@ -192,7 +192,7 @@ TEST(journal, acknowledged_records_that_are_missing_are_not_passed_over) {
 }
 
 TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
-  journal_stand s(8);
+  journal_fixture s(8);
   s.open();
   s.control->stall();
   EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
@@ -200,7 +200,7 @@ TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
   for (const std::uint64_t copy : {0, 1}) {
     s.spoil_flash(copy, 1);
     s.open();
-    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+    EXPECT_THAT(s.read(*s.channel, 0, block_bytes), Each(7));
     s.control->stall();
     s.lose_power();
   }
@@ -214,7 +214,7 @@ TEST(journal, goes_on_with_one_copy_of_its_superblock_and_not_with_none) {
 TEST(journal, a_start_that_fails_to_write_its_superblock_leaves_the_copy_that_is_whole) {
   for (std::uint64_t seed = 300; seed < 320; ++seed)
     for (const std::uint64_t torn : {0, 1}) {
-      journal_stand s(seed);
+      journal_fixture s(seed);
       s.open();
       s.control->stall();
       EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
@@ -225,7 +225,7 @@ TEST(journal, a_start_that_fails_to_write_its_superblock_leaves_the_copy_that_is
       s.drop();
       s.world.sim().fail_writes("/flash", false);
       s.open();
-      EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(7));
+      EXPECT_THAT(s.read(*s.channel, 0, block_bytes), Each(7));
     }
 }
 
@@ -233,13 +233,13 @@ TEST(journal, what_a_killed_process_left_in_caches_does_not_go_with_the_power_la
   unsigned found = 0;
   for (std::uint64_t seed = 200; seed < 240; ++seed) {
     SCOPED_TRACE(seed);
-    journal_stand s(seed);
+    journal_fixture s(seed);
     s.open();
     s.control->stall();
     EXPECT_EQ(s.write(0, block_bytes, 1), status::good);
     test_request cut(verb::write, block_bytes, block_bytes,
                      payload(s.random, std::vector<std::uint8_t>(block_bytes, 2)));
-    s.door->submit(cut);
+    s.channel->submit(cut);
     s.world.sim().run_for(40 * ns_per_us);
     s.world.sim().kill(0);
     s.drop();
@@ -250,35 +250,35 @@ TEST(journal, what_a_killed_process_left_in_caches_does_not_go_with_the_power_la
     EXPECT_EQ(s.write(2 * block_bytes, block_bytes, 3), status::good);
     s.lose_power();
     s.open();
-    EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(1));
+    EXPECT_THAT(s.read(*s.channel, 0, block_bytes), Each(1));
     if (is_there) {
-      EXPECT_THAT(s.read(*s.door, block_bytes, block_bytes), Each(2));
+      EXPECT_THAT(s.read(*s.channel, block_bytes, block_bytes), Each(2));
     }
-    EXPECT_THAT(s.read(*s.door, 2 * block_bytes, block_bytes), Each(3));
+    EXPECT_THAT(s.read(*s.channel, 2 * block_bytes, block_bytes), Each(3));
     found += is_there ? 1 : 0;
   }
   EXPECT_GT(found, 5U);
 }
 
 TEST(journal, the_medium_says_who_holds_data_for_it) {
-  journal_stand s(9);
+  journal_fixture s(9);
   s.open();
-  EXPECT_EQ(s.below->read_mark()->holder, s.tier->holder());
+  EXPECT_EQ(s.below->read_ownership()->holder, s.tier->holder());
   EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
   EXPECT_TRUE(s.settle());
   s.close();
   auto file = *file::open_store({.path = "/image"}, s.world.loop());
-  EXPECT_EQ(file->read_mark()->holder, "") << "an orderly end with nothing on flash";
+  EXPECT_EQ(file->read_ownership()->holder, "") << "an orderly end with nothing on flash";
   file.reset();
   s.open();
   EXPECT_EQ(s.write(0, block_bytes, 8), status::good);
   s.close_dirty();
   file = *file::open_store({.path = "/image"}, s.world.loop());
-  EXPECT_THAT(file->read_mark()->holder, HasSubstr("/flash"));
+  EXPECT_THAT(file->read_ownership()->holder, HasSubstr("/flash"));
 }
 
 TEST(journal, data_are_brought_to_their_own_medium_only) {
-  journal_stand s(10);
+  journal_fixture s(10);
   s.open();
   EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
   s.close_dirty();
@@ -297,14 +297,14 @@ TEST(journal, data_are_brought_to_their_own_medium_only) {
   file.reset();
   EXPECT_TRUE(s.with_flash([](auto& loop, auto handle) { return resolve(loop, handle, decision::discard); }));
   s.open();
-  EXPECT_THAT(s.read(*s.door, 0, block_bytes), Each(0));
+  EXPECT_THAT(s.read(*s.channel, 0, block_bytes), Each(0));
   EXPECT_TRUE(s.settle());
   s.close();
-  EXPECT_EQ((*file::open_store({.path = "/image"}, s.world.loop()))->read_mark()->holder, "");
+  EXPECT_EQ((*file::open_store({.path = "/image"}, s.world.loop()))->read_ownership()->holder, "");
 }
 
 TEST(journal, flash_with_data_is_neither_cut_nor_formatted) {
-  journal_stand s(11);
+  journal_fixture s(11);
   s.open();
   EXPECT_EQ(s.write(0, block_bytes, 7), status::good);
   s.close_dirty();
@@ -323,7 +323,7 @@ TEST(journal, flash_with_data_is_neither_cut_nor_formatted) {
 }
 
 TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
-  journal_stand s(12);
+  journal_fixture s(12);
   s.open();
   s.control->stall();
   EXPECT_EQ(s.write(0, 16384, 7), status::good);
@@ -332,7 +332,7 @@ TEST(journal, hands_over_with_nothing_left_and_goes_on_after_that) {
   EXPECT_FALSE(s.tier->handed_over());
   // For the last of what there is to bring below, writers are held.
   test_request held(verb::write, 0, 4096, payload(s.random, std::vector<std::uint8_t>(4096, 8)));
-  s.door->submit(held);
+  s.channel->submit(held);
   s.world.sim().run_for(ns_per_s);
   EXPECT_EQ(held.completions, 0);
   s.control->release();
@@ -356,28 +356,28 @@ TEST(journal, goes_on_wherever_there_is_a_channel_when_others_go_one_after_the_o
   for (unsigned i = 0; i < 3; ++i) loops.push_back(world.make_loop(i));
   auto tier = test_over(*file::open_store({.path = "/image", .size_bytes = size}, *loops[0]), *loops[0], "/flash",
                         journal_bytes, record_blocks);
-  std::vector<std::unique_ptr<store::channel>> doors;
-  for (const auto& each : loops) doors.push_back(tier->attach(*each));
+  std::vector<std::unique_ptr<store::channel>> channels;
+  for (const auto& each : loops) channels.push_back(tier->attach(*each));
   world.run_for(ns_per_ms);
-  // The home is at the first; the second goes while the home is on its way there.
-  doors[0].reset();
-  doors[1].reset();
+  // The owner is at the first; the second goes while the owner is on its way there.
+  channels[0].reset();
+  channels[1].reset();
   std::mt19937_64 random(1);
   test_request r(verb::write, 0, 4096, payload(random, std::vector<std::uint8_t>(4096, 7)));
-  doors[2]->submit(r);
+  channels[2]->submit(r);
   world.run_for(ns_per_s);
   EXPECT_EQ(r.completions, 1);
   EXPECT_EQ(r.outcome, status::good);
-  world.run_until([&] { return doors[2]->idle(); }, world.now_ns() + 10 * ns_per_s);
-  doors.clear();
+  world.run_until([&] { return channels[2]->idle(); }, world.now_ns() + 10 * ns_per_s);
+  channels.clear();
   tier.reset();
 }
 
 TEST(journal, that_was_drained_lets_go_of_the_medium_also_when_the_process_crashes_then) {
-  journal_stand s(46);
+  journal_fixture s(46);
   s.open();
   EXPECT_EQ(s.write(0, 16384, 7), status::good);
-  EXPECT_THAT(s.below->read_mark()->holder, HasSubstr("journal"));
+  EXPECT_THAT(s.below->read_ownership()->holder, HasSubstr("journal"));
   s.tier->begin_hand_over();
   EXPECT_TRUE(s.world.sim().run_until([&] { return s.tier->core().now == state::passing; },
                                       s.world.sim().now_ns() + 10 * ns_per_s));
@@ -386,16 +386,16 @@ TEST(journal, that_was_drained_lets_go_of_the_medium_also_when_the_process_crash
   s.lose_power();  // taken over, with nothing written
   {
     const auto file = file::open_store({.path = "/image", .size_bytes = size}, s.world.loop());
-    EXPECT_THAT((*file)->read_mark()->holder, HasSubstr("journal"));
+    EXPECT_THAT((*file)->read_ownership()->holder, HasSubstr("journal"));
   }
   s.open();
   s.tier->begin_hand_over();
   s.world.sim().run_for(ns_per_s);
-  EXPECT_EQ(s.below->read_mark()->holder, "");
+  EXPECT_EQ(s.below->read_ownership()->holder, "");
 }
 
 TEST(journal, a_full_log_slows_its_writers_and_then_holds_them) {
-  journal_stand s(13);
+  journal_fixture s(13);
   s.open();
   s.control->stall();
   std::vector<std::unique_ptr<test_request>> all;
@@ -404,7 +404,7 @@ TEST(journal, a_full_log_slows_its_writers_and_then_holds_them) {
     all.push_back(std::make_unique<test_request>(verb::write, i % 200 * block_bytes, block_bytes,
                                                  payload(s.random, std::vector<std::uint8_t>(block_bytes, 3))));
     all.back()->on_done = [&done] { ++done; };
-    s.door->submit(*all.back());
+    s.channel->submit(*all.back());
   }
   s.world.sim().run_for(5 * ns_per_s);
   EXPECT_LT(done, 400U);
@@ -416,11 +416,11 @@ TEST(journal, a_full_log_slows_its_writers_and_then_holds_them) {
 }
 
 TEST(journal, long_zeroes_pass_to_the_store_below_after_what_was_written_before) {
-  journal_stand s(14);
+  journal_fixture s(14);
   s.open();
   EXPECT_EQ(s.write(0, 512 * kib, 7), status::good);
   test_request discard(verb::discard, 0, 512 * kib);
-  EXPECT_EQ(s.run(*s.door, discard), status::good);
+  EXPECT_EQ(s.run(*s.channel, discard), status::good);
   EXPECT_THAT(s.read(*s.direct, 0, 512 * kib), Each(0));
   EXPECT_EQ(s.write(4096, 4096, 8), status::good);
   EXPECT_TRUE(s.settle());
@@ -431,7 +431,7 @@ TEST(journal, long_zeroes_pass_to_the_store_below_after_what_was_written_before)
 TEST(journal, a_store_that_grows_while_its_last_block_waits_to_be_written) {
   for (const std::uint64_t first : {size, size - 512}) {
     SCOPED_TRACE(first);
-    journal_stand s(17);
+    journal_fixture s(17);
     s.open();
     EXPECT_TRUE(s.tier->resize(size + 512));
     EXPECT_EQ(s.write(size - 4096, 4096 + 512, 5), status::good);
@@ -440,7 +440,7 @@ TEST(journal, a_store_that_grows_while_its_last_block_waits_to_be_written) {
     const auto submit = [&](std::uint64_t offset, std::uint64_t length) {
       all.push_back(std::make_unique<test_request>(verb::write, offset, length,
                                                    payload(s.random, std::vector<std::uint8_t>(length, 6))));
-      s.door->submit(*all.back());
+      s.channel->submit(*all.back());
       s.world.sim().run_for(ns_per_ms);
     };
     // One that reads the rest of its first block is ready when all records are under way; the other one comes then.
@@ -452,7 +452,7 @@ TEST(journal, a_store_that_grows_while_its_last_block_waits_to_be_written) {
     EXPECT_TRUE(s.tier->resize(size + 4096));
     s.world.sim().run_for(ns_per_s);
     for (const auto& each : all) EXPECT_EQ(each->outcome, status::good);
-    for (store::channel* where : {s.door.get(), s.direct.get()}) {
+    for (store::channel* where : {s.channel.get(), s.direct.get()}) {
       EXPECT_THAT(s.read(*where, size - 4096, first - size + 4096), Each(5));
       EXPECT_THAT(s.read(*where, first, size + 512 - first), Each(6));
       EXPECT_THAT(s.read(*where, size + 512, 4096 - 512), Each(0));
@@ -462,15 +462,15 @@ TEST(journal, a_store_that_grows_while_its_last_block_waits_to_be_written) {
 }
 
 TEST(journal, short_zeroes_take_no_writes_of_zeroes_to_flash) {
-  journal_stand s(15);
+  journal_fixture s(15);
   s.open();
   EXPECT_EQ(s.write(0, 64 * kib, 7), status::good);
   const std::uint64_t before = s.tier->core().figures.written_bytes.load();
   test_request zeroes(verb::write_zeroes, 0, 20 * kib);
-  EXPECT_EQ(s.run(*s.door, zeroes), status::good);
+  EXPECT_EQ(s.run(*s.channel, zeroes), status::good);
   EXPECT_EQ(s.tier->core().figures.written_bytes.load(), before + block_bytes);
-  EXPECT_THAT(s.read(*s.door, 0, 20 * kib), Each(0));
-  EXPECT_THAT(s.read(*s.door, 20 * kib, 4 * kib), Each(7));
+  EXPECT_THAT(s.read(*s.channel, 0, 20 * kib), Each(0));
+  EXPECT_THAT(s.read(*s.channel, 20 * kib, 4 * kib), Each(7));
   EXPECT_TRUE(s.settle());
   EXPECT_THAT(s.read(*s.direct, 0, 20 * kib), Each(0));
 }

@@ -37,7 +37,7 @@ class worker {
   reactor::loop& loop() { return *loop_; }
   void begin(store::store& tier) {
     loop_->post([this, &tier] {
-      door_ = tier.attach(*loop_);
+      channel_ = tier.attach(*loop_);
       for (lane& each : lanes_) next(each);
     });
     thread_ = std::thread([this] {
@@ -78,7 +78,7 @@ class worker {
     if (l.what == verb::flush) l.length_bytes = 0;
     l.least = board_.written[l.block].load();
     l.offset_bytes = l.what == verb::flush ? 0 : l.block * block_bytes;
-    door_->submit(l);
+    channel_->submit(l);
   }
   void ended(lane& l, status outcome) {
     --in_flight_;
@@ -91,11 +91,11 @@ class worker {
     if (in_flight_ == 0 && started_ == requests_each) --board_.left;
     if (in_flight_ == 0 && started_ == requests_each) leave();
   }
-  /// Some loops leave early, the home's among them.
+  /// Some loops leave early, the owner's among them.
   void leave() {
     loop_->post([this] {
-      if (!door_->idle()) return leave();
-      door_.reset();
+      if (!channel_->idle()) return leave();
+      channel_.reset();
       loop_->stop();
     });
   }
@@ -104,7 +104,7 @@ class worker {
   board& board_;
   std::mt19937_64 random_;
   std::unique_ptr<reactor::loop> loop_;
-  std::unique_ptr<store::channel> door_;
+  std::unique_ptr<store::channel> channel_;
   std::array<lane, 4> lanes_;
   std::uint64_t started_ = 0;
   unsigned in_flight_ = 0;

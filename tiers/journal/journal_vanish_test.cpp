@@ -4,7 +4,7 @@
 #include <map>
 
 #include "tiers/journal/offline.hpp"
-#include "tiers/journal/test_stand.hpp"
+#include "tiers/journal/test_fixture.hpp"
 
 /// The flash of a journal vanishes, or does requests in part, with requests under way: every request is answered, no
 /// read gets what was replaced, and what is lost is told, also at the next start.
@@ -37,7 +37,7 @@ class vanish_run {
     };
     ++in_flight_;
     busy_[b] = true;
-    s.door->submit(*r);
+    s.channel->submit(*r);
     requests_.push_back(std::move(r));
   }
   /// Writes of chance, no two of a block at a time.
@@ -57,7 +57,7 @@ class vanish_run {
     for (block_number b = 0; b < blocks; ++b) {
       test_request r(verb::read, b * block_bytes, block_bytes,
                      payload(s.random, std::vector<std::uint8_t>(block_bytes, 0xee)));
-      if (s.run(*s.door, r) == status::medium_error) {
+      if (s.run(*s.channel, r) == status::medium_error) {
         ++lost;
         continue;
       }
@@ -69,7 +69,7 @@ class vanish_run {
   /// Whether each block is something that it once was.
   void check_history() {
     for (block_number b = 0; b < blocks; ++b) {
-      const auto found = s.read(*s.door, b * block_bytes, block_bytes);
+      const auto found = s.read(*s.channel, b * block_bytes, block_bytes);
       EXPECT_EQ(found, std::vector<std::uint8_t>(block_bytes, found[0]));
       EXPECT_THAT(acknowledged_[b], testing::Contains(found[0])) << "block " << b;
     }
@@ -77,11 +77,11 @@ class vanish_run {
   void go_on_without() {
     s.drop();
     const auto medium = file::open_store({.path = "/image", .size_bytes = size}, s.world.loop());
-    const auto mark = (*medium)->read_mark();
-    EXPECT_TRUE((*medium)->write_mark({mark->epoch + 1, {}}));
+    const auto ownership = (*medium)->read_ownership();
+    EXPECT_TRUE((*medium)->write_ownership({ownership->epoch + 1, {}}));
   }
 
-  journal_stand s;
+  journal_fixture s;
 
  private:
   std::map<block_number, std::vector<std::uint8_t>> acknowledged_;
@@ -93,7 +93,7 @@ class vanish_run {
 
 /// What a start says of flash that is gone, empty, or back with what it held.
 void start_again(vanish_run& run, std::uint64_t way, bool lost) {
-  journal_stand& s = run.s;
+  journal_fixture& s = run.s;
   if (way == 0) {
     EXPECT_FALSE(s.try_open());
     run.flash() = {};

@@ -42,7 +42,7 @@ void overlay_read::begin_window() noexcept {
   }
   if (data_blocks_ != 0 && bounce_.size() < data_blocks_ * block_bytes) {
     bounce_ = {};
-    bounce_ = owner_.home_.buffers().take(static_cast<std::uint32_t>(data_blocks_ * block_bytes));
+    bounce_ = owner_.loop_.buffers().take(static_cast<std::uint32_t>(data_blocks_ * block_bytes));
     step_ = &overlay_read::begin_window;
     if (bounce_.empty()) return owner_.wait(*this);
   }
@@ -118,7 +118,7 @@ void overlay_read::read_below(std::uint64_t from, std::uint64_t until) noexcept 
 void overlay_read::read_flash(const dirty& first, std::uint32_t count) noexcept {
   piece& one = take_piece();
   one.flash_part = {bounce_.data() + first.bounce * block_bytes, count * block_bytes};
-  owner_.home_.read(one, owner_.core_.flash.handle, &one.flash_part, 1, offset_of(first.at.where));
+  owner_.loop_.read(one, owner_.core_.flash.handle, &one.flash_part, 1, offset_of(first.at.where));
 }
 
 void overlay_read::below_ended(piece& one, store::status outcome) noexcept {
@@ -198,7 +198,7 @@ void overlay_read::finish() noexcept {
 
 overlay_reader::~overlay_reader() {
   SLUICE_CHECK(!run_deferred_.queued_);
-  if (timer_.armed()) home_.disarm(timer_);
+  if (timer_.armed()) loop_.disarm(timer_);
 }
 
 void overlay_reader::read(store::request& r) noexcept {
@@ -218,13 +218,13 @@ void overlay_reader::give_back(overlay_read& one) noexcept {
 void overlay_reader::wait(overlay_read& one) noexcept {
   one.next = waiting_;
   waiting_ = &one;
-  if (!timer_.armed()) home_.arm(timer_, ns_per_ms);
+  if (!timer_.armed()) loop_.arm(timer_, ns_per_ms);
 }
 
 void overlay_reader::defer(overlay_read& one) noexcept {
   one.next = deferred_;
   deferred_ = &one;
-  home_.defer(run_deferred_);
+  loop_.defer(run_deferred_);
 }
 
 void overlay_reader::run_deferred() noexcept {

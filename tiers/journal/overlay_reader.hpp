@@ -77,8 +77,8 @@ class overlay_read final {
 class overlay_reader {
  public:
   /// `below` is this loop's channel; the three outlive the reader.
-  overlay_reader(journal_core& core, store::channel& below, reactor::loop& home)
-      : core_(core), below_(below), home_(home) {}
+  overlay_reader(journal_core& core, store::channel& below, reactor::loop& loop)
+      : core_(core), below_(below), loop_(loop) {}
   ~overlay_reader();
   void read(store::request& r) noexcept;
 
@@ -93,7 +93,7 @@ class overlay_reader {
 
   journal_core& core_;
   store::channel& below_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   std::vector<std::unique_ptr<overlay_read>> all_;
   overlay_read* free_ = nullptr;
   overlay_read* deferred_ = nullptr;

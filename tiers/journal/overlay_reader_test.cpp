@@ -23,24 +23,24 @@ using testing::Each;
 
 class overlay_reader_test : public testing::Test {
  protected:
-  static constexpr std::uint64_t journal_bytes = (superblock_copies + 8 * record_blocks_least) * block_bytes;
+  static constexpr std::uint64_t journal_bytes = (superblock_copies + 8 * min_record_blocks) * block_bytes;
 
   overlay_reader_test() {
     below_ = *file::open_store({.path = "/image", .size_bytes = 64 * kib}, world_.loop());
-    door_ = below_->attach(world_.loop());
+    channel_ = below_->attach(world_.loop());
     superblock super;
     super.id = 1;
     super.journal_bytes = journal_bytes;
-    super.record_blocks = record_blocks_least;
+    super.record_blocks = min_record_blocks;
     super.tail_sequence = 1;
     found_log empty;
     empty.next_sequence = 1;
     core_ = std::make_unique<journal_core>(options{}, *test_flash(world_.loop(), "/flash", journal_bytes), super, empty,
                                            2, 64 * kib);
-    reader_ = std::make_unique<overlay_reader>(*core_, *door_, world_.loop());
+    reader_ = std::make_unique<overlay_reader>(*core_, *channel_, world_.loop());
     test_request w(verb::write, 0, 64 * kib, payload(random_, std::vector<std::uint8_t>(64 * kib, 1)));
     w.on_done = [this] { world_.finish(); };
-    world_.enter([&] { door_->submit(w); });
+    world_.enter([&] { channel_->submit(w); });
   }
 
   /// The block's newest version lies there from now on.
@@ -68,7 +68,7 @@ class overlay_reader_test : public testing::Test {
   simulated_world world_{1};
   std::mt19937_64 random_{1};
   std::shared_ptr<store::store> below_;
-  std::unique_ptr<store::channel> door_;
+  std::unique_ptr<store::channel> channel_;
   std::unique_ptr<journal_core> core_;
   std::unique_ptr<overlay_reader> reader_;
 };

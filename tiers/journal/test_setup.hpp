@@ -42,7 +42,7 @@ inline result<std::shared_ptr<journal_store>> try_volatile_over(std::shared_ptr<
 
 inline result<std::shared_ptr<journal_store>> try_over(std::shared_ptr<store::store> below, reactor::loop& loop,
                                                        const std::string& path, std::uint64_t journal_bytes,
-                                                       std::uint32_t record_blocks, aside elsewhere = {}) {
+                                                       std::uint32_t record_blocks, reactor::offload offload = {}) {
   auto flash = test_flash(loop, path, journal_bytes);
   if (!flash) return tl::unexpected(flash.error());
   options wanted;
@@ -51,7 +51,7 @@ inline result<std::shared_ptr<journal_store>> try_over(std::shared_ptr<store::st
   wanted.journal_bytes = journal_bytes;
   wanted.record_blocks = record_blocks;
   wanted.destage_delay_ns = 10 * ns_per_ms;
-  wanted.elsewhere = std::move(elsewhere);
+  wanted.offload = std::move(offload);
   return journal_store::open(std::move(below), wanted, std::move(*flash));
 }
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "tiers/journal/test_stand.hpp"
+#include "tiers/journal/test_fixture.hpp"
 
 /// A journal in memory: a write is GOOD at once and durable when it is flushed, as with a disk that has a volatile
 /// cache; what the power takes is the end of what was written, not its middle.
@@ -12,28 +12,28 @@ namespace {
 
 using testing::Each;
 
-std::unique_ptr<test_request> start(journal_stand& s, verb what, std::uint8_t octet = 0, bool fua = false) {
+std::unique_ptr<test_request> start(journal_fixture& s, verb what, std::uint8_t octet = 0, bool fua = false) {
   const std::uint64_t length = what == verb::flush ? 0 : 8192;
   auto r = std::make_unique<test_request>(what, 0, length, payload(s.random, std::vector<std::uint8_t>(length, octet)));
   r->fua = fua;
-  s.door->submit(*r);
+  s.channel->submit(*r);
   s.world.sim().run_for(ns_per_s);
   return r;
 }
 
 TEST(volatile_journal, says_that_its_cache_is_volatile_and_leaves_no_mark) {
-  journal_stand s(1);
+  journal_fixture s(1);
   s.is_volatile = true;
   s.open();
   EXPECT_TRUE(s.tier->describe().volatile_cache);
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
-  EXPECT_EQ(s.below->read_mark()->holder, "");
+  EXPECT_EQ(s.below->read_ownership()->holder, "");
   EXPECT_TRUE(s.settle()) << "nobody has to flush";
   EXPECT_THAT(s.read(*s.direct, 0, 8192), Each(5));
 }
 
 TEST(volatile_journal, does_not_take_the_place_of_one_that_holds_data) {
-  journal_stand s(2);
+  journal_fixture s(2);
   s.open();
   s.control->stall();
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
@@ -47,7 +47,7 @@ TEST(volatile_journal, does_not_take_the_place_of_one_that_holds_data) {
 
 TEST(volatile_journal, answers_a_flush_and_a_durable_write_when_all_before_is_below) {
   for (const verb what : {verb::flush, verb::write, verb::compare_and_write}) {
-    journal_stand s(3);
+    journal_fixture s(3);
     s.is_volatile = true;
     s.open();
     s.control->stall();
@@ -61,7 +61,7 @@ TEST(volatile_journal, answers_a_flush_and_a_durable_write_when_all_before_is_be
       r = std::make_unique<test_request>(what, 0, 8192, std::move(both));
       r->parts_compare = compared;
       r->fua = true;
-      s.door->submit(*r);
+      s.channel->submit(*r);
       s.world.sim().run_for(ns_per_s);
     } else {
       r = start(s, what, 6, true);
@@ -73,20 +73,20 @@ TEST(volatile_journal, answers_a_flush_and_a_durable_write_when_all_before_is_be
     EXPECT_EQ(r->outcome, status::good);
     s.lose_power();
     s.open();
-    EXPECT_THAT(s.read(*s.door, 0, 8192), Each(what == verb::flush ? 5 : 6));
-    EXPECT_THAT(s.read(*s.door, 16384, 8192), Each(5));
+    EXPECT_THAT(s.read(*s.channel, 0, 8192), Each(what == verb::flush ? 5 : 6));
+    EXPECT_THAT(s.read(*s.channel, 16384, 8192), Each(5));
   }
 }
 
 TEST(volatile_journal, tells_who_flushes_that_the_store_below_refuses_and_keeps_the_data) {
-  journal_stand s(4);
+  journal_fixture s(4);
   s.is_volatile = true;
   s.open();
   s.control->fail_next(verb::write, 1000, status::medium_error);
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
   EXPECT_EQ(start(s, verb::flush)->outcome, status::medium_error);
   EXPECT_EQ(start(s, verb::write, 6, true)->outcome, status::medium_error);
-  EXPECT_THAT(s.read(*s.door, 0, 8192), Each(5));
+  EXPECT_THAT(s.read(*s.channel, 0, 8192), Each(5));
   s.control->fail_next(verb::write, 1000, status::no_space);
   s.world.sim().run_for(15 * ns_per_s);
   EXPECT_EQ(start(s, verb::flush)->outcome, status::no_space) << "and how";
@@ -97,7 +97,7 @@ TEST(volatile_journal, tells_who_flushes_that_the_store_below_refuses_and_keeps_
 }
 
 TEST(volatile_journal, passes_writes_on_as_they_are_while_it_holds_nothing_back) {
-  journal_stand s(5);
+  journal_fixture s(5);
   s.is_volatile = true;
   s.open();
   EXPECT_EQ(s.write(0, 8192, 5), status::good);
@@ -117,18 +117,18 @@ TEST(volatile_journal, passes_writes_on_as_they_are_while_it_holds_nothing_back)
 /// Requests one after the other; each sector holds the number of the request that wrote it.
 class power_run {
  public:
-  explicit power_run(std::uint64_t seed) : stand_(seed) {
-    stand_.is_volatile = true;
-    stand_.world.sim().options().disk_latency_ns = {20 * ns_per_us, 300 * ns_per_us};
-    stand_.open();
+  explicit power_run(std::uint64_t seed) : fixture_(seed) {
+    fixture_.is_volatile = true;
+    fixture_.world.sim().options().disk_latency_ns = {20 * ns_per_us, 300 * ns_per_us};
+    fixture_.open();
   }
   /// How many requests the power took.
   std::uint64_t run() {
-    const std::uint64_t steps = 20 + stand_.random() % 150;
+    const std::uint64_t steps = 20 + fixture_.random() % 150;
     for (number_ = 1; number_ <= steps && !testing::Test::HasFailure(); ++number_) act();
-    stand_.world.sim().run_for(stand_.random() % (5 * ns_per_ms));
-    stand_.lose_power();
-    stand_.open();
+    fixture_.world.sim().run_for(fixture_.random() % (5 * ns_per_ms));
+    fixture_.lose_power();
+    fixture_.open();
     return check();
   }
 
@@ -137,20 +137,20 @@ class power_run {
   static constexpr std::uint64_t units = 256;
 
   void act() {
-    auto& random = stand_.random;
+    auto& random = fixture_.random;
     const bool flushes = random() % 10 == 0;
     const std::uint64_t count = flushes ? 0 : 1 + random() % 60;
     const std::uint64_t first = random() % (units - count);
     std::vector<std::uint8_t> octets(count * unit, static_cast<std::uint8_t>(number_));
     test_request r(flushes ? verb::flush : verb::write, first * unit, count * unit, payload(random, octets));
     r.fua = !flushes && random() % 12 == 0;
-    ASSERT_EQ(stand_.run(*stand_.door, r), status::good);
+    ASSERT_EQ(fixture_.run(*fixture_.channel, r), status::good);
     for (std::uint64_t u = first; u < first + count; ++u) written_[u].push_back(number_);
     if (flushes || r.fua) promised_ = number_;
-    if (random() % 3 == 0) stand_.world.sim().run_for(random() % (15 * ns_per_ms));
+    if (random() % 3 == 0) fixture_.world.sim().run_for(random() % (15 * ns_per_ms));
   }
   std::uint64_t check() {
-    const auto image = stand_.read(*stand_.door, 0, units * unit);
+    const auto image = fixture_.read(*fixture_.channel, 0, units * unit);
     std::uint64_t taken = 0;
     for (const auto& [u, all] : written_) {
       const std::uint8_t found = image[u * unit];
@@ -168,7 +168,7 @@ class power_run {
     return taken;
   }
 
-  journal_stand stand_;
+  journal_fixture fixture_;
   std::map<std::uint64_t, std::vector<std::uint64_t>> written_;
   std::uint64_t number_ = 0, promised_ = 0;
 };

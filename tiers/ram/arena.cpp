@@ -18,7 +18,7 @@ namespace {
 // and thousands still fit into the 47 bits of address space that a process has.
 constexpr std::uint64_t all_room = 64 * tib;
 constexpr std::uint64_t part_of_room = 128;
-constexpr std::uint64_t least_room = gib;
+constexpr std::uint64_t min_room = gib;
 std::atomic<std::uint64_t> room_taken = 0;
 constexpr std::uint64_t huge_page = 2 * mib;
 
@@ -30,7 +30,7 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
 std::uint64_t room_for(std::uint64_t size) {
   const std::uint64_t taken = room_taken.load(std::memory_order_relaxed);
   const std::uint64_t left = taken < all_room ? all_room - taken : 0;
-  return round_up(std::max({2 * size, least_room, left / part_of_room}), huge_page);
+  return round_up(std::max({2 * size, min_room, left / part_of_room}), huge_page);
 }
 
 std::uint64_t bitmap_bytes(std::uint64_t reserved) {

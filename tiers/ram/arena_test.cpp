@@ -183,7 +183,7 @@ TEST_F(arena_test, what_takes_longer_than_a_turn_is_not_done_on_the_spot) {
 
 // Neighbouring sectors of one page from two threads: none may lose the other's octets, nor leave data behind a clear
 // provisioning bit.
-TEST_F(arena_test, two_cores_share_a_page_without_losing_octets) {
+TEST_F(arena_test, two_cores_share_a_page_without_losing_bytes) {
   constexpr std::uint64_t rounds = 20000;
   const auto worker = [this](std::uint64_t sector) {
     std::mt19937_64 random(sector);

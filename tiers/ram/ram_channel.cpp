@@ -32,7 +32,7 @@ std::uint64_t step_limit(verb what) {
 
 void copy_pattern(arena& memory, const request& r, std::uint64_t from, std::uint64_t length) {
   // The pattern lands once; each further copy doubles what is there already.
-  const std::uint64_t unit = store::total_octets(r.parts, 1);
+  const std::uint64_t unit = store::total_bytes(r.parts, 1);
   SLUICE_CHECK(unit != 0);
   const auto* pattern = static_cast<const std::uint8_t*>(r.parts[0].iov_base);
   std::uint8_t* to = memory.at(from);
@@ -154,11 +154,11 @@ bool ram_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
 }
 
 void ram_channel::submit(request& r) noexcept {
-  SLUICE_CHECK(home_ && r.offset_bytes <= memory_.touchable() &&
+  SLUICE_CHECK(loop_ && r.offset_bytes <= memory_.touchable() &&
                r.length_bytes <= memory_.touchable() - r.offset_bytes);
   r.scratch.words[0] = 0;
   queue_.push(r);
-  if (!running_) home_->defer(run_queue_);
+  if (!running_) loop_->defer(run_queue_);
 }
 
 void ram_channel::run_queue() noexcept {
@@ -173,7 +173,7 @@ void ram_channel::run_queue() noexcept {
     }
   }
   running_ = false;
-  if (!queue_.empty()) home_->defer(run_queue_);
+  if (!queue_.empty()) loop_->defer(run_queue_);
 }
 
 }  // namespace sluice::ram

@@ -5,11 +5,11 @@
 
 namespace sluice::ram {
 
-/// One core's door to an arena. Holds no state of the store: channels of different cores never meet.
+/// One core's interface to an arena. Holds no state of the store: channels of different cores never meet.
 class ram_channel final : public store::channel {
  public:
-  /// `home` may be null for a caller that only uses try_now() and borrow().
-  ram_channel(arena& memory, reactor::loop* home) : memory_(memory), home_(home) {}
+  /// `loop` may be null for a caller that only uses try_now() and borrow().
+  ram_channel(arena& memory, reactor::loop* loop) : memory_(memory), loop_(loop) {}
   ~ram_channel() override;
 
   void submit(store::request& r) noexcept override;
@@ -22,7 +22,7 @@ class ram_channel final : public store::channel {
   void run_queue() noexcept;
 
   arena& memory_;
-  reactor::loop* home_;
+  reactor::loop* loop_;
   store::request_queue queue_;
   bool running_ = false;
   reactor::member_runnable<ram_channel, &ram_channel::run_queue> run_queue_{*this};

@@ -25,8 +25,8 @@ store::properties ram_store::describe() const {
   return p;
 }
 
-std::unique_ptr<sluice::store::channel> ram_store::attach(reactor::loop& home) {
-  return std::make_unique<ram_channel>(*memory_, &home);
+std::unique_ptr<sluice::store::channel> ram_store::attach(reactor::loop& loop) {
+  return std::make_unique<ram_channel>(*memory_, &loop);
 }
 
 result<void> ram_store::resize(std::uint64_t size_bytes) {

@@ -20,7 +20,7 @@ class ram_store final : public store::store {
 
   const char* type() const noexcept override { return "ram"; }
   sluice::store::properties describe() const override;
-  std::unique_ptr<sluice::store::channel> attach(reactor::loop& home) override;
+  std::unique_ptr<sluice::store::channel> attach(reactor::loop& loop) override;
   result<void> resize(std::uint64_t size_bytes) override;
   result<void> check_size(std::uint64_t size_bytes) const override { return memory_->check_size(size_bytes); }
   void on_change(sluice::store::changed callback) override { listeners_.add(std::move(callback)); }

@@ -15,7 +15,7 @@ TEST(ram_store, long_requests_give_the_core_back_in_between) {
   real_world world;
   auto opened = ram::ram_store::make(64 * mib);
   ASSERT_TRUE(opened);
-  std::unique_ptr<channel> door;
+  std::unique_ptr<channel> channel;
   test_request slow(verb::write_same, 0, 64 * mib);
   std::vector<std::uint8_t> pattern(512, 0x5a);
   const iovec part{pattern.data(), pattern.size()};
@@ -26,9 +26,9 @@ TEST(ram_store, long_requests_give_the_core_back_in_between) {
   quick.on_done = [&] { slow_was_done = slow.completions != 0; };
   slow.on_done = [&] { world.finish(); };
   world.enter([&] {
-    door = (*opened)->attach(world.loop());
-    door->submit(slow);
-    door->submit(quick);
+    channel = (*opened)->attach(world.loop());
+    channel->submit(slow);
+    channel->submit(quick);
   });
   EXPECT_EQ(slow.outcome, status::good);
   EXPECT_FALSE(slow_was_done);

@@ -65,7 +65,7 @@ class store_contract : public testing::TestWithParam<subject> {
   }
 
   payload scattered(std::span<const std::uint8_t> content) { return {random_, content}; }
-  std::vector<std::uint8_t> random_octets(std::uint64_t length) {
+  std::vector<std::uint8_t> random_bytes(std::uint64_t length) {
     std::vector<std::uint8_t> octets(length);
     const std::uint64_t seed = random_();
     for (std::size_t i = 0; i < length; ++i) octets[i] = static_cast<std::uint8_t>((seed >> (i % 8 * 8)) + i / 8);
@@ -134,7 +134,7 @@ inline void store_contract::random_compare_and_write(std::uint64_t offset, std::
   const bool differ = random_() % 2 == 0;
   const std::uint64_t first_difference = random_() % length;
   if (differ) expected[first_difference] ^= 0x40;
-  const auto replacement = random_octets(length);
+  const auto replacement = random_bytes(length);
   payload both = scattered(expected);
   const auto compare_parts = static_cast<unsigned>(both.parts().size());
   both.append(scattered(replacement));
@@ -158,7 +158,7 @@ inline void store_contract::random_step() {
   switch (random_() % 8) {
     case 0:
     case 1:
-      ASSERT_EQ(write(offset, random_octets(length), random_() % 4 == 0), status::good);
+      ASSERT_EQ(write(offset, random_bytes(length), random_() % 4 == 0), status::good);
       break;
     case 2:
       expect_content(offset, length);
@@ -170,7 +170,7 @@ inline void store_contract::random_step() {
       ASSERT_EQ(zero(verb::write_zeroes, offset, length), status::good);
       break;
     case 5: {
-      const auto pattern = random_octets(block_);
+      const auto pattern = random_bytes(block_);
       test_request r(verb::write_same, offset, length, payload(random_, std::span(pattern).first(0)));
       const iovec part{const_cast<std::uint8_t*>(pattern.data()), pattern.size()};
       r.parts = &part;
@@ -220,7 +220,7 @@ TEST_P(store_contract, many_requests_in_flight_keep_apart) {
     std::vector<std::unique_ptr<test_request>> writes;
     std::vector<test_request*> all;
     for (std::uint64_t i = 0; i < lanes; ++i) {
-      const auto content = random_octets(lane - random_() % 8 * block_);
+      const auto content = random_bytes(lane - random_() % 8 * block_);
       std::ranges::copy(content, in_model(i * lane, content.size()).begin());
       writes.push_back(std::make_unique<test_request>(verb::write, i * lane, content.size(), scattered(content)));
       all.push_back(writes.back().get());
@@ -243,7 +243,7 @@ TEST_P(store_contract, many_requests_in_flight_keep_apart) {
 }
 
 TEST_P(store_contract, scatter_lists_may_have_more_parts_than_a_system_call_takes) {
-  const auto content = random_octets(192 * 4096);
+  const auto content = random_bytes(192 * 4096);
   std::vector<std::uint8_t> memory = content;
   std::vector<iovec> parts;
   for (std::uint64_t at = 0; at < memory.size(); at += 256) parts.push_back({memory.data() + at, 256});
@@ -260,13 +260,13 @@ TEST_P(store_contract, scatter_lists_may_have_more_parts_than_a_system_call_take
 }
 
 TEST_P(store_contract, a_miscompare_writes_nothing_and_names_the_first_difference) {
-  ASSERT_EQ(write(0, random_octets(8 * block_)), status::good);
+  ASSERT_EQ(write(0, random_bytes(8 * block_)), status::good);
   for (const std::uint64_t where : {std::uint64_t{0}, block_ - 1, block_, 8 * block_ - 1}) {
     std::vector<std::uint8_t> expected(model_.begin(), model_.begin() + static_cast<std::ptrdiff_t>(8 * block_));
     for (std::uint64_t i = where; i < expected.size(); ++i) expected[i] ^= 1;
     payload both = scattered(expected);
     const auto compare_parts = static_cast<unsigned>(both.parts().size());
-    both.append(scattered(random_octets(8 * block_)));
+    both.append(scattered(random_bytes(8 * block_)));
     test_request r(verb::compare_and_write, 0, 8 * block_, std::move(both));
     r.parts_compare = compare_parts;
     EXPECT_EQ(run(r), status::miscompare);
@@ -278,7 +278,7 @@ TEST_P(store_contract, a_miscompare_writes_nothing_and_names_the_first_differenc
 TEST_P(store_contract, durability_verbs_succeed_and_keep_the_data) {
   test_request empty_flush(verb::flush, 0, 0);
   EXPECT_EQ(run(empty_flush), status::good);
-  EXPECT_EQ(write(0, random_octets(4 * block_), true), status::good);
+  EXPECT_EQ(write(0, random_bytes(4 * block_), true), status::good);
   for (const verb what : {verb::discard, verb::write_zeroes}) {
     test_request r(what, block_, block_);
     r.fua = true;
@@ -291,7 +291,7 @@ TEST_P(store_contract, durability_verbs_succeed_and_keep_the_data) {
 }
 
 TEST_P(store_contract, a_discard_of_everything_leaves_a_hole_where_the_store_can_tell) {
-  ASSERT_EQ(write(0, random_octets(size)), status::good);
+  ASSERT_EQ(write(0, random_bytes(size)), status::good);
   if (store_->describe().maps) {
     test_request full(verb::map, 0, size);
     ASSERT_EQ(run(full), status::good);
@@ -322,7 +322,7 @@ TEST_P(store_contract, requests_that_ask_for_nothing_are_answered) {
 }
 
 TEST_P(store_contract, what_is_done_on_the_spot_or_borrowed_is_the_same_data) {
-  ASSERT_EQ(write(0, random_octets(64 * kib)), status::good);
+  ASSERT_EQ(write(0, random_bytes(64 * kib)), status::good);
   inside([this] {
     test_request r(verb::read, block_, 16 * kib, payload(random_, std::vector<std::uint8_t>(16 * kib, 0xee)));
     status outcome = status::gone;
@@ -348,7 +348,7 @@ TEST_P(store_contract, growth_adds_zeroes_and_tells_the_listeners) {
   }
   std::vector<std::uint64_t> sizes;
   store_->on_change([&] { sizes.push_back(store_->describe().size_bytes); });
-  ASSERT_EQ(write(0, random_octets(size)), status::good);
+  ASSERT_EQ(write(0, random_bytes(size)), status::good);
   if (!GetParam().shrinks) {
     ASSERT_TRUE(store_->resize(2 * size));
     model_.resize(2 * size, 0);
@@ -365,7 +365,7 @@ TEST_P(store_contract, growth_adds_zeroes_and_tells_the_listeners) {
   }
   EXPECT_EQ(sizes, (std::vector<std::uint64_t>{2 * size, size / 2, size}));
   expect_content(0, size);
-  ASSERT_EQ(write(size - block_, random_octets(block_)), status::good);
+  ASSERT_EQ(write(size - block_, random_bytes(block_)), status::good);
   expect_content(size - 2 * block_, 2 * block_);
 }
 

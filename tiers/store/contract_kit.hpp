@@ -26,7 +26,7 @@ class world {
   virtual reactor::loop& loop() = 0;
   virtual void run() = 0;              // until finish()
   virtual void finish() noexcept = 0;  // from within run()
-  /// Runs `work` as home; it, or what it started, calls finish().
+  /// Runs `work` on the loop; it, or what it started, calls finish().
   void enter(std::function<void()> work) {
     loop().post(std::move(work));
     run();
@@ -101,7 +101,7 @@ class payload {
   }
   const std::vector<iovec>& parts() const { return parts_; }
   std::vector<std::uint8_t> content() const {
-    std::vector<std::uint8_t> all(total_octets(parts_.data(), static_cast<unsigned>(parts_.size())));
+    std::vector<std::uint8_t> all(total_bytes(parts_.data(), static_cast<unsigned>(parts_.size())));
     scatter(parts_.data(), static_cast<unsigned>(parts_.size())).gather(all.data(), all.size());
     return all;
   }

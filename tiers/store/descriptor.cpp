@@ -4,14 +4,14 @@
 #include <cerrno>
 #include <string_view>
 
-#include "tiers/store/mark_text.hpp"
+#include "tiers/store/ownership_text.hpp"
 
 namespace sluice::store {
 namespace {
 
-constexpr const char* mark_note = "sluice";
-constexpr const char* witness_note = "sluice.flash";
-constexpr const char* size_note = "sluice.size";
+constexpr const char* ownership_attribute = "sluice";
+constexpr const char* binding_attribute = "sluice.flash";
+constexpr const char* size_attribute = "sluice.size";
 
 }  // namespace
 
@@ -63,13 +63,14 @@ result<void> descriptor::resize(std::uint64_t size_bytes) {
 }
 
 std::uint64_t descriptor::noted_size() {
-  const auto text = control_loop_.note_of(handle, size_note);
-  return text ? witness_of(*text) : 0;
+  const auto text = control_loop_.attribute_of(handle, size_attribute);
+  return text ? binding_of(*text) : 0;
 }
 
 /// What cannot be noted is not told of when it is cut short while nobody serves it.
 void descriptor::note_size() {
-  if (noted_size() != size()) static_cast<void>(control_loop_.set_note(handle, size_note, text_of_witness(size())));
+  if (noted_size() != size())
+    static_cast<void>(control_loop_.set_attribute(handle, size_attribute, text_of_binding(size())));
 }
 
 result<std::uint64_t> descriptor::give_up_lost() {
@@ -82,29 +83,29 @@ result<std::uint64_t> descriptor::give_up_lost() {
   return condition->forget_losses();
 }
 
-result<mark> descriptor::read_mark() {
-  const auto text = control_loop_.note_of(handle, mark_note);
+result<ownership> descriptor::read_ownership() {
+  const auto text = control_loop_.attribute_of(handle, ownership_attribute);
   if (!text) return tl::unexpected(text.error());
-  return mark_of(*text, "the attribute user.sluice of the file");
+  return ownership_of(*text, "the attribute user.sluice of the file");
 }
 
-result<void> descriptor::write_mark(const mark& wanted) {
-  return control_loop_.set_note(handle, mark_note, text_of(wanted));
+result<void> descriptor::write_ownership(const ownership& wanted) {
+  return control_loop_.set_attribute(handle, ownership_attribute, text_of(wanted));
 }
 
-result<std::uint64_t> descriptor::read_witness() {
-  const auto text = control_loop_.note_of(handle, witness_note);
+result<std::uint64_t> descriptor::read_binding() {
+  const auto text = control_loop_.attribute_of(handle, binding_attribute);
   if (!text) return tl::unexpected(text.error());
   const std::size_t flash_ends = std::min(text->find(' '), text->size());
   const std::string_view whose = std::string_view(*text).substr(std::min(flash_ends + 1, text->size()));
-  if (identity_ != 0 && !whose.empty() && witness_of(whose) != identity_) return 0;
-  return witness_of(std::string_view(*text).substr(0, flash_ends));
+  if (identity_ != 0 && !whose.empty() && binding_of(whose) != identity_) return 0;
+  return binding_of(std::string_view(*text).substr(0, flash_ends));
 }
 
-result<void> descriptor::write_witness(std::uint64_t flash) {
-  std::string text = text_of_witness(flash);
-  if (identity_ != 0) text += " " + text_of_witness(identity_);
-  return control_loop_.set_note(handle, witness_note, text);
+result<void> descriptor::write_binding(std::uint64_t flash) {
+  std::string text = text_of_binding(flash);
+  if (identity_ != 0) text += " " + text_of_binding(identity_);
+  return control_loop_.set_attribute(handle, binding_attribute, text);
 }
 
 bool descriptor::look_again() {

@@ -54,12 +54,12 @@ class descriptor {
   result<std::uint64_t> give_up_lost();
   /// The mark of tiers, which lies with the file as the note "sluice"; errc::unsupported where it has none. Control
   /// path.
-  result<mark> read_mark();
-  result<void> write_mark(const mark& wanted);
-  /// What tells this file from a copy of it that has its notes, too; 0: nothing does. The witness is for it alone.
+  result<ownership> read_ownership();
+  result<void> write_ownership(const ownership& wanted);
+  /// What tells this file from a copy of it that has its notes, too; 0: nothing does. The binding is for it alone.
   void set_identity(std::uint64_t identity) { identity_ = identity; }
-  result<std::uint64_t> read_witness();
-  result<void> write_witness(std::uint64_t flash);
+  result<std::uint64_t> read_binding();
+  result<void> write_binding(std::uint64_t flash);
   /// Takes over the size that the medium has by now; true when it is another one. Control path.
   bool look_again();
 

@@ -16,8 +16,8 @@ void descriptor_channel::free_memory::operator()(std::uint8_t* memory) const noe
   std::free(memory);
 }
 
-descriptor_channel::descriptor_channel(descriptor& medium, reactor::loop& home)
-    : medium_(medium), home_(home), reserve_(static_cast<std::uint8_t*>(std::aligned_alloc(page, reserve_length))) {
+descriptor_channel::descriptor_channel(descriptor& medium, reactor::loop& loop)
+    : medium_(medium), loop_(loop), reserve_(static_cast<std::uint8_t*>(std::aligned_alloc(page, reserve_length))) {
   SLUICE_CHECK(reserve_ != nullptr);
 }
 
@@ -63,7 +63,7 @@ bool descriptor_channel::is_cut_off(const request& r) const noexcept {
 
 void descriptor_channel::finish_later(request& r) noexcept {
   finished_.push(r);
-  home_.defer(finish_queued_);
+  loop_.defer(finish_queued_);
 }
 
 void descriptor_channel::finish_queued() noexcept {
@@ -79,7 +79,7 @@ void descriptor_channel::finish_queued() noexcept {
 
 memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t octets) noexcept {
   octets = std::min(octets, bounce_limit);
-  memory::slice taken = home_.buffers().take(static_cast<std::uint32_t>(octets));
+  memory::slice taken = loop_.buffers().take(static_cast<std::uint32_t>(octets));
   if (!taken.empty()) return taken;
   if (!reserve_taken_) {
     reserve_taken_ = true;

@@ -74,10 +74,10 @@ class descriptor_job final : public reactor::operation {
   iovec parts_[parts_limit];
 };
 
-/// One core's door to a descriptor. Jobs are pooled: no allocation once as many were in flight as ever will be.
+/// One core's interface to a descriptor. Jobs are pooled: no allocation once as many were in flight as ever will be.
 class descriptor_channel final : public channel {
  public:
-  descriptor_channel(descriptor& medium, reactor::loop& home);
+  descriptor_channel(descriptor& medium, reactor::loop& loop);
   ~descriptor_channel() override;
 
   void submit(request& r) noexcept override;
@@ -99,7 +99,7 @@ class descriptor_channel final : public channel {
   };
 
   descriptor& medium_;
-  reactor::loop& home_;
+  reactor::loop& loop_;
   std::vector<std::unique_ptr<descriptor_job>> jobs_;
   descriptor_job* free_ = nullptr;
   // One bounce buffer of the channel's own: when the core's pool is exhausted, requests still get through, singly.

@@ -63,10 +63,10 @@ void descriptor_job::next() noexcept {
     case phase::allocate:
       return start_allocate();
     case phase::map:
-      return owner_.home_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_);
+      return owner_.loop_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_);
     case phase::sync:
       written_before_ = medium_.condition->written();
-      return owner_.home_.sync(*this, medium_.handle);
+      return owner_.loop_.sync(*this, medium_.handle);
   }
 }
 
@@ -118,7 +118,7 @@ void descriptor_job::finish(status outcome) noexcept {
   request_ = nullptr;
   if (outcome == status::good) {
     if (!r.fua && changes_medium(r.what)) medium_.condition->wrote(r.length_bytes);
-    if (medium_.condition->is_failing()) medium_.condition->went_well(r.what, owner_.home_.now_ns());
+    if (medium_.condition->is_failing()) medium_.condition->went_well(r.what, owner_.loop_.now_ns());
   }
   owner_.drop_bounce(bounce_);
   owner_.give_back(*this);
@@ -127,7 +127,7 @@ void descriptor_job::finish(status outcome) noexcept {
 
 void descriptor_job::fail(int error_number) noexcept {
   request_->failed_offset = at();
-  if (error_number != ECANCELED) medium_.condition->failed(request_->what, error_number, owner_.home_.now_ns());
+  if (error_number != ECANCELED) medium_.condition->failed(request_->what, error_number, owner_.loop_.now_ns());
   finish(status_of_errno(error_number));
 }
 
@@ -167,7 +167,7 @@ void descriptor_job::start_transfer() noexcept {
   unsigned count = request_->part_count - skip;
   asked_ = request_->length_bytes;
   const bool as_it_is = done_ == 0 && asked_ <= transfer_limit && count <= system_parts_limit &&
-                        aligned(parts, count) && total_octets(parts, count) == asked_;
+                        aligned(parts, count) && total_bytes(parts, count) == asked_;
   if (!as_it_is) {
     scatter rest = data();
     rest.skip(done_);
@@ -192,8 +192,8 @@ void descriptor_job::start_transfer() noexcept {
       rest.gather(bounce_.data(), asked_);
     }
   }
-  if (phase_ == phase::read) return owner_.home_.read(*this, medium_.handle, parts, count, at());
-  owner_.home_.write(*this, medium_.handle, parts, count, at(), request_->fua);
+  if (phase_ == phase::read) return owner_.loop_.read(*this, medium_.handle, parts, count, at());
+  owner_.loop_.write(*this, medium_.handle, parts, count, at(), request_->fua);
 }
 
 void descriptor_job::transferred(std::uint64_t octets) noexcept {
@@ -230,7 +230,7 @@ void descriptor_job::start_compare() noexcept {
   if (!need_bounce(left())) return;
   asked_ = std::min<std::uint64_t>(left(), bounce_.size());
   parts_[0] = {bounce_.data(), asked_};
-  owner_.home_.read(*this, medium_.handle, parts_, 1, at());
+  owner_.loop_.read(*this, medium_.handle, parts_, 1, at());
 }
 
 void descriptor_job::compared(std::uint64_t octets) noexcept {
@@ -270,7 +270,7 @@ void descriptor_job::start_repeat() noexcept {
     parts_[count] = {const_cast<std::uint8_t*>(repeated_) + from, length};
     asked_ += length;
   }
-  owner_.home_.write(*this, medium_.handle, parts_, count, at(), false);
+  owner_.loop_.write(*this, medium_.handle, parts_, count, at(), false);
 }
 
 // -- discard and write_zeroes ------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ void descriptor_job::start_allocate() noexcept {
   }
   asked_ = std::min(left(), allocate_limit);
   const auto mode = punch ? reactor::allocate_mode::punch_hole : reactor::allocate_mode::zero_range;
-  owner_.home_.allocate(*this, medium_.handle, mode, at(), asked_);
+  owner_.loop_.allocate(*this, medium_.handle, mode, at(), asked_);
 }
 
 void descriptor_job::allocated(std::int64_t result) noexcept {

@@ -36,8 +36,8 @@ void descriptor_store::watch(const std::string& path) {
       watch_path(path, [condition = medium_->condition](const path_finding& found) { condition->looked_at(found); });
 }
 
-std::unique_ptr<channel> descriptor_store::attach(reactor::loop& home) {
-  return std::make_unique<descriptor_channel>(*medium_, home);
+std::unique_ptr<channel> descriptor_store::attach(reactor::loop& loop) {
+  return std::make_unique<descriptor_channel>(*medium_, loop);
 }
 
 result<void> descriptor_store::resize(std::uint64_t size_bytes) {

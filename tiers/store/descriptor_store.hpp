@@ -26,19 +26,19 @@ class descriptor_store final : public store {
   const char* type() const noexcept override { return type_; }
   properties describe() const override;
   std::string health() const override { return medium_->condition->health(); }
-  std::unique_ptr<channel> attach(reactor::loop& home) override;
+  std::unique_ptr<channel> attach(reactor::loop& loop) override;
   /// errc::unsupported on a block device.
   result<void> resize(std::uint64_t size_bytes) override;
-  result<mark> read_mark() override { return medium_->read_mark(); }
-  result<void> write_mark(const mark& wanted) override { return medium_->write_mark(wanted); }
+  result<ownership> read_ownership() override { return medium_->read_ownership(); }
+  result<void> write_ownership(const ownership& wanted) override { return medium_->write_ownership(wanted); }
   /// Asks the system for the medium's size and tells the listeners when it is another one. The control loop's thread.
   void look_again();
   void on_change(changed callback) override { medium_->condition->listeners.add(std::move(callback)); }
   result<std::uint64_t> give_up_lost() override { return medium_->give_up_lost(); }
 
  protected:
-  result<std::uint64_t> read_own_witness() override { return medium_->read_witness(); }
-  result<void> write_own_witness(std::uint64_t flash) override { return medium_->write_witness(flash); }
+  result<std::uint64_t> read_own_binding() override { return medium_->read_binding(); }
+  result<void> write_own_binding(std::uint64_t flash) override { return medium_->write_binding(flash); }
 
  private:
   const char* type_;

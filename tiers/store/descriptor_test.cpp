@@ -41,16 +41,16 @@ class descriptor_test : public testing::Test {
     first_ = store_->attach(world_.loop());
     second_ = store_->attach(world_.loop());
   }
-  status run(channel& door, test_request& r) {
+  status run(channel& channel, test_request& r) {
     r.completions = 0;
     r.on_done = [this] { world_.finish(); };
-    world_.enter([&] { door.submit(r); });
+    world_.enter([&] { channel.submit(r); });
     EXPECT_EQ(r.completions, 1);
     return r.outcome;
   }
-  status flush(channel& door) {
+  status flush(channel& channel) {
     test_request r(verb::flush, 0, 0);
-    return run(door, r);
+    return run(channel, r);
   }
 
   contract::simulated_world world_{1};

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "tiers/store/mark_text.hpp"
+#include "tiers/store/ownership_text.hpp"
 
 namespace sluice::store {
 namespace {
@@ -62,11 +62,11 @@ result<void> probe_file(const file_wish& wanted) {
   return {};
 }
 
-result<mark> probe_file_mark(const std::string& path) {
+result<ownership> probe_file_ownership(const std::string& path) {
   char text[4096];
   const ssize_t got = ::getxattr(path.c_str(), "user.sluice", text, sizeof text);
-  if (got >= 0) return mark_of({text, static_cast<std::size_t>(got)}, "the attribute user.sluice of the file");
-  if (errno == ENODATA || errno == ENOENT) return mark{};
+  if (got >= 0) return ownership_of({text, static_cast<std::size_t>(got)}, "the attribute user.sluice of the file");
+  if (errno == ENODATA || errno == ENOENT) return ownership{};
   if (errno == ENOTSUP) return fail(errc::unsupported, path + " keeps no marks");
   return fail_errno(errno, "read an attribute of " + path);
 }

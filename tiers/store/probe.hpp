@@ -17,7 +17,7 @@ struct file_wish {
 /// errc::not_found, errc::permission, errc::busy, or what else keeps it from being opened as a file.
 result<void> probe_file(const file_wish& wanted);
 /// The mark in the attributes of a file; empty where the file is absent or has none.
-result<mark> probe_file_mark(const std::string& path);
+result<ownership> probe_file_ownership(const std::string& path);
 /// The same as probe_file() for a block device.
 result<void> probe_device(const std::string& path, bool writable);
 

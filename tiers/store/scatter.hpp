@@ -84,7 +84,7 @@ class scatter {
   std::size_t used_ = 0;
 };
 
-inline std::uint64_t total_octets(const iovec* parts, unsigned count) {
+inline std::uint64_t total_bytes(const iovec* parts, unsigned count) {
   std::uint64_t sum = 0;
   for (unsigned i = 0; i < count; ++i) sum += parts[i].iov_len;
   return sum;

@@ -14,8 +14,8 @@
 #include "actors/reactor/loop.hpp"
 #include "config/schema/keys.hpp"
 
-/// What a backstore offers. A `store` is the opened medium, shared by all cores; a `channel` is one core's door to it:
-/// requests are submitted and completed on that core, whatever threads the store itself uses.
+/// What a backstore offers. A `store` is the opened medium, shared by all cores; a `channel` is One core's interface to
+/// it: requests are submitted and completed on that core, whatever threads the store itself uses.
 namespace sluice::store {
 
 enum class verb : std::uint8_t {
@@ -185,16 +185,16 @@ inline figure counter(std::string name, std::uint64_t value) {
 
 /// What a tier that may hold data for a medium notes with the medium itself, so that nobody uses the medium without
 /// them.
-struct mark {
+struct ownership {
   std::uint64_t epoch = 0;  // raised whenever somebody begins to hold data
   std::string holder;       // who does, in words that an operator can go by; empty: nobody
-  bool operator==(const mark&) const = default;
+  bool operator==(const ownership&) const = default;
 };
 
-/// Where the witness of a medium is kept that has no place of its own for it. Any thread but a loop's; may block.
-class witness_book {
+/// Where the binding of a medium is kept that has no place of its own for it. Any thread but a loop's; may block.
+class binding_book {
  public:
-  virtual ~witness_book() = default;
+  virtual ~binding_book() = default;
   virtual result<std::uint64_t> read() = 0;
   virtual result<void> write(std::uint64_t flash) = 0;
 };
@@ -233,8 +233,8 @@ class store {
   /// What there is to tell beyond describe(). Any thread; never waits for the medium.
   virtual std::vector<figure> figures() const { return {}; }
 
-  /// A door for one core; called on that core. All channels are gone before the store goes.
-  virtual std::unique_ptr<channel> attach(reactor::loop& home) = 0;
+  /// A channel for one core; called on that core. All channels are gone before the store goes.
+  virtual std::unique_ptr<channel> attach(reactor::loop& loop) = 0;
 
   /// Grows or shrinks the medium (errc::unsupported where it has a size of its own).
   virtual result<void> resize(std::uint64_t size_bytes) = 0;
@@ -260,8 +260,8 @@ class store {
   /// undestaged_bytes(). Any thread; waits for nothing.
   virtual std::uint64_t destage() { return 0; }
   /// Octets that were there at the mark and are not below yet; 0: all is. Any thread; waits for nothing.
-  virtual std::uint64_t undestaged_bytes(std::uint64_t mark) const {
-    (void)mark;
+  virtual std::uint64_t undestaged_bytes(std::uint64_t ownership) const {
+    (void)ownership;
     return 0;
   }
 
@@ -290,8 +290,8 @@ class store {
 
   /// The note of a tier with this medium, which survives the process. errc::unsupported where a medium keeps none.
   /// Control path; may block.
-  virtual result<mark> read_mark() { return fail(errc::unsupported, "this store keeps no marks"); }
-  virtual result<void> write_mark(const mark& wanted) {
+  virtual result<ownership> read_ownership() { return fail(errc::unsupported, "this store keeps no marks"); }
+  virtual result<void> write_ownership(const ownership& wanted) {
     (void)wanted;
     return fail(errc::unsupported, "this store keeps no marks");
   }
@@ -301,23 +301,23 @@ class store {
   /// The flash over this medium that was told of every write to it, by the flash's own number: what any other one holds
   /// may be stale. 0: there is none. Survives the process, with the medium or in its book; errc::unsupported where
   /// there is neither. Any thread but a loop's; may block.
-  result<std::uint64_t> read_witness() {
-    auto own = read_own_witness();
+  result<std::uint64_t> read_binding() {
+    auto own = read_own_binding();
     return is_kept_in_book(own) ? book_->read() : own;
   }
-  result<void> write_witness(std::uint64_t flash) {
-    auto own = write_own_witness(flash);
+  result<void> write_binding(std::uint64_t flash) {
+    auto own = write_own_binding(flash);
     return is_kept_in_book(own) ? book_->write(flash) : own;
   }
   /// Before anybody uses the store.
-  void keep_witness_in(std::shared_ptr<witness_book> book) { book_ = std::move(book); }
+  void keep_binding_in(std::shared_ptr<binding_book> book) { book_ = std::move(book); }
 
  protected:
   /// As above; errc::unsupported where the medium has no place for it.
-  virtual result<std::uint64_t> read_own_witness() { return fail(errc::unsupported, "this store keeps no witness"); }
-  virtual result<void> write_own_witness(std::uint64_t flash) {
+  virtual result<std::uint64_t> read_own_binding() { return fail(errc::unsupported, "this store keeps no binding"); }
+  virtual result<void> write_own_binding(std::uint64_t flash) {
     (void)flash;
-    return fail(errc::unsupported, "this store keeps no witness");
+    return fail(errc::unsupported, "this store keeps no binding");
   }
 
  private:
@@ -326,7 +326,7 @@ class store {
     return book_ && !own && own.error().code == errc::unsupported;
   }
 
-  std::shared_ptr<witness_book> book_;
+  std::shared_ptr<binding_book> book_;
 };
 
 /// How a store type is made. One per folder under tiers/ (and ceph/), handed to the registry by register_store().

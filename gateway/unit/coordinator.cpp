@@ -1,0 +1,226 @@
+#include "gateway/unit/coordinator.hpp"
+
+#include <algorithm>
+
+#include "actors/base/check.hpp"
+#include "gateway/scsi/asc.hpp"
+#include "gateway/scsi/outcome_builders.hpp"
+
+// One step after the other: what shards and the operator ask for is decided here, and answered when it is in force.
+namespace sluice::unit {
+
+namespace outcomes = scsi::outcomes;
+
+coordinator::coordinator(coordinator_options options, std::vector<shard_link*> shards, reactor::loop& loop,
+                         std::unique_ptr<state::seat> seat)
+    : options_(std::move(options)),
+      shards_(std::move(shards)),
+      loop_(loop),
+      seat_(std::move(seat)),
+      own_groups_(options_.groups) {
+  SLUICE_CHECK(!shards_.empty());
+}
+
+void coordinator::on_message(to_coordinator message) {
+  std::visit([this](auto& m) { on(m); }, message);
+}
+
+void coordinator::enqueue(step s) {
+  queue_.push_back(std::move(s));
+  next_step();
+}
+
+void coordinator::next_step() {
+  while (!busy_) {
+    if (newer_) {
+      const state::record newer = std::move(*newer_);
+      newer_.reset();
+      if (newer.epoch > snapshot_->epoch) take_in(newer);
+      continue;
+    }
+    if (queue_.empty()) return;
+    step s = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    std::visit([this](auto&& what) { run(std::move(what)); }, std::move(s));
+  }
+}
+
+void coordinator::end_step() {
+  busy_ = false;
+}
+
+// -- what shards ask for -------------------------------------------------------------------------------------------
+
+void coordinator::on(control_request& message) {
+  if (snapshot_->serves == unit_snapshot::service::on) return enqueue(std::move(message));
+  shards_[message.shard]->send(control_answer{message.id, outcomes::busy()});
+}
+void coordinator::on(control_cancel& message) {
+  const auto found = std::find_if(queue_.begin(), queue_.end(), [&](const step& s) {
+    const auto* request = std::get_if<control_request>(&s);
+    return request && request->shard == message.shard && request->id == message.id;
+  });
+  if (found == queue_.end()) return;  // it is being done, or was: its answer comes, or is on its way
+  queue_.erase(found);
+  shards_[message.shard]->send(control_answer{message.id, {}});
+}
+void coordinator::on(manage_request& message) {
+  enqueue(std::move(message));
+}
+/// Its task management ends with a nexus [SAM-5 6.3.4]: what it would abort now is commands that came later.
+void coordinator::on(nexus_lost& message) {
+  if (message.gone) initiators_.erase(message.nexus);
+  std::vector<step> ended;
+  std::erase_if(queue_, [&](step& s) {
+    const auto* request = std::get_if<manage_request>(&s);
+    if (!request || request->nexus != message.nexus) return false;
+    ended.push_back(std::move(s));
+    return true;
+  });
+  for (step& each : ended) finish(each, outcomes::good());
+  enqueue(message);
+}
+void coordinator::on(nexus_known& message) {
+  initiators_.emplace(message.nexus, std::move(message.initiator));
+}
+
+void coordinator::on(flush_failed&) {
+  for (shard_link* shard : shards_) shard->send(flush_failed{});
+}
+
+void coordinator::run(control_request&& request) {
+  if (frozen_ || snapshot_->serves != unit_snapshot::service::on) {
+    step of = std::move(request);
+    finish(of, outcomes::busy());
+    return end_step();
+  }
+  std::vector<scsi::transport_id> known;
+  for (const auto& [nexus, initiator] : initiators_) known.push_back(initiator);
+  const agreement::command asked{request.nexus,      request.id, request.who, {request.cdb.data(), request.cdb_bytes},
+                                 request.parameters, known};
+  const agreement::decision d = agreement::decide(*snapshot_, asked, snapshot_->facts);
+  begin(d, std::move(request));
+}
+
+void coordinator::run(manage_request&& request) {
+  decide(agreement::reset{request.nexus, request.id, request.function}, std::move(request));
+}
+void coordinator::run(nexus_lost&& message) {
+  decide(agreement::nexus_loss{message.nexus}, message);
+}
+void coordinator::run(agreed_step&& what) {
+  const agreement::change wanted = what.wanted;
+  decide(wanted, std::move(what));
+}
+
+void coordinator::decide(const agreement::change& wanted, step of) {
+  begin(agreement::decide(*snapshot_, wanted, snapshot_->facts), std::move(of));
+}
+
+/// Answers what changes nothing; all else is proposed.
+void coordinator::begin(const agreement::decision& d, step of) {
+  if (!d.next) {
+    finish(of, d.outcome);
+    return end_step();
+  }
+  current_ = {};
+  current_.next = draft_of(*d.next);
+  current_.attentions = d.attentions;
+  current_.aborts = d.aborts;
+  current_.lasts = d.lasts;
+  current_.of = std::move(of);
+  current_.outcome = d.outcome;
+  propose();
+}
+
+namespace {
+
+/// What had to last could not be written, and did not happen.
+scsi::outcome not_kept(const control_request& request) {
+  constexpr std::uint8_t persistent_reserve_out = 0x5f;
+  return request.cdb[0] == persistent_reserve_out ? outcomes::insufficient_registration_resources()  // [SPC-4 5.12.5]
+                                                  : outcomes::hardware_error();
+}
+
+}  // namespace
+
+void coordinator::finish(step& of, const result<scsi::outcome>& outcome) {
+  if (const auto* request = std::get_if<control_request>(&of)) {
+    shards_[request->shard]->send(control_answer{request->id, outcome ? *outcome : not_kept(*request)});
+  } else if (const auto* managed = std::get_if<manage_request>(&of)) {
+    shards_[managed->shard]->send(manage_answer{managed->id, port::task_response::function_complete});
+  } else {
+    const auto* local = std::get_if<local_step>(&of);
+    const auto* agreed = std::get_if<agreed_step>(&of);
+    const done finished = local ? local->finished : agreed ? agreed->finished : done();
+    if (finished) finished(outcome ? result<void>() : tl::unexpected(outcome.error()));
+  }
+}
+
+// -- the operator ----------------------------------------------------------------------------------------------------
+
+void coordinator::run(local_step&& what) {
+  current_ = {};
+  current_.next = std::make_shared<unit_snapshot>(*snapshot_);
+  what.make(*current_.next, current_.attentions);
+  current_.of = std::move(what);
+  publish();
+}
+
+void coordinator::establish_unit_attention(scsi::additional_sense code, std::uint64_t except_nexus, done finished) {
+  enqueue(local_step{[=](unit_snapshot&, std::vector<attention_order>& attentions) {
+                       attentions.push_back({{.only = {}, .except_nexus = except_nexus}, code});
+                     },
+                     std::move(finished)});
+}
+
+void coordinator::set_capacity(std::uint64_t capacity_blocks, done finished) {
+  enqueue(local_step{[=](unit_snapshot& next, std::vector<attention_order>& attentions) {
+                       if (next.facts.capacity_blocks == capacity_blocks) return;
+                       next.facts.capacity_blocks = capacity_blocks;
+                       attentions.push_back({{}, scsi::asc::capacity_changed});
+                     },
+                     std::move(finished)});
+}
+
+void coordinator::set_facts(const scsi::unit_facts& facts, done finished) {
+  enqueue(local_step{[facts](unit_snapshot& next, std::vector<attention_order>& attentions) {
+                       scsi::unit_facts& now = next.facts;
+                       const scsi::unit_facts before = now;
+                       now = facts;
+                       now.capacity_blocks = before.capacity_blocks;
+                       now.block_size = before.block_size;
+                       now.serial = before.serial;
+                       now.naa = before.naa;
+                       now.naa_extension = before.naa_extension;
+                       attentions.push_back({{}, scsi::asc::inquiry_data_changed});
+                       if (now.read_only != before.read_only)
+                         attentions.push_back({{}, scsi::asc::mode_parameters_changed});
+                     },
+                     std::move(finished)});
+}
+
+void coordinator::set_groups(std::vector<scsi::target_port_group> groups, done finished) {
+  own_groups_ = groups;
+  enqueue(agreed_step{agreement::port_groups{options_.gateway, std::move(groups)}, std::move(finished)});
+}
+
+void coordinator::clear_reservations(done finished) {
+  if (damage_.empty()) return enqueue(agreed_step{agreement::clear_reservations{}, std::move(finished)});
+  enqueue(plain_step([this, finished = std::move(finished)] { give_up_damaged(finished); }));
+}
+
+void coordinator::freeze(std::function<void(const snapshot_ptr&)> frozen) {
+  enqueue(plain_step([this, frozen = std::move(frozen)] {
+    frozen_ = true;
+    frozen(snapshot_);
+    end_step();
+  }));
+}
+
+void coordinator::thaw() {
+  if (frozen_) enqueue(plain_step([this] { resume_place(); }));
+}
+
+}  // namespace sluice::unit
