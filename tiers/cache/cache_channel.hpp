@@ -21,12 +21,13 @@ class cache_job final : public store::request {
  public:
   explicit cache_job(cache_channel& owner) : owner_(owner) {}
   void done(store::status outcome) noexcept override {
+    if (reading_) return read_ended(outcome);
     below_said_ = outcome;
     place_.resume();
   }
 
-  /// From the store below. `keeps`: what is read is kept.
-  routine read(store::request& r, bool keeps) noexcept;
+  /// From the store below; no routine, since it waits once. `keeps`: what is read is kept.
+  void read(store::request& r, bool keeps) noexcept;
   /// Whether every block of it is in RAM or on flash; if so, read_flash() reads it.
   bool look_on_flash(store::request& r) noexcept;
   routine read_flash() noexcept;
@@ -58,6 +59,7 @@ class cache_job final : public store::request {
 
   void begin(store::request& r) noexcept;
   void finish(store::status outcome) noexcept;
+  void read_ended(store::status outcome) noexcept;
   void widen() noexcept;
   subroutine<> mark_piecemeal(bool begins) noexcept;
   void mark_unflushed(store::status outcome) noexcept;
@@ -89,7 +91,9 @@ class cache_job final : public store::request {
   waiting_place place_;
   store::request* outer_ = nullptr;
   store::status below_said_ = store::status::good;
-  block_number first_ = 0;  // blocks that the request touches: [first_, last_)
+  bool reading_ = false;          // by read(): no routine waits
+  std::uint64_t started_ns_ = 0;  // when it is measured
+  block_number first_ = 0;        // blocks that the request touches: [first_, last_)
   block_number last_ = 0;
   std::vector<std::uint64_t> fill_versions_;  // of each block; empty: nothing of it will be kept
   std::vector<iovec> wide_parts_;

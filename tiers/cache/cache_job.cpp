@@ -35,27 +35,32 @@ void cache_job::finish(status outcome) noexcept {
 
 // -- reads ----------------------------------------------------------------------------------------------------------
 
-routine cache_job::read(request& r, bool keeps) noexcept {
+void cache_job::read(request& r, bool keeps) noexcept {
   begin(r);
-  const std::uint64_t started_ns = owner_.sample_miss();
+  reading_ = true;
+  started_ns_ = owner_.sample_miss();
   owner_.counted_.read_blocks.add(last_ - first_);
   if (keeps && last_ - first_ <= fill_versions_limit) {
     core().take_fill_versions(first_, last_, fill_versions_);
     widen();
   }
-  co_await below_to_answer();
-  if (below_said_ != status::good && !edges_.empty()) {
+  tiers->below->submit(*this);
+}
+
+void cache_job::read_ended(status outcome) noexcept {
+  if (outcome != status::good && !edges_.empty()) {
     // What failed may be what nobody asked for.
     edges_ = {};
     fill_versions_.clear();
     ask_as(*outer_);
-    co_await below_to_answer();
+    return tiers->below->submit(*this);
   }
-  if (below_said_ == status::good && !fill_versions_.empty())
+  reading_ = false;
+  if (outcome == status::good && !fill_versions_.empty())
     owner_.keep(core(), first_, fill_versions_, offset_bytes, length_bytes, {parts, part_count},
                 ram_shard::keep::always);
-  if (started_ns != 0) owner_.counted_.miss.record(owner_.loop_.now_ns() - started_ns);
-  finish(below_said_);
+  if (started_ns_ != 0) owner_.counted_.miss.record(owner_.loop_.now_ns() - started_ns_);
+  finish(outcome);
 }
 
 /// Reads whole blocks where only parts were asked for: a part can't be kept.
