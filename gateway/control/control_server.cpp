@@ -28,11 +28,18 @@ void close_fd(int& fd) {
   fd = -1;
 }
 
+/// Whoever starts a gateway by hand may not write where its service has the socket.
+tl::unexpected<error> cannot(int why, const std::string& act) {
+  error told = fail_errno(why, "gateway.control: " + act).value();
+  told.message += "; name another path there, or by --control, in a folder that you may write";
+  return tl::unexpected(std::move(told));
+}
+
 result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un out{};
   out.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof out.sun_path)
-    return fail(errc::invalid_argument, "the control socket's path must have 1 to " +
+    return fail(errc::invalid_argument, "gateway.control: the control socket's path must have 1 to " +
                                             std::to_string(sizeof out.sun_path - 1) + " octets: " + path);
   std::memcpy(out.sun_path, path.data(), path.size());
   return out;
@@ -51,9 +58,11 @@ bool somebody_listens(const sockaddr_un& address) {
 result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat about;
   if (::lstat(path.c_str(), &about) != 0) return {};
-  if (!S_ISSOCK(about.st_mode)) return fail(errc::already_exists, path + " exists and is no socket");
-  if (somebody_listens(address)) return fail(errc::already_exists, "another gateway listens on " + path);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "remove the stale " + path);
+  if (!S_ISSOCK(about.st_mode))
+    return fail(errc::already_exists, "gateway.control: " + path + " exists and is no socket");
+  if (somebody_listens(address))
+    return fail(errc::already_exists, "gateway.control: another gateway listens on " + path);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return cannot(errno, "remove the stale " + path);
   return {};
 }
 
@@ -96,8 +105,9 @@ control_server::~control_server() {
 result<void> control_server::start() {
   const result<sockaddr_un> address = address_of(path_);
   if (!address) return tl::unexpected<error>(address.error());
-  std::error_code ignored;  // bind() tells it better
-  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
+  std::error_code unmade;
+  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), unmade);
+  if (unmade) return cannot(unmade.value(), "make the folder of the control socket " + path_);
   if (const result<void> clear = remove_stale(path_, *address); !clear) return clear;
 
   listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -108,7 +118,7 @@ result<void> control_server::start() {
     close_fd(listener_);
     close_fd(wake_);
     close_fd(ended_);
-    return fail_errno(why, what + " " + path_);
+    return cannot(why, what + " " + path_);
   };
   if (listener_ < 0 || wake_ < 0 || ended_ < 0) return undo("make the control socket");
   if (::bind(listener_, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)

@@ -212,6 +212,15 @@ TEST_F(control, leaves_a_file_alone_that_is_no_socket) {
   EXPECT_EQ(control_server(std::string(200, 'x'), echo).start().error().code, errc::invalid_argument);
 }
 
+TEST_F(control, that_cannot_open_its_socket_names_the_key_and_a_way_out) {
+  std::ofstream(directory_ / "file") << "no folder";
+  const result<void> refused = control_server(directory_ / "file" / "s", echo).start();
+  ASSERT_FALSE(refused);
+  const std::string& told = refused.error().message;
+  EXPECT_TRUE(told.starts_with("gateway.control: make the folder of the control socket ")) << told;
+  EXPECT_NE(told.find("; name another path there, or by --control"), std::string::npos) << told;
+}
+
 TEST_F(control, tells_the_service_manager) {
   const std::string path = directory_ / "notify";
   const int receiver = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

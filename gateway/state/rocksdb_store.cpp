@@ -243,9 +243,21 @@ class rocksdb_store final : public state_store {
 
 }  // namespace
 
+namespace {
+
+/// Whoever starts a gateway by hand may not write where its service keeps the state.
+tl::unexpected<error> say_key(error why) {
+  why.message = "gateway.state_dir: " + why.message +
+                "; set state_dir to a folder that you may write, or run sluice as its service does";
+  return tl::unexpected(std::move(why));
+}
+
+}  // namespace
+
 result<std::unique_ptr<state_store>> open_rocksdb_store(const std::string& directory) {
   auto folder = state_directory::take(directory);
-  if (!folder) return tl::unexpected(folder.error());
+  if (!folder && folder.error().code == errc::busy) return tl::unexpected(folder.error());
+  if (!folder) return say_key(folder.error());
   database readable;
   if (std::filesystem::exists(directory + "/CURRENT")) {
     auto opened = open_to_read(*folder);
@@ -254,7 +266,8 @@ result<std::unique_ptr<state_store>> open_rocksdb_store(const std::string& direc
   }
   database writable;
   const rocksdb::Status status = open_to_write(*folder, writable);
-  if (!status.ok() && !readable) return failure(status, "the state directory " + directory + " cannot be written");
+  if (!status.ok() && !readable)
+    return say_key(failure(status, "the state directory " + directory + " cannot be written").value());
   return std::make_unique<rocksdb_store>(std::move(*folder), std::move(status.ok() ? writable : readable), status);
 }
 

@@ -76,6 +76,19 @@ TEST(state_store, in_rocksdb_across_restarts) {
   EXPECT_EQ((*again)->load("a/1")->value(), "uno");
 }
 
+/// As it is with /var/lib/sluice and somebody who is not the service.
+TEST(state_store, that_cannot_be_made_names_the_key_and_a_way_out) {
+  const folder where;
+  std::ofstream(where.path + "/file") << "no folder";
+  for (const char* below : {"/file/state", "/absent/state"}) {
+    const auto refused = open_rocksdb_store(where.path + below);
+    ASSERT_FALSE(refused.has_value());
+    const std::string& told = refused.error().message;
+    EXPECT_TRUE(told.starts_with("gateway.state_dir: make the state directory " + where.path + below + ": ")) << told;
+    EXPECT_NE(told.find("; set state_dir to a folder that you may write"), std::string::npos) << told;
+  }
+}
+
 TEST(state_store, what_was_issued_is_written_before_the_store_goes) {
   const folder where;
   const auto loop = make_loop();
