@@ -5,6 +5,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "config/schema/key_reader.hpp"
 #include "config/schema/quantity.hpp"
 
 namespace sluice::config {
@@ -354,12 +355,30 @@ class planner {
     }
   }
 
+  /// A cache that is put over a unit's store, or taken away, makes another unit where the LUN names the store.
+  std::string how_to_keep(const std::string& before, const lun_config& now) const {
+    const unit_config *old = old_units_.find(before), *unit = new_units_.find(now.unit);
+    if (!old || !unit || new_units_.find(before)) return {};
+    const store_config *below = bottom(old->store, old_stores_), *same = bottom(unit->store, new_stores_);
+    if (!below || !same || below->name != same->name || is_fresh(same->name)) return {};
+    return " over the same blocks; to keep the disk: " + std::to_string(now.lun) + " = \"" + before +
+           "\", and store = \"" + unit->store + "\" under [unit." + quoted_if_needed(before) + "]" +
+           (unit->implied ? "" : " in place of [unit." + quoted_if_needed(unit->name) + "]");
+  }
+
+  static const store_config* bottom(const std::string& top, const by_name<store_config>& stores) {
+    const store_config* at = stores.find(top);
+    while (at && !at->over.empty()) at = stores.find(at->over);
+    return at;
+  }
+
   void add_lun(action what, const std::string& sign, const std::string& target, const std::string& initiator,
                const lun_config& lun, const std::string& before) {
-    step& s =
-        add(what, sign + "target " + target + (initiator.empty() ? "" : ", " + initiator) + ": LUN " +
-                      std::to_string(lun.lun) + " = " +
-                      (before.empty() ? lun.unit : before + " -> " + lun.unit + ": another disk behind the same LUN"));
+    step& s = add(what, sign + "target " + target + (initiator.empty() ? "" : ", " + initiator) + ": LUN " +
+                            std::to_string(lun.lun) + " = " +
+                            (before.empty() ? lun.unit
+                                            : before + " -> " + lun.unit + ": another disk behind the same LUN" +
+                                                  how_to_keep(before, lun)));
     s.name = lun.unit;
     s.target = target;
     s.initiator = initiator;

@@ -180,6 +180,34 @@ TEST(plan, says_in_words_that_another_disk_comes_behind_a_lun) {
   EXPECT_EQ(to_text(plan_between(from, to)), "~ target t: LUN 0 = a -> b: another disk behind the same LUN\n");
 }
 
+TEST(plan, says_how_a_cache_comes_and_goes_and_the_disk_stays) {
+  model with_store = two_units();
+  with_store.units[0].implied = true;
+  model with_cache = with_store;
+  with_cache.stores.push_back(make_store("hot", "cache", 0, "a"));
+  with_cache.units = {with_store.units[1], make_unit("hot", "hot")};
+  with_cache.units[1].implied = true;
+  with_cache.targets[0].luns[0].unit = "hot";
+  const std::string put_over = to_text(plan_between(with_store, with_cache));
+  EXPECT_NE(put_over.find("LUN 0 = a -> hot: another disk behind the same LUN over the same blocks; to keep the disk: "
+                          "0 = \"a\", and store = \"hot\" under [unit.a]\n"),
+            std::string::npos)
+      << put_over;
+  const std::string taken_away = to_text(plan_between(with_cache, with_store));
+  EXPECT_NE(taken_away.find("to keep the disk: 0 = \"hot\", and store = \"a\" under [unit.hot]\n"), std::string::npos)
+      << taken_away;
+  with_cache.units[1].implied = false;
+  EXPECT_NE(to_text(plan_between(with_store, with_cache)).find("under [unit.a] in place of [unit.hot]\n"),
+            std::string::npos);
+
+  model as_told = with_cache;
+  as_told.units = with_store.units;
+  as_told.units[0].store = "hot";
+  as_told.targets = with_store.targets;
+  EXPECT_EQ(to_text(plan_between(with_store, as_told)),
+            "+ store hot: cache over a\n~ unit a: goes over from store a to hot\n");
+}
+
 TEST(plan, compares_sizes_with_what_runs) {
   const model file = two_units();
   std::uint64_t runs = 4096;

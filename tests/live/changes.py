@@ -125,6 +125,29 @@ def another_disk(gateway, checks):
     checks.check("SIGTERM ends it", gateway.stop() == 0)
 
 
+def same_disk(gateway, checks):
+    """A cache over what a LUN names makes another disk of it, unless the file does what the plan says."""
+    disk = f'type = "file"\npath = "{gateway.folder}/images.raw"\nsize = "16MiB"'
+    cache = 'type = "cache"\nover = "images"\nram = "4MiB"'
+    gateway.write(body({"images": disk}, {}, {0: "images"}))
+    gateway.start()
+
+    def disks():
+        return [(unit["name"], unit["serial"], unit["naa"]) for unit in gateway.ask("status")["units"]]
+
+    before = disks()
+    gateway.write(body({"images": disk, "hot": cache}, {}, {0: "hot"}))
+    told = gateway.run("plan", str(gateway.config)).stdout
+    checks.check(f"a plan says how the disk is kept: {told}", "images -> hot: another disk behind the same LUN over the same "
+                 'blocks; to keep the disk: 0 = "images", and store = "hot" under [unit.images]\n' in told)
+    gateway.apply(body({"images": disk, "hot": cache}, {"images": 'store = "hot"'}, {0: "images"}))
+    checks.check("so it is the same disk, over the cache", disks() == before
+                 and gateway.ask("status")["units"][0]["store"] == "hot")
+    gateway.apply(body({"images": disk}, {}, {0: "images"}))
+    checks.check("and the same without it", disks() == before)
+    checks.check("SIGTERM ends it", gateway.stop() == 0)
+
+
 def sizes(gateway, checks):
     """`unit resize` against the file."""
     check = checks.check
@@ -370,7 +393,7 @@ def nobody_waits(gateway, checks):
 def main():
     program = os.path.abspath(sys.argv[1])
     checks = Checks()
-    for scenario in (plans, another_disk, sizes, missing_file, large_blocks, names, secrets, nobody_waits):
+    for scenario in (plans, another_disk, same_disk, sizes, missing_file, large_blocks, names, secrets, nobody_waits):
         with own_gateway(program, checks) as gateway:
             scenario(gateway, checks)
     return checks.end()
