@@ -55,7 +55,11 @@ int command_tree::ask_journal(const std::function<int(const journal_options&)>& 
   const loaded m = load_file(options_.config, hooks_.known);
   if (!m) return refuse(m.error());
   const store_config* found = find_named(m->stores, options_.store);
-  if (!found) return misused(options_.config + " has no store \"" + options_.store + "\"");
+  if (!found) {
+    std::vector<std::string> names;
+    for (const store_config& each : m->stores) names.push_back(each.name);
+    return misused(options_.config + " has no store \"" + options_.store + "\"" + did_you_mean(options_.store, names));
+  }
   how.path.clear();
   how.store = *found;
   return work(how);

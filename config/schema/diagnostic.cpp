@@ -20,6 +20,12 @@ std::string printable(const std::string& text) {
   return out;
 }
 
+/// Keys and names are told apart by capitals and by '-' and '_'; whoever errs there means the same word.
+std::string plain(std::string word) {
+  for (char& c : word) c = c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return word;
+}
+
 /// Edits (insert, drop, replace, swap neighbours) from `a` to `b`.
 std::size_t distance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> two_up, up(b.size() + 1), row(b.size() + 1);
@@ -61,11 +67,18 @@ std::string closest(const std::string& word, const std::vector<std::string>& can
   if (word.size() > longest_word) return {};
   std::size_t best = std::max<std::size_t>(1, word.size() / 3) + 1;
   std::string found;
+  const std::string wanted = plain(word);
   for (const std::string& candidate : candidates) {
-    const std::size_t d = distance(word, candidate);
+    const std::size_t d = distance(wanted, plain(candidate));
     if (d < best) best = d, found = candidate;
   }
   return found;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates,
+                         const std::string& quote) {
+  const std::string meant = closest(word, candidates);
+  return meant.empty() ? std::string() : ", did you mean " + quote + meant + quote + "?";
 }
 
 std::string one_of(const std::vector<std::string>& words) {

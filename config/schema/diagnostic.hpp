@@ -34,6 +34,10 @@ void sort_by_place(diagnostics& all);
 /// The candidate that `word` is most likely a misspelling of; empty when none is close.
 std::string closest(const std::string& word, const std::vector<std::string>& candidates);
 
+/// `, did you mean "x"?` with what closest() finds; empty when that is nothing. `quote` stands around the word.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates,
+                         const std::string& quote = "\"");
+
 /// "a, b or c"; of many, the first and how many more there are.
 std::string one_of(const std::vector<std::string>& words);
 

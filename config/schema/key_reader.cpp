@@ -27,8 +27,9 @@ bool is_parent(const std::vector<key>& keys, const std::string& name) {
 
 class table_reader {
  public:
-  table_reader(read_context& context, const std::vector<key>& keys, std::string path)
-      : context_(context), keys_(keys), path_(std::move(path)) {}
+  table_reader(read_context& context, const std::vector<key>& keys, std::string path,
+               const std::vector<std::string>& let_pass)
+      : context_(context), keys_(keys), path_(std::move(path)), let_pass_(let_pass) {}
 
   values run(const tree_table& table, place at) {
     read_entries(table, "");
@@ -46,7 +47,7 @@ class table_reader {
         read_value(*k, entry);
       else if (k == nullptr && is_parent(keys_, name))
         read_nested(entry, name);
-      else if (k == nullptr)
+      else if (k == nullptr && !passes(name))
         complain_unknown(entry, prefix);
       if (k != nullptr) seen_.push_back(name);
     }
@@ -70,11 +71,21 @@ class table_reader {
     return out;
   }
 
+  /// With all that is below it, as far as it is a table.
+  bool passes(const std::string& name) const {
+    return std::any_of(let_pass_.begin(), let_pass_.end(),
+                       [&](const std::string& each) { return each == name || each.starts_with(name + "."); });
+  }
+
   void complain_unknown(const tree_entry& entry, const std::string& prefix) {
-    const std::vector<std::string> names = names_below(prefix);
-    const std::string meant = closest(entry.name, names);
+    std::vector<std::string> names = names_below(prefix);
+    std::vector<std::string> candidates = names;
+    for (const key& k : keys_)  // flash_path may mean flash.path
+      if (k.name.starts_with(prefix)) candidates.push_back(k.name.substr(prefix.size()));
+    candidates.insert(candidates.end(), let_pass_.begin(), let_pass_.end());
+    if (!let_pass_.empty()) names.emplace_back("a key of its kind");
     complain(entry.at, prefix + quoted_if_needed(entry.name),
-             "is not a key" + (meant.empty() ? std::string() : ", did you mean '" + meant + "'?"), one_of(names));
+             "is not a key" + did_you_mean(entry.name, candidates, "'"), one_of(names));
   }
 
   void read_value(const key& k, const tree_entry& entry) {
@@ -165,7 +176,7 @@ class table_reader {
   std::optional<std::string> read_choice(const key& k, const tree_node& node) {
     const std::vector<std::string> choices = choices_of(k);
     // Where the choices are numbers, the file holds a number too.
-    const bool numeric = std::all_of(choices.begin(), choices.end(), [](const std::string& c) {
+    const bool numeric = !choices.empty() && std::all_of(choices.begin(), choices.end(), [](const std::string& c) {
       return !c.empty() && std::all_of(c.begin(), c.end(), [](char d) { return d >= '0' && d <= '9'; });
     });
     const auto* number = std::get_if<std::int64_t>(&node.value);
@@ -173,10 +184,8 @@ class table_reader {
     if (numeric ? number == nullptr : text == nullptr) return wrong_type(k, node);
     const std::string v = numeric ? std::to_string(*number) : *text;
     if (std::find(choices.begin(), choices.end(), v) != choices.end()) return v;
-    const std::string meant = numeric ? std::string() : closest(v, choices);
     return complain(node.at, k.name,
-                    (numeric ? v : "\"" + v + "\"") + " is not a choice" +
-                        (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
+                    numeric ? v + " is not a choice" : "\"" + v + "\" is not a choice" + did_you_mean(v, choices),
                     allowed_by(k));
   }
 
@@ -264,6 +273,7 @@ class table_reader {
   read_context& context_;
   const std::vector<key>& keys_;
   std::string path_;
+  const std::vector<std::string>& let_pass_;
   std::vector<std::string> seen_;
   values out_;
 };
@@ -271,8 +281,8 @@ class table_reader {
 }  // namespace
 
 values read_keys(read_context& context, const tree_table& table, const std::vector<key>& keys, const std::string& path,
-                 place at) {
-  return table_reader(context, keys, path).run(table, at);
+                 place at, const std::vector<std::string>& let_pass) {
+  return table_reader(context, keys, path, let_pass).run(table, at);
 }
 
 const tree_node* find_entry(const tree_table& table, const std::string& name) {

@@ -16,9 +16,10 @@ struct read_context {
 
 /// Checks every entry of `table` against `keys` (dotted names are nested tables) and returns what is right; unknown
 /// keys, wrong types, values out of bounds and missing keys go to `context.wrong`. Keys of kind luns and tables are
-/// known, and left to the caller. `path` is the table's own ("store.scratch"), `at` where it stands.
+/// known, and left to the caller. `path` is the table's own ("store.scratch"), `at` where it stands. What `let_pass`
+/// names may be there, too, and is not looked at: the keys of all kinds, where it is not known which kind it is.
 values read_keys(read_context& context, const tree_table& table, const std::vector<key>& keys, const std::string& path,
-                 place at);
+                 place at, const std::vector<std::string>& let_pass = {});
 
 /// The entry of that name; null when there is none.
 const tree_node* find_entry(const tree_table& table, const std::string& name);

@@ -56,6 +56,9 @@ TEST(diagnostic, guesses_what_was_meant) {
   EXPECT_EQ(closest("wirte-back", {"write-through", "write-back"}), "write-back");
   EXPECT_EQ(closest("zzz", {"name", "size"}), "");
   EXPECT_EQ(closest(std::string(100000, 'x'), {"name"}), "");
+  EXPECT_EQ(closest("STATE-DIR", {"name", "state_dir"}), "state_dir") << "the same word";
+  EXPECT_EQ(did_you_mean("naem", {"name"}), ", did you mean \"name\"?");
+  EXPECT_EQ(did_you_mean("zzz", {"name"}), "");
   EXPECT_EQ(one_of({"a", "b", "c"}), "a, b or c");
   const std::string many = one_of(std::vector<std::string>(20000, "x"));
   EXPECT_TRUE(many.ends_with("x, x or one of 19900 more"));

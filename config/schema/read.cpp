@@ -51,38 +51,30 @@ gateway_config read_gateway(read_context& context, const tree_node& node) {
   return out;
 }
 
-/// Keys of a table whose kind ("type", "fabric") adds keys of its own.
+/// What a kind of store or port adds to the keys of all, by its name.
+using kinds = std::vector<std::pair<std::string, const std::vector<key>*>>;
+
 struct typed_keys {
   std::vector<key> keys;
-  bool known = false;
+  std::vector<std::string> let_pass;  // of a kind that is missing or unknown nothing more can be said
 };
 
-typed_keys keys_of_type(read_context& context, const tree_table& table, const std::vector<key>& common,
-                        const std::string& selector, const std::string& path, const std::vector<std::string>& names,
-                        const std::function<const std::vector<key>*(const std::string&)>& keys_named) {
-  typed_keys out{common, false};
+/// Keys of a table whose kind (`selector`: "type", "fabric") adds keys of its own.
+typed_keys keys_of_type(const tree_table& table, const std::vector<key>& common, const std::string& selector,
+                        const kinds& all) {
+  typed_keys out{common, {}};
+  const auto chooses = std::find_if(out.keys.begin(), out.keys.end(), [&](const key& k) { return k.name == selector; });
+  chooses->type = kind::choice;
+  for (const auto& [name, more] : all) chooses->choices += (chooses->choices.empty() ? "" : "|") + name;
   const tree_node* node = find_entry(table, selector);
-  const auto* name = node ? std::get_if<std::string>(&node->value) : nullptr;
-  if (name == nullptr) return out;
-  if (const std::vector<key>* more = keys_named(*name)) {
+  const auto* chosen = node ? std::get_if<std::string>(&node->value) : nullptr;
+  for (const auto& [name, more] : all) {
+    if (!chosen || name != *chosen) continue;
     out.keys.insert(out.keys.end(), more->begin(), more->end());
-    out.known = true;
     return out;
   }
-  const std::string meant = closest(*name, names);
-  context.wrong.push_back(
-      {node->at, path + "." + selector,
-       "\"" + *name + "\" is not known" + (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
-       one_of(names)});
-  return out;
-}
-
-/// With an unknown type nothing can be said of the other keys: only the common ones are read.
-tree_table only(const tree_table& table, const std::vector<key>& keys) {
-  tree_table out;
-  for (const tree_entry& entry : table.entries)
-    if (std::any_of(keys.begin(), keys.end(), [&](const key& k) { return k.name == entry.name; }))
-      out.entries.push_back(entry);
+  for (const auto& [name, more] : all)
+    for (const key& k : *more) out.let_pass.push_back(k.name);
   return out;
 }
 
@@ -93,11 +85,10 @@ store_config read_store(read_context& context, const tree_entry& entry, const kn
   const std::string path = "store." + quoted_if_needed(entry.name);
   const tree_table* table = expect_table(context, entry.value, path, "a table: [store.NAME]");
   if (table == nullptr) return out;
-  std::vector<std::string> types;
-  for (const auto& [type, keys] : known.stores) types.push_back(type);
-  const typed_keys typed = keys_of_type(context, *table, store_keys(), "type", path, types,
-                                        [&](const std::string& type) { return find_keys(known.stores, type); });
-  out.settings = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, entry.at);
+  kinds types;
+  for (const auto& [type, keys] : known.stores) types.emplace_back(type, &keys);
+  const typed_keys typed = keys_of_type(*table, store_keys(), "type", types);
+  out.settings = read_keys(context, *table, typed.keys, path, entry.at, typed.let_pass);
   out.type = out.settings.text_or("type", "");
   for (const key& k : typed.keys)
     if (k.type == kind::store_name && out.over.empty()) out.over = out.settings.text_or(k.name, "");
@@ -169,14 +160,10 @@ port_config read_port(read_context& context, const tree_node& node, const std::s
   out.at = node.at;
   const tree_table* table = expect_table(context, node, path, "a table: [[target.NAME.port]]");
   if (table == nullptr) return out;
-  std::vector<std::string> fabrics;
-  for (const fabric_rules& each : known.fabrics) fabrics.push_back(each.name);
-  const auto keys_named = [&](const std::string& name) {
-    const fabric_rules* found = find_fabric(known, name);
-    return found ? &found->port_keys : nullptr;
-  };
-  const typed_keys typed = keys_of_type(context, *table, port_keys(), "fabric", path, fabrics, keys_named);
-  values v = read_keys(context, typed.known ? *table : only(*table, typed.keys), typed.keys, path, node.at);
+  kinds fabrics;
+  for (const fabric_rules& each : known.fabrics) fabrics.emplace_back(each.name, &each.port_keys);
+  const typed_keys typed = keys_of_type(*table, port_keys(), "fabric", fabrics);
+  values v = read_keys(context, *table, typed.keys, path, node.at, typed.let_pass);
   out.fabric = v.text_or("fabric", "");
   out.group = static_cast<std::uint16_t>(v.number("group", out.group));
   for (const key& k : port_keys()) v.erase(k.name);
@@ -189,14 +176,16 @@ port_config read_port(read_context& context, const tree_node& node, const std::s
   return out;
 }
 
-/// The fabrics that a target's access tables speak of: those of its ports, or all when it has none.
+/// The fabrics that a target's access tables speak of: those of its ports, or all where none of them is known.
 std::vector<const fabric_rules*> fabrics_of(const target_config& target, const known_types& known) {
-  std::vector<const fabric_rules*> out;
-  for (const fabric_rules& each : known.fabrics)
-    if (target.ports.empty() || std::any_of(target.ports.begin(), target.ports.end(),
-                                            [&](const port_config& port) { return port.fabric == each.name; }))
+  std::vector<const fabric_rules*> out, all;
+  for (const fabric_rules& each : known.fabrics) {
+    all.push_back(&each);
+    if (std::any_of(target.ports.begin(), target.ports.end(),
+                    [&](const port_config& port) { return port.fabric == each.name; }))
       out.push_back(&each);
-  return out;
+  }
+  return out.empty() ? all : out;
 }
 
 access_config read_access(read_context& context, const tree_entry& entry, const target_config& target,

@@ -77,10 +77,9 @@ class validator {
     // To compare each with all would cost the square of what a file says.
     const bool guesses = guesses_left_ > 0;
     if (guesses) --guesses_left_;
-    const std::string meant = guesses ? closest(name, candidates) : std::string();
     complain(at, std::move(key),
              "there is no " + std::string(what) + " \"" + name + "\"" +
-                 (meant.empty() ? std::string() : ", did you mean \"" + meant + "\"?"),
+                 (guesses ? did_you_mean(name, candidates) : std::string()),
              candidates.empty() ? "none is defined"
              : guesses          ? one_of(candidates)
                                 : std::string());

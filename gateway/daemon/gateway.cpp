@@ -7,6 +7,7 @@
 #include "gateway/daemon/reconciler.hpp"
 #include "gateway/daemon/starting.hpp"
 #include "gateway/daemon/steps.hpp"
+#include "gateway/daemon/unknown_names.hpp"
 #include "gateway/state/local_authority.hpp"
 
 namespace sluice::daemon {
@@ -178,7 +179,7 @@ bool gateway::kick(std::uint64_t nexus_id) {
 result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) {
   const auto seen = now_.seen();
   const auto found = seen->units.find(unit);
-  if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (found == seen->units.end()) return no_unit(*seen, unit);
   if (size_bytes == 0 || size_bytes % found->second->facts.block_size != 0)
     return fail(errc::invalid_argument, "the size must be a multiple of the unit's blocks of " +
                                             std::to_string(found->second->facts.block_size) + " octets");
@@ -198,7 +199,7 @@ void gateway::follow_media() {
 result<void> gateway::clear_reservations(const std::string& unit) {
   const auto seen = now_.seen();
   const auto found = seen->units.find(unit);
-  if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (found == seen->units.end()) return no_unit(*seen, unit);
   return change_unit(*found->second, [](unit::coordinator& coordinator, unit::coordinator::done done) {
     coordinator.clear_reservations(std::move(done));
   });

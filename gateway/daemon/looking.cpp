@@ -13,6 +13,7 @@
 #include "actors/observe/counters.hpp"
 #include "actors/observe/offloaded_log.hpp"
 #include "config/schema/quantity.hpp"
+#include "gateway/daemon/unknown_names.hpp"
 #include "gateway/daemon/version.hpp"
 
 namespace sluice::daemon {
@@ -431,7 +432,7 @@ view::status onlooker::look(bool with_latencies) {
 result<view::reservations> look_at_reservations(gateway& at, const std::string& unit) {
   const auto seen = at.seen();
   const auto found = seen->units.find(unit);
-  if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (found == seen->units.end()) return no_unit(*seen, unit);
   reservations::state kept;
   at.cores().front()->call([&] {
     const unit::shard_actor& shard = *found->second->shards.front().self;

@@ -274,5 +274,23 @@ TEST_F(plans, refuse_what_their_applies_refuse_and_what_is_refused_changes_nothi
   EXPECT_LT(refused_, pairs_ * 9 / 10);
 }
 
+TEST_F(plans, names_what_was_meant_where_nothing_of_that_name_runs) {
+  at_work here(*machine_);
+  service& at = here.commands;
+  ASSERT_FALSE(refuses(
+      ask(at, "apply", "[store.images]\ntype = \"ram\"\nsize = \"1MiB\"\n[unit.scratch]\nstore = \"images\"\n")));
+  for (const auto& [command, arguments, told] : std::vector<std::tuple<std::string, json, std::string>>{
+           {"pr.show", {{"unit", "scrach"}}, "no unit 'scrach', did you mean 'scratch'?"},
+           {"pr.clear", {{"unit", "Scratch"}}, "no unit 'Scratch', did you mean 'scratch'?"},
+           {"unit.resize", {{"unit", "scartch"}, {"size_bytes", 512}}, "no unit 'scartch', did you mean 'scratch'?"},
+           {"unit.resize", {{"unit", "vm1"}, {"size_bytes", 512}}, "no unit 'vm1'"},
+           {"cache.drop", {{"store", "image"}}, "no store 'image', did you mean 'images'?"}})
+    EXPECT_EQ(at.handle(command, arguments).error().message, told);
+  const auto odd = at.handle("cache.flsh", json::object());
+  EXPECT_EQ(odd.error().code, errc::invalid_argument);
+  EXPECT_TRUE(odd.error().message.starts_with("no command 'cache.flsh', did you mean 'cache.flush'?; status, plan, "))
+      << odd.error().message;
+}
+
 }  // namespace
 }  // namespace sluice::daemon

@@ -1,16 +1,24 @@
 #include "gateway/daemon/service.hpp"
 
+#include <algorithm>
+
 #include "actors/observe/log.hpp"
 #include "actors/observe/recent.hpp"
 #include "config/schema/quantity.hpp"
 #include "gateway/control/plan_view.hpp"
 #include "gateway/daemon/tier_commands.hpp"
+#include "gateway/daemon/unknown_names.hpp"
 
 namespace sluice::daemon {
 
 using nlohmann::json;
 
 namespace {
+
+/// docs/control.md
+const std::vector<std::string> commands{"status",      "plan",       "apply",       "session.kick",  "connection.kick",
+                                        "unit.resize", "cache.drop", "cache.flush", "cache.resolve", "cache.record",
+                                        "pr.show",     "pr.clear",   "events"};
 
 std::string an_apply_of(const std::string& file) {
   return "an apply of " + file;
@@ -39,6 +47,9 @@ service::~service() {
 }
 
 result<json> service::handle(const std::string& command, const json& arguments) {
+  if (std::find(commands.begin(), commands.end(), command) == commands.end())
+    return fail(errc::invalid_argument, "no command '" + command + "'" + config::did_you_mean(command, commands, "'") +
+                                            "; " + config::one_of(commands));
   if (command == "status") {
     json shown = onlooker_.look(arguments.value("latencies", false));
     if (const auto at_work = turns_.now())
@@ -82,8 +93,6 @@ result<json> service::kick_connections(const json& arguments) {
 
 /// Commands that change something, but no file's doing.
 result<json> service::change(const std::string& command, const json& arguments) {
-  if (command != "unit.resize" && command != "pr.clear" && !command.starts_with("cache."))
-    return fail(errc::invalid_argument, "no command '" + command + "'");
   auto turn = turns_.take("the command " + command);
   if (!turn) return tl::unexpected(turn.error());
   if (command == "unit.resize") return resize(arguments);
@@ -133,7 +142,7 @@ result<json> service::resize(const json& arguments) {
   const auto size = arguments.at("size_bytes").get<std::uint64_t>();
   const auto seen = gateway_.seen();
   const auto found = seen->units.find(unit);
-  if (found == seen->units.end()) return fail(errc::not_found, "no unit '" + unit + "'");
+  if (found == seen->units.end()) return no_unit(*seen, unit);
   if (size < found->second->medium->describe().size_bytes && !arguments.value("shrink", false))
     return fail(errc::invalid_argument,
                 "the new size is smaller: what lies beyond it would be lost; say so with --shrink");

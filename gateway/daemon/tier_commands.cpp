@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "actors/observe/log.hpp"
+#include "config/schema/diagnostic.hpp"
+#include "gateway/daemon/unknown_names.hpp"
 
 namespace sluice::daemon {
 
@@ -14,7 +16,7 @@ namespace {
 result<std::shared_ptr<store::store>> find_tier(const gateway& of, const std::string& name, bool medium) {
   const auto seen = of.seen();
   const config::store_config* config = config::find_named(seen->model->stores, name);
-  if (!config) return fail(errc::not_found, "no store '" + name + "'");
+  if (!config) return no_store(*seen, name);
   if (config->over.empty() && !medium)
     return fail(errc::invalid_argument, "store '" + name + "' lies over no other: it is no cache");
   return seen->stores.at(name);
@@ -48,7 +50,10 @@ result<json> record(store::store& tier, const json& arguments, std::uint64_t now
                    : action == "fetch" ? std::optional(store::recording::fetch)
                    : action == "stop"  ? std::optional(store::recording::stop)
                                        : std::nullopt;
-  if (!how) return fail(errc::invalid_argument, "action: one of start, fetch and stop");
+  if (!how)
+    return fail(errc::invalid_argument, "action: \"" + action + "\" is not a choice" +
+                                            config::did_you_mean(action, {"start", "fetch", "stop"}) +
+                                            "; start, fetch or stop");
   auto part = tier.record(*how, now_ns);
   if (!part) return tl::unexpected(part.error());
   return json{{"lines", std::move(part->lines)}, {"requests", part->requests}, {"lost", part->lost}};
