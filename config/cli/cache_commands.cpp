@@ -99,14 +99,19 @@ std::uint64_t count_of(const json& answer, const char* name) {
 int command_tree::record_cache() {
   using clock = std::chrono::steady_clock;
   constexpr auto pause = std::chrono::milliseconds(100);
+  constexpr std::uint64_t longest_record_s = 366ull * 24 * 3600;
+  const std::optional<std::uint64_t> seconds = parse_number(options_.seconds, longest_record_s);
+  if (!seconds) return no_number("--seconds", options_.seconds, longest_record_s);
+  const std::optional<std::uint64_t> requests = parse_number(options_.requests);
+  if (!requests) return no_number("--requests", options_.requests);
   std::ofstream file(options_.output, std::ios::trunc);
   if (!file) return complain(options_.output + " cannot be written", options_.json);
   const auto ask_for = [this](const char* action) {
     return call_gateway(options_.control, "cache.record", {{"store", options_.store}, {"action", action}});
   };
   if (const auto begun = ask_for("start"); !begun) return fail_with(begun.error());
-  const clock::time_point end = clock::now() + std::chrono::seconds(options_.seconds);
-  const std::uint64_t wanted = options_.requests == 0 ? UINT64_MAX : options_.requests;
+  const clock::time_point end = clock::now() + std::chrono::seconds(*seconds);
+  const std::uint64_t wanted = *requests == 0 ? UINT64_MAX : *requests;
   std::uint64_t left = wanted, lost = 0;
   for (bool over = false; !over;) {
     std::this_thread::sleep_for(pause);

@@ -22,12 +22,9 @@ int run_cli(int argc, const char* const* argv, const cli_hooks& hooks) {
     commands.app().parse(argc, argv);
   } catch (const CLI::Success& wanted) {  // --help, --version
     return commands.app().exit(wanted, std::cout, std::cerr);
-  } catch (const CLI::ParseError& problem) {
+  } catch (const CLI::ParseError&) {
     const bool as_json = std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
-    // CLI11 misses a command, or has words too many, before it sees that one of them is none.
-    const std::string odd = about_misread(commands.app(), {argv + 1, argv + argc});
-    return complain(odd.empty() ? std::string(problem.what()) + "; see sluice --help" : odd, as_json,
-                    "invalid_argument");
+    return complain(about_misuse(commands.app(), {argv + 1, argv + argc}), as_json, "invalid_argument");
   }
   return commands.run();
 }

@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "config/cli/commands.hpp"
 #include "config/cli/manual.hpp"
+#include "config/cli/misread.hpp"
 #include "config/cli/test_cli.hpp"
 
 namespace sluice::config {
@@ -112,6 +114,99 @@ TEST_F(cli, names_the_command_that_is_none) {
   }
   EXPECT_EQ(run({"session", "kick", "x"}), 1);
   EXPECT_THAT(err_, Not(HasSubstr("there is no command")));
+}
+
+TEST_F(cli, says_what_is_missing_or_too_much_and_where_to_go_on) {
+  for (const auto& [words, sentence] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{}, "a command is missing: sluice help lists them, sluice demo shows a gateway at work"},
+           {{"session"}, "sluice session needs one of its commands: ls or kick; for example: sluice session ls"},
+           {{"serve"}, "sluice serve needs --config FILE; for example: sluice serve --config /etc/sluice/gateway.toml"},
+           {{"unit", "resize"}, "sluice unit resize needs UNIT and SIZE; for example: sluice unit resize vm1 128GiB"},
+           {{"unit", "resize", "vm1"}, "sluice unit resize needs SIZE; for example: sluice unit resize vm1 128GiB"},
+           {{"session", "kick"},
+            "sluice session kick needs an ID, --connection ID or --address ADDRESS; for example: sluice session kick "
+            "17"},
+           {{"session", "kick", "nobody"},
+            "\"nobody\" is no ID of a session: those are numbers, which sluice session ls shows"},
+           {{"session", "kick", "--connection", "-5"},
+            "\"-5\" is no ID of a connection: those are numbers, which sluice session ls shows"},
+           {{"session", "kick", "17", "--connection", "5"},
+            "either ID or --connection ID, not both; see sluice session kick --help"},
+           {{"ls", "--jsn"}, "there is no option --jsn of sluice ls, did you mean --json?; see sluice ls --help"},
+           {{"ls", "-j"}, "there is no option -j of sluice ls; see sluice ls --help"},
+           {{"--json", "ls"}, "there is no option --json of sluice; see sluice --help"},
+           {{"ls", "--json=x"}, "--json of sluice ls takes no value; see sluice ls --help"},
+           {{"ls", "--control"}, "--control SOCKET: the SOCKET is missing; see sluice ls --help"},
+           {{"ls", "--control", "a", "--control=b"}, "--control is there twice; see sluice ls --help"},
+           {{"pr", "show", "a", "b"}, "\"b\" is a word too many for sluice pr show UNIT; see sluice pr show --help"},
+           {{"cache", "inspect", "--store", "a"},
+            "--store needs --config FILE beside it; see sluice cache inspect --help"},
+           {{"completion", "fis"}, "there is no completion for \"fis\", did you mean \"fish\"?; bash, zsh or fish"},
+           {{"top", "--count", "many"}, "--count: \"many\" is no whole number"},
+           {{"cache", "record", "a", "--output", "b", "--seconds", "99999999999"},
+            "--seconds: \"99999999999\" is no whole number up to 31622400"},
+           {{"cache", "simulate", "a", "--mode", "write-bakc"},
+            "--mode: \"write-bakc\" is not a choice; write-through or write-around"}}) {
+    EXPECT_EQ(run(words), 1);
+    EXPECT_EQ(err_, "sluice: " + sentence + "\n");
+  }
+}
+
+struct leaf {
+  std::vector<std::string> words;
+  const CLI::App* command;
+};
+
+void add_leaves(const CLI::App& at, const std::vector<std::string>& words, std::vector<leaf>& to) {
+  if (commands_of(at).empty()) return to.push_back({words, &at});
+  for (const CLI::App* command : commands_of(at)) {
+    std::vector<std::string> longer = words;
+    longer.push_back(command->get_name());
+    add_leaves(*command, longer, to);
+  }
+}
+
+/// Each command, used wrongly in each way that its description allows.
+TEST_F(cli, never_speaks_in_the_words_of_the_parser) {
+  command_tree tree(hooks_);
+  std::vector<leaf> all;
+  add_leaves(tree.app(), {}, all);
+  ASSERT_GT(all.size(), 20U);
+  const auto expect_own = [this](std::vector<std::string> words, const std::vector<std::string>& more) {
+    words.insert(words.end(), more.begin(), more.end());
+    EXPECT_EQ(run(words), 1) << testing::PrintToString(words);
+    EXPECT_THAT(err_, StartsWith("sluice: "));
+    EXPECT_THAT(err_, AnyOf(HasSubstr("; see sluice "), HasSubstr("; for example: sluice ")))
+        << testing::PrintToString(words);
+    EXPECT_THAT(err_, Not(HasSubstr("cannot be understood as it stands"))) << testing::PrintToString(words);
+  };
+  for (const auto& [words, command] : all) {
+    expect_own(words, {"--nonsense"});
+    expect_own(words, {"-x"});
+    std::vector<std::string> many{"1"};
+    bool any_number = false, lacks = false;
+    for (const CLI::Option* option : command->get_options()) {
+      lacks = lacks || option->get_required();
+      if (option->get_positional()) {
+        any_number = any_number || option->get_items_expected_max() > 1;
+        many.push_back("1");
+      } else if (option->get_items_expected_max() == 1) {
+        const std::string name = "--" + option->get_lnames().front();
+        expect_own(words, {name});
+        expect_own(words, {name, "1", name, "1"});
+      } else if (option->get_items_expected_max() == 0 && option->get_lnames().front() != "help") {
+        expect_own(words, {"--" + option->get_lnames().front() + "=odd"});
+      }
+    }
+    if (!any_number) expect_own(words, many);
+    if (lacks) expect_own(words, {});
+    std::vector<std::string> asking = words;
+    asking.push_back("--help");
+    EXPECT_EQ(run(asking), 0);
+    EXPECT_THAT(out_, HasSubstr("explain the command"));
+    for (const char* words_of_the_parser : {"Print this help", "REQUIRED", "Excludes", "Needs"})
+      EXPECT_THAT(out_, Not(HasSubstr(words_of_the_parser)));
+  }
 }
 
 TEST_F(cli, sends_what_the_operator_asked_for) {

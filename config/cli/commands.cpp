@@ -1,5 +1,7 @@
 #include "config/cli/commands.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +21,18 @@ namespace sluice::config {
 namespace {
 
 using nlohmann::json;
+
+/// Says what an option takes, as the manual does.
+class own_words final : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    std::string out;
+    if (option->get_items_expected_max() > 0) out += " " + option->get_type_name();
+    if (!option->get_default_str().empty()) out += " (default: " + option->get_default_str() + ")";
+    if (option->get_required()) out += " (required)";
+    return out;
+  }
+};
 
 constexpr int refused_status = 2;
 constexpr int apply_timeout_ms = 600'000;  // opening stores may take its time
@@ -46,6 +60,13 @@ std::string to_line(const json& document) {
   return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+std::optional<std::uint64_t> parse_number(const std::string& text, std::uint64_t most) {
+  std::uint64_t out = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  const bool whole = error == std::errc{} && rest == text.data() + text.size();
+  return whole && out <= most ? std::optional(out) : std::nullopt;
+}
+
 std::string absolute(const std::string& path) {
   if (path.empty()) return {};
   std::error_code ignored;
@@ -54,8 +75,10 @@ std::string absolute(const std::string& path) {
 
 command_tree::command_tree(const cli_hooks& hooks)
     : hooks_(hooks), app_(std::make_unique<CLI::App>("a user-space SCSI storage gateway", "sluice")) {
+  app_->formatter(std::make_shared<own_words>());  // before there are commands, which take it over
   app_->require_subcommand(1);
-  app_->set_version_flag("--version", "sluice " + hooks.version);
+  app_->set_help_flag("-h,--help", "explain the command");  // and each of its commands
+  app_->set_version_flag("--version", "sluice " + hooks.version, "print the version");
   app_->footer("Every command explains itself: sluice COMMAND --help");
   add_local_commands();
   add_file_commands();
@@ -110,11 +133,7 @@ void command_tree::add_local_commands() {
 
   CLI::App* completion = add(app_.get(), "completion", "print a script that completes this command line",
                              "sluice completion bash > /etc/bash_completion.d/sluice", [this] { return complete(); });
-  completion->add_option("shell", options_.shell, "bash, zsh or fish")
-      ->required()
-      ->type_name("SHELL")
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
-      ->type_name("SHELL");
+  completion->add_option("shell", options_.shell, "bash, zsh or fish")->required()->type_name("SHELL");
   add(app_.get(), "complete-names", "what the completion offers", "sluice complete-names UNIT",
       [this] { return complete_names(); })
       ->group("")  // hidden
@@ -180,10 +199,12 @@ void command_tree::add_acting_commands() {
   CLI::Option* id =
       kick_command->add_option("id", options_.session_id, "as `sluice session ls` shows it")->type_name("ID");
   CLI::Option* connection =
-      kick_command->add_option("--connection", options_.connection, "a connection without a session")->type_name("ID");
-  CLI::Option* address =
-      kick_command->add_option("--address", options_.address, "all of an address that have no session")
-          ->type_name("ADDRESS");
+      kick_command->add_option("--connection", options_.connection, "a connection without a session, instead of ID")
+          ->type_name("ID");
+  CLI::Option* address = kick_command
+                             ->add_option("--address", options_.address,
+                                          "all connections of an address that have no session, instead of ID")
+                             ->type_name("ADDRESS");
   id->excludes(connection)->excludes(address);
   connection->excludes(address);
 
@@ -237,7 +258,6 @@ void command_tree::add_cache_commands() {
       ->delimiter(',')
       ->type_name("SIZE,...");
   simulate_command->add_option("--mode", options_.mode, "write-through keeps what is written, write-around does not")
-      ->check(CLI::IsMember({"write-through", "write-around"}))
       ->type_name("MODE")
       ->capture_default_str();
   simulate_command
@@ -249,6 +269,10 @@ void command_tree::add_cache_commands() {
 }
 
 int command_tree::simulate() {
+  const std::vector<std::string> modes{"write-through", "write-around"};
+  if (std::find(modes.begin(), modes.end(), options_.mode) == modes.end())
+    return misused("--mode: \"" + options_.mode + "\" is not a choice" + did_you_mean(options_.mode, modes) + "; " +
+                   one_of(modes));
   simulate_options how{absolute(options_.file), {}, options_.mode == "write-around", 0, options_.json};
   for (const std::string& text : options_.sizes) {
     const std::optional<std::uint64_t> size = parse_size(text);
@@ -320,6 +344,11 @@ int command_tree::misused(const std::string& sentence) {
   return complain(sentence, options_.json, "invalid_argument");
 }
 
+int command_tree::no_number(const std::string& option, const std::string& text, std::uint64_t most) {
+  return misused(option + ": \"" + text + "\" is no whole number" +
+                 (most == UINT64_MAX ? std::string() : " up to " + std::to_string(most)));
+}
+
 int command_tree::refuse(const refused& why) {
   if (options_.json) print(to_line({{"ok", false}, {"errors", errors_of(why)}}));
   std::fprintf(stderr, "%s\n", why.to_string().c_str());
@@ -382,10 +411,19 @@ int command_tree::kick() {
     const json& count = member(answer, "closed");
     return count.is_number() ? "connections closed: " + count.dump() + "\n" : std::string();
   };
-  if (options_.connection) return ask("connection.kick", {{"id", *options_.connection}}, closed);
-  if (!options_.address.empty()) return ask("connection.kick", {{"address", options_.address}}, closed);
-  if (!options_.session_id) return misused("session kick needs an ID, --connection or --address");
-  return ask("session.kick", {{"id", *options_.session_id}}, [](const json&) { return std::string(); });
+  const bool of_connection = !options_.connection.empty();
+  if (!of_connection && !options_.address.empty())
+    return ask("connection.kick", {{"address", options_.address}}, closed);
+  const std::string& given = of_connection ? options_.connection : options_.session_id;
+  if (given.empty())
+    return misused(
+        "sluice session kick needs an ID, --connection ID or --address ADDRESS; for example: sluice session kick 17");
+  const std::optional<std::uint64_t> id = parse_number(given);
+  if (!id)
+    return misused("\"" + given + "\" is no ID of a " + (of_connection ? "connection" : "session") +
+                   ": those are numbers, which sluice session ls shows");
+  if (of_connection) return ask("connection.kick", {{"id", *id}}, closed);
+  return ask("session.kick", {{"id", *id}}, [](const json&) { return std::string(); });
 }
 
 int command_tree::resize() {
@@ -411,7 +449,12 @@ int command_tree::help() {
 }
 
 int command_tree::complete() {
-  print(completion_script(*app_, options_.shell));
+  const std::string script = completion_script(*app_, options_.shell);
+  const std::vector<std::string> shells{"bash", "zsh", "fish"};
+  if (script.empty())
+    return misused("there is no completion for \"" + options_.shell + "\"" + did_you_mean(options_.shell, shells) +
+                   "; " + one_of(shells));
+  print(script);
   return 0;
 }
 

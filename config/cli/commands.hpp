@@ -24,9 +24,8 @@ struct parsed_options {
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes, words;
   std::string output;
-  std::optional<std::uint64_t> session_id, connection;
-  std::string address;
-  std::uint64_t count = 0, seconds = 60, requests = 0;
+  std::string session_id, connection, address;
+  std::string count = "0", seconds = "60", requests = "0";
   bool keep = false, discard = false;
   bool shrink = false, yes = false, follow = false, probe = false;
 };
@@ -62,6 +61,7 @@ class command_tree {
   /// Tells why the gateway did not do it, in JSON as well where that was asked for; returns 1, as the next one.
   int fail_with(const call_error& why);
   int misused(const std::string& sentence);
+  int no_number(const std::string& option, const std::string& text, std::uint64_t most = UINT64_MAX);
   /// Tells what is wrong with a configuration, likewise; returns the status for that.
   int refuse(const refused& why);
   int top();
@@ -91,6 +91,9 @@ std::string completion_script(const CLI::App& app, const std::string& shell);
 /// The names in what "status" answers that may stand where the command line says `kind`: lines. "UNIT", "STORE", "ID"
 /// (of sessions); empty for any other.
 std::string names_in(const nlohmann::json& status, const std::string& kind);
+
+/// A whole number, in digits and nothing else; nothing for one above `most`.
+std::optional<std::uint64_t> parse_number(const std::string& text, std::uint64_t most = UINT64_MAX);
 
 /// Prints on standard output.
 void print(const std::string& text);

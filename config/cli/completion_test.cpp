@@ -72,7 +72,7 @@ TEST_F(cli, has_a_file_that_zsh_finds_and_completes_by) {
   EXPECT_THAT(*first, Not(HasSubstr("kick:")));
   EXPECT_THAT(*complete("session", ""), AllOf(HasSubstr("kick:end a session"), Not(HasSubstr("serve:"))));
   EXPECT_EQ(*complete("session kick", ""), "vm1\ndisk\n");
-  EXPECT_THAT(*complete("session kick", "--"), HasSubstr("--address:all of an address"));
+  EXPECT_THAT(*complete("session kick", "--"), HasSubstr("--address:all connections of an address"));
   EXPECT_EQ(*complete("check", ""), "FILES\n");
   EXPECT_EQ(*complete("completion", ""), "bash\nzsh\nfish\n");
   EXPECT_THAT(*complete("ls", ""), HasSubstr("--json:print JSON"));
@@ -92,7 +92,7 @@ TEST_F(cli, has_a_file_that_fish_completes_by) {
   EXPECT_THAT(*first, AllOf(HasSubstr("session\tsessions of initiators"), Not(HasSubstr("kick"))));
   EXPECT_THAT(*complete("session "), AllOf(HasSubstr("kick\tend a session"), Not(HasSubstr("serve"))));
   EXPECT_THAT(*complete("session kick "), AllOf(HasSubstr("vm1\n"), Not(HasSubstr("kick\t"))));
-  EXPECT_THAT(*complete("session kick --a"), HasSubstr("--address\tall of an address"));
+  EXPECT_THAT(*complete("session kick --a"), HasSubstr("--address\tall connections of an address"));
   EXPECT_EQ(*complete("ls --a"), "") << "that is an option of session kick";
   EXPECT_THAT(*complete("completion z"), HasSubstr("zsh"));
 }

@@ -89,9 +89,7 @@ void describe(page& to, const CLI::App& app, const std::string& path) {
     to.paragraph(app.get_description() + ".");
     for (const CLI::Option* option : app.get_options())
       if (!option->get_positional() && option->get_lnames().front() != "help") describe_option(to, *option);
-    const std::string footer = app.get_footer();  // of a group of commands: that of the program, without an example
-    if (const std::size_t example = footer.rfind("  "); example != std::string::npos)
-      to.item("example", "`" + footer.substr(example + 2) + "`");
+    if (const std::string example = example_of(app); !example.empty()) to.item("example", "`" + example + "`");
     to.end_list();
   }
   for (const CLI::App* command : commands_of(app)) describe(to, *command, path + " " + command->get_name());

@@ -73,11 +73,13 @@ int command_tree::top() {
   constexpr int patience_ms = 10'000;
   const std::optional<std::uint64_t> interval_ns = parse_duration(options_.interval);
   if (!interval_ns || *interval_ns == 0) return misused("--interval takes " + std::string(duration_spelling));
+  const std::optional<std::uint64_t> max_looks = parse_number(options_.count);
+  if (!max_looks) return no_number("--count", options_.count);
   const bool terminal = ::isatty(STDOUT_FILENO) != 0;
   keyboard keys;
   json before;
   clock::time_point then;
-  for (std::uint64_t looks = 0; options_.count == 0 || looks <= options_.count; ++looks) {
+  for (std::uint64_t looks = 0; *max_looks == 0 || looks <= *max_looks; ++looks) {
     if (looks > 0 && keys.quits_within(std::chrono::nanoseconds(*interval_ns))) return 0;
     auto now = call_gateway(options_.control, "status", {{"latencies", true}}, patience_ms);
     if (!now) return fail_with(now.error());
