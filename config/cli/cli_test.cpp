@@ -466,17 +466,27 @@ TEST_F(cli, has_the_manual_that_the_repository_holds) {
   EXPECT_EQ(page.str(), manual_page(hooks_));
 }
 
-TEST_F(cli, has_a_manual_that_man_renders) {
-  EXPECT_EQ(run({"man"}), 0);
-  EXPECT_THAT(out_, StartsWith(".TH sluice 1 "));
-  EXPECT_THAT(out_, HasSubstr(".SS sluice session kick [ID]\n.PP\n"));
-  EXPECT_THAT(out_, HasSubstr(".TP\n\\fB\\-\\-json\\fR\n"));
-  std::istringstream lines(out_);
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_THAT(line, Not(HasSubstr("`")));
-    if (!line.starts_with('.')) continue;
-    EXPECT_THAT(line.substr(0, 3), AnyOf(".TH", ".SH", ".SS", ".PP", ".TP")) << line;
+TEST_F(cli, has_manuals_that_man_renders) {
+  for (const auto& [words, title, parts] :
+       std::vector<std::tuple<std::vector<std::string>, std::string, std::vector<std::string>>>{
+           {{"man"}, ".TH sluice 1 ", {".SS sluice session kick [ID]\n.PP\n", ".TP\n\\fB\\-\\-json\\fR\n"}},
+           {{"man", "sluice.toml"},
+            ".TH sluice.toml 5 ",
+            {".SS A store with \\fBtype = \"cache\"\\fR\n.PP\nBeside \\fBtype\\fR.\n",
+             ".TP\n\\fBflash.path\\fR\nthe file. Takes a path\n",
+             ".TP\n\\fBpath\\fR\nthe file or device. Takes a path; required\n"}}}) {
+    EXPECT_EQ(run(words), 0);
+    EXPECT_THAT(out_, StartsWith(title));
+    for (const std::string& part : parts) EXPECT_THAT(out_, HasSubstr(part));
+    std::istringstream lines(out_);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_THAT(line, Not(HasSubstr("`")));
+      if (!line.starts_with('.')) continue;
+      EXPECT_THAT(line.substr(0, 3), AnyOf(".TH", ".SH", ".SS", ".PP", ".TP")) << line;
+    }
   }
+  EXPECT_EQ(run({"man", "slucie"}), 1);
+  EXPECT_EQ(err_, "sluice: there is no manual \"slucie\", did you mean \"sluice\"?; sluice or sluice.toml\n");
 }
 
 }  // namespace

@@ -138,10 +138,10 @@ void command_tree::add_local_commands() {
       [this] { return complete_names(); })
       ->group("")  // hidden
       ->add_option("kind", options_.words, "UNIT, STORE or ID");
-  add(app_.get(), "man", "print the manual for man(1)", "sluice man | man -l -", [this] {
-    print(manual_for_man(hooks_));
-    return 0;
-  });
+  add(app_.get(), "man", "print a manual for man(1): sluice(1), or sluice.toml(5), of the configuration's keys",
+      "sluice man sluice.toml | man -l -", [this] { return manual(); })
+      ->add_option("page", options_.page, "sluice or sluice.toml; without one: sluice")
+      ->type_name("PAGE");
   CLI::App* help_command =
       add(app_.get(), "help", "explain a command", "sluice help session kick", [this] { return help(); });
   help_command->add_option("command", options_.words, "the command; without one: all of them")->type_name("COMMAND");
@@ -445,6 +445,15 @@ int command_tree::help() {
   }
   // Its help() would be that of the command that was chosen: of this one.
   print(about->get_formatter()->make_help(about, path, CLI::AppFormatMode::Normal));
+  return 0;
+}
+
+int command_tree::manual() {
+  const std::vector<std::string> pages{"sluice", "sluice.toml"};
+  if (options_.page != pages[0] && options_.page != pages[1])
+    return misused("there is no manual \"" + options_.page + "\"" + did_you_mean(options_.page, pages) + "; " +
+                   one_of(pages));
+  print(options_.page == pages[0] ? manual_for_man(hooks_) : keys_for_man(hooks_));
   return 0;
 }
 

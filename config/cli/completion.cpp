@@ -36,6 +36,7 @@ void collect(std::vector<known_words>& out, const CLI::App& app, const std::stri
     here.described.emplace_back(name, option->get_description());
   }
   if (path == " completion") here.commands = "bash zsh fish";
+  if (path == " man") here.commands = "sluice sluice.toml";
   if (path == " help") here.commands = out.front().commands;
   out.push_back(std::move(here));
   for (const CLI::App* command : commands_of(app)) collect(out, *command, path + " " + command->get_name());

@@ -4,6 +4,7 @@
 
 #include "config/cli/commands.hpp"
 #include "config/cli/misread.hpp"
+#include "config/schema/key_pages.hpp"
 
 namespace sluice::config {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 class page {
  public:
   virtual ~page() = default;
-  virtual void title(const std::string& name, const std::string& version) = 0;
+  virtual void title(const std::string& name, int section, const std::string& version) = 0;
   virtual void section(const std::string& name) = 0;
   virtual void command(const std::string& usage) = 0;
   virtual void paragraph(const std::string& text) = 0;
@@ -24,7 +25,9 @@ class page {
 };
 
 class markdown_page final : public page {
-  void title(const std::string& name, const std::string&) override { out += "# " + name + "(1)\n\n"; }
+  void title(const std::string& name, int section, const std::string&) override {
+    out += "# " + name + "(" + std::to_string(section) + ")\n\n";
+  }
   void section(const std::string& name) override { out += "## " + name + "\n\n"; }
   void command(const std::string& usage) override { out += "### " + usage + "\n\n"; }
   void paragraph(const std::string& text) override { out += text + "\n\n"; }
@@ -33,8 +36,9 @@ class markdown_page final : public page {
 };
 
 class man_page final : public page {
-  void title(const std::string& name, const std::string& version) override {
-    out += ".TH " + name + " 1 \"\" \"" + name + " " + version + "\" \"User Commands\"\n";
+  void title(const std::string& name, int section, const std::string& version) override {
+    const char* chapter = section == 1 ? "User Commands" : "File Formats";
+    out += ".TH " + name + " " + std::to_string(section) + " \"\" \"sluice " + version + "\" \"" + chapter + "\"\n";
   }
   void section(const std::string& name) override {
     out += ".SH ";
@@ -97,7 +101,7 @@ void describe(page& to, const CLI::App& app, const std::string& path) {
 
 std::string write(page& to, const cli_hooks& hooks) {
   command_tree commands(hooks);
-  to.title("sluice", hooks.version);
+  to.title("sluice", 1, hooks.version);
   to.section("Name");
   to.paragraph("sluice - " + commands.app().get_description());
   to.section("Synopsis");
@@ -114,11 +118,43 @@ std::string write(page& to, const cli_hooks& hooks) {
   to.item("`NOTIFY_SOCKET`", "where `sluice serve` tells systemd that it is ready, reloading or stopping");
   to.end_list();
   to.section("See also");
-  to.paragraph("docs/configuration.md, docs/operations.md, docs/control.md");
+  to.paragraph("`sluice.toml`(5), docs/configuration.md, docs/operations.md, docs/control.md");
   return to.out;
 }
 
+void write_keys(page& to, const cli_hooks& hooks) {
+  to.title("sluice.toml", 5, hooks.version);
+  to.section("Name");
+  to.paragraph("sluice.toml - what a sluice gateway is");
+  to.section("Description");
+  to.paragraph(
+      "A file in TOML 1.0: the gateway itself, stores (where bytes live), units (SCSI devices over stores) and targets "
+      "with their ports and access tables. `sluice check FILE` says what is wrong with one, `sluice plan FILE` and "
+      "`sluice apply FILE` show and make the difference to what runs. Relative paths are relative to the file.");
+  to.section("Keys");
+  for (const key_table& table : key_tables(hooks.known)) {
+    to.command(table.title);
+    to.paragraph(table.intro);
+    for (const key& k : *table.keys) {
+      const std::string otherwise = default_of(k);
+      to.item("`" + k.name + "`", k.help + ". Takes " + allowed_by(k) +
+                                      (k.required            ? "; required"
+                                       : otherwise == "none" ? std::string()
+                                                             : "; default: " + otherwise));
+    }
+    to.end_list();
+  }
+  to.section("See also");
+  to.paragraph("`sluice`(1), docs/configuration.md, docs/tiers.md, docs/ceph.md");
+}
+
 }  // namespace
+
+std::string keys_for_man(const cli_hooks& hooks) {
+  man_page page;
+  write_keys(page, hooks);
+  return page.out;
+}
 
 std::string manual_page(const cli_hooks& hooks) {
   markdown_page page;

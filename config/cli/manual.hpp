@@ -10,5 +10,7 @@ namespace sluice::config {
 std::string manual_page(const cli_hooks& hooks);
 /// For man(1), in the macros of man(7).
 std::string manual_for_man(const cli_hooks& hooks);
+/// Likewise, of the configuration: sluice.toml(5).
+std::string keys_for_man(const cli_hooks& hooks);
 
 }  // namespace sluice::config

@@ -27,16 +27,6 @@ key required(key k) {
   return k;
 }
 
-void describe(std::string& out, const char* title, const char* intro, const std::vector<key>& keys) {
-  out += std::string("## ") + title + "\n\n" + intro + "\n\n| key | takes | default | |\n|---|---|---|---|\n";
-  for (const key& k : keys) {
-    out += "| `" + k.name + "` | " + allowed_by(k) + " | ";
-    out += k.required ? "required" : k.otherwise.empty() ? "none" : k.otherwise;
-    out += " | " + k.help + " |\n";
-  }
-  out += "\n";
-}
-
 }  // namespace
 
 const std::vector<key>& root_keys() {
@@ -202,30 +192,6 @@ std::string allowed_by(const key& k) {
       return "tables";
   }
   return {};
-}
-
-std::string describe_keys(const known_types& known) {
-  std::string out;
-  describe(out, "`[gateway]`", "The gateway itself. A change of any of these keys needs a restart.", gateway_keys());
-  describe(out, "`[store.NAME]`", "Where bytes live. Each type has more keys.", store_keys());
-  describe(out, "`[unit.NAME]`", "A logical unit: the SCSI device over a store.", unit_keys());
-  describe(out, "`[target.NAME]`", "A SCSI target device.", target_keys());
-  describe(out, "`[[target.NAME.port]]`", "A target port. Each fabric has more keys.", port_keys());
-  describe(
-      out, "`[target.NAME.access.\"INITIATOR\"]`",
-      "An initiator that may log in. With any access table, all others are refused. The fabrics of the target's ports "
-      "have more keys.",
-      access_keys());
-  for (const auto& [type, keys] : known.stores)
-    describe(out, ("A store with `type = \"" + type + "\"`").c_str(), "Beside `type`.", keys);
-  for (const fabric_rules& fabric : known.fabrics) {
-    describe(out, ("A port with `fabric = \"" + fabric.name + "\"`").c_str(), "Beside the keys of every port.",
-             fabric.port_keys);
-    if (!fabric.access_keys.empty())
-      describe(out, ("An access table of a target with ports of fabric \"" + fabric.name + "\"").c_str(),
-               "Beside the keys of every access table.", fabric.access_keys);
-  }
-  return out;
 }
 
 }  // namespace sluice::config

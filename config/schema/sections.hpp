@@ -62,10 +62,6 @@ std::vector<std::string> choices_of(const key& k);
 /// What a key takes, in words: "one of text and json", "a number from 1 to 64".
 std::string allowed_by(const key& k);
 
-/// Every key in Markdown, those of store types and fabrics too: the middle of docs/configuration.md. A test keeps the
-/// page and the program together.
-std::string describe_keys(const known_types& known);
-
 inline constexpr std::uint32_t max_lun = 16383;  // single level LUN structure, flat space addressing [SAM-5 4.7.5]
 
 }  // namespace sluice::config

@@ -7,8 +7,6 @@
 namespace sluice::loopback {
 namespace {
 
-constexpr const char* names_key = "names_initiators";
-
 std::string canonical(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
   return name;
@@ -32,7 +30,7 @@ config::fabric_rules rules() {
   made.name = "loopback";
   made.port_keys = {
       {"name", config::kind::text, true, "16 hex digits: by them initiators in the same process find the port"},
-      {.name = names_key,
+      {.name = "names_initiators",
        .type = config::kind::flag,
        .help = "initiators have names; otherwise the port's own stands for whoever uses it",
        .otherwise = "true"}};
@@ -53,8 +51,8 @@ class loopback_port final : public port::target_port {
   const port::port_descriptor& descriptor() const override { return state_->descriptor; }
   std::vector<std::string> addresses() const override { return {}; }
   result<std::unique_ptr<port::port_change>> prepare(const config::port_config& wanted) override {
-    if (wanted.settings.flag(names_key, true) != state_->descriptor.names_initiators)
-      return fail(errc::unsupported, std::string(names_key) + " cannot change while the port is open");
+    if (wanted.settings.flag("names_initiators", true) != state_->descriptor.names_initiators)
+      return fail(errc::unsupported, "names_initiators cannot change while the port is open");
     return std::make_unique<nothing_to_change>();
   }
   std::size_t disturbs(const config::port_config&) const override { return 0; }
@@ -75,7 +73,7 @@ class loopback_fabric final : public port::running_fabric {
     port::port_descriptor about;
     about.id = {"loopback", wanted.name, wanted.group};
     about.protocol = scsi::protocol::sas;
-    about.names_initiators = wanted.settings.flag(names_key, true);
+    about.names_initiators = wanted.settings.flag("names_initiators", true);
     auto state = std::make_shared<port_state>(std::move(about), cores_);
     if (auto added = exchange::of_this_process().add(state); !added) return tl::unexpected(added.error());
     return std::make_unique<loopback_port>(std::move(state));

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/schema/key_pages.hpp"
 #include "config/toml/load.hpp"
 #include "gateway/daemon/known_types.hpp"
 
@@ -126,21 +127,28 @@ TEST_F(configuration, examples_are_good) {
   EXPECT_GE(files, 3u);
 }
 
-/// The tables between the two marks come from the schema; SLUICE_GOLDEN=write in the environment rewrites them.
-TEST_F(configuration, manual_lists_the_keys) {
-  const std::string begin = "<!-- keys: made from the program -->\n", end = "<!-- end of keys -->\n";
-  const std::string path = "../../docs/configuration.md";
-  std::ostringstream in;
-  in << std::ifstream(path).rdbuf();
-  std::string page = in.str();
-  const std::size_t from = page.find(begin), to = page.find(end);
-  ASSERT_TRUE(from != std::string::npos && to != std::string::npos);
-  const std::size_t inside = from + begin.size();
-  if (std::getenv("SLUICE_GOLDEN") != nullptr) {
-    page.replace(inside, to - inside, config::describe_keys(known_));
-    std::ofstream(path) << page;
+/// What stands between the marks of docs/*.md; SLUICE_GOLDEN=write in the environment rewrites it.
+TEST_F(configuration, pages_have_the_keys_of_the_program) {
+  unsigned pages = 0;
+  for (const auto& entry : fs::directory_iterator("../../docs")) {
+    if (entry.path().extension() != ".md") continue;
+    const auto now = config::with_keys(slurp(entry.path()), known_);
+    ASSERT_TRUE(now) << entry.path() << ": " << now.error().message;
+    if (now->find("<!-- keys") != std::string::npos) ++pages;
+    if (std::getenv("SLUICE_GOLDEN") != nullptr) std::ofstream(entry.path()) << *now;
+    EXPECT_EQ(slurp(entry.path()), *now) << entry.path();
   }
-  EXPECT_EQ(page.substr(inside, page.find(end) - inside), config::describe_keys(known_));
+  EXPECT_GE(pages, 3U);
+}
+
+/// A table would end at such a bar, and a row that says nothing is none.
+TEST_F(configuration, every_key_says_what_it_does) {
+  for (const config::key_table& table : config::key_tables(known_))
+    for (const config::key& k : *table.keys) {
+      EXPECT_FALSE(k.help.empty()) << table.name << ": " << k.name;
+      EXPECT_EQ((k.help + k.otherwise).find('|'), std::string::npos) << table.name << ": " << k.name;
+      EXPECT_FALSE(k.type == config::kind::flag && config::default_of(k) == "none") << table.name << ": " << k.name;
+    }
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness
 from gateway import Checks, one_unit, own_gateway  # noqa: E402
 
 PREFIX = "/opt/sluice"
-FILES = ("bin/sluice", "bin/sluice-load", "share/man/man1/sluice.1", "share/bash-completion/completions/sluice",
+FILES = ("bin/sluice", "bin/sluice-load", "share/man/man1/sluice.1", "share/man/man5/sluice.toml.5",
+         "share/bash-completion/completions/sluice",
          "share/zsh/vendor-completions/_sluice", "share/fish/vendor_completions.d/sluice.fish",
          "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf", "share/doc/sluice/README.md",
          "share/doc/sluice/docs/operations.md", "share/doc/sluice/examples/production.toml")
@@ -40,10 +41,10 @@ def main():
         checks.check("the service starts what is installed", f"ExecStart={PREFIX}/bin/sluice serve" in service)
         checks.check("bash reads its completion",
                      succeeds("bash", "-n", str(root / "share/bash-completion/completions/sluice")) is not None)
-        manual = root / "share/man/man1/sluice.1"
         if shutil.which("man"):
-            shown = succeeds("man", "--warnings", "-l", str(manual))
-            checks.check("man shows the manual", shown is not None and "sluice session kick [ID]" in shown)
+            for name, words in (("man1/sluice.1", "sluice session kick [ID]"), ("man5/sluice.toml.5", "flash.path")):
+                shown = succeeds("man", "--warnings", "-l", str(root / "share/man" / name))
+                checks.check(f"man shows {name}", shown is not None and words in shown)
         else:
             checks.skip("man shows the manual", "there is no man here")
         example = root / "share/doc/sluice/examples/minimal.toml"

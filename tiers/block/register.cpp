@@ -10,7 +10,7 @@ void register_store(store::registry& to) {
   using config::kind;
   to.add({"block",
           {{"path", kind::path, true, "the block device, best by a name that stays: /dev/disk/by-id/..."},
-           {"read_only", kind::flag, false, "never write to it"},
+           {"read_only", kind::flag, false, "never write to it", {}, 0, UINT64_MAX, "false"},
            store::deadline_key()},
           [](const config::settings& s, reactor::loop& loop, const auto&) {
             const std::string* path = s.text("path");

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::uint64_t million = 1'000'000;
 
-config::key ppm(const char* name, const char* help) {
-  return {name, config::kind::number, false, help, {}, 0, million};
+config::key ppm(const char* name, const char* help, const char* otherwise = "0") {
+  return {name, config::kind::number, false, help, {}, 0, million, otherwise};
 }
 
 std::uint32_t ppm_of(const config::settings& s, const char* name, std::uint64_t otherwise = 0) {
@@ -38,7 +38,7 @@ void register_store(store::registry& to) {
   using config::kind;
   to.add({"fault",
           {{"over", kind::store_name, true, "the store below, which the faults spare"},
-           {"seed", kind::number, false, "repeats a run of faults; 0 is another one each time"},
+           {"seed", kind::number, false, "repeats a run of faults; 0: another one each time", {}, 0, UINT64_MAX, "0"},
            ppm("read_error_ppm", "reads of a million that fail with a medium error"),
            ppm("write_error_ppm", "writes of a million that fail with a medium error, nothing written"),
            ppm("flush_error_ppm", "flushes of a million that fail with a medium error"),
@@ -47,7 +47,7 @@ void register_store(store::registry& to) {
            ppm("lost_write_ppm", "writes of a million that are acknowledged and never happen"),
            {"delay", kind::duration, false, "how long a delayed request waits"},
            {"deadline", kind::duration, false, "how long the unit waits for a request before it answers without it"},
-           ppm("delay_ppm", "requests of a million that are delayed; all of them when delay is given alone")},
+           ppm("delay_ppm", "requests of a million that are delayed, where delay is given", "1000000")},
           [](const config::settings& s, reactor::loop&, const auto& below) -> result<std::shared_ptr<store::store>> {
             const std::string* over = s.text("over");
             auto under = over ? below(*over) : nullptr;
