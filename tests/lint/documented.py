@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Checks that each key of the configuration and each command and option of the command line that the sources name has
-its place in the pages, and that tables of keys stand between marks, where the program makes them, with no key that no
-source names. Unit tests hold the pages against the program word by word; this needs no build."""
+its place in the pages; that tables of keys stand between marks, where the program makes them, with no key that no source
+names; and that the page of the control socket has what its schema has. Unit tests hold the pages against the program word
+by word, and a live test the schema; this needs no build."""
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -28,6 +30,8 @@ KEYS_BEGIN = re.compile(r"<!-- keys(?: of [\w ]+)?: made from the program -->")
 KEYS_END = "<!-- end of keys -->"
 KEYS_HEAD = "| key | takes |"
 KEYS_ROW = re.compile(r"\| `([\w.]+)` \|")
+SCHEMA = "docs/control.schema.json"
+CONTROL = "docs/control.md"
 HIDDEN = '->group("")'
 
 
@@ -69,6 +73,28 @@ def check_tables(root: Path, name: str, keys: set[str]) -> list[str]:
     return errors + ([f"{name}:{begun}: a mark of keys without its other one"] if begun else [])
 
 
+def members(schema) -> list[str]:
+    """Of all objects that a JSON Schema speaks of."""
+    if isinstance(schema, list):
+        return [name for each in schema for name in members(each)]
+    if not isinstance(schema, dict):
+        return []
+    return [*schema.get("properties", {}), *members(list(schema.values()))]
+
+
+def check_schema(root: Path) -> list[str]:
+    """The page of the control socket beside its schema."""
+    if not (text := page(root, SCHEMA)):
+        return []
+    schema, told = json.loads(text), page(root, CONTROL)
+    words = set(re.findall(r"""["`]([a-z]\w*)["`]""", told))
+    commands = {name.removesuffix(".result") for name in schema["$defs"] if name.endswith(".result")}
+    rows = set(re.findall(r"^\| `([a-z.]+)` \|", told, re.MULTILINE))
+    return ([f"{SCHEMA}: the member {name} is not in {CONTROL}" for name in sorted({*members(schema)} - words)]
+            + [f"{SCHEMA}: the command {name} has no row in {CONTROL}" for name in sorted(commands - rows)]
+            + [f"{CONTROL}: the command {name} is not in {SCHEMA}" for name in sorted(rows - commands)])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
@@ -89,6 +115,7 @@ def main() -> int:
                                                for word in TABLES.findall((root / name).read_text(encoding="utf-8"))}
     pages = sorted(str(path.relative_to(root)) for path in (root / "docs").glob("*.md"))
     errors += [error for name in pages for error in check_tables(root, name, tables)]
+    errors += check_schema(root)
     return source.report(errors, "documented", sum(len(places) for _, places, *_ in checks), "names")
 
 

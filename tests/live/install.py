@@ -17,7 +17,8 @@ FILES = ("bin/sluice", "bin/sluice-load", "share/man/man1/sluice.1", "share/man/
          "share/bash-completion/completions/sluice",
          "share/zsh/vendor-completions/_sluice", "share/fish/vendor_completions.d/sluice.fish",
          "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf", "share/doc/sluice/README.md",
-         "share/doc/sluice/docs/operations.md", "share/doc/sluice/examples/production.toml")
+         "share/doc/sluice/docs/operations.md", "share/doc/sluice/docs/control.schema.json",
+         "share/doc/sluice/examples/production.toml")
 
 
 def succeeds(*command):
