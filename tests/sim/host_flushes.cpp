@@ -51,7 +51,9 @@ bool host::heard_deferred(const op& o, const answer& what) {
 
 void host::told_of_flush(const op& o, bool by_its_own_flush) {
   if (!hears_flushes(o)) return;
-  const std::string wrong = field_.deferred.told(number_, o.begun, o.begun_ns, field_.verdict.tick(), by_its_own_flush);
+  const bool may_be_late = !o.data_in_only || o.unit->changing || o.begun < o.unit->medium_since;
+  const std::string wrong =
+      field_.deferred.told(number_, {o.begun, o.begun_ns, by_its_own_flush, may_be_late}, field_.verdict.tick());
   if (!wrong.empty()) bad(o, wrong);
 }
 
