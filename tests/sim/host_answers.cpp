@@ -122,7 +122,8 @@ void host::good(const op& o, const answer& what) {
     case kind::unmap:
       note_volatile(o);
       medium->end_write(o.number, o.unit->makes_durable(o.fua, o.begun));
-      return o.what == kind::write && o.unit->makes_all_durable(o.fua, o.begun) ? medium->flushed(o.begun) : void();
+      if (o.what == kind::write && o.unit->makes_all_durable(o.fua, o.begun)) medium->acknowledged_flushed(o.begun);
+      return;
     case kind::flush:
       return o.immediate ? note_volatile(o) : medium->flushed(o.begun);
     case kind::request_sense:

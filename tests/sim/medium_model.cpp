@@ -39,6 +39,7 @@ void medium_model::conclude(std::uint64_t write, std::uint64_t when) {
 /// A write that began after it had ended is acknowledged, and not durable yet.
 void medium_model::supersede(value& older, std::uint64_t now) {
   older.superseded = older.outlasts_flushes ? now : std::min(older.superseded, now);
+  older.replaced = older.outlasts_flushes ? now : std::min(older.replaced, now);
   older.outlasts_flushes = false;
 }
 
@@ -152,6 +153,12 @@ void medium_model::flushed(std::uint64_t begun) {
   for (sector& of : sectors_) forget_superseded(of, begun);
 }
 
+void medium_model::acknowledged_flushed(std::uint64_t begun) {
+  judge_.tick();
+  for (sector& of : sectors_)
+    std::erase_if(of, [begun](const value& each) { return each.replaced < begun && !each.outlasts_flushes; });
+}
+
 void medium_model::restarted_after_loss() {
   for (sector& of : sectors_)
     for (value& each : of) each.outlasts_flushes = true;
@@ -167,7 +174,7 @@ void medium_model::power_lost() {
     }
     for (value& each : of) {
       each.ended = std::min(each.ended, now);
-      each.superseded = never;
+      each.superseded = each.replaced = never;
       each.outlasts_flushes = false;
     }
   }

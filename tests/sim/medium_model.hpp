@@ -51,6 +51,9 @@ class medium_model {
   // -- what lasts ------------------------------------------------------------------------------------------------
   /// A flush that began at `begun` ended good.
   void flushed(std::uint64_t begun);
+  /// Likewise a write that makes durable what was acknowledged before it; not what was only seen, of a write that
+  /// failed.
+  void acknowledged_flushed(std::uint64_t begun);
   void power_lost();
   /// The gateway ended after a flush had failed, and its power was not lost. Who comes after it cannot know what the
   /// system shows and the medium does not hold: only what is written anew is made durable by a flush.
@@ -63,6 +66,7 @@ class medium_model {
     std::uint64_t write;
     std::uint64_t ended = never;       // no effect after this
     std::uint64_t superseded = never;  // a later write had replaced it by then; kept while the medium may go back to it
+    std::uint64_t replaced = never;    // likewise, by a write that is acknowledged
     bool outlasts_flushes = false;     // what replaced it may be lost already
   };
   using sector = std::vector<value>;
