@@ -37,6 +37,8 @@ class flush_log {
   }
   const std::vector<flush>& all() const { return flushes_; }
   bool any_failed() const { return any_failed_; }
+  /// Whether one failed in the life of the gateway that no good one followed: it may be that none is good any more.
+  bool lacks() const { return lost_at_ != 0; }
   /// Whether the life of the gateway that ends now leaves something lost: the store calls no flush good after one that
   /// failed, unless all was written anew.
   bool life_ends() { return std::exchange(lost_at_, 0) != 0; }

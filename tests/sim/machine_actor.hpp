@@ -41,11 +41,13 @@ class machine {
   machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, surroundings with = {});
   ~machine();
 
-  /// Opens the gateway and applies. Steps the world until that is done.
-  void start(const config::model& model);
+  /// Whether a refusal is one that the pages promise, as things are.
+  using excuse = std::function<bool(const error&)>;
+  /// Opens the gateway and applies. Steps the world until that is done. Whether it was, or is excused.
+  bool start(const config::model& model, const excuse& may_be = {});
   void apply(const config::model& model);
-  /// Whether it could be had; refused only because an earlier change is not through yet.
-  bool try_apply(const config::model& model);
+  /// Whether it could be had; else it is excused, or an earlier change is not through yet.
+  bool try_apply(const config::model& model, const excuse& may_be = {});
   /// As sluice unit resize --shrink: an apply never makes a store smaller.
   void resize(const std::string& unit, std::uint64_t size_bytes);
   /// Orderly; what a medium still owes then is over with the process.

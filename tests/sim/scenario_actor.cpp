@@ -3,6 +3,7 @@
 
 #include "gateway/scsi/asc.hpp"
 #include "tests/sim/host.hpp"
+#include "tests/sim/journal_look.hpp"
 #include "tests/sim/machine_actor.hpp"
 #include "tests/sim/scenario.hpp"
 #include "tests/sim/tapped_store.hpp"
@@ -14,6 +15,7 @@ namespace {
 constexpr const char* disk_path = "/sim/disk.raw";
 constexpr std::uint64_t patience_with_debtors_ns = 5 * ns_per_s;  // longer than any connection stalls
 constexpr std::uint64_t disk_deadline_ns = 2 * ns_per_s;
+constexpr std::uint64_t standstill_ns = 20 * ns_per_s;  // of a medium, until a change that waits for it is refused
 constexpr std::uint64_t longest_ns = 300 * ns_per_s;
 constexpr std::uint64_t still_work_ns = 150 * ns_per_ms;
 constexpr std::uint64_t longest_still_ns = 70 * ns_per_s;  // longer than a target waits for a sign of life
@@ -132,6 +134,7 @@ class history {
   }
 
   bool finished() const {
+    if (withheld_) return true;
     for (const auto& each : hosts_)
       if (!each->finished()) return false;
     return true;
@@ -236,7 +239,17 @@ class history {
     field_.units[0]->changing = true;
     describe_medium(kind);
     if (replaces) field_.deferred.unit_replaced(field_.verdict.tick());  // at any moment from here on
-    if (!machine_.try_apply(model_)) {
+    const std::uint64_t since_ns = world_.now_ns();
+    const auto may_be = [&](const error& why) {
+      const auto says = [&](const char* what) { return why.message.find(what) != std::string::npos; };
+      // docs/tiers.md: a medium that takes nothing keeps its journal. A file that lost writes does not flush.
+      if (holds_writes(kind) && tiers_ == tier_kind::none && field_.disk_flushes.lacks() && why.code == errc::timeout)
+        return world_.now_ns() - since_ns >= standstill_ns && says("it holds data that the store below does not take");
+      // What was given up of a slow disk's, an abort's for example, is still its old unit's.
+      return replaces && since_ns < field_.slow_until_ns &&
+             says("it cannot go over to another store before that has answered");
+    };
+    if (!machine_.try_apply(model_, may_be)) {
       model_ = before;
       tiers_ = kind;
     } else if (replaces) {
@@ -282,10 +295,34 @@ class history {
 
   void new_run() {
     if (options_.bug == plant::forgotten_losses) forget_losses(world_, flash_path);
-    machine_.start(model_);
+    const journal_look seen = std::exchange(flash_failed_, false) && tiers_ == tier_kind::write_back
+                                  ? look_at_journal(world_, flash_path, disk_path)
+                                  : journal_look{};
+    const auto may_be = [&](const error& why) {
+      return seen.disowned && why.code == errc::busy &&
+             why.message.find("but the medium does not wait for them") != std::string::npos;
+    };
+    if (!machine_.start(model_, may_be) && !field_.verdict.failed()) give_up_journal(seen);
     for (std::uint16_t lun = 0; lun < luns; ++lun)
       for (const std::uint16_t code : {scsi::asc::reset_occurred, scsi::asc::power_on_occurred})
         field_.all_may_hear(lun, code);
+  }
+
+  /// The medium has disowned it, for its flash could not be told that it is void. Where nothing was lost, all is below.
+  void give_up_journal(const journal_look& seen) {
+    if (seen.lacks) {
+      say("the disk lacks blocks that its journal has lost: it is withheld until they are given up");
+      config::model bare = model_;
+      put_tiers(bare, tier_kind::none, 0, 0);
+      const auto is_told = [](const error& why) { return why.message.find("lacks data") != std::string::npos; };
+      if (machine_.try_apply(bare, is_told)) field_.verdict.fail("a disk is served that lacks blocks");
+      withheld_ = true;
+      return;
+    }
+    say("the journal that the disk has disowned is wiped");
+    machine_.stop();
+    wipe_journal(world_, flash_path);
+    machine_.start(model_);
   }
 
   void power_loss() {
@@ -383,6 +420,7 @@ class history {
   void failing_disk() {
     say("the disk fails now and then");
     if (holds_writes(tiers_)) field_.all_may_hear(0, scsi::asc::warning);  // the journal fails
+    flash_failed_ = flash_failed_ || tiers_ == tier_kind::write_back;
     may_lose();  // a durable write that fails may tell of what others wrote: the gateway cannot know
     if (chance(0.5)) {
       const std::uint64_t first = world_.below(64);
@@ -488,14 +526,22 @@ class history {
   machine machine_;
   config::model model_;
   tier_kind tiers_ = tier_kind::none;
-  bool rotten_ = false;  // blocks of the journal may be lost
+  bool rotten_ = false;        // blocks of the journal may be lost
+  bool flash_failed_ = false;  // writes to it, in the life of now
+  bool withheld_ = false;      // the gateway rightly does not serve the disk
   std::vector<std::unique_ptr<host>> hosts_;
 };
 
 }  // namespace
 
 report run_scenario(std::uint64_t seed, actors& all, const scenario_options& options) {
-  return history(seed, all, options).run();
+  auto made = std::make_unique<history>(seed, all, options);
+  try {
+    return made->run();
+  } catch (const control_hangs&) {
+    static_cast<void>(made.release());  // nothing of it can be torn down
+    throw;
+  }
 }
 
 }  // namespace sluice::sim
