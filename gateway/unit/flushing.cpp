@@ -60,6 +60,8 @@ void shard::on(flush_failed&) {
 
 scsi::outcome shard::flushed(command& c, store::status outcome) noexcept {
   if (!c.nexus) return outcomes::busy();  // the task was answered without it
+  // No status of this command tells how a flush ended: not its own, nor one before it.
+  if (outcome == store::status::aborted) return outcome_of(outcome, c.io, block_size());
   // A flush that found nothing wrong may come after one that did: what the nexus wrote is lost all the same.
   const bool lost = c.nexus->attentions.with_deferred([this](deferred_error& e) {
     const bool pending = e.pending();

@@ -165,6 +165,58 @@ TEST_F(flushing, a_reset_does_not_undo_a_deferred_error) {
   EXPECT_TRUE(hears_deferred(b));
 }
 
+TEST_F(flushing, a_flush_that_is_aborted_takes_with_it_no_failure_that_its_nexus_has_not_heard_of) {
+  for (const bool fails_itself : {false, true}) {
+    make(1);
+    initiator &a = s_->add(), &b = s_->add();
+    write(b, 1);
+    s_->stalled.on = true;
+    exchange& aborted = b.send(synchronize);
+    s_->run();
+    s_->stalled.on = false;
+    flush_fails_ = true;
+    if (!fails_itself) s_->drain(a.send(synchronize));
+    flush_fails_ = fails_itself;
+    b.manage(port::task_function::abort_task, aborted.task.tag);
+    s_->end_stall();
+    s_->run();
+    flush_fails_ = false;
+    EXPECT_TRUE(aborted.silent);
+    EXPECT_TRUE(hears_deferred(b));
+    EXPECT_FALSE(hears_deferred(b));
+  }
+}
+
+TEST_F(flushing, one_that_never_comes_to_the_medium_hides_no_failure) {
+  make(1, ns_per_s);
+  initiator &asks = s_->add(), &selects = s_->add(), &orders = s_->add();
+  write(selects, 1);
+  const octets page = caching_page(selects, false);
+  selects.stalled = true;
+  exchange& select = selects.send({0x15, 0x10, 0, 0, static_cast<std::uint8_t>(page.size()), 0}, page);
+  s_->run();
+  s_->stalled.on = true;
+  orders.send(write10(9, 1), filled(512, 1), 0, port::task_attribute::ordered, 512);
+  s_->run();
+  selects.release();
+  s_->run();  // its flush waits for the end of the ORDERED task
+  exchange& failed = asks.send(synchronize, {}, 0, port::task_attribute::head_of_queue);
+  s_->run();
+  ASSERT_EQ(s_->stalled.held.size(), 2u);
+  flush_fails_ = true;
+  s_->stalled.held.back()();
+  s_->stalled.held.pop_back();
+  s_->run();
+  flush_fails_ = false;
+  EXPECT_TRUE(failed.sensed(sense_key::medium_error, asc::write_error));
+  s_->pass(10);
+  EXPECT_TRUE(select.ended_with(scsi::status::busy));
+  s_->end_stall();
+  s_->run();
+  EXPECT_TRUE(hears_deferred(selects));
+  EXPECT_FALSE(hears_deferred(selects));
+}
+
 TEST_F(flushing, a_command_with_a_deferred_error_is_not_done) {
   make(1);
   initiator &a = s_->add(), &b = s_->add();
