@@ -68,6 +68,7 @@ class descriptor_job final : public reactor::operation {
   memory::slice bounce_;
   const std::uint8_t* repeated_ = nullptr;  // repeat: what is written over and over
   std::uint64_t repeated_length_ = 0;
+  std::uint32_t losses_before_ = 0;   // of the medium, when the request began
   std::uint64_t written_before_ = 0;  // octets that the medium had taken when the flush began
   std::uint64_t data_begin_ = 0;      // map: find_data's answer
   std::uint64_t data_end_ = 0;

@@ -26,6 +26,7 @@ void descriptor_job::start(request& r) noexcept {
   request_ = &r;
   done_ = 0;
   bounced_ = false;
+  losses_before_ = medium_.condition->losses();
   phase_ = first_phase();
   next();
 }
@@ -326,6 +327,9 @@ void descriptor_job::synced(std::int64_t result) noexcept {
     if (result != -ECANCELED) condition.lose_writes(static_cast<int>(-result));
     return fail(static_cast<int>(-result));
   }
+  // The sync of somebody else that failed meanwhile has taken with it what this request had written, and the system
+  // tells that once.
+  if (request_->what != verb::flush && condition.losses() != losses_before_) return fail(EIO);
   const int lost = request_->what == verb::flush ? condition.flushed(written_before_, request_->fua) : 0;
   return lost == 0 ? finish(status::good) : finish(status_of_errno(lost));
 }
