@@ -8,8 +8,8 @@ namespace sluice::config {
 
 namespace {
 
-constexpr std::string_view mark_begins = "<!-- keys", ownership_of = " of ", mark_ends = ": made from the program -->\n",
-                           last_mark = "<!-- end of keys -->\n";
+constexpr std::string_view marker_begins = "<!-- keys", marker_of = " of ",
+                           marker_ends = ": made from the program -->\n", last_marker = "<!-- end of keys -->\n";
 
 std::string rows(const std::vector<key>& keys) {
   std::string out = "| key | takes | default | |\n|---|---|---|---|\n";
@@ -71,15 +71,15 @@ result<std::string> with_keys(const std::string& page, const known_types& known)
   const std::vector<key_table> all = key_tables(known);
   std::string out;
   std::size_t from = 0;
-  for (std::size_t at; (at = page.find(mark_begins, from)) != std::string::npos;) {
-    const std::size_t end = page.find(mark_ends, at), last = page.find(last_mark, at);
+  for (std::size_t at; (at = page.find(marker_begins, from)) != std::string::npos;) {
+    const std::size_t end = page.find(marker_ends, at), last = page.find(last_marker, at);
     if (end == std::string::npos || last == std::string::npos || last < end)
       return fail(errc::invalid_argument, "the mark \"" + page.substr(at, page.find('\n', at) - at) + "\" has no end");
-    std::string name = page.substr(at + mark_begins.size(), end - at - mark_begins.size());
-    if (!name.empty()) name.erase(0, ownership_of.size());
+    std::string name = page.substr(at + marker_begins.size(), end - at - marker_begins.size());
+    if (!name.empty()) name.erase(0, marker_of.size());
     const auto tables = asked_for(name, all);
     if (!tables) return tl::unexpected(tables.error());
-    out += page.substr(from, end + mark_ends.size() - from) + *tables;
+    out += page.substr(from, end + marker_ends.size() - from) + *tables;
     from = last;
   }
   return out + page.substr(from);

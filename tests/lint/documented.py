@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks that each key of the configuration and each command and option of the command line that the sources name has
-its place in the pages; that tables of keys stand between marks, where the program makes them, with no key that no source
-names; and that the page of the control socket has what its schema has. Unit tests hold the pages against the program word
-by word, and a live test the schema; this needs no build."""
+its place in the pages; that tables of keys stand between marks, where the program makes them, with no key that no
+source names; and that the page of the control socket has what its schema has. Unit tests hold the pages against the
+program word by word, and a live test the schema; this needs no build."""
 
 import argparse
 import json

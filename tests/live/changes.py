@@ -138,8 +138,9 @@ def same_disk(gateway, checks):
     before = disks()
     gateway.write(body({"images": disk, "hot": cache}, {}, {0: "hot"}))
     told = gateway.run("plan", str(gateway.config)).stdout
-    checks.check(f"a plan says how the disk is kept: {told}", "images -> hot: another disk behind the same LUN over the same "
-                 'blocks; to keep the disk: 0 = "images", and store = "hot" under [unit.images]\n' in told)
+    advice = ("images -> hot: another disk behind the same LUN over the same blocks; "
+              'to keep the disk: 0 = "images", and store = "hot" under [unit.images]\n')
+    checks.check(f"a plan says how the disk is kept: {told}", advice in told)
     gateway.apply(body({"images": disk, "hot": cache}, {"images": 'store = "hot"'}, {0: "images"}))
     checks.check("so it is the same disk, over the cache", disks() == before
                  and gateway.ask("status")["units"][0]["store"] == "hot")

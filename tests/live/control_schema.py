@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Every request and every answer of the control socket against docs/control.schema.json: each command, done and refused,
-and nothing in the schema that no answer has. usage: control_schema.py PROGRAM"""
+"""Every request and every answer of the control socket against docs/control.schema.json: each command, done and
+refused, and nothing in the schema that no answer has. usage: control_schema.py PROGRAM"""
 import json
 import pathlib
 import re
@@ -90,7 +90,8 @@ class Door:
         self.fits(f"the refusal of {command}", "refusal", answer)
         self.seen |= names_in(answer)
         self.refused.add(command)
-        self.checks.check(f"{command} {arguments} is refused as {code}: {answer.get('error')}", answer.get("code") == code)
+        what = f"{command} {arguments} is refused as {code}: {answer.get('error')}"
+        self.checks.check(what, answer.get("code") == code)
         return answer.get("error", "")
 
 
@@ -172,11 +173,11 @@ def changes(door):
             f'[[target.u.port]]\nfabric = "iscsi"\nname = "{NAME}2"\nlisten = ["127.0.0.1:0"]\n')
     door.ask("unit.resize", unit="scratch", size_bytes=32 << 20, shrink=False)
     with log_in(door):
-        applied = plan("apply", hot="write-around", images="32MiB", product="Disk2", others=more, more_luns=', 3 = "new"',
-                       log="debug").get("steps", [])
+        applied = plan("apply", hot="write-around", images="32MiB", product="Disk2", others=more,
+                       more_luns=', 3 = "new"', log="debug").get("steps", [])
         door.checks.check("an apply tells its steps", {s["action"] for s in applied} >= {
-            "change_log", "add_store", "change_store", "resize_store", "change_unit", "add_unit", "add_target", "map_lun",
-            "add_port"})
+            "change_log", "add_store", "change_store", "resize_store", "change_unit", "add_unit", "add_target",
+            "map_lun", "add_port"})
         door.checks.check("a store that is larger than its file says draws a warning",
                           any("warning" in s for s in door.ask("status")["stores"]))
         gone = plan(others="")

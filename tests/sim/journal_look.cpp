@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "tiers/journal/log_reader.hpp"
-#include "tiers/store/mark_text.hpp"
+#include "tiers/store/ownership_text.hpp"
 
 namespace sluice::sim {
 
@@ -25,19 +25,19 @@ void with_file(reactor::sim_world& world, const std::string& path, What what) {
 
 journal_look look_at_journal(reactor::sim_world& world, const std::string& flash, const std::string& medium) {
   std::optional<journal::superblock> super;
-  std::optional<store::mark> mark;
+  std::optional<store::ownership> ownership;
   with_file(world, flash, [&](reactor::loop& loop, reactor::handle file) {
     journal::log_reader reader(loop, file);
     if (const auto read = reader.read_superblock()) super = *read;
   });
   with_file(world, medium, [&](reactor::loop& loop, reactor::handle file) {
-    const auto text = loop.note_of(file, "sluice");
-    const auto read = text ? store::mark_of(*text, medium) : tl::unexpected(text.error());
-    if (read) mark = *read;
+    const auto text = loop.attribute_of(file, "sluice");
+    const auto read = text ? store::ownership_of(*text, medium) : tl::unexpected(text.error());
+    if (read) ownership = *read;
   });
   // The medium counts each start under a journal, on flash first: it is ahead only when it alone could be told.
-  if (!super || !mark || mark->epoch <= super->epoch) return {};
-  return {true, !mark->holder.empty()};
+  if (!super || !ownership || ownership->epoch <= super->epoch) return {};
+  return {true, !ownership->holder.empty()};
 }
 
 void wipe_journal(reactor::sim_world& world, const std::string& flash) {
