@@ -84,6 +84,7 @@ std::shared_ptr<const pin_set> cache_core::pins() const {
 }
 
 void cache_core::set_manners(const options& wanted) {
+  // Requests may see the old or the new of each of these, in any order: all of them are right at any time.
   mode_.store(wanted.mode, std::memory_order_relaxed);
   bypass_bytes_.store(wanted.bypass_bytes, std::memory_order_relaxed);
   prefetch_bytes_.store(wanted.prefetch_bytes, std::memory_order_relaxed);
@@ -95,6 +96,7 @@ void cache_core::set_manners(const options& wanted) {
   for (unsigned i = 0; i < shard_count; ++i) {
     reactor::loop* const loop = owners_[i].load(std::memory_order_relaxed);
     if (!loop) continue;
+    // Pins are the owner's, so it takes them on its loop; a shard that moves meanwhile gets them from adopt().
     loop->post([self = weak_from_this(), i, loop] {
       const auto core = self.lock();
       if (core && core->owners_[i].load(std::memory_order_relaxed) == loop) core->shards_[i]->pin(core->pins());
@@ -108,6 +110,8 @@ void cache_core::begin_write_in_sets(std::size_t from, std::size_t to, block_num
   for (std::size_t at = from; at < to; ++at) {
     const ram_index& index = shards_[at / each]->index();
     index_set& set = index.set_at(at % each);
+    // Rule 1 of ram_index.hpp, for a whole set: first the count, then the look. An owner that fills a frame of the
+    // set does it the other way round, so one of the two sees the other.
     set.writes.fetch_add(write_count::event + 1, std::memory_order_seq_cst);
     for (const auto& way : set.ways) {
       const std::uint64_t entry = way.load(std::memory_order_seq_cst);
@@ -123,6 +127,8 @@ void cache_core::end_write_in_sets(std::size_t from, std::size_t to) const noexc
   for (std::size_t at = from; at < to; ++at) ram_index::end_write(shards_[at / each]->index().set_at(at % each));
 }
 
+/// A write to everything that begins and ends at once: whoever fills a frame meanwhile finds another count, and what
+/// is valid becomes invalid. Flash is emptied between the two, so nothing that is found there was found before.
 void cache_core::forget() noexcept {
   begin_write_in_sets(0, set_count_, 0, largest_store_blocks);
   if (flash_) flash_->index.remove_in_sets(0, flash_->index.sets(), 0, largest_store_blocks);
@@ -163,6 +169,8 @@ void cache_core::end_blocks(block_number first, block_number last, std::vector<s
   }
 }
 
+/// The owner may be slow; what is not sent is only not kept. So the count needs no order with anything, it bounds
+/// memory.
 bool cache_core::send(std::unique_ptr<batch> blocks, reactor::loop& to) {
   if (batches_under_way_.fetch_add(1, std::memory_order_relaxed) >= batches_limit) {
     batches_under_way_.fetch_sub(1, std::memory_order_relaxed);
@@ -179,6 +187,8 @@ void cache_core::keep(const batch& blocks, const reactor::loop& loop) noexcept {
   for (std::size_t i = 0; i < blocks.items.size() && keeps(); ++i) {
     const batch::item& item = blocks.items[i];
     const place p(item.block);
+    // The shard may have moved while the batch was on its way. Only its owner writes owners_, on this loop or before
+    // this loop adopts, so what is read here stays true for the call.
     if (owner_of(p) == &loop) put(p, item, blocks.content.data() + i * block_bytes);
   }
 }
@@ -228,6 +238,7 @@ void cache_core::detach(reactor::loop& loop) {
   for (unsigned i = 0; i < shard_count; ++i)
     if (owners_[i].load(std::memory_order_relaxed) == &loop) release(i, loop);
   settle(loop);
+  // The shards of this loop are gone (release() above), so nobody offers the writer blocks any more.
   here->writer.reset();
   if (here->frames->is_anything_lent()) {
     new lingering_frames(std::move(here->frames), weak_from_this(), loop);
@@ -289,12 +300,16 @@ void cache_core::settle(reactor::loop& here) {
   }
 }
 
+/// On the owner's loop, with guard_ held. Nobody owns the shard from the store on: other cores send it nothing and
+/// lend nothing of it. Readers that are under way find versions that drop_all() has changed.
 void cache_core::release(unsigned shard, reactor::loop& from) {
   SLUICE_CHECK(owners_[shard].load(std::memory_order_relaxed) == &from);
   owners_[shard].store(nullptr, std::memory_order_release);
   shards_[shard]->drop_all(*frames_[shard]);
 }
 
+/// On the new owner's loop, with guard_ held. The release pairs with the acquire of owner_of(): who sees the owner
+/// sees its frames and its writer.
 void cache_core::adopt(unsigned shard, reactor::loop& by) {
   if (wanted_owners_[shard] != &by || owners_[shard].load(std::memory_order_relaxed) != nullptr) return;
   member& here = *find(by);

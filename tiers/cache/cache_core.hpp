@@ -116,9 +116,9 @@ class cache_core : public std::enable_shared_from_this<cache_core> {
   void detach(reactor::loop& loop);
   /// What this loop was about to write to flash is not found there.
   void forget_on_the_way_to_flash(const reactor::loop& loop) noexcept;
-  // -- requests of a channel: the marks and fill versions of blocks [first, last)
-  // ------------------------------------------ What begins while nothing is kept gets no fill versions that hold:
-  // writes that this core has no marks of may be under way, and the core may keep again before the request ends.
+  // -- requests of a channel: the marks and fill versions of blocks [first, last) ----------------------------------
+  // What begins while nothing is kept gets no fill versions that hold: writes that this core has no marks of may be
+  // under way, and the core may keep again before the request ends.
   void take_fill_versions(block_number first, block_number last,
                           std::vector<std::uint64_t>& fill_versions) const noexcept;
   void begin_blocks(block_number first, block_number last, std::vector<std::uint64_t>* begun) const noexcept;

@@ -83,6 +83,7 @@ void generation_switch::sum(counters& into) const {
 void generation_switch::exchange(std::shared_ptr<cache_core> next) {
   const std::lock_guard lock(guard_);
   SLUICE_CHECK(!next_ && loops_left_ == 0);
+  // Step 1 begins: from here on fill versions are given out that never hold (take_fill_versions).
   current_->set_keeps(false);
   next->set_keeps(false);
   next_ = std::move(next);
@@ -92,11 +93,14 @@ void generation_switch::exchange(std::shared_ptr<cache_core> next) {
 /// Has every loop with channels do its part of a step, and goes on to the next step when there is none.
 void generation_switch::on_every_loop(void (generation_switch::*what)(reactor::loop&)) {
   const std::vector<reactor::loop*> all = loops();
+  // One more than there are loops, for the caller: a step does not end before all of them have been told to begin.
   loops_left_ = all.size() + 1;
   for (reactor::loop* each : all) each->post([self = shared_from_this(), what, each] { (*self.*what)(*each); });
   one_loop_is_through();
 }
 
+/// Step 1 on a loop. What the loop did before this turn came from fill versions that held; what it does later does
+/// not.
 void generation_switch::forget_on(reactor::loop& here) {
   const std::lock_guard lock(guard_);
   current_->forget_on_the_way_to_flash(here);
@@ -126,6 +130,7 @@ void generation_switch::pins_changed() {
     });
 }
 
+/// Step 2 on a loop. Its channels change in one turn: no request of the loop begins in between.
 void generation_switch::go_over_on(reactor::loop& here) {
   const std::shared_ptr<cache_core> to = core();
   for (cache_channel* each : channels_on(here)) each->go_over(to);
@@ -136,10 +141,13 @@ void generation_switch::go_over_on(reactor::loop& here) {
 void generation_switch::one_loop_is_through() {
   if (--loops_left_ != 0) return;
   if (!next_) return keep_when_alone();
+  // Every channel may have something under way with the core that goes; each says when it has not (let_go).
   departing_.push_back({std::exchange(current_, std::exchange(next_, nullptr)), members_.size()});
   on_every_loop(&generation_switch::go_over_on);
 }
 
+/// Step 3: the new core keeps once nobody uses another one. Runs with guard_ held, whenever one of its conditions may
+/// have come true, the last of them included.
 void generation_switch::keep_when_alone() {
   std::erase_if(departing_, [](const departing& each) { return each.users == 0; });
   if (next_ || loops_left_ != 0 || !departing_.empty() || !taken_over_ || current_->keeps()) return;

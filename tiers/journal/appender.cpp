@@ -29,6 +29,8 @@ void appender::add(journal_job& job) noexcept {
 
 appender::outcome appender::pump(std::uint64_t now_ns) noexcept {
   while (!waiting_.empty()) {
+    // After a record that failed nothing new is written: those behind it end first, then all of them go back
+    // (give_up).
     if (free_.empty() || (!in_flight_.empty() && !in_flight_.front()->good && in_flight_.front()->done))
       return outcome::busy;
     if (!core_.has_room()) return outcome::full;
@@ -52,6 +54,8 @@ void appender::build(record& r) noexcept {
   while (!waiting_.empty() && entries.size() + zeroes.size() < most) {
     journal_job& job = *waiting_.front();
     r.jobs.push_back(&job);
+    // A job that does not fit goes on in the next record. It is answered when the last of its records is durable, and
+    // those before it are, too.
     ++job.records_left;
     while (job.has_more() && entries.size() + zeroes.size() < most) {
       const journal_job::block next = job.peek();
@@ -78,6 +82,7 @@ void appender::build(record& r) noexcept {
   r.part = {r.memory.get(), (data + 1) * block_bytes};
   in_flight_.push_back(&r);
   owner_.begins();
+  // Durable by itself: an acknowledgement costs one write and no flush.
   owner_.loop().write(r, core_.flash.handle, &r.part, 1, offset_of(core_.slot_of(r.position)), true);
 }
 
@@ -92,6 +97,8 @@ void appender::slow_down(std::uint64_t now_ns) noexcept {
 void appender::completed(record& r, std::int64_t result) noexcept {
   r.done = true;
   r.good = result == static_cast<std::int64_t>(r.part.iov_len);
+  // Records end in any order and count in theirs: recovery stops at the first gap, so a record behind one is not
+  // there.
   while (!in_flight_.empty() && in_flight_.front()->done && in_flight_.front()->good) {
     record& next = *in_flight_.front();
     in_flight_.pop_front();
@@ -112,6 +119,7 @@ void appender::commit(record& r) noexcept {
   }
   core_.records.push_back({r.position, r.header.sequence, r.header.life, r.header.blocks()});
   core_.acknowledged = r.header.sequence;
+  // Before any job of it is answered: want_destaged(), on another thread, covers whatever was acknowledged by then.
   core_.figures.last_record.store(r.header.sequence, std::memory_order_seq_cst);
   core_.figures.records.fetch_add(1, std::memory_order_relaxed);
   core_.figures.written_bytes.fetch_add(r.part.iov_len, std::memory_order_relaxed);

@@ -48,6 +48,7 @@ void destager::begin_run() noexcept {
     const auto after =
         std::upper_bound(core_.records.begin(), core_.records.end(), end,
                          [](std::uint64_t sequence, const record_info& r) { return sequence < r.sequence; });
+    // An epoch that is larger than a run goes alone.
     if (run_epochs_ != 0 && std::prev(after)->position - core_.tail > limit) break;
     run_end_ = end;
     ++run_epochs_;
@@ -70,6 +71,8 @@ void destager::gather_blocks() noexcept {
       blocks_.push_back({core_.index.block_at(where), where});
     }
   }
+  // In the order of the blocks, because media like that. Within a run the order of writes means nothing: all of it is
+  // below before the next run begins.
   std::stable_sort(blocks_.begin(), blocks_.end(), [](const auto& a, const auto& b) { return a.number < b.number; });
   // The newest version of each block is the last one.
   std::size_t kept = 0;
@@ -86,6 +89,7 @@ void destager::bring_blocks() noexcept {
   }
   while (busy_ < depth && start_batch()) {
   }
+  // blocks -> flushing: every batch of the run has been answered, and none failed.
   if (busy_ != 0 || next_block_ != blocks_.size() || !failed_.empty()) return;
   phase_ = phase::flushing;
   step_started_ = false;
@@ -138,6 +142,7 @@ void destager::flushed(store::status outcome) noexcept {
     failures_ = 0;
     flush_.fua = false;
     core_.set_below_trouble({});
+    // flushing -> superblock: the run is durable below. Only now the log may begin behind it.
     owner_.below_flushed();
     phase_ = phase::superblock;
     step_started_ = false;
@@ -175,6 +180,8 @@ void destager::write_copies() noexcept {
 }
 
 void destager::write_copy() noexcept {
+  // One copy after the other: a power loss tears one of them at most, and the other says what was true before or is
+  // true now.
   const std::uint64_t copy = (first_copy_ + copies_written_) % superblock_copies;
   owner_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
 }
@@ -186,6 +193,8 @@ void destager::copy_written(std::int64_t result) noexcept {
     first_copy_ = (first_copy_ + copies_written_) % superblock_copies;
     core_.fail_flash("the superblock cannot be written");
   }
+  // superblock -> idle. A copy that is not durable does not stop the end of the run: what recovery would bring below
+  // again is there already.
   phase_ = phase::idle;
   if (run_epochs_ != 0) {
     end_run();

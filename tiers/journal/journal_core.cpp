@@ -134,6 +134,8 @@ std::uint64_t journal_core::open_blocks() const noexcept {
   return head - epoch_from_;
 }
 
+/// Two steps, for slots that the superblock on flash still counts as the log's must not be written anew: planned
+/// before the superblock is written, reached after it is durable.
 void journal_core::plan_tail(const record_info& last) {
   planned_tail_ = place(last.position + last.blocks);
   super.tail = slot_of(planned_tail_);
@@ -141,6 +143,8 @@ void journal_core::plan_tail(const record_info& last) {
   super.tail_life = last.life;
 }
 
+/// The next record takes the place, the number and the predecessor of the one that failed, so that no gap is left that
+/// recovery would stop at.
 void journal_core::retract(log_position position, std::uint64_t sequence) {
   head = position;
   next_sequence = sequence;

@@ -79,6 +79,8 @@ void journal_owner::move_on() {
 void journal_owner::sit_down(reactor::loop& on) {
   seat_ = std::make_unique<seat>(*this, on, below_store_->attach(on));
   rests_until_ns_ = 0;
+  // Who sends puts the job into the inbox first and looks at here_ then; this is the other way round. So the job is
+  // in the inbox when the first turn comes, or its sender sees this loop.
   here_.store(&on, std::memory_order_seq_cst);
   wake();
 }
@@ -88,6 +90,7 @@ void journal_owner::get_up(reactor::loop& on) {
   seat_->reader.reset();
   seat_->below.reset();  // may answer what it still holds
   leaves_ = false;
+  // From here on senders leave their jobs in the inbox for whoever sits down next.
   here_.store(nullptr, std::memory_order_seq_cst);
   under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
   if (seat_->armed()) on.disarm(*seat_);
@@ -105,11 +108,13 @@ void journal_owner::send(journal_job& job, const reactor::loop& from) noexcept {
   journal_job* first = inbox_.load(std::memory_order_relaxed);
   do {
     job.next = first;
+    // A stack that is only ever taken whole (take_inbox), so that no job can come back to its top unseen.
   } while (!inbox_.compare_exchange_weak(first, &job, std::memory_order_seq_cst));
   if (here_.load(std::memory_order_seq_cst) == &from) {
     rests_until_ns_ = 0;
     return wake();
   }
+  // Whoever put the first job in has poked already, and a poke reaches the owner wherever it has moved to.
   if (first == nullptr) poke();
 }
 
@@ -145,6 +150,8 @@ void journal_owner::want_passing(bool wanted) noexcept {
 }
 
 bool journal_owner::is_passing() noexcept {
+  // The state is that of the last wish only if the owner's turn has counted all wishes; it stores the count after the
+  // state.
   const std::uint64_t heard = wishes_heard_.load(std::memory_order_seq_cst);
   if (heard == wishes_.load(std::memory_order_seq_cst)) return core_.now == state::passing;
   // Without channels there is nobody to hear of it, nor to write.
@@ -175,6 +182,8 @@ void journal_owner::ended() noexcept {
   wake();
 }
 
+/// The order matters: what came is routed under the state that the turn before left, then the state changes with
+/// nothing half routed, records are built under the new one, and epochs close behind them.
 void journal_owner::turn() noexcept {
   const std::uint64_t now_ns = loop().now_ns();
   if (now_ns < rests_until_ns_) return loop().arm(*seat_, rests_until_ns_ - now_ns);
@@ -188,6 +197,7 @@ void journal_owner::turn() noexcept {
   arm_timer(now_ns);
 }
 
+/// Oldest first: writes of one core to the same blocks keep their order.
 void journal_owner::take_inbox() noexcept {
   journal_job* newest = inbox_.exchange(nullptr, std::memory_order_seq_cst);
   journal_job* oldest = nullptr;
@@ -272,8 +282,11 @@ void journal_owner::change_state() noexcept {
   const bool shall_pass = wants_passing_.load(std::memory_order_seq_cst) || core_.flash_failed();
   appender_.set_emptying(shall_pass);
   // Who takes the store away has time: writers are held only for the last of it.
+  // journaling -> draining: only when little is left, for writers wait from then on; a flash that failed leaves no
+  // choice.
   if (core_.now == state::journaling && shall_pass && (core_.flash_failed() || core_.fill() < nearly_empty))
     core_.now = state::draining;
+  // draining or passing -> journaling: what was held goes to the log, in the order in which it came.
   if (core_.now != state::journaling && !shall_pass) {
     core_.now = state::journaling;
     flush_below();
@@ -314,9 +327,11 @@ void journal_owner::drained() noexcept {
     voided_ = true;
     return destager_.write_superblock();
   }
+  // draining -> passing: the log is empty, and void on flash if it failed.
   core_.epochs.clear();
   core_.now = state::passing;
   // The medium lacks nothing: it may be used without the journal, also after a crash.
+  // A claim that is made after this count was taken wins over the clearing.
   const std::uint64_t claims = marks_.claims();
   if (wants_passing_.load(std::memory_order_seq_cst) && !core_.any_lost() && !core_.wanted.is_volatile)
     marks_.clear_off_loop(claims);

@@ -159,6 +159,8 @@ void flash_tier::take_away() noexcept {
   if (raise_state(state::failed)) index.remove_in_sets(0, index.sets(), 0, UINT64_MAX);
 }
 
+/// States are in the order in which they may follow each other, so that a state is never taken back: who loses the
+/// race finds one that is higher, which is as good. The caller that raised it does what the state asks for, once.
 bool flash_tier::raise_state(state to) noexcept {
   state before = now();
   while (before < to && !state_.compare_exchange_weak(before, to)) {
@@ -168,6 +170,8 @@ bool flash_tier::raise_state(state to) noexcept {
 
 void flash_tier::give_up(state to, const std::string& why) noexcept {
   if (!raise_state(to)) return;
+  // After the state, so that no core adds to the index what it took for ready: flash_writer looks at the state again
+  // behind its insert.
   index.remove_in_sets(0, index.sets(), 0, UINT64_MAX);
   const std::lock_guard lock(guard_);
   if (!why_failed_.empty()) return;
@@ -197,9 +201,12 @@ std::uint64_t flash_tier::take_segment() noexcept {
   const std::uint64_t all = layout.segments();
   for (std::uint64_t tries = 0; tries < all; ++tries) {
     const std::uint64_t segment = next_segment_.fetch_add(1, std::memory_order_seq_cst) % all;
+    // The acquire sees all that its last writer did to the segment; blocks_ are this core's from here on.
     if (busy_segments_[segment].exchange(1, std::memory_order_acq_rel) != 0) continue;
     const auto first = static_cast<slot>(segment * layout.segment_blocks);
     for (slot s = first; s < first + layout.segment_blocks; ++s)
+      // Removed before a byte of the segment changes. A reader that found the slot earlier sees that the block is
+      // gone when its read has ended (check_pieces), or a checksum that does not fit.
       if (const std::uint64_t block = blocks_[s].exchange(0, std::memory_order_acq_rel); block != 0)
         index.remove(block - 1, s);
     return segment;
@@ -207,6 +214,7 @@ std::uint64_t flash_tier::take_segment() noexcept {
   return UINT64_MAX;
 }
 
+/// The image takes what all cores want by now: one write serves whoever waits for the page.
 void flash_tier::page_image(std::uint64_t page, bytes to) const {
   flash::region_page made{layout.id, page, {}};
   for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
@@ -217,6 +225,7 @@ void flash_tier::page_image(std::uint64_t page, bytes to) const {
 void flash_tier::page_written(const_bytes image, std::uint64_t page) noexcept {
   if (const auto made = flash::decode_region_page(image))
     for (std::uint64_t i = 0; i < flash::region_page_entries; ++i)
+      // From the image, not from wanted_, which may be higher by now: only what is durable counts.
       raise(voided_[page * flash::region_page_entries + i], made->void_up_to[i]);
   voids.fetch_add(1, std::memory_order_relaxed);
   drop_page(page);

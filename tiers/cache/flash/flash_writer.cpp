@@ -28,6 +28,8 @@ void flash_writer::evicted(block_number block, std::uint64_t fill_version, const
                            const std::uint8_t* content) noexcept {
   if (!tier_->ready() || !tier_->covers(block)) return;
   if (tier_->index.find(block) != no_slot) return;
+  // What a read brought may be of a write that the store below can still lose: on flash it would outlive the power,
+  // and come back as truth.
   if (!tier_->is_durable_below(tier_->region_of(block))) return tier_->want_flush();
   segment* const s = !segments_[0].in_flight() ? &segments_[0] : !segments_[1].in_flight() ? &segments_[1] : nullptr;
   if (!s) return;
@@ -72,6 +74,8 @@ void flash_writer::written(segment& s, std::int64_t result) noexcept {
       const auto here = static_cast<slot>(s.number * tier_->layout.segment_blocks + 1 + i);
       tier_->set_slot(here, block, s.header.entries[i].crc);
       tier_->index.insert(block, here);
+      // Inserted first, then looked: a write that began in between either sees the entry and removes it, or is seen
+      // here (rule 1 of ram_index.hpp).
       if (ram_index::fill_version(*set) != fill_version) tier_->index.remove(block, here);
     }
     // Retired meanwhile: the index must stay empty.

@@ -22,6 +22,8 @@ void ram_shard::unlink(slot s) noexcept {
   const block_number block = f.block.load(std::memory_order_relaxed);
   const std::uint64_t entry = ram_index::entry_of(block, s);
   for (auto& way : index_.set_of(place(block)).ways)
+    // Only the owner changes ways, so its own loads need no order. A reader that still has the slot finds the frame
+    // invalid.
     if (way.load(std::memory_order_relaxed) == entry) way.store(0, std::memory_order_release);
   f.invalidate();
   used_.store(used_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
@@ -79,6 +81,8 @@ bool ram_shard::has_memory(frame& f, frame_memory& from) noexcept {
   std::uint8_t* const taken = from.take();
   if (!taken) return false;
   if (f.holds) from.give_back(f.memory.load(std::memory_order_relaxed), f.loan);
+  // Other cores may still copy from the memory before; they find another version afterwards. The memory itself stays
+  // mapped for as long as the cache lives.
   f.memory.store(taken, std::memory_order_release);
   f.loan = 0;
   f.holds = true;
@@ -89,6 +93,7 @@ bool ram_shard::put(block_number block, std::uint64_t fill_version, const std::u
                     frame_memory& from, eviction_sink* sink) noexcept {
   if (!write_count::quiet(fill_version)) return false;
   index_set& set = index_.set_of(place(block));
+  // A look that saves work; the one that counts comes when the block is in the index.
   if (ram_index::fill_version(set) != fill_version) return false;
   slot s = ram_index::find(set, block);
   std::uint64_t version;
@@ -104,6 +109,8 @@ bool ram_shard::put(block_number block, std::uint64_t fill_version, const std::u
     frame& f = index_.frame_at(s);
     f.block.store(block, std::memory_order_relaxed);
     version = f.word.load(std::memory_order_seq_cst);
+    // Rule 1: the entry first, then the count below. The version was read before the entry was there: a writer that
+    // finds the entry changes it, and the exchange at the end fails.
     way.store(ram_index::entry_of(block, s), std::memory_order_seq_cst);
     policy_.admitted(s, block);
     count_pinned();
@@ -113,6 +120,7 @@ bool ram_shard::put(block_number block, std::uint64_t fill_version, const std::u
   frame& f = index_.frame_at(s);
   if (!has_memory(f, from)) return false;
   copy_into_frame(f.memory.load(std::memory_order_relaxed), content);
+  // Rule 2: fails when a writer has found the frame since. What was copied is then of nobody, and is never read.
   return f.word.compare_exchange_strong(version, version + 1, std::memory_order_seq_cst);
 }
 
