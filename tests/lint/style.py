@@ -11,7 +11,7 @@ from pathlib import Path
 import source
 
 MAX_LINE = 120
-MAX_LINES = 700
+MAX_LINES = 600
 HERE = Path(__file__).resolve().parent
 
 
