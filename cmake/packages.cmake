@@ -18,6 +18,8 @@ sluice_import(uring liburing.h uring)            # liburing-dev
 sluice_import(crypto openssl/evp.h crypto)       # libssl-dev
 sluice_import(rados rados/librados.h rados)      # librados-dev
 sluice_import(rbd rbd/librbd.h rbd)              # librbd-dev
+sluice_import(rdmacm rdma/rdma_cma.h rdmacm)     # librdmacm-dev
+sluice_import(ibverbs infiniband/verbs.h ibverbs)  # libibverbs-dev
 find_package(nlohmann_json REQUIRED)             # nlohmann-json3-dev
 find_package(CLI11 REQUIRED)                     # libcli11-dev
 if(SLUICE_TESTS)

@@ -1,0 +1,83 @@
+#include "fabrics/srp/port_state.hpp"
+
+#include <utility>
+
+#include "fabrics/srp/channel.hpp"
+
+namespace sluice::srp {
+
+bool connection_count::add() {
+  const std::lock_guard lock(mutex);
+  if (now >= most) return false;
+  ++now;
+  return true;
+}
+
+void connection_count::remove() {
+  const std::lock_guard lock(mutex);
+  --now;
+}
+
+std::optional<port_state::seat> port_state::choose(const login_request& asked) {
+  const std::lock_guard lock(mutex_);
+  const auto count = static_cast<unsigned>(cores.size());
+  const auto found = nexuses_.find(asked.initiator);
+  if (asked.action == multi_channel::single || found == nexuses_.end() || found->second.id == 0) {
+    // The gateway ends what there is of the nexus before it opens another one.
+    const bool ends = found != nexuses_.end();
+    return seat{next_core_++ % count, 0, ends ? login_response::others::terminated : login_response::others::none};
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    const unsigned core = next_core_++ % count;
+    if (found->second.cores.insert(core).second)
+      return seat{core, found->second.id, login_response::others::maintained};
+  }
+  return std::nullopt;
+}
+
+void port_state::opened(const port_identifier& initiator, unsigned core, std::uint64_t nexus) {
+  const std::lock_guard lock(mutex_);
+  known_nexus& known = nexuses_[initiator];
+  if (std::exchange(known.id, nexus) != nexus) known.cores.clear();
+  known.cores.insert(core);
+}
+
+void port_state::give_back(const port_identifier& initiator, unsigned core, std::uint64_t nexus) {
+  const std::lock_guard lock(mutex_);
+  const auto found = nexuses_.find(initiator);
+  if (found == nexuses_.end() || found->second.id != nexus) return;  // another nexus has come meanwhile
+  found->second.cores.erase(core);
+  if (found->second.cores.empty()) nexuses_.erase(found);
+}
+
+bool port_state::join(const std::shared_ptr<channel>& who) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return false;
+  members_.insert(who.get());
+  return true;
+}
+
+void port_state::left(channel& who) {
+  std::function<void()> stopped;
+  {
+    const std::lock_guard lock(mutex_);
+    members_.erase(&who);
+    if (stopping_ && members_.empty()) stopped = std::exchange(stopped_, nullptr);
+  }
+  if (stopped) stopped();
+}
+
+void port_state::stop(std::function<void()> stopped) {
+  std::vector<std::shared_ptr<channel>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    stopped_ = std::move(stopped);
+    // A member is alive until it has left.
+    for (channel* const each : members_) all.push_back(each->shared_from_this());
+    if (members_.empty()) cores.front()->where.core->loop().post(std::exchange(stopped_, nullptr));
+  }
+  for (const auto& each : all) each->end_from_anywhere(port::loss_reason::shutdown);
+}
+
+}  // namespace sluice::srp

@@ -1,0 +1,81 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "actors/runtime/core.hpp"
+#include "fabrics/port/fabric.hpp"
+#include "fabrics/rdma/device.hpp"
+#include "fabrics/srp/iu.hpp"
+
+namespace sluice::srp {
+
+class channel;
+
+/// One core as the fabric has it.
+struct core_side {
+  port::core_endpoint where;
+  std::unique_ptr<rdma::host> host;  // used on that core's loop
+};
+using core_sides = std::vector<std::unique_ptr<core_side>>;
+
+/// The connections of a fabric, counted.
+struct connection_count {
+  std::uint32_t most = 0;
+  std::mutex mutex;
+  std::uint32_t now = 0;
+  bool add();
+  void remove();
+};
+
+/// A port as its channels share it. Any thread: only logins and their ends come here, so a mutex is good enough.
+class port_state {
+ public:
+  /// A place on a core that a login has been given.
+  struct seat {
+    unsigned core = 0;
+    std::uint64_t nexus = 0;  // to join; 0: it opens one
+    login_response::others others = login_response::others::none;
+  };
+
+  port_state(port::port_descriptor about, const port_identifier& id, const core_sides& sides,
+             const port::limits& bounds, std::shared_ptr<connection_count> count)
+      : descriptor(std::move(about)), identifier(id), cores(sides), limits(bounds), connections(std::move(count)) {}
+
+  /// Where the channel that a login asks for is to be. A nexus has one on a core; nullopt when none is free.
+  std::optional<seat> choose(const login_request& asked);
+  /// The seat has become a channel of this nexus, or is given back.
+  void opened(const port_identifier& initiator, unsigned core, std::uint64_t nexus);
+  void give_back(const port_identifier& initiator, unsigned core, std::uint64_t nexus);
+
+  /// False: the port stops.
+  bool join(const std::shared_ptr<channel>& who);
+  /// From the channel's own core, when nothing of it is left.
+  void left(channel& who);
+  /// Lets nobody join any more, ends all that are there; `stopped` runs on a loop's thread when the last has left.
+  void stop(std::function<void()> stopped);
+
+  const port::port_descriptor descriptor;
+  const port_identifier identifier;
+  const core_sides& cores;
+  const port::limits limits;
+  const std::shared_ptr<connection_count> connections;
+
+ private:
+  struct known_nexus {
+    std::uint64_t id = 0;
+    std::set<unsigned> cores;
+  };
+  std::mutex mutex_;
+  std::map<port_identifier, known_nexus> nexuses_;  // by initiator port
+  std::set<channel*> members_;
+  unsigned next_core_ = 0;
+  bool stopping_ = false;
+  std::function<void()> stopped_;
+};
+
+}  // namespace sluice::srp
