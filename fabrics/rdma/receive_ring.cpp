@@ -5,20 +5,20 @@
 namespace sluice::rdma {
 
 result<std::unique_ptr<receive_ring>> receive_ring::make(memory::pool& from, memory::account& payer,
-                                                         std::uint32_t slots, std::uint32_t slot_octets, taker taken) {
-  constexpr std::uint32_t block_octets = 256 * 1024;
-  SLUICE_CHECK(slot_octets > 0 && slot_octets <= block_octets);
+                                                         std::uint32_t slots, std::uint32_t slot_bytes, taker taken) {
+  constexpr std::uint32_t block_bytes = 256 * 1024;
+  SLUICE_CHECK(slot_bytes > 0 && slot_bytes <= block_bytes);
   auto made = std::make_unique<receive_ring>();
   made->taken_ = std::move(taken);
   while (made->slots_.size() < slots) {
     const auto left = static_cast<std::uint32_t>(slots - made->slots_.size());
-    const std::uint32_t here = std::min(left, block_octets / slot_octets);
-    memory::slice block = from.take(here * slot_octets, payer);
+    const std::uint32_t here = std::min(left, block_bytes / slot_bytes);
+    memory::slice block = from.take(here * slot_bytes, payer);
     if (block.empty()) return fail(errc::no_space, "no memory for receive buffers");
     for (std::uint32_t i = 0; i < here; ++i) {
       slot& added = made->slots_.emplace_back();
       added.of = made.get();
-      added.memory = {block.data() + std::size_t{i} * slot_octets, slot_octets};
+      added.memory = {block.data() + std::size_t{i} * slot_bytes, slot_bytes};
     }
     made->blocks_.push_back(std::move(block));
   }

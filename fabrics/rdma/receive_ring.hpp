@@ -16,7 +16,7 @@ class receive_ring {
 
   /// errc::no_space when the payer has not so much.
   static result<std::unique_ptr<receive_ring>> make(memory::pool& from, memory::account& payer, std::uint32_t slots,
-                                                    std::uint32_t slot_octets, taker taken);
+                                                    std::uint32_t slot_bytes, taker taken);
   /// Posts all of them. The connection outlives what is posted.
   void post(connection& to);
   /// Posts none any more; those that are posted come back by themselves.

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t receive_mark = 1, send_mark = 2, last_send_mark = 3;  // wr_id: queues are in order
 constexpr std::uint64_t drain_ns = 3 * ns_per_s;  // that a device may take to give back what was posted
-constexpr std::uint32_t most_entries = 1024;      // of a queue, whatever a device could do
+constexpr std::uint32_t max_entries = 1024;       // of a queue, whatever a device could do
 constexpr int completions_at_once = 32;
 
 std::string to_text(const sockaddr* address) {
@@ -66,7 +66,7 @@ std::string verbs_connection::local() const {
 
 queue_depths verbs_connection::limits() const {
   const auto entries =
-      std::min<std::uint32_t>(most_entries, static_cast<std::uint32_t>(device_->attributes().max_qp_wr));
+      std::min<std::uint32_t>(max_entries, static_cast<std::uint32_t>(device_->attributes().max_qp_wr));
   const auto both = static_cast<std::uint32_t>(device_->attributes().max_cqe);
   return {std::min(entries, both / 2), std::min(entries, both / 2)};
 }

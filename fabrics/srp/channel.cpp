@@ -8,8 +8,8 @@
 namespace sluice::srp {
 namespace {
 
-constexpr std::uint32_t smallest_iu_octets = 64;                      // that an initiator may announce [r16a 6.2]
-constexpr std::uint16_t least_immediate_offset = 48, slot_step = 64;  // octets
+constexpr std::uint32_t smallest_iu_bytes = 64;                     // that an initiator may announce [r16a 6.2]
+constexpr std::uint16_t min_immediate_offset = 48, slot_step = 64;  // octets
 
 }  // namespace
 
@@ -39,7 +39,7 @@ void channel::begin() {
   port::login who;
   who.port = port_->descriptor.id;
   who.initiator = {scsi::protocol::srp, initiator_, ""};
-  who.caps.max_sense_bytes = std::min<std::uint16_t>(252, max_target_iu_octets - response::header_octets);
+  who.caps.max_sense_bytes = std::min<std::uint16_t>(252, max_target_iu_bytes - response::header_bytes);
   who.caps.may_borrow = false;  // the adapter reads what is registered with it, the core's own buffers
   who.caps.can_query = false;
   who.peer = connection_->peer();
@@ -60,9 +60,9 @@ std::optional<login_refusal> channel::prepare() {
   if (!access || !access->allowed) return login_refusal::channel_limit_reached;
   if (!(counted_ = port_->connections->add())) return login_refusal::insufficient_resources;
   // Directions are told by one login only: an initiator that announces less than it then sends loses its connection.
-  const std::uint32_t announced = asked_.max_initiator_iu_octets;
-  if (announced < smallest_iu_octets || announced > max_initiator_iu_octets) return login_refusal::iu_too_large;
-  if (asked_.immediate && asked_.immediate_offset >= least_immediate_offset && asked_.immediate_offset < announced)
+  const std::uint32_t announced = asked_.max_initiator_iu_bytes;
+  if (announced < smallest_iu_bytes || announced > max_initiator_iu_bytes) return login_refusal::iu_too_large;
+  if (asked_.immediate && asked_.immediate_offset >= min_immediate_offset && asked_.immediate_offset < announced)
     immediate_offset_ = asked_.immediate_offset;
   const rdma::queue_depths most = connection_->limits();
   if (most.receives <= uncredited_receives || most.sends < 8) return login_refusal::insufficient_resources;
@@ -103,8 +103,8 @@ void channel::accept() {
   login_response said;
   said.tag = asked_.tag;
   said.request_limit_delta = static_cast<std::int32_t>(credits_);
-  said.max_initiator_iu_octets = max_initiator_iu_octets;
-  said.max_target_iu_octets = max_target_iu_octets;
+  said.max_initiator_iu_bytes = max_initiator_iu_bytes;
+  said.max_target_iu_bytes = max_target_iu_bytes;
   said.channels = seat_.others;
   said.immediate = immediate_offset_ != 0;
   given_ = credits_;

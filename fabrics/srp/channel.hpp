@@ -16,7 +16,7 @@ namespace sluice::srp {
 class channel final : public std::enable_shared_from_this<channel>, port::task_endpoint, rdma::connection::handler {
  public:
   /// What IUs may be: of an initiator with 8 KiB of immediate data, and of the gateway with the longest sense data.
-  static constexpr std::uint32_t max_initiator_iu_octets = 8704, max_target_iu_octets = 320;
+  static constexpr std::uint32_t max_initiator_iu_bytes = 8704, max_target_iu_bytes = 320;
   /// Receives that are posted beyond the credits: the answers to the one credit request and to the one event that may
   /// be under way at a time, which cost the initiator no credit.
   static constexpr std::uint32_t uncredited_receives = 2;

@@ -8,7 +8,7 @@
 namespace sluice::srp {
 namespace {
 
-constexpr std::size_t most_events = 64;  // that wait to be told; unit attentions tell of what is beyond
+constexpr std::size_t max_events = 64;  // that wait to be told; unit attentions tell of what is beyond
 
 }  // namespace
 
@@ -185,10 +185,10 @@ void channel::send_message(exchange& with, memory::slice message, std::size_t oc
 /// Room for a message of ours; empty, and the channel ends, when there is no memory at all.
 memory::slice channel::message_memory() {
   if (free_messages_.empty()) {
-    constexpr std::uint32_t block_octets = 4096;
-    const memory::slice block = loop_.buffers().take(block_octets, *share_, memory::ledger::claim::pressing);
-    for (std::uint32_t at = 0; !block.empty() && at + max_target_iu_octets <= block_octets; at += max_target_iu_octets)
-      free_messages_.push_back(block.sub(at, max_target_iu_octets));
+    constexpr std::uint32_t block_bytes = 4096;
+    const memory::slice block = loop_.buffers().take(block_bytes, *share_, memory::ledger::claim::pressing);
+    for (std::uint32_t at = 0; !block.empty() && at + max_target_iu_bytes <= block_bytes; at += max_target_iu_bytes)
+      free_messages_.push_back(block.sub(at, max_target_iu_bytes));
   }
   if (free_messages_.empty()) {
     violation("no memory for an answer");
@@ -214,7 +214,7 @@ void channel::ask_credits_back() {
 }
 
 void channel::report(const port::unit_event& what) {
-  if (ending_ || events_.size() >= most_events) return;
+  if (ending_ || events_.size() >= max_events) return;
   events_.push_back(what);
   send_events();
 }
@@ -255,7 +255,7 @@ void channel::ended(exchange& e, rdma::outcome how) {
   e.chain.clear();
   free_exchanges_.push_back(&e);
   --exchanging_;
-  if (what == exchange::kind::answer && !memory.empty() && memory.back().size() == max_target_iu_octets)
+  if (what == exchange::kind::answer && !memory.empty() && memory.back().size() == max_target_iu_bytes)
     free_messages_.push_back(std::move(memory.back()));
   if (r) {
     r->under_way = nullptr;

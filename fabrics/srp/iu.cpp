@@ -16,8 +16,8 @@ using wire::store32;
 using wire::store64;
 using wire::store8;
 
-constexpr std::size_t command_octets = 48, descriptor_octets = 16, indirect_octets = 20;
-constexpr std::size_t tag_at = 8, lun_at = 20, cdb_at = 32, cdb_octets = 16;
+constexpr std::size_t command_bytes = 48, descriptor_bytes = 16, indirect_bytes = 20;
+constexpr std::size_t tag_at = 8, lun_at = 20, cdb_at = 32, cdb_bytes = 16;
 
 enum class buffer_format : std::uint8_t { none = 0, direct = 1, indirect = 2, immediate = 3 };
 
@@ -42,8 +42,8 @@ std::uint64_t length_of(const std::vector<memory_descriptor>& pieces) {
 
 std::vector<memory_descriptor> decode_list(const_bytes from) {
   std::vector<memory_descriptor> pieces;
-  pieces.reserve(from.size() / descriptor_octets);
-  for (; from.size() >= descriptor_octets; from = from.subspan(descriptor_octets))
+  pieces.reserve(from.size() / descriptor_bytes);
+  for (; from.size() >= descriptor_bytes; from = from.subspan(descriptor_bytes))
     pieces.push_back(decode_descriptor(from));
   return pieces;
 }
@@ -70,24 +70,24 @@ class buffer_reader {
 
  private:
   result<data_buffer> read_direct() {
-    if (rest_.size() < descriptor_octets) return malformed("a data buffer descriptor is cut short");
+    if (rest_.size() < descriptor_bytes) return malformed("a data buffer descriptor is cut short");
     data_buffer made;
-    made.pieces = {decode_descriptor(take(descriptor_octets))};
+    made.pieces = {decode_descriptor(take(descriptor_bytes))};
     made.length = made.pieces[0].length;
     return made;
   }
 
   result<data_buffer> read_indirect(std::size_t listed) {
-    if (rest_.size() < indirect_octets + listed * descriptor_octets)
+    if (rest_.size() < indirect_bytes + listed * descriptor_bytes)
       return malformed("an indirect data buffer descriptor is cut short");
     data_buffer made;
-    const const_bytes header = take(indirect_octets);
+    const const_bytes header = take(indirect_bytes);
     made.table = decode_descriptor(header);
-    made.length = load32(header, descriptor_octets);
-    const std::size_t all = made.table.length / descriptor_octets;
-    if (made.table.length % descriptor_octets != 0 || listed > all || all > max_pieces)
+    made.length = load32(header, descriptor_bytes);
+    const std::size_t all = made.table.length / descriptor_bytes;
+    if (made.table.length % descriptor_bytes != 0 || listed > all || all > max_pieces)
       return malformed("a table of data buffers has an odd length");
-    made.pieces = decode_list(take(listed * descriptor_octets));
+    made.pieces = decode_list(take(listed * descriptor_bytes));
     made.external = listed < all;
     const std::uint64_t here = length_of(made.pieces);
     if (made.external ? here > made.length : here != made.length)
@@ -134,14 +134,14 @@ void append_buffer(std::vector<std::uint8_t>& to, const data_buffer& b) {
     case buffer_format::none:
       return;
     case buffer_format::direct:
-      return store_descriptor(grow(descriptor_octets), b.pieces[0]);
+      return store_descriptor(grow(descriptor_bytes), b.pieces[0]);
     case buffer_format::indirect: {
-      const bytes header = grow(indirect_octets);
+      const bytes header = grow(indirect_bytes);
       memory_descriptor table = b.table;
-      if (!b.external) table.length = static_cast<std::uint32_t>(b.pieces.size() * descriptor_octets);
+      if (!b.external) table.length = static_cast<std::uint32_t>(b.pieces.size() * descriptor_bytes);
       store_descriptor(header, table);
-      store32(header, descriptor_octets, b.length);
-      for (const memory_descriptor& each : b.pieces) store_descriptor(grow(descriptor_octets), each);
+      store32(header, descriptor_bytes, b.length);
+      for (const memory_descriptor& each : b.pieces) store_descriptor(grow(descriptor_bytes), each);
       return;
     }
     case buffer_format::immediate:
@@ -178,16 +178,16 @@ std::uint8_t code_of(port::task_attribute attribute) {
 }  // namespace
 
 result<command> decode_command(const_bytes iu, std::uint16_t immediate_offset) {
-  if (iu.size() < command_octets) return malformed("a command is cut short");
+  if (iu.size() < command_bytes) return malformed("a command is cut short");
   command made;
   made.tag = load64(iu, tag_at);
   made.lun = load64(iu, lun_at);
   made.attribute = attribute_of(load8(iu, 29));
-  made.cdb = iu.subspan(cdb_at, cdb_octets);
+  made.cdb = iu.subspan(cdb_at, cdb_bytes);
   const std::size_t additional = load8(iu, 31) & ~3u;  // counted by fours, in the upper six bits
-  if (iu.size() < command_octets + additional) return malformed("a CDB is cut short");
-  made.additional_cdb = iu.subspan(command_octets, additional);
-  buffer_reader from(iu, iu.subspan(command_octets + additional), immediate_offset);
+  if (iu.size() < command_bytes + additional) return malformed("a CDB is cut short");
+  made.additional_cdb = iu.subspan(command_bytes, additional);
+  buffer_reader from(iu, iu.subspan(command_bytes + additional), immediate_offset);
   const std::uint8_t formats = load8(iu, 5);
   auto out = from.read(formats >> 4, load8(iu, 6));  // data-out come first [r16a 6.8]
   if (!out) return tl::unexpected(out.error());
@@ -206,7 +206,7 @@ result<std::vector<memory_descriptor>> decode_table(const_bytes table, std::uint
 }
 
 std::vector<std::uint8_t> encode(const command& c, std::uint16_t immediate_offset) {
-  std::vector<std::uint8_t> to(command_octets);
+  std::vector<std::uint8_t> to(command_bytes);
   store8(to, 0, static_cast<std::uint8_t>(opcode::command));
   store8(to, 5, static_cast<unsigned>(format_of(c.out)) << 4 | static_cast<unsigned>(format_of(c.in)));
   const auto listed = [](const data_buffer& b) {
@@ -218,7 +218,7 @@ std::vector<std::uint8_t> encode(const command& c, std::uint16_t immediate_offse
   store64(to, lun_at, c.lun);
   store8(to, 29, code_of(c.attribute));
   store8(to, 31, c.additional_cdb.size());
-  std::copy_n(c.cdb.begin(), std::min(c.cdb.size(), cdb_octets), to.begin() + cdb_at);
+  std::copy_n(c.cdb.begin(), std::min(c.cdb.size(), cdb_bytes), to.begin() + cdb_at);
   to.insert(to.end(), c.additional_cdb.begin(), c.additional_cdb.end());
   append_buffer(to, c.out);
   append_buffer(to, c.in);
@@ -229,12 +229,12 @@ std::vector<std::uint8_t> encode(const command& c, std::uint16_t immediate_offse
 }
 
 result<task_management> decode_task_management(const_bytes iu) {
-  if (iu.size() < command_octets) return malformed("a task management function is cut short");
+  if (iu.size() < command_bytes) return malformed("a task management function is cut short");
   return task_management{load64(iu, tag_at), load64(iu, lun_at), load8(iu, 30), load64(iu, 32)};
 }
 
 std::vector<std::uint8_t> encode(const task_management& m) {
-  std::vector<std::uint8_t> to(command_octets);
+  std::vector<std::uint8_t> to(command_bytes);
   store8(to, 0, static_cast<std::uint8_t>(opcode::task_management));
   store64(to, tag_at, m.tag);
   store64(to, lun_at, m.lun);
@@ -257,7 +257,7 @@ std::uint32_t count_of(const port::residual& r) {
 }  // namespace
 
 std::size_t encode(const response& r, bytes into) {
-  std::fill_n(into.begin(), response::header_octets, std::uint8_t{0});
+  std::fill_n(into.begin(), response::header_bytes, std::uint8_t{0});
   store8(into, 0, static_cast<std::uint8_t>(opcode::response));
   store32(into, 4, static_cast<std::uint32_t>(r.request_limit_delta));
   store64(into, tag_at, r.tag);
@@ -273,18 +273,18 @@ std::size_t encode(const response& r, bytes into) {
   store32(into, 20, count_of(r.out));
   store32(into, 24, count_of(r.in));
   store32(into, 28, r.sense.size());
-  std::size_t used = response::header_octets;
+  std::size_t used = response::header_bytes;
   if (r.has_code) {
-    store32(into, 32, response::code_octets);
+    store32(into, 32, response::code_bytes);
     store32(into, used, static_cast<std::uint8_t>(r.code));
-    used += response::code_octets;
+    used += response::code_bytes;
   }
   std::copy(r.sense.begin(), r.sense.end(), into.begin() + static_cast<std::ptrdiff_t>(used));
   return used + r.sense.size();
 }
 
 result<response> decode_response(const_bytes iu) {
-  if (iu.size() < response::header_octets || iu[0] != static_cast<std::uint8_t>(opcode::response))
+  if (iu.size() < response::header_bytes || iu[0] != static_cast<std::uint8_t>(opcode::response))
     return malformed("no response");
   response made;
   made.request_limit_delta = request_limit_delta_of(iu);
@@ -294,10 +294,10 @@ result<response> decode_response(const_bytes iu) {
   made.out = {(flags & out_over) != 0, (flags & out_under) != 0, load32(iu, 20)};
   made.in = {(flags & in_over) != 0, (flags & in_under) != 0, load32(iu, 24)};
   const std::uint64_t code = flags & code_valid ? load32(iu, 32) : 0, sense = flags & sense_valid ? load32(iu, 28) : 0;
-  if (response::header_octets + code + sense > iu.size()) return malformed("a response is cut short");
-  made.has_code = code >= response::code_octets;
-  if (made.has_code) made.code = static_cast<response_code>(load8(iu, response::header_octets + 3));
-  made.sense = iu.subspan(response::header_octets + code, sense);
+  if (response::header_bytes + code + sense > iu.size()) return malformed("a response is cut short");
+  made.has_code = code >= response::code_bytes;
+  if (made.has_code) made.code = static_cast<response_code>(load8(iu, response::header_bytes + 3));
+  made.sense = iu.subspan(response::header_bytes + code, sense);
   return made;
 }
 
@@ -310,21 +310,21 @@ std::size_t encode(const credit_request& r, bytes into) {
 }
 
 std::size_t encode(const event_request& r, bytes into) {
-  std::fill_n(into.begin(), event_request::header_octets, std::uint8_t{0});
+  std::fill_n(into.begin(), event_request::header_bytes, std::uint8_t{0});
   store8(into, 0, static_cast<std::uint8_t>(opcode::event_request));
   store32(into, 4, static_cast<std::uint32_t>(r.request_limit_delta));
   store64(into, tag_at, r.tag);
   store64(into, lun_at, r.lun);
   store32(into, 28, r.sense.size());
-  std::ranges::copy(r.sense, into.begin() + event_request::header_octets);
-  return event_request::header_octets + r.sense.size();
+  std::ranges::copy(r.sense, into.begin() + event_request::header_bytes);
+  return event_request::header_bytes + r.sense.size();
 }
 
 result<event_request> decode_event(const_bytes iu) {
-  if (iu.size() < event_request::header_octets || load32(iu, 28) > iu.size() - event_request::header_octets)
+  if (iu.size() < event_request::header_bytes || load32(iu, 28) > iu.size() - event_request::header_bytes)
     return malformed("an event is cut short");
   return event_request{tag_of(iu), request_limit_delta_of(iu), load64(iu, lun_at),
-                       iu.subspan(event_request::header_octets, load32(iu, 28))};
+                       iu.subspan(event_request::header_bytes, load32(iu, 28))};
 }
 
 std::uint64_t tag_of(const_bytes iu) {

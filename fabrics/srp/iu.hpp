@@ -49,8 +49,8 @@ struct login_request {
   std::uint64_t tag = 0;
   std::uint16_t formats = 0;
   multi_channel action = multi_channel::single;
-  bool immediate = false;                     // wants to send data with its commands
-  std::uint32_t max_initiator_iu_octets = 0;  // of what it will send
+  bool immediate = false;                    // wants to send data with its commands
+  std::uint32_t max_initiator_iu_bytes = 0;  // of what it will send
   port_identifier initiator{}, target{};
   std::uint16_t immediate_offset = 0;  // where in an IU immediate data begin
 };
@@ -58,7 +58,7 @@ struct login_response {
   static constexpr std::size_t octets = 52;
   std::uint64_t tag = 0;
   std::int32_t request_limit_delta = 0;
-  std::uint32_t max_initiator_iu_octets = 0, max_target_iu_octets = 0;
+  std::uint32_t max_initiator_iu_bytes = 0, max_target_iu_bytes = 0;
   std::uint16_t formats = direct_format | indirect_format;
   enum class others : std::uint8_t { none = 0, terminated = 1, maintained = 2 } channels = others::none;
   bool immediate = false;
@@ -128,7 +128,7 @@ result<task_management> decode_task_management(const_bytes iu);
 enum class response_code : std::uint8_t { done = 0, invalid_fields = 2, not_supported = 4, failed = 5 };
 
 struct response {
-  static constexpr std::size_t header_octets = 36, code_octets = 4;
+  static constexpr std::size_t header_bytes = 36, code_bytes = 4;
   std::uint64_t tag = 0;
   std::int32_t request_limit_delta = 0;
   scsi::status status = scsi::status::good;
@@ -149,7 +149,7 @@ std::size_t encode(const credit_request& r, bytes into);
 
 /// Something happened at a logical unit.
 struct event_request {
-  static constexpr std::size_t header_octets = 36;
+  static constexpr std::size_t header_bytes = 36;
   std::uint64_t tag = 0;
   std::int32_t request_limit_delta = 0;
   port::lun lun = 0;

@@ -88,7 +88,7 @@ result<login_request> decode_login(const_bytes from) {
   if ((flags & action_mask) > 1) return fail(errc::invalid_argument, "an unknown multi-channel action");
   made.action = static_cast<multi_channel>(flags & action_mask);
   made.immediate = (flags & login_request::wants_immediate) != 0;
-  made.max_initiator_iu_octets = load32(from, 12);
+  made.max_initiator_iu_bytes = load32(from, 12);
   made.initiator = load_identifier(from, 16);
   made.target = load_identifier(from, 32);
   made.immediate_offset = load16(from, 48);
@@ -101,7 +101,7 @@ std::array<std::uint8_t, login_request::octets> encode(const login_request& r) {
   store16(to, 8, r.formats);
   store8(to, 10, static_cast<unsigned>(r.action) | (r.immediate ? login_request::wants_immediate : 0u));
   store8(to, 11, static_cast<std::uint8_t>(opcode::login_request));
-  store32(to, 12, r.max_initiator_iu_octets);
+  store32(to, 12, r.max_initiator_iu_bytes);
   store_identifier(to, 16, r.initiator);
   store_identifier(to, 32, r.target);
   store16(to, 48, r.immediate_offset);
@@ -113,8 +113,8 @@ std::array<std::uint8_t, login_response::octets> encode(const login_response& r)
   store8(to, 0, static_cast<std::uint8_t>(opcode::login_response));
   store32(to, 4, static_cast<std::uint32_t>(r.request_limit_delta));
   store64(to, 8, r.tag);
-  store32(to, 16, r.max_initiator_iu_octets);
-  store32(to, 20, r.max_target_iu_octets);
+  store32(to, 16, r.max_initiator_iu_bytes);
+  store32(to, 20, r.max_target_iu_bytes);
   store16(to, 24, r.formats);
   store8(to, 26, static_cast<unsigned>(r.channels) | (r.immediate ? login_request::wants_immediate : 0u));
   return to;
@@ -126,8 +126,8 @@ result<login_response> decode_login_response(const_bytes from) {
   login_response made;
   made.request_limit_delta = static_cast<std::int32_t>(load32(from, 4));
   made.tag = load64(from, 8);
-  made.max_initiator_iu_octets = load32(from, 16);
-  made.max_target_iu_octets = load32(from, 20);
+  made.max_initiator_iu_bytes = load32(from, 16);
+  made.max_target_iu_bytes = load32(from, 20);
   made.formats = load16(from, 24);
   made.channels = static_cast<login_response::others>(load8(from, 26) & action_mask);
   made.immediate = (load8(from, 26) & login_request::wants_immediate) != 0;

@@ -2,6 +2,7 @@
 
 #include "tests/fabrics/test_iscsi.hpp"
 #include "tests/fabrics/test_loopback.hpp"
+#include "tests/fabrics/test_srp.hpp"
 
 namespace sluice::port::contract {
 namespace {
@@ -29,12 +30,19 @@ sim::wishes eager() {
   return w;
 }
 
+subject srp_with(const char* name, fabrics::srp_wishes wishes) {
+  return {name, [wishes] { return std::make_unique<fabrics::srp_site>(wishes); }};
+}
+
 }  // namespace
 
 INSTANTIATE_TEST_SUITE_P(fabrics, fabric_contract,
                          testing::Values(subject{"loopback", [] { return std::make_unique<fabrics::loopback_site>(); }},
                                          iscsi_with("iscsi", {}), iscsi_with("iscsi_narrow", narrow()),
-                                         iscsi_with("iscsi_eager", eager())),
+                                         iscsi_with("iscsi_eager", eager()), srp_with("srp", {}),
+                                         srp_with("srp_pieces", {.piece = 3000}),
+                                         srp_with("srp_tables", {.piece = 5000, .listed = 2}),
+                                         srp_with("srp_immediate", {.immediate = true})),
                          name_of);
 
 }  // namespace sluice::port::contract

@@ -1,5 +1,6 @@
 #include "tests/fabrics/test_site.hpp"
 #include "actors/observe/log.hpp"
+#include "fabrics/srp/srp_fabric.hpp"
 
 namespace sluice::fabrics {
 namespace {
@@ -16,10 +17,20 @@ config::unit_config unit_over(const std::string& store) {
   return made;
 }
 
+sim::machine::surroundings over(rdma::simulated_network& network) {
+  sim::machine::surroundings made;
+  made.fabric = [&network](port::fabric real) {
+    return real.rules.name == "srp" ? srp::make_fabric(network.hosts()) : std::move(real);
+  };
+  return made;
+}
+
 }  // namespace
 
-simulated_site::simulated_site(config::port_config port, std::vector<std::string> names)
-    : world_(1), machine_(world_, actors_, told_, cores, sim::plant::none), model_(first_model(port, names)) {
+simulated_site::simulated_site(config::port_config port, std::vector<std::string> names, std::uint64_t seed)
+    : world_(seed),
+      machine_(world_, actors_, told_, cores, sim::plant::none, over(network_)),
+      model_(first_model(port, names)) {
   observe::set_log_sink([](std::string_view) {});
   machine_.start(model_);
 }

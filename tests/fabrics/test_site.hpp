@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "fabrics/port/contract_kit.hpp"
+#include "fabrics/rdma/simulated.hpp"
 #include "tests/sim/machine_actor.hpp"
 
 namespace sluice::fabrics {
@@ -12,7 +13,7 @@ class simulated_site : public port::contract::site {
   static constexpr unsigned cores = 3;
 
   /// `names` are those of initiators 0 and 1; without them, the target is open to all.
-  simulated_site(config::port_config port, std::vector<std::string> names);
+  simulated_site(config::port_config port, std::vector<std::string> names, std::uint64_t seed = 1);
   ~simulated_site() override;
 
   bool until(const std::function<bool()>& so) override {
@@ -36,6 +37,7 @@ class simulated_site : public port::contract::site {
 
  protected:
   reactor::sim_world world_;
+  rdma::simulated_network network_{world_};  // for fabrics over RDMA
 
  private:
   static config::model first_model(config::port_config port, const std::vector<std::string>& names);

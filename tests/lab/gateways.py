@@ -231,9 +231,16 @@ def late_disk(options, _job: Path):
         yield Hosting({"IQN": name, "PORT": portal, "LUN": 0}, {})
 
 
+@contextmanager
+def in_the_guest(options, _job: Path):
+    """The gateway runs in the guest, which sees this host's root."""
+    yield Hosting({"SLUICE": options.sluice}, {})
+
+
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
-    return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk}.get(name, one_path)
+    return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
+            "srp": in_the_guest}.get(name, one_path)
 
 
 def need_tools() -> None:

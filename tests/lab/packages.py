@@ -9,7 +9,7 @@ from pathlib import Path
 from debian import Release
 
 TOOLS = ["busybox-static", "kmod", "udev", "libudev1", "sg3-utils", "sg3-utils-udev", "open-iscsi", "dmsetup", "kpartx",
-         "multipath-tools"]
+         "multipath-tools", "ibverbs-providers"]
 MERGED = ("bin", "lib", "sbin")  # symbolic links into /usr, as on the host
 KERNEL_META = "linux-image-amd64"
 DOWNLOAD_S = 300

@@ -31,7 +31,7 @@ machine::machine(reactor::sim_world& world, actors& all, judge& told, unsigned r
   // A simulated disk and network cannot be looked at from outside.
   for (port::fabric each : real.all()) {
     each.probe = {};
-    fabrics_.add(std::move(each));
+    fabrics_.add(around_.fabric ? around_.fabric(std::move(each)) : std::move(each));
   }
   const store::registry planted = with_plant(healthy, bug);
   for (store::factory each : planted.all()) {

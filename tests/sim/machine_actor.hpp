@@ -37,6 +37,8 @@ class machine {
   struct surroundings {
     around files;  // whoever uses them
     around media;  // of the disk's unit: the file, or the cache over it
+    /// Puts another fabric in the place of one that needs devices.
+    std::function<port::fabric(port::fabric)> fabric;
   };
   machine(reactor::sim_world& world, actors& all, judge& told, unsigned reactors, plant bug, surroundings with = {});
   ~machine();

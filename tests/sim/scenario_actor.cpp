@@ -47,7 +47,8 @@ class history {
         options_(with_share_of(seed, options)),
         machine_(world_, all, field_.verdict, 1 + static_cast<unsigned>(world_.below(3)), options.bug,
                  {[this](auto file) { return tap_flushes(std::move(file), field_.disk_flushes, plant::none, {}); },
-                  [this](auto medium) { return watched(std::move(medium)); }}) {
+                  [this](auto medium) { return watched(std::move(medium)); },
+                  {}}) {
     field_.bug = options.bug;
     field_.caching = options_.caches;
     field_.verbose = options.verbose;
