@@ -137,11 +137,13 @@ result<void> simulated_connection::accept(const_bytes private_data) {
   if (link_->now == sim_link::state::over) return fail(errc::closed, "the peer is gone");
   link_->now = sim_link::state::accepted;
   std::vector<std::uint8_t> said(private_data.begin(), private_data.end());
-  link_->tell_peer([said](rdma::peer& p) { p.handler_.on_accepted(said); });
-  // What the peer sends at once may come before this.
-  link_->network.world_.after(2 * link_->latency(), [link = link_] {
-    link->tell_target([](simulated_connection& c) {
-      if (c.handler_ && !c.closing_ && !c.lost_) c.handler_->on_established();
+  link_->tell_peer([said, link = link_](rdma::peer& p) {
+    p.handler_.on_accepted(said);
+    // What the peer sends at once may come before this.
+    link->network.world_.after(link->latency(), [link] {
+      link->tell_target([](simulated_connection& c) {
+        if (c.handler_ && !c.closing_ && !c.lost_) c.handler_->on_established();
+      });
     });
   });
   return {};
