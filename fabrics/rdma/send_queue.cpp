@@ -5,40 +5,48 @@
 
 namespace sluice::rdma {
 
-void send_queue::push(transfer& t) {
+void send_queue::push(transfer& t, lane by) {
   SLUICE_CHECK(!stopped_ && !t.chain.empty() && t.in_flight_ == 0);
   t.queue_ = this;
   t.posted_ = 0;
   t.worst_ = outcome::done;
-  waiting_.push_back(&t);
+  (by == lane::message ? messages_ : data_).push_back(&t);
   pump();
 }
 
 void send_queue::pump() {
-  while (!waiting_.empty()) {
-    transfer& next = *waiting_.front();
-    const std::size_t count = std::min<std::size_t>(connection_.send_room(), next.chain.size() - next.posted_);
-    if (count == 0) return;
+  post(messages_, 0);
+  post(data_, reserved_);
+}
+
+void send_queue::post(waiting& from, std::uint32_t leaves_free) {
+  while (!from.empty()) {
+    transfer& next = *from.front();
+    const std::uint32_t room = connection_.send_room();
+    if (room <= leaves_free) return;
+    const std::size_t count = std::min<std::size_t>(room - leaves_free, next.chain.size() - next.posted_);
     const std::size_t first = std::exchange(next.posted_, next.posted_ + count);
     ++next.in_flight_;
-    if (next.posted_ == next.chain.size()) waiting_.pop_front();
+    if (next.posted_ == next.chain.size()) from.pop_front();
     connection_.send(next, std::span(next.chain).subspan(first, count));
   }
 }
 
 bool send_queue::cut(transfer& t) {
-  std::erase(waiting_, &t);
+  std::erase(messages_, &t);
+  std::erase(data_, &t);
   t.chain.resize(t.posted_);
   return t.in_flight_ > 0;
 }
 
 void send_queue::stop() {
   stopped_ = true;
-  for (transfer* const each : std::exchange(waiting_, {})) {
-    each->chain.resize(each->posted_);
-    each->worst_ = outcome::flushed;
-    if (each->in_flight_ == 0) each->on_end(outcome::flushed);
-  }
+  for (waiting* const lane : {&messages_, &data_})
+    for (transfer* const each : std::exchange(*lane, {})) {
+      each->chain.resize(each->posted_);
+      each->worst_ = outcome::flushed;
+      if (each->in_flight_ == 0) each->on_end(outcome::flushed);
+    }
 }
 
 void transfer::on_done(outcome how, std::uint32_t) noexcept {

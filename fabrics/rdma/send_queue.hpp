@@ -26,12 +26,16 @@ class transfer : public work {
   outcome worst_ = outcome::done;
 };
 
-/// The send queue of a connection, first come first served.
+/// The send queue of a connection: messages with what goes before them, and data, each first come first served. Data
+/// leave a part of the queue free, so that no message waits for a peer that is slow to answer reads.
 class send_queue {
  public:
   explicit send_queue(connection& of) : connection_(of) {}
+  /// How many entries of the queue data leave free.
+  void reserve_for_messages(std::uint32_t entries) { reserved_ = entries; }
+  enum class lane : std::uint8_t { message, data };
   /// Not after stop().
-  void push(transfer& t);
+  void push(transfer& t, lane by);
   /// Posts nothing more of it. It ends when what was posted has; false, and it does not, when nothing was.
   bool cut(transfer& t);
   /// Posts nothing more at all: whatever was not posted ends flushed, within this call.
@@ -39,10 +43,13 @@ class send_queue {
 
  private:
   friend class transfer;
+  using waiting = std::deque<transfer*>;  // not posted to their end
   void pump();
+  void post(waiting& from, std::uint32_t leaves_free);
 
   connection& connection_;
-  std::deque<transfer*> waiting_;  // not posted to their end
+  std::uint32_t reserved_ = 0;
+  waiting messages_, data_;
   bool stopped_ = false;
 };
 

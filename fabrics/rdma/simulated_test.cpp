@@ -107,7 +107,7 @@ class rdma_simulated : public testing::Test, protected connection::handler {
     return r;
   }
   void push(test_transfer& t) {
-    on_loop([&] { sends_->push(t); });
+    on_loop([&] { sends_->push(t, send_queue::lane::data); });
   }
 
   void on_established() noexcept override { established_ = true; }
@@ -137,7 +137,7 @@ TEST_F(rdma_simulated, messages_go_both_ways_in_order) {
   on_loop([&] {
     for (std::uint8_t i = 0; i < 20; ++i) {
       all[i].chain = {entry(request::kind::send, local(1, i))};
-      sends_->push(all[i]);
+      sends_->push(all[i], send_queue::lane::message);
     }
   });
   EXPECT_TRUE(until([&] { return received_.size() == 20 && peer_.messages.size() == 20 && all[19].ended; }));
@@ -176,8 +176,8 @@ TEST_F(rdma_simulated, a_read_that_is_held_back_holds_up_the_end_of_what_is_behi
     into = local(16, 0);
     read.chain = {entry(request::kind::read, into, key, memory.data())};
     send.chain = {entry(request::kind::send, local(1, 5))};
-    sends_->push(read);
-    sends_->push(send);
+    sends_->push(read, send_queue::lane::data);
+    sends_->push(send, send_queue::lane::message);
   });
   EXPECT_TRUE(until([&] { return !peer_.messages.empty() && peer_.device.is_awaited(key); }));
   world_.run_for(ns_per_s);
@@ -197,7 +197,7 @@ TEST_F(rdma_simulated, a_key_that_does_not_allow_it_breaks_the_connection) {
     good.chain = {entry(request::kind::read, local(16, 0), key, memory.data())};
     bad.chain = {entry(request::kind::write, local(16, 0), key, memory.data())};
     behind.chain = {entry(request::kind::send, local(1, 1))};
-    for (test_transfer* each : {&good, &bad, &behind}) sends_->push(*each);
+    for (test_transfer* each : {&good, &bad, &behind}) sends_->push(*each, send_queue::lane::data);
   });
   EXPECT_TRUE(until([&] { return behind.ended && !lost_.empty(); }));
   EXPECT_NE(*bad.ended, outcome::done);
@@ -227,7 +227,7 @@ TEST_F(rdma_simulated, close_gives_back_all_that_was_posted_once) {
   on_loop([&] {
     for (test_transfer& each : all) {
       each.chain = {entry(request::kind::read, local(16, 0), key, memory.data())};
-      sends_->push(each);
+      sends_->push(each, send_queue::lane::data);
     }
   });
   EXPECT_TRUE(until([&] { return peer_.device.is_awaited(key); }));
@@ -252,8 +252,8 @@ TEST_F(rdma_simulated, what_was_not_posted_can_be_cut_off) {
   on_loop([&] {
     for (int i = 0; i < 5; ++i) first.chain.push_back(entry(request::kind::read, local(16, 0), key, memory.data()));
     second.chain = {entry(request::kind::send, local(1, 0))};
-    sends_->push(first);
-    sends_->push(second);
+    sends_->push(first, send_queue::lane::data);
+    sends_->push(second, send_queue::lane::data);
     EXPECT_FALSE(sends_->cut(second)) << "nothing of it is posted";
     EXPECT_TRUE(sends_->cut(first));
   });
@@ -262,6 +262,26 @@ TEST_F(rdma_simulated, what_was_not_posted_can_be_cut_off) {
   peer_.device.release(key);
   EXPECT_TRUE(until([&] { return first.ended.has_value(); }));
   EXPECT_EQ(first.chain.size(), 2u);
+}
+
+TEST_F(rdma_simulated, a_message_does_not_wait_for_reads_that_fill_the_queue) {
+  connect({8, 4});
+  octets memory(16, 7);
+  const std::uint32_t key = peer_.device.expose(memory, false);
+  peer_.device.hold(key);
+  test_transfer reads, message;
+  on_loop([&] {
+    sends_->reserve_for_messages(2);
+    for (int i = 0; i < 9; ++i) reads.chain.push_back(entry(request::kind::read, local(16, 0), key, memory.data()));
+    message.chain = {entry(request::kind::send, local(1, 3))};
+    sends_->push(reads, send_queue::lane::data);
+    EXPECT_EQ(target_->send_room(), 2u);
+    sends_->push(message, send_queue::lane::message);
+  });
+  EXPECT_TRUE(until([&] { return !peer_.messages.empty(); }));
+  EXPECT_FALSE(reads.ended);
+  peer_.device.release(key);
+  EXPECT_TRUE(until([&] { return reads.ended && message.ended; }));
 }
 
 TEST_F(rdma_simulated, a_peer_that_vanishes_is_noticed) {

@@ -73,7 +73,7 @@ bool verbs_device::stop() {
 }
 
 void verbs_device::ready(std::int64_t found) noexcept {
-  if (found < 0) return host_.stopped();
+  if (found < 0 || host_.stopping()) return host_.stopped();
   ibv_cq* queue = nullptr;
   void* context = nullptr;
   while (ibv_get_cq_event(channel_, &queue, &context) == 0) {
@@ -118,6 +118,7 @@ void verbs_host::close(std::function<void()> ended) {
 }
 
 void verbs_host::stopped() {
+  if (!stopping()) SLUICE_LOG(error, "rdma", "events of RDMA cannot be waited for any more");
   if (stopping_ > 0 && --stopping_ == 0) loop_.post(std::move(closed_));
 }
 
@@ -146,7 +147,7 @@ void verbs_host::wait() {
 }
 
 void verbs_host::ready(std::int64_t found) noexcept {
-  if (found < 0) return stopped();
+  if (found < 0 || stopping()) return stopped();
   take_events();
   wait();
 }

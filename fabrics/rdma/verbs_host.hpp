@@ -83,6 +83,7 @@ class verbs_host final : public host {
   /// Completions have come: the connection is looked at until there are no more.
   void is_busy(verbs_connection& which);
   void is_gone(verbs_connection& which);
+  bool stopping() const { return stopping_ > 0; }
   /// Something that close() waits for has ended.
   void stopped();
 

@@ -71,6 +71,7 @@ std::optional<login_refusal> channel::prepare() {
   const std::uint32_t receives = credits_ + uncredited_receives;
   // Sends: a command of one piece takes a transfer and a response; longer chains wait for room.
   const std::uint32_t sends = std::min(most.sends, 2 * credits_ + 16);
+  sends_.reserve_for_messages(sends / 2);
   max_parts_read_ = connection_->max_parts(rdma::request::kind::read);
   max_parts_write_ = connection_->max_parts(rdma::request::kind::write);
   share_ = memory::share::open(loop_.buffers().accounts());

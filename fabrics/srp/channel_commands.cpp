@@ -87,7 +87,7 @@ void channel::load(running& r) {
   exchange& e = *new_exchange(out ? exchange::kind::load_out : exchange::kind::load_in, &r);
   e.memory.push_back(table.sub(0, where.length));
   rdma::plan(rdma::request::kind::read, {&where, 1}, 0, e.memory, max_parts_read_, e.chain);
-  sends_.push(e);
+  sends_.push(e, rdma::send_queue::lane::data);
 }
 
 void channel::loaded(running& r, data_buffer& table_of, const memory::slice& table) {

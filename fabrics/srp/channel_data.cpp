@@ -76,7 +76,7 @@ void channel::fetch(running& r) {
     at += octets;
   }
   rdma::plan(rdma::request::kind::read, r.what.out.pieces, t.data_out_end, e.memory, max_parts_read_, e.chain);
-  sends_.push(e);
+  sends_.push(e, rdma::send_queue::lane::data);
 }
 
 void channel::put(running& r) {
@@ -86,7 +86,7 @@ void channel::put(running& r) {
     return answer(r, port::transfer_end::failed);
   }
   if (e.chain.empty()) return answer(r, port::transfer_end::done);  // more than there is room for
-  sends_.push(e);
+  sends_.push(e, rdma::send_queue::lane::data);
 }
 
 /// Adds what the initiator has room for of the data-in, and the writes of it; false when memory is short.
@@ -179,7 +179,7 @@ void channel::send_message(exchange& with, memory::slice message, std::size_t oc
   last.parts[0] = {message.data(), octets};
   with.memory.push_back(std::move(message));  // the last one: ended() knows
   with.chain.push_back(last);
-  sends_.push(with);
+  sends_.push(with, rdma::send_queue::lane::message);
 }
 
 /// Room for a message of ours; empty, and the channel ends, when there is no memory at all.
