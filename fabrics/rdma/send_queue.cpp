@@ -41,8 +41,8 @@ bool send_queue::cut(transfer& t) {
 
 void send_queue::stop() {
   stopped_ = true;
-  for (waiting* const lane : {&messages_, &data_})
-    for (transfer* const each : std::exchange(*lane, {})) {
+  for (waiting* const all : {&messages_, &data_})
+    for (transfer* const each : std::exchange(*all, {})) {
       each->chain.resize(each->posted_);
       each->worst_ = outcome::flushed;
       if (each->in_flight_ == 0) each->on_end(outcome::flushed);

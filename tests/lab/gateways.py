@@ -23,11 +23,12 @@ Requests = dict[str, Callable[[], None]]
 
 
 class Hosting:
-    """`environment`: the script's variables; `requests`: what it may ask for, by word."""
+    """`environment`: the script's variables; `requests`: what it may ask for, by word; `processors`: of the guest."""
 
-    def __init__(self, environment: dict[str, object], requests: Requests):
+    def __init__(self, environment: dict[str, object], requests: Requests, processors: int = 1):
         self.environment = {"GUEST": GUEST, "PORTAL_HOST": HOST_IN_GUEST} | environment
         self.requests = requests
+        self.processors = processors
 
 
 @contextmanager
@@ -233,8 +234,8 @@ def late_disk(options, _job: Path):
 
 @contextmanager
 def in_the_guest(options, _job: Path):
-    """The gateway runs in the guest, which sees this host's root."""
-    yield Hosting({"SLUICE": options.sluice}, {})
+    """The gateway runs in the guest, which sees this host's root; ib_srp makes a channel for each processor."""
+    yield Hosting({"SLUICE": options.sluice}, {}, processors=2)
 
 
 def of_job(name: str):

@@ -24,10 +24,11 @@ disk_of_srp() { # the disk, by its vendor
   return 1
 }
 
-login() { # OPTION...
+login() { # OPTIONS: of add_target, each with a comma before it
   step 60 sh -c "echo id_ext=$id_ext,ioc_guid=$ioc_guid,dest=$address:$port$1 > $host/add_target"
   wait_for 60 disk disk_of_srp
   disk=$(disk_of_srp)
+  echo "channels: $(cat /sys/class/scsi_host/host*/ch_count)"
 }
 logout() {
   local each
@@ -88,13 +89,14 @@ logout
 # What the module can be told.
 while read -r options; do
   with_module $options
-  login ",allow_ext_sg=1,cmd_sg_entries=12,sg_tablesize=128"
+  login ",allow_ext_sg=1,cmd_sg_entries=8,sg_tablesize=128"
   step 180 bash -c "verify_disk $disk 2m"
   logout
 done << OPTIONS
 use_imm_data=0
 use_imm_data=1 register_always=0
-prefer_fr=0 register_always=0 ch_count=4
+never_register=1 use_imm_data=0
+ch_count=2
 OPTIONS
 
 # The gateway is killed and comes back while fio verifies.
