@@ -95,7 +95,7 @@ void channel::opened(result<std::unique_ptr<port::nexus>> how) {
   nexus_ = std::move(*how);
   state_ = state::open;
   nexus_id_ = nexus_->identity()->id;
-  port_->opened(asked_.initiator, seat_.core, nexus_id_);
+  port_->opened(self_, seat_.core, nexus_id_);
   if (!ending_) accept();
   if (ending_) close_nexus();  // it was asked for meanwhile
 }

@@ -29,6 +29,8 @@ class channel final : public std::enable_shared_from_this<channel>, port::task_e
   void begin();
   void end_from_anywhere(port::loss_reason why);
   const port_identifier& initiator() const { return asked_.initiator; }
+  /// Runs `settled`, on this channel's loop, when nothing is under way any more for a task that was taken back.
+  void settle(std::function<void()> settled);
 
  private:
   enum class state : std::uint8_t { asked, opening, open, closing, closed, gone };
@@ -50,6 +52,7 @@ class channel final : public std::enable_shared_from_this<channel>, port::task_e
     channel* owner = nullptr;
     kind what = kind::answer;
     running* of = nullptr;  // null: nobody waits for it
+    bool orphan = false;
     std::vector<memory::slice> memory;
     void on_end(rdma::outcome how) noexcept override { owner->ended(*this, how); }
   };
@@ -101,6 +104,8 @@ class channel final : public std::enable_shared_from_this<channel>, port::task_e
   void respond(exchange& with, response r);
   void send_response(running& r, const scsi::outcome& how, exchange& with);
   void managed_done(port::task_management& request);
+  void answer_management(port::task_management& request);
+  void check_settled();
   void report(const port::unit_event& what);
   void send_events();
   void ask_credits_back();
@@ -145,6 +150,8 @@ class channel final : public std::enable_shared_from_this<channel>, port::task_e
   std::vector<exchange*> free_exchanges_;
   std::vector<memory::slice> free_messages_;
   std::size_t exchanging_ = 0;
+  std::size_t orphans_ = 0;                      // exchanges whose task was taken back
+  std::vector<std::function<void()>> settling_;  // who waits for their end
   std::deque<note> inbox_;
   reactor::member_runnable<channel, &channel::deliver> deliver_{*this};
   std::shared_ptr<channel> self_;  // from begin() on, until it is gone

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "fabrics/rdma/plan.hpp"
@@ -116,7 +117,7 @@ void channel::refuse(running& r, const scsi::outcome& why) {
 
 /// The record of a command that has ended.
 void channel::give_back(running& r) {
-  if (r.under_way) r.under_way->of = nullptr;
+  if (r.under_way) r.under_way->of = nullptr;  // a table that is being fetched
   running_.erase(r.what.tag);
   r.task.reset();
   r.what = {};
@@ -160,9 +161,31 @@ void channel::drop_loading(const task_management& what) {
       r->dropped = true;
 }
 
+/// What the function has ended may have data under way by other channels, which nothing orders with our answer: they
+/// are waited for, or an initiator that is told might get them into memory that it has put to another use.
 void channel::managed_done(port::task_management& request) {
+  const auto others = request.nexus ? port_->others(*this, nexus_id_) : std::vector<std::shared_ptr<channel>>();
+  if (others.empty()) return answer_management(request);
+  const auto left = std::make_shared<std::atomic<std::size_t>>(others.size());
+  const auto one_settled = [self = self_, &request, left] {
+    if (--*left == 0) self->loop_.post([self, &request] { self->answer_management(request); });
+  };
+  for (const auto& each : others) each->loop_.post([each, one_settled] { each->settle(one_settled); });
+}
+
+void channel::settle(std::function<void()> settled) {
+  settling_.push_back(std::move(settled));
+  check_settled();
+}
+
+void channel::check_settled() {
+  if (orphans_ > 0) return;
+  for (const auto& each : std::exchange(settling_, {})) each();
+}
+
+void channel::answer_management(port::task_management& request) {
   const auto done = std::move(managed_.extract(&request).mapped());
-  if (ending_) return;
+  if (ending_) return loop_.defer(deliver_);
   response said;
   said.tag = done->tag;
   said.has_code = true;

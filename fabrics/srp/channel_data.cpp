@@ -114,6 +114,8 @@ bool channel::add_data_in(running& r, exchange& to) {
 void channel::answer(running& r, port::transfer_end how) {
   if (exchange* const left = std::exchange(r.under_way, nullptr)) {
     left->of = nullptr;
+    left->orphan = true;
+    ++orphans_;
     if (!sends_.cut(*left)) ended(*left, rdma::outcome::flushed);
   }
   const bool fetching = r.with == holder::fetching;
@@ -255,6 +257,10 @@ void channel::ended(exchange& e, rdma::outcome how) {
   e.chain.clear();
   free_exchanges_.push_back(&e);
   --exchanging_;
+  if (std::exchange(e.orphan, false)) {
+    --orphans_;
+    check_settled();
+  }
   if (what == exchange::kind::answer && !memory.empty() && memory.back().size() == max_target_iu_bytes)
     free_messages_.push_back(std::move(memory.back()));
   if (r) {

@@ -35,11 +35,22 @@ std::optional<port_state::seat> port_state::choose(const login_request& asked) {
   return std::nullopt;
 }
 
-void port_state::opened(const port_identifier& initiator, unsigned core, std::uint64_t nexus) {
+void port_state::opened(const std::shared_ptr<channel>& by, unsigned core, std::uint64_t nexus) {
   const std::lock_guard lock(mutex_);
-  known_nexus& known = nexuses_[initiator];
-  if (std::exchange(known.id, nexus) != nexus) known.cores.clear();
+  known_nexus& known = nexuses_[by->initiator()];
+  if (known.id != nexus) known = {nexus, {}, {}};
   known.cores.insert(core);
+  known.channels[core] = by;
+}
+
+std::vector<std::shared_ptr<channel>> port_state::others(const channel& than, std::uint64_t nexus) {
+  std::vector<std::shared_ptr<channel>> all;
+  const std::lock_guard lock(mutex_);
+  const auto found = nexuses_.find(than.initiator());
+  if (found == nexuses_.end() || found->second.id != nexus) return all;
+  for (const auto& [core, each] : found->second.channels)
+    if (auto is = each.lock(); is && is.get() != &than) all.push_back(std::move(is));
+  return all;
 }
 
 void port_state::give_back(const port_identifier& initiator, unsigned core, std::uint64_t nexus) {
@@ -47,6 +58,7 @@ void port_state::give_back(const port_identifier& initiator, unsigned core, std:
   const auto found = nexuses_.find(initiator);
   if (found == nexuses_.end() || found->second.id != nexus) return;  // another nexus has come meanwhile
   found->second.cores.erase(core);
+  found->second.channels.erase(core);
   if (found->second.cores.empty()) nexuses_.erase(found);
 }
 

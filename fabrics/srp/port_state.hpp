@@ -49,8 +49,11 @@ class port_state {
   /// Where the channel that a login asks for is to be. A nexus has one on a core; nullopt when none is free.
   std::optional<seat> choose(const login_request& asked);
   /// The seat has become a channel of this nexus, or is given back.
-  void opened(const port_identifier& initiator, unsigned core, std::uint64_t nexus);
+  void opened(const std::shared_ptr<channel>& by, unsigned core, std::uint64_t nexus);
   void give_back(const port_identifier& initiator, unsigned core, std::uint64_t nexus);
+
+  /// The other channels of the nexus.
+  std::vector<std::shared_ptr<channel>> others(const channel& than, std::uint64_t nexus);
 
   /// False: the port stops.
   bool join(const std::shared_ptr<channel>& who);
@@ -68,7 +71,8 @@ class port_state {
  private:
   struct known_nexus {
     std::uint64_t id = 0;
-    std::set<unsigned> cores;
+    std::set<unsigned> cores;  // that have a channel, or have one promised
+    std::map<unsigned, std::weak_ptr<channel>> channels;
   };
   std::mutex mutex_;
   std::map<port_identifier, known_nexus> nexuses_;  // by initiator port

@@ -149,9 +149,15 @@ TEST_F(srp_port_test, channels_of_one_initiator_port_are_one_nexus) {
   owed.withholds = true;
   more[0]->submit(owed);
   EXPECT_TRUE(site_.until([&] { return more[0]->owes(owed); }));
-  EXPECT_EQ(manage(*first, task_function::logical_unit_reset), task_response::function_complete);
-  more[0]->resume(owed);
+  std::optional<task_response> answer;
+  first->manage(task_function::logical_unit_reset, 0, nullptr, [&](task_response r) { answer = r; });
   site_.run_for(ns_per_s);
+  EXPECT_FALSE(answer) << "the read by another channel may still be under way in the initiator's memory";
+  attentions(*more[1]);
+  expect_well(*more[1]);
+  more[0]->resume(owed);
+  EXPECT_TRUE(site_.until([&] { return answer.has_value(); }));
+  EXPECT_EQ(*answer, task_response::function_complete);
   EXPECT_FALSE(owed.how.answered && owed.how.good());
 
   // Another login of the port ends them all.
@@ -243,7 +249,11 @@ TEST_F(srp_hostile, a_table_that_is_not_there) {
   bad_->peer().send(iu);
 }
 TEST_F(srp_hostile, a_table_of_another_length) {
-  octets table(16, 1);
+  // What the pieces do not cover would be written as it lay in the gateway's memory.
+  octets memory(256), table(16);
+  wire::store64(table, 0, reinterpret_cast<std::uint64_t>(memory.data()));
+  wire::store32(table, 8, bad_->peer().expose(memory, false));
+  wire::store32(table, 12, 256);
   octets iu = command(1, {0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0});
   iu[5] = 0x20;
   iu.resize(68);

@@ -82,6 +82,12 @@ step 60 mount -t ext4 "$disk" /mnt
 step 180 cp -r /etc/apt /mnt/apt
 step 60 umount /mnt
 step 120 e2fsck -fn "$disk"
+step 60 sg_persist --out --register --param-sark=0xcafe "$disk"
+step 60 sg_persist --out --reserve --param-rk=0xcafe --prout-type=5 "$disk"
+step 60 sg_persist --in --read-full-status "$disk"
+must "the registration names the initiator port" grep -qi "000000fffe000001\|00 00 00 ff fe 00 00 01" /tmp/step.log
+step 60 sg_persist --out --release --param-rk=0xcafe --prout-type=5 "$disk"
+step 60 sg_persist --out --register --param-rk=0xcafe --param-sark=0 "$disk"
 step 60 sg_reset -d "$disk"
 step 180 bash -c "verify_disk $disk 1m"
 logout
@@ -98,6 +104,19 @@ use_imm_data=1 register_always=0
 never_register=1 use_imm_data=0
 ch_count=2
 OPTIONS
+
+# The link goes away for a while and comes back while fio verifies.
+with_module
+login
+(verify_disk "$disk" 2m 15 > /tmp/verify.log 2>&1; echo $? > /tmp/verify.done) &
+sleep 4
+ip link set dummy0 down
+sleep 5
+ip link set dummy0 up
+wait_for 240 "end of the verification" test -e /tmp/verify.done
+must "nothing was lost over the link" grep -qx 0 /tmp/verify.done
+rm /tmp/verify.done
+logout
 
 # The gateway is killed and comes back while fio verifies.
 with_module
