@@ -105,19 +105,6 @@ never_register=1 use_imm_data=0
 ch_count=2
 OPTIONS
 
-# The link goes away for a while and comes back while fio verifies.
-with_module
-login
-(verify_disk "$disk" 2m 15 > /tmp/verify.log 2>&1; echo $? > /tmp/verify.done) &
-sleep 4
-ip link set dummy0 down
-sleep 5
-ip link set dummy0 up
-wait_for 240 "end of the verification" test -e /tmp/verify.done
-must "nothing was lost over the link" grep -qx 0 /tmp/verify.done
-rm /tmp/verify.done
-logout
-
 # The gateway is killed and comes back while fio verifies.
 with_module
 login
