@@ -101,6 +101,9 @@ class show_step final : public step {
     if (in_.directory) publish(std::move(in_.directory));
   }
 
+  /// Before all else that may take long: initiators wait for it.
+  void finish() override { give_places(in_.replaced, in_.now.made_of.cores, in_.now.made_of.wait); }
+
  private:
   access::lun_map map_of(const config::lun_map& luns) const {
     access::lun_map map;

@@ -125,7 +125,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   how.gateway = agreed.gateway;
   how.facts = made->facts;
   how.maps = about.maps;
-  how.replaces = replaces;
+  how.replaces = how.awaits_predecessor = replaces;
   how.configured_serial = config.serial;
   how.configured_naa = config.naa.empty() ? 0 : made->facts.naa;
   coordinator_core.call([&] { how.serial = state::make_serial([&] { return coordinator_core.loop().random(); }); });
@@ -137,6 +137,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
 
   unit_to_start& waiting = made->to_start.emplace();
   waiting.gateway = agreed.gateway;
+  waiting.awaits_predecessor = replaces;
   std::vector<unit::shard_link*> links;
   for (std::size_t i = 0; i < cores; ++i) {
     waiting.links.push_back(std::make_unique<unit::late_link>());
@@ -200,6 +201,7 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
     options.max_tasks_per_nexus = std::max(options.max_tasks_per_nexus, max_tasks + beside_the_window);
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;
+    options.awaits_predecessor = waiting.awaits_predecessor;
     options.deadline_ns = unit.medium->describe().deadline_ns;
     unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.coordinator.handle),
                                                                unit.medium, first));
@@ -312,6 +314,60 @@ std::string health_of(const unit::medium_debt& owed) {
   return told;
 }
 
+namespace {
+
+void tell(running_unit& successor, void (unit::coordinator::*what)()) {
+  successor.coordinator_core->call([&] {
+    if (!successor.coordinator->ended()) (successor.coordinator->inside().*what)();
+  });
+}
+
+/// Whether the unit's successor, if there is one, knows that it is over.
+bool has_given_place(running_unit& unit, const std::vector<runtime::core*>& cores) {
+  const auto to = unit.successor.lock();
+  if (!to) return true;
+  if (!unit.left) {
+    // A nexus keeps the handle until the unit has let go of it.
+    cores.front()->call([&] { unit.left = unit.handle.use_count() == 1; });
+    if (!unit.left) return false;
+    tell(*to, &unit::coordinator::predecessor_left);
+  }
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    bool idle = false;
+    cores[i]->call([&] { idle = unit.shards[i]->inside().idle(); });
+    if (!idle) return false;
+  }
+  tell(*to, &unit::coordinator::predecessor_over);
+  unit.successor.reset();
+  return true;
+}
+
+void give_places_at_once(const unit_list& leaving, const std::vector<runtime::core*>& cores) {
+  for (const auto& unit : leaving) has_given_place(*unit, cores);
+}
+
+}  // namespace
+
+void succeed(running_unit& unit, const std::shared_ptr<running_unit>& successor) {
+  unit.successor = successor;
+  successor->coordinator_core->call([&] { successor->coordinator->take_place_of(as_actor(unit.coordinator.handle)); });
+  unit.coordinator_core->call([&] { unit.coordinator->give_place_to(as_actor(successor->coordinator.handle)); });
+}
+
+void give_places(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {
+  if (leaving.empty()) return;
+  reactor::loop& clock = cores.front()->loop();
+  const std::uint64_t end_ns = clock.now_ns() + ns_per_s / 2;
+  for (;;) {
+    std::erase_if(leaving, [&](const auto& unit) { return has_given_place(*unit, cores); });
+    if (leaving.empty() || clock.now_ns() > end_ns) return;
+    if (wait)
+      wait();
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait,
                      patience how) {
   unit_list stranded;
@@ -323,9 +379,10 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
   // One patience for all media and all that they hold up.
   reactor::loop& clock = cores.front()->loop();
   const std::uint64_t begun_ns = clock.now_ns();
-  // A nexus keeps the handle until the unit has let go of it.
+  give_places_at_once(leaving, cores);
   wait_until(*cores.front(), wait, leaving, stranded, how, begun_ns,
              [](running_unit& unit) { return unit.handle.use_count() == 1; });
+  give_places_at_once(leaving, cores);
   for (std::size_t i = 0; i < cores.size(); ++i)
     wait_until(
         *cores[i], wait, leaving, stranded, how, begun_ns,
@@ -334,6 +391,7 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
     wait_until(*core, wait, leaving, stranded, how, begun_ns, [core](running_unit& unit) {
       return unit.coordinator_core != core || unit.coordinator->inside().idle();
     });
+  give_places_at_once(leaving, cores);
   for (const auto& unit : leaving) {
     for (auto& shard : unit->shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(unit->coordinator.handle, caf::exit_reason::user_shutdown);

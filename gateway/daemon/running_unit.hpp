@@ -17,6 +17,7 @@ struct unit_to_start {
   std::unique_ptr<unit::coordinator> coordinator;
   unit::late_links links;
   gateway_id gateway = 0;
+  bool awaits_predecessor = false;
 };
 
 /// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
@@ -33,6 +34,9 @@ struct running_unit {
   std::shared_ptr<access::unit_handle> handle;
   std::uint32_t failures = 0, losses = 0;   // of the medium, that initiators have been warned of
   std::vector<config::store_config> media;  // once it is taken away: its store, and those below
+  /// Once it gives its place: who waits for its end. Until it is told of that.
+  std::weak_ptr<running_unit> successor;
+  bool left = false;  // no nexus reaches it, and the successor knows
 };
 
 /// What a unit says about itself, from its configuration and its medium.
@@ -79,6 +83,12 @@ unit::medium_debt debt_of(const running_unit& unit, const std::vector<runtime::c
 void add(unit::medium_debt& sum, const unit::medium_debt& more);
 /// A sentence about a medium that does not answer, "good" otherwise.
 std::string health_of(const unit::medium_debt& owed);
+
+/// A unit that is frozen gives its place to one that runs: before the first nexus goes over.
+void succeed(running_unit& unit, const std::shared_ptr<running_unit>& successor);
+/// Tells the successors of units how far those are that no LUN map names any more, until all are over, for half a
+/// second. What is left of it stop_units() does. Blocks; control thread.
+void give_places(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait);
 
 /// How long the end of units may take, when their media have a deadline: for somebody who waits, for the end of the
 /// gateway. A medium without one always answers, and is given a minute.

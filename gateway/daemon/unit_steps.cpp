@@ -65,6 +65,7 @@ class start_step final : public unit_step {
     if (place) {
       place->media = media_of(*in_.before->model, name());
       in_.replaced.push_back(place);
+      succeed(*place, in_.units.at(name()));
     }
     place = in_.units.at(name());
     in_.concerned.insert(name());

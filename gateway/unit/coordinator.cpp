@@ -19,6 +19,9 @@ coordinator::coordinator(coordinator_options options, std::vector<shard_link*> s
       seat_(std::move(seat)),
       own_groups_(options_.groups) {
   SLUICE_CHECK(!shards_.empty());
+  // The shards have it from their start.
+  if (has_predecessor_)
+    range_locks_.push_back({{0, predecessor_lock_id(options_.gateway), predecessor_lock_range}, 0, true, true});
 }
 
 void coordinator::on_message(to_coordinator message) {
@@ -38,12 +41,17 @@ void coordinator::next_step() {
       if (newer.epoch > snapshot_->epoch) take_in(newer);
       continue;
     }
-    if (queue_.empty()) return;
-    step s = std::move(queue_.front());
-    queue_.pop_front();
+    const auto first = std::find_if(queue_.begin(), queue_.end(), [this](const step& s) { return !must_wait(s); });
+    if (first == queue_.end()) return;
+    step s = std::move(*first);
+    queue_.erase(first);
     busy_ = true;
     std::visit([this](auto&& what) { run(std::move(what)); }, std::move(s));
   }
+}
+
+bool coordinator::must_wait(const step& s) const {
+  return has_predecessor_ && (std::holds_alternative<control_request>(s) || std::holds_alternative<manage_request>(s));
 }
 
 void coordinator::end_step() {
@@ -66,7 +74,22 @@ void coordinator::on(control_cancel& message) {
   shards_[message.shard]->send(control_answer{message.id, {}});
 }
 void coordinator::on(manage_request& message) {
-  enqueue(std::move(message));
+  if (!successor_) return enqueue(std::move(message));
+  const std::uint64_t id = next_passed_++;
+  passed_on_.emplace(id, message);
+  successor_->send(passed_reset{id, message.nexus, message.function});
+}
+/// At once, unlike what initiators ask of this unit itself: the other one sees to its own tasks.
+void coordinator::on(passed_reset& message) {
+  enqueue(agreed_step{agreement::reset{message.nexus, 0, message.function},
+                      [this, id = message.id](const result<void>&) { predecessor_->send(passed_reset_done{id}); }});
+}
+void coordinator::on(passed_reset_done& message) {
+  if (auto own_part = passed_on_.extract(message.id)) enqueue(std::move(own_part.mapped()));
+}
+void coordinator::on(successor_gone&) {
+  successor_ = nullptr;
+  for (auto& [id, request] : std::exchange(passed_on_, {})) enqueue(std::move(request));
 }
 /// Its task management ends with a nexus [SAM-5 6.3.4]: what it would abort now is commands that came later.
 void coordinator::on(nexus_lost& message) {
@@ -221,6 +244,17 @@ void coordinator::freeze(std::function<void(const snapshot_ptr&)> frozen) {
 
 void coordinator::thaw() {
   if (frozen_) enqueue(plain_step([this] { resume_place(); }));
+}
+
+void coordinator::predecessor_left() {
+  has_predecessor_ = false;
+  next_step();
+}
+
+void coordinator::predecessor_over() {
+  predecessor_left();
+  range_lock_release all_blocks{predecessor_lock_id(options_.gateway)};
+  on(all_blocks);
 }
 
 }  // namespace sluice::unit

@@ -24,6 +24,8 @@ struct coordinator_options {
   std::string configured_serial = {};  // told in place of it; empty: it is told
   std::uint64_t configured_naa = 0;    // likewise; 0: the one that follows from it
   bool replaces = false;               // takes the place of a coordinator of this gateway while initiators use it
+  /// The one whose place it takes has tasks: see coordinator::predecessor_left().
+  bool awaits_predecessor = false;
   std::optional<agreement::former> before = {};  // what a former format says
 };
 
@@ -74,8 +76,19 @@ class coordinator final : state::watcher {
   void freeze(std::function<void(const snapshot_ptr&)> frozen);
   /// The other one has not come, or is gone.
   void thaw();
+  /// Of the one whose place this one takes: no nexus reaches it, and no task of it is left. Until then commands that
+  /// change what is agreed and task management of the whole unit wait here, for the tasks that they must end or keep
+  /// out may be there.
+  void predecessor_left();
+  /// And nothing of it is at its medium. Until then nobody here reads or writes blocks.
+  void predecessor_over();
 
-  bool idle() const { return !busy_ && queue_.empty() && unconfirmed_.empty(); }
+  /// Of one that gives its place and the one that takes it: how they reach each other. Before the first nexus goes
+  /// over; the links outlive both.
+  void give_place_to(coordinator_link& successor) { successor_ = &successor; }
+  void take_place_of(coordinator_link& predecessor) { predecessor_ = &predecessor; }
+
+  bool idle() const { return !busy_ && queue_.empty() && unconfirmed_.empty() && passed_on_.empty(); }
 
  private:
   using draft = std::shared_ptr<unit_snapshot>;
@@ -108,6 +121,7 @@ class coordinator final : state::watcher {
   };
 
   void enqueue(step s);
+  bool must_wait(const step& s) const;
   void next_step();
   void end_step();
   void run(control_request&& request);
@@ -149,6 +163,9 @@ class coordinator final : state::watcher {
   void on(nexus_lost& message);
   void on(nexus_known& message);
   void on(flush_failed& message);
+  void on(passed_reset& message);
+  void on(passed_reset_done& message);
+  void on(successor_gone& message);
   template <class Matches>
   bool is_behind(const range_lock& f, Matches matches) const;
   void hold_range_locks();
@@ -164,6 +181,10 @@ class coordinator final : state::watcher {
   std::vector<scsi::target_port_group> own_groups_;
   std::string damage_;
   bool frozen_ = false;
+  bool has_predecessor_ = options_.awaits_predecessor;
+  coordinator_link *predecessor_ = nullptr, *successor_ = nullptr;
+  std::map<std::uint64_t, manage_request> passed_on_;  // that the successor does first
+  std::uint64_t next_passed_ = 1;
 
   std::deque<step> queue_;
   bool busy_ = false;

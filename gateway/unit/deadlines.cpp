@@ -69,7 +69,9 @@ bool shard::overdue(const command& c) const noexcept {
   if (c.with == command::place::fabric) return false;  // the fabric sees to that
   if (c.where == command::stage::waiting) {
     // Tasks may wait for each other as long as they like, but not for a medium that does not answer.
-    return (is_late() || medium_->available() != store::availability::ready) &&
+    const bool guarded =
+        std::any_of(range_locks_.begin(), range_locks_.end(), [](const held_range_lock& f) { return f.range.guard; });
+    return (abandoned_ != 0 || guarded || medium_->available() != store::availability::ready) &&
            age > ticks(options_.deadline_ns, options_);
   }
   if (c.with == command::place::range_lock || c.with == command::place::lock)
@@ -116,10 +118,12 @@ void shard::abandon(command& c) noexcept {
   advance();
 }
 
-/// Whether the medium owes an answer for longer than it may: to this core, or, as a range lock tells, to another.
+/// Whether the medium owes an answer for longer than it may: to this core, or, as a range lock tells, to another. That
+/// a predecessor is not over yet says nothing of the medium.
 bool shard::is_late() const noexcept {
-  return abandoned_ != 0 ||
-         std::any_of(range_locks_.begin(), range_locks_.end(), [](const held_range_lock& f) { return f.range.guard; });
+  return abandoned_ != 0 || std::any_of(range_locks_.begin(), range_locks_.end(), [this](const held_range_lock& f) {
+           return f.range.guard && f.id != predecessor_lock_id(options_.gateway);
+         });
 }
 
 medium_debt shard::debt() const noexcept {

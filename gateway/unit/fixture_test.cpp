@@ -188,6 +188,7 @@ std::unique_ptr<unit::coordinator> fixture::make_coordinator(bool replaces) {
   how.maps = true;
   how.groups = {{.number = 1, .ports = {1, 2}}};
   how.replaces = replaces;
+  how.awaits_predecessor = options.limits.awaits_predecessor;
   std::vector<shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);
   state::local_authority& from =

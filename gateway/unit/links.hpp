@@ -92,6 +92,13 @@ struct range_lock_request {
 constexpr std::uint64_t range_lock_id(gateway_id gateway, unsigned shard, std::uint64_t count) {
   return global_id(gateway, count << 12 | (shard & 0xfff));
 }
+/// A unit that takes the place of another one is born behind a range lock around all blocks, on every core, until
+/// nothing of the other one can come to a medium any more. Its number is nobody else's, for shards count from 1, nor 0,
+/// which is none.
+constexpr std::uint64_t predecessor_lock_id(gateway_id gateway) {
+  return range_lock_id(gateway, 0xfff, 0);
+}
+constexpr lock_range predecessor_lock_range{.guard = true};
 /// Answers range_lock_held: no task that the range lock keeps out is at work here.
 struct range_lock_quiet {
   unsigned shard = 0;
@@ -113,9 +120,25 @@ struct nexus_known {
 };
 /// A flush failed: all shards look into the unit's flush_book, and tell their nexuses.
 struct flush_failed {};
-using to_coordinator =
-    std::variant<control_request, control_cancel, manage_request, acknowledgement, range_lock_request, range_lock_quiet,
-                 range_lock_release, nexus_lost, nexus_known, flush_failed>;
+
+// -- between the coordinator of a unit that gives its place and that of its successor ----------------------------
+
+/// A reset or CLEAR TASK SET by a nexus that has not gone over yet: the successor's tasks end as well. Answered by
+/// passed_reset_done.
+struct passed_reset {
+  std::uint64_t id = 0;
+  std::uint64_t nexus = 0;
+  port::task_function function = port::task_function::logical_unit_reset;
+};
+struct passed_reset_done {
+  std::uint64_t id = 0;
+};
+/// The successor has ended: it answers nothing.
+struct successor_gone {};
+
+using to_coordinator = std::variant<control_request, control_cancel, manage_request, acknowledgement,
+                                    range_lock_request, range_lock_quiet, range_lock_release, nexus_lost, nexus_known,
+                                    flush_failed, passed_reset, passed_reset_done, successor_gone>;
 
 // -- coordinator -> shard ---------------------------------------------------------------------------------------
 
@@ -151,7 +174,7 @@ struct range_lock_gone {
 using to_shard = std::variant<publication, control_answer, manage_answer, range_lock_held, range_lock_granted,
                               range_lock_gone, flush_failed>;
 
-/// How a shard reaches its coordinator; send() only posts, it never calls back.
+/// How a shard, or another coordinator, reaches a coordinator; send() only posts, it never calls back.
 class coordinator_link {
  public:
   virtual void send(to_coordinator message) = 0;

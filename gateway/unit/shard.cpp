@@ -78,7 +78,11 @@ shard::shard(const shard_options& options, coordinator_link& coordinator, reacto
       coordinator_(coordinator),
       loop_(loop),
       medium_(std::move(medium)),
-      snapshot_(std::move(first)) {}
+      snapshot_(std::move(first)) {
+  if (!options_.awaits_predecessor) return;
+  range_locks_.push_back({predecessor_lock_id(options_.gateway), predecessor_lock_range, true, 0});
+  gate_ = true;
+}
 
 shard::~shard() {
   SLUICE_CHECK(nexuses_.empty());

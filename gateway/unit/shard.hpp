@@ -37,6 +37,7 @@ struct shard_options {
   /// milliseconds]. So BUSY is held back for a while, and so is the answer of a TEST UNIT READY that would be NOT READY
   /// because of the medium, which is GOOD when the medium is well by then.
   std::uint64_t busy_patience_ns = 100 * ns_per_ms, ready_patience_ns = 3 * ns_per_s;
+  bool awaits_predecessor = false;   // as the coordinator's
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 

@@ -96,7 +96,10 @@ caf::behavior coordinator_actor::make_behavior() {
 }
 
 void coordinator_actor::on_exit() {
+  if (predecessor_) predecessor_->send(successor_gone{});
   coordinator_.reset();
+  predecessor_.reset();
+  successor_.reset();
   for (const auto& link : links_) link->disconnect();
 }
 

@@ -69,6 +69,17 @@ class late_link final : public shard_link {
 };
 using late_links = std::vector<std::unique_ptr<late_link>>;
 
+/// How a coordinator reaches another one.
+class peer_link final : public coordinator_link {
+ public:
+  peer_link(caf::event_based_actor& from, caf::actor to) : from_(from), to_(std::move(to)) {}
+  void send(to_coordinator message) override { from_.send(to_, std::move(message)); }
+
+ private:
+  caf::event_based_actor& from_;
+  const caf::actor to_;
+};
+
 /// Brings the coordinator of a unit its messages.
 class coordinator_actor final : public runtime::pinned<caf::event_based_actor> {
  public:
@@ -82,9 +93,18 @@ class coordinator_actor final : public runtime::pinned<caf::event_based_actor> {
   void connect(const std::vector<caf::actor>& shards);
   /// The coordinator itself, on its core.
   unit::coordinator& inside() { return *coordinator_; }
+  bool ended() const { return !coordinator_; }
+  /// As the coordinator's, on its core.
+  void give_place_to(caf::actor successor) {
+    coordinator_->give_place_to(successor_.emplace(*this, std::move(successor)));
+  }
+  void take_place_of(caf::actor predecessor) {
+    coordinator_->take_place_of(predecessor_.emplace(*this, std::move(predecessor)));
+  }
 
  private:
   late_links links_;
+  std::optional<peer_link> predecessor_, successor_;
   std::unique_ptr<unit::coordinator> coordinator_;
 };
 
