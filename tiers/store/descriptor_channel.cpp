@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace sluice::store {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 constexpr std::uint64_t bounce_limit = 256 * kib;
 constexpr std::uint64_t reserve_length = 64 * kib;
 constexpr std::size_t page = 4096;
+constexpr std::uint64_t settle_pause_ns = 100'000;
 
 }  // namespace
 
@@ -23,7 +25,8 @@ descriptor_channel::descriptor_channel(descriptor& medium, reactor::loop& loop)
 
 // A job without an operation is one that a crash of the (simulated) machine left behind: the loop forgot it as well.
 descriptor_channel::~descriptor_channel() {
-  SLUICE_CHECK(!finish_queued_.queued_);
+  SLUICE_CHECK(!finish_queued_.queued_ && !settle_soon_.queued_);
+  if (settle_timer_.armed()) loop_.disarm(settle_timer_);
   for (const auto& job : jobs_) SLUICE_CHECK(!job->in_flight());
 }
 
@@ -89,6 +92,18 @@ memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t
   (waiting_first_ ? waiting_last_->next_job_ : waiting_first_) = &job;
   waiting_last_ = &job;
   return {};
+}
+
+/// Syncs of this core let it settle at once; for those of other cores the clock does.
+void descriptor_channel::wait_for_syncs(descriptor_job& job) noexcept {
+  job.next_job_ = unsettled_;
+  unsettled_ = &job;
+  if (!settle_timer_.armed()) loop_.arm(settle_timer_, settle_pause_ns);
+}
+
+void descriptor_channel::settle_waiting() noexcept {
+  descriptor_job* waiting = std::exchange(unsettled_, nullptr);
+  while (waiting) std::exchange(waiting, waiting->next_job_)->settle();
 }
 
 void descriptor_channel::drop_bounce(memory::slice& bounce) noexcept {

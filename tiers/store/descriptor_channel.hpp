@@ -23,8 +23,10 @@ class descriptor_job final : public reactor::operation {
   /// Starts the next piece, or finishes.
   void next() noexcept;
   void on_complete(std::int64_t result) noexcept override;
+  /// Ends a request whose sync was good, or waits until it is known that it was.
+  void settle() noexcept;
 
-  descriptor_job* next_job_ = nullptr;  // the channel's: free, or waiting for a bounce buffer
+  descriptor_job* next_job_ = nullptr;  // the channel's: free, or waiting for a bounce buffer, or for other syncs
 
  private:
   static constexpr unsigned parts_limit = 64;
@@ -37,7 +39,9 @@ class descriptor_job final : public reactor::operation {
   void phase_done() noexcept;
   void finish(status outcome) noexcept;
   void fail(int error_number) noexcept;
-  bool loses_others(int error_number) const noexcept;
+  bool is_told_of_others() const noexcept;
+  void begin_sync() noexcept;
+  void end_sync() noexcept;
 
   void start_transfer() noexcept;
   void start_compare() noexcept;
@@ -69,6 +73,8 @@ class descriptor_job final : public reactor::operation {
   const std::uint8_t* repeated_ = nullptr;  // repeat: what is written over and over
   std::uint64_t repeated_length_ = 0;
   std::uint32_t losses_before_ = 0;   // of the medium, when the request began
+  std::uint64_t sync_ = 0;            // its number while it is under way
+  std::uint64_t syncs_before_ = 0;    // those that its outcome waits for, up to this number
   std::uint64_t written_before_ = 0;  // octets that the medium had taken when the flush began
   std::uint64_t data_begin_ = 0;      // map: find_data's answer
   std::uint64_t data_end_ = 0;
@@ -94,6 +100,9 @@ class descriptor_channel final : public channel {
   /// Memory for a piece of at most `octets`; empty when `job` has to wait, and next() is called when there is some.
   memory::slice take_bounce(descriptor_job& job, std::uint64_t octets) noexcept;
   void drop_bounce(memory::slice& bounce) noexcept;
+  /// Has `job` settle when other syncs have ended.
+  void wait_for_syncs(descriptor_job& job) noexcept;
+  void settle_waiting() noexcept;
 
   struct free_memory {
     void operator()(std::uint8_t* memory) const noexcept;
@@ -108,6 +117,9 @@ class descriptor_channel final : public channel {
   bool reserve_taken_ = false;
   descriptor_job* waiting_first_ = nullptr;
   descriptor_job* waiting_last_ = nullptr;
+  descriptor_job* unsettled_ = nullptr;
+  reactor::member_runnable<descriptor_channel, &descriptor_channel::settle_waiting> settle_soon_{*this};
+  reactor::member_timer<descriptor_channel, &descriptor_channel::settle_waiting> settle_timer_{*this};
   request_queue finished_;
   reactor::member_runnable<descriptor_channel, &descriptor_channel::finish_queued> finish_queued_{*this};
 };

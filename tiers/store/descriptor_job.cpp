@@ -67,6 +67,7 @@ void descriptor_job::next() noexcept {
       return owner_.loop_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_);
     case phase::sync:
       written_before_ = medium_.condition->written();
+      begin_sync();
       return owner_.loop_.sync(*this, medium_.handle);
   }
 }
@@ -84,9 +85,11 @@ void descriptor_job::on_complete(std::int64_t result) noexcept {
       break;
   }
   if (result < 0) {
-    if (loses_others(static_cast<int>(-result))) medium_.condition->lose_writes(static_cast<int>(-result));
+    if (is_told_of_others() && result == -EIO) medium_.condition->lose_writes(EIO);
+    end_sync();
     return fail(static_cast<int>(-result));
   }
+  end_sync();
   const std::uint64_t octets = std::min(static_cast<std::uint64_t>(result), asked_);
   if (phase_ == phase::compare) return compared(octets);
   if (phase_ == phase::read) return transferred(octets);
@@ -133,8 +136,18 @@ void descriptor_job::fail(int error_number) noexcept {
 }
 
 /// A durable write tells, through the page cache, also of what others wrote before and the system could not: once.
-bool descriptor_job::loses_others(int error_number) const noexcept {
-  return phase_ == phase::write && request_->fua && !medium_.direct && error_number == EIO;
+bool descriptor_job::is_told_of_others() const noexcept {
+  return phase_ == phase::write && request_->fua && !medium_.direct;
+}
+
+void descriptor_job::begin_sync() noexcept {
+  if (sync_ == 0) sync_ = medium_.condition->sync_begins();  // else it was interrupted
+}
+
+void descriptor_job::end_sync() noexcept {
+  if (sync_ == 0) return;
+  medium_.condition->sync_ended(std::exchange(sync_, 0));
+  if (owner_.unsettled_) owner_.loop_.defer(owner_.settle_soon_);
 }
 
 // -- data between the medium and the request's buffers -----------------------------------------------------------
@@ -194,6 +207,7 @@ void descriptor_job::start_transfer() noexcept {
     }
   }
   if (phase_ == phase::read) return owner_.loop_.read(*this, medium_.handle, parts, count, at());
+  if (is_told_of_others()) begin_sync();
   owner_.loop_.write(*this, medium_.handle, parts, count, at(), request_->fua);
 }
 
@@ -322,11 +336,21 @@ void descriptor_job::mapped(std::int64_t result) noexcept {
 // -- flush -------------------------------------------------------------------------------------------------------
 
 void descriptor_job::synced(std::int64_t result) noexcept {
-  medium_condition& condition = *medium_.condition;
   if (result < 0) {
-    if (result != -ECANCELED) condition.lose_writes(static_cast<int>(-result));
+    if (result != -ECANCELED) medium_.condition->lose_writes(static_cast<int>(-result));
+    end_sync();
     return fail(static_cast<int>(-result));
   }
+  end_sync();
+  syncs_before_ = medium_.condition->syncs_begun();
+  settle();
+}
+
+/// A sync that the system called good may owe that to another one, of any core, which was told of the loss before and
+/// has not come back yet. So its outcome counts when all that were under way by then have ended.
+void descriptor_job::settle() noexcept {
+  medium_condition& condition = *medium_.condition;
+  if (!condition.have_syncs_ended(syncs_before_)) return owner_.wait_for_syncs(*this);
   // The sync of somebody else that failed meanwhile has taken with it what this request had written, and the system
   // tells that once.
   if (request_->what != verb::flush && condition.losses() != losses_before_) return fail(EIO);

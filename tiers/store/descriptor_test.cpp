@@ -99,6 +99,26 @@ TEST_F(descriptor_test, who_writes_all_anew_that_a_flush_lost_can_flush_it) {
   EXPECT_EQ(flush(*second_), status::good);
 }
 
+/// The system tells of a loss once, and whoever was told may be heard of later than who was not.
+TEST_F(descriptor_test, a_sync_is_good_when_those_under_way_have_said_what_they_were_told) {
+  for (const verb what : {verb::flush, verb::write_zeroes}) {
+    const std::uint64_t other_core = medium_->condition->sync_begins();
+    test_request durable(what, 0, what == verb::flush ? 0 : 8 * kib);
+    durable.fua = what != verb::flush;
+    durable.on_done = [] {};
+    world_.loop().post([&] { first_->submit(durable); });
+    world_.sim().run_for(ns_per_s);
+    EXPECT_EQ(durable.completions, 0);
+    const std::uint64_t later = medium_->condition->sync_begins();
+    medium_->condition->lose_writes(EIO);
+    medium_->condition->sync_ended(other_core);
+    world_.sim().run_for(ns_per_s);
+    EXPECT_EQ(durable.completions, 1) << "it waits for none that began later";
+    EXPECT_EQ(durable.outcome, status::medium_error);
+    medium_->condition->sync_ended(later);
+  }
+}
+
 TEST_F(descriptor_test, requests_that_fail_are_seen_in_health) {
   world_.sim().medium_error("/medium", 0, 4096);
   test_request look(verb::read, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 0)));

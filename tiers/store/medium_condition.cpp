@@ -73,6 +73,27 @@ int medium_condition::flushed(std::uint64_t written_before, bool anew) {
   return 0;
 }
 
+std::uint64_t medium_condition::sync_begins() {
+  const std::lock_guard lock(guard_);
+  syncs_.push_back(++syncs_begun_);
+  return syncs_begun_;
+}
+
+void medium_condition::sync_ended(std::uint64_t number) {
+  const std::lock_guard lock(guard_);
+  syncs_.erase(std::find(syncs_.begin(), syncs_.end(), number));
+}
+
+std::uint64_t medium_condition::syncs_begun() const {
+  const std::lock_guard lock(guard_);
+  return syncs_begun_;
+}
+
+bool medium_condition::have_syncs_ended(std::uint64_t up_to) const {
+  const std::lock_guard lock(guard_);
+  return syncs_.empty() || syncs_.front() > up_to;
+}
+
 void medium_condition::found_end(std::uint64_t end, std::uint64_t size) {
   {
     const std::lock_guard lock(guard_);

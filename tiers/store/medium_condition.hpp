@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "tiers/store/change_listeners.hpp"
 #include "tiers/store/path_watch.hpp"
@@ -35,6 +36,16 @@ class medium_condition {
   /// What a flush is answered that the system called good and that began after so many written octets: 0, or the error
   /// by which writes were lost. `anew`: whoever flushes has written all of them again since a flush told him.
   int flushed(std::uint64_t written_before, bool anew);
+
+  // -- syncs: the system tells that it lost writes once, to the first of them that asks ------------------------------
+  /// Before a sync begins, or a durable write through the page cache, which may be told likewise; its number.
+  std::uint64_t sync_begins();
+  /// What it was told has been noted.
+  void sync_ended(std::uint64_t number);
+  /// The number of the newest.
+  std::uint64_t syncs_begun() const;
+  /// Whether all up to that one have ended: only then is it known what the system told.
+  bool have_syncs_ended(std::uint64_t up_to) const;
 
   // -- the end of the medium -----------------------------------------------------------------------------------------
   /// Nothing can be read from here on, because the medium was cut short behind our back; `whole` when it was not.
@@ -81,6 +92,8 @@ class medium_condition {
   bool lost_since_told_ = false;     // more was lost since a flush told of it
   std::uint64_t missing_bytes_ = 0;  // between cut_ and the size
   std::string place_;
+  std::uint64_t syncs_begun_ = 0;
+  std::vector<std::uint64_t> syncs_;  // that have not ended, in order
 };
 
 }  // namespace sluice::store
