@@ -326,6 +326,13 @@ void sim_disk::zero(std::uint64_t request, handle h, std::uint64_t offset, std::
           of->volatile_ones[number].push_back({of->last_version, load(*of, number)});
         }
         if (size == page_size) of->current.erase(found);
+      } else {
+        // A hole already; but where a sync that failed has lost that, the medium holds what was there before.
+        for (std::uint64_t number = from / sector_size; number * sector_size < from + size; ++number) {
+          const auto kept = of->durable.find(number);
+          if (kept != of->durable.end() && kept->second != sector{} && !of->volatile_ones.contains(number))
+            of->volatile_ones[number].push_back({of->last_version, sector{}});
+        }
       }
       from += size;
     }
