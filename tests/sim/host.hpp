@@ -173,6 +173,7 @@ class host final : session::listener, public fence_listener {
   sweep sweep_ = sweep::write;
   unsigned sweep_left_ = 0;
   std::uint64_t still_since_ns_ = 0;  // 0: it does not stand still
+  std::uint64_t sent_ns_ = 0;         // when its last command was
   bool owes_ = false;
   bool told_once_more_ = false;           // a planted bug
   bool stood_still_ = false;              // at any time

@@ -323,7 +323,7 @@ void host::expect_effects(op& o) {
 
 void host::send(op&& o) {
   o.begun = field_.verdict.tick();
-  o.begun_ns = o.watched_ns = field_.world.now_ns();
+  o.begun_ns = o.watched_ns = sent_ns_ = field_.world.now_ns();
   o.data_in_only = o.out.data_out.empty();
   expect_effects(o);
   const std::uint32_t tag = o.out.tag;

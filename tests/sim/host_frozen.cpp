@@ -44,8 +44,8 @@ void host::thaw() {
   --field_.standing_still;
   wait_anew();
   disturb(after_thaw_ns);
-  // What broke before, it may not have noticed yet.
-  if (std::max(field_.broken_until, may_break_until_ns_) > since || now - since > unheard_ns)
+  // What broke before, it may not have noticed yet. It may have had nothing to say for a while before it stood still.
+  if (std::max(field_.broken_until, may_break_until_ns_) > since || now - sent_ns_ > unheard_ns)
     may_break_until_ns_ = now + after_thaw_ns;
   session_->owe(false);
   session_->stand_still(false);
