@@ -265,7 +265,9 @@ void journal_owner::pass_what_may() noexcept {
 }
 
 void journal_owner::pass(journal_job& job) noexcept {
-  job.ask_below(job.changes() && !core_.wanted.is_volatile);
+  // Over memory, too, what goes past the log while it is in use is durable at once: a durable write that comes later
+  // stands for all that was acknowledged before it, and flushes nothing but what the log holds.
+  job.ask_below(job.changes() && (!core_.wanted.is_volatile || core_.now == state::journaling));
   begins();
   below().submit(job);
 }

@@ -78,6 +78,24 @@ TEST(volatile_journal, answers_a_flush_and_a_durable_write_when_all_before_is_be
   }
 }
 
+TEST(volatile_journal, a_durable_write_covers_what_was_too_long_for_the_log) {
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {  // each loses something else with the power
+    journal_fixture s(seed);
+    s.is_volatile = true;
+    s.open();
+    EXPECT_EQ(s.write(0, 8192, 5), status::good);
+    EXPECT_EQ(start(s, verb::flush)->outcome, status::good);
+    test_request long_one(verb::write_zeroes, 0, size - 8192);
+    ASSERT_EQ(s.run(*s.channel, long_one), status::good);
+    test_request durable(verb::write, size - 4096, 4096, payload(s.random, std::vector<std::uint8_t>(4096, 6)));
+    durable.fua = true;
+    ASSERT_EQ(s.run(*s.channel, durable), status::good);
+    s.lose_power();
+    s.open();
+    EXPECT_THAT(s.read(*s.channel, 0, 8192), Each(0)) << seed;
+  }
+}
+
 TEST(volatile_journal, tells_who_flushes_that_the_store_below_refuses_and_keeps_the_data) {
   journal_fixture s(4);
   s.is_volatile = true;
