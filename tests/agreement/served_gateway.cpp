@@ -127,6 +127,7 @@ void served_gateway::kill() {
   coordinator_.reset();
   seat_ = nullptr;
   inbox_.clear();
+  ++life_;  // what was answered just now never left the process
 }
 
 bool served_gateway::serves() const {
