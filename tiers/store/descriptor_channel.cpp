@@ -106,6 +106,11 @@ void descriptor_channel::settle_waiting() noexcept {
   while (waiting) std::exchange(waiting, waiting->next_job_)->settle();
 }
 
+/// What is queued has somebody to settle until it runs: a channel that nobody waits for may go.
+void descriptor_channel::settle_in_time() noexcept {
+  if (!settle_soon_.queued_) settle_waiting();
+}
+
 void descriptor_channel::drop_bounce(memory::slice& bounce) noexcept {
   if (bounce.empty()) return;
   if (bounce.data() == reserve_.get()) reserve_taken_ = false;

@@ -103,6 +103,7 @@ class descriptor_channel final : public channel {
   /// Has `job` settle when other syncs have ended.
   void wait_for_syncs(descriptor_job& job) noexcept;
   void settle_waiting() noexcept;
+  void settle_in_time() noexcept;
 
   struct free_memory {
     void operator()(std::uint8_t* memory) const noexcept;
@@ -119,7 +120,7 @@ class descriptor_channel final : public channel {
   descriptor_job* waiting_last_ = nullptr;
   descriptor_job* unsettled_ = nullptr;
   reactor::member_runnable<descriptor_channel, &descriptor_channel::settle_waiting> settle_soon_{*this};
-  reactor::member_timer<descriptor_channel, &descriptor_channel::settle_waiting> settle_timer_{*this};
+  reactor::member_timer<descriptor_channel, &descriptor_channel::settle_in_time> settle_timer_{*this};
   request_queue finished_;
   reactor::member_runnable<descriptor_channel, &descriptor_channel::finish_queued> finish_queued_{*this};
 };
