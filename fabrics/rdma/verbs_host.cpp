@@ -52,7 +52,7 @@ std::uint32_t verbs_device::key_of(const iovec& part) {
   ibv_mr*& region = regions_[number];
   if (!region) {
     const iovec all = buffers.region(number);
-    region = ibv_reg_mr(domain_, all.iov_base, all.iov_len, IBV_ACCESS_LOCAL_WRITE);
+    region = ibv_reg_mr(domain_, all.iov_base, all.iov_len, int{IBV_ACCESS_LOCAL_WRITE});
     if (!region) {
       SLUICE_LOG(error, "rdma", "memory cannot be registered; is the limit of locked memory too low?",
                  {"errno", errno});
