@@ -41,7 +41,7 @@ result<std::shared_ptr<session>> exchange::log_in(const std::string& port_name, 
   if (port->descriptor.names_initiators ? !is_name(who.name) : !who.name.empty())
     return fail(errc::invalid_argument, "no name of an initiator at this port: '" + who.name + "'");
   auto made = std::make_shared<session>(port, std::move(who), first_core, tell);
-  if (!port->join(made)) return fail(errc::not_found, "the port stops");
+  if (!port->members.join(made)) return fail(errc::not_found, "the port stops");
   made->open();
   return made;
 }

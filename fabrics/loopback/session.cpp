@@ -71,7 +71,7 @@ void session::joined(result<std::uint64_t> how) {
 void session::refused(error why) {
   const std::shared_ptr<session> last = std::exchange(self_, nullptr);
   handler_.on_up(tl::unexpected(std::move(why)));
-  port_->left(*this);
+  port_->members.left(*this);
 }
 
 void session::end(port::loss_reason why) {
@@ -92,7 +92,7 @@ void session::on_gone() {
     if (!up_) return refused(problem_.value_or(error{errc::closed, "the session was ended"}));
     const std::shared_ptr<session> last = std::exchange(self_, nullptr);
     handler_.on_down(*ending_);
-    port_->left(*this);
+    port_->members.left(*this);
   });
 }
 

@@ -183,7 +183,7 @@ void channel::maybe_gone() {
   nexus_.reset();
   connection_.reset();
   port_->give_back(asked_.initiator, seat_.core, nexus_id_);
-  port_->left(*this);
+  port_->members.left(*this);
   // What holds memory goes before the share that pays for it.
   free_messages_.clear();
   receives_.reset();

@@ -9,6 +9,7 @@
 
 #include "actors/runtime/core.hpp"
 #include "fabrics/port/fabric.hpp"
+#include "fabrics/port/member_book.hpp"
 #include "fabrics/rdma/device.hpp"
 #include "fabrics/srp/iu.hpp"
 
@@ -55,18 +56,15 @@ class port_state {
   /// The other channels of the nexus.
   std::vector<std::shared_ptr<channel>> others(const channel& than, std::uint64_t nexus);
 
-  /// False: the port stops.
-  bool join(const std::shared_ptr<channel>& who);
-  /// From the channel's own core, when nothing of it is left.
-  void left(channel& who);
   /// Lets nobody join any more, ends all that are there; `stopped` runs on a loop's thread when the last has left.
-  void stop(std::function<void()> stopped);
+  void stop(const std::function<void()>& stopped);
 
   const port::port_descriptor descriptor;
   const port_identifier identifier;
   const core_sides& cores;
   const port::limits limits;
   const std::shared_ptr<connection_count> connections;
+  port::member_book<channel> members;
 
  private:
   struct known_nexus {
@@ -76,10 +74,7 @@ class port_state {
   };
   std::mutex mutex_;
   std::map<port_identifier, known_nexus> nexuses_;  // by initiator port
-  std::set<channel*> members_;
   unsigned next_core_ = 0;
-  bool stopping_ = false;
-  std::function<void()> stopped_;
 };
 
 }  // namespace sluice::srp

@@ -38,7 +38,7 @@ void admit(const port_board& board, const core_sides& cores, std::unique_ptr<rdm
   const std::uint64_t tag = login->tag;
   rdma::connection& by = *asked;
   const auto made = std::make_shared<channel>(port, std::move(asked), std::move(*login), *seat);
-  if (!port->join(made)) {
+  if (!port->members.join(made)) {
     if (seat->core == 0) refuse(by, tag, login_refusal::cannot_associate);
     port->give_back(made->initiator(), seat->core, seat->nexus);
     core.where.core->loop().post([made] {});  // it ends where it is at home
