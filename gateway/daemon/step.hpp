@@ -44,10 +44,15 @@ struct change {
     const auto fresh = stores.find(name);
     return fresh != stores.end() ? fresh->second : before->stores.at(name);
   }
+  /// The units, as they will be, that use a store, themselves or through others.
+  const std::vector<const config::unit_config*>& users_of(const std::string& store);
   const std::shared_ptr<running_unit>& unit(const std::string& name) const {
     const auto fresh = units.find(name);
     return fresh != units.end() ? fresh->second : before->units.at(name);
   }
+
+ private:
+  std::map<std::string, std::vector<const config::unit_config*>> users_;  // by store, once somebody has asked
 };
 
 /// One step from what runs to what is wanted. Control thread. Of the four, either check() alone is called, or

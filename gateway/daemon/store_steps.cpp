@@ -112,13 +112,10 @@ class open_step final : public store_step {
   /// To initiators an empty file under a unit that they know would be their disk, wiped.
   result<void> check_unit_known(const store::factory& factory) const {
     if (wanted().settings.flag("create", false) || !is_absent(factory)) return {};
-    for (const config::unit_config& unit : in_.wanted->units) {
-      const config::store_config* at = config::find_named(in_.wanted->stores, unit.store);
-      while (at && at->name != name() && !at->over.empty()) at = config::find_named(in_.wanted->stores, at->over);
-      if (!at || at->name != name()) continue;
-      if (!is_known(now().made_of.state, unit.name)) continue;
+    for (const config::unit_config* unit : in_.users_of(name())) {
+      if (!is_known(now().made_of.state, unit->name)) continue;
       return fail(errc::not_found, "store." + name() + ": " + *wanted().settings.text("path") +
-                                       " is absent, and initiators know unit " + unit.name +
+                                       " is absent, and initiators know unit " + unit->name +
                                        " over it: bring the file back, or write create = true to begin with an empty "
                                        "one");
     }
@@ -413,11 +410,16 @@ void show_ending(running& now) {
 }
 
 void concern_users(change& in, const std::string& store) {
-  for (const config::unit_config& unit : in.wanted->units) {
-    const config::store_config* at = config::find_named(in.wanted->stores, unit.store);
-    while (at && at->name != store && !at->over.empty()) at = config::find_named(in.wanted->stores, at->over);
-    if (at && at->name == store) in.concerned.insert(unit.name);
-  }
+  for (const config::unit_config* unit : in.users_of(store)) in.concerned.insert(unit->name);
+}
+
+const std::vector<const config::unit_config*>& change::users_of(const std::string& store) {
+  if (users_.empty())
+    for (const config::unit_config& unit : wanted->units)
+      for (const config::store_config* at = config::find_named(wanted->stores, unit.store); at;
+           at = at->over.empty() ? nullptr : config::find_named(wanted->stores, at->over))
+        users_[at->name].push_back(&unit);
+  return users_[store];
 }
 
 std::unique_ptr<step> make_store_step(change& in, const config::step& told) {

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <mutex>
@@ -13,6 +14,7 @@ namespace sluice::store {
 namespace {
 
 constexpr std::chrono::milliseconds period{500};
+constexpr std::size_t looks_at_once = 256;  // of thousands of files each has its turn less often, and the core its rest
 
 struct watched {
   std::string path;
@@ -52,7 +54,9 @@ class lookout {
         looks_ = false;
         return;
       }
-      const auto files = files_;
+      std::vector<std::weak_ptr<const watched>> files;
+      for (std::size_t i = 0; i < std::min(looks_at_once, files_.size()); ++i)
+        files.push_back(files_[next_++ % files_.size()]);
       lock.unlock();
       for (const auto& each : files)
         if (const auto file = each.lock()) file->found(look_at(*file));
@@ -61,6 +65,7 @@ class lookout {
 
   std::mutex guard_;
   std::vector<std::weak_ptr<const watched>> files_;
+  std::size_t next_ = 0;
   bool looks_ = false;
 };
 
