@@ -46,7 +46,7 @@ struct request {
   static constexpr unsigned max_parts = 6;  // few, as they take room in the queue of every connection
   kind what = kind::send;
   std::uint8_t part_count = 0;
-  std::uint32_t remote_key = 0;      // of read and write
+  std::uint32_t remote_key = 0;      // of read and write; of a send: one that it invalidates at the peer, or 0
   std::uint64_t remote_address = 0;  // likewise
   std::array<iovec, max_parts> parts{};
 };
@@ -85,6 +85,8 @@ class connection {
   virtual queue_depths limits() const = 0;
   /// Which parts a request of a kind may have.
   virtual unsigned max_parts(request::kind what) const = 0;
+  /// Whether a send can invalidate a key of the peer's.
+  virtual bool can_invalidate() const = 0;
 
   /// Hands it to another core: from here on it is used there alone. Before open(). May wait for the system, shortly.
   virtual result<void> move_to(host& other) = 0;

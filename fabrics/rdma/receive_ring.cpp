@@ -30,10 +30,19 @@ void receive_ring::post(connection& to) {
   for (slot& each : slots_) to.receive(each, each.memory);
 }
 
+void receive_ring::post_again(slot& at) {
+  if (retired_) ++spent_;
+  if (!retired_ && !stopped_) connection_->receive(at, at.memory);
+}
+
+std::uint64_t receive_ring::octets() const {
+  std::uint64_t all = 0;
+  for (const memory::slice& each : blocks_) all += each.size();
+  return all;
+}
+
 void receive_ring::received(slot& at, outcome how, std::uint32_t octets) noexcept {
-  if (how != outcome::done || stopped_) return;
-  taken_({static_cast<const std::uint8_t*>(at.memory.iov_base), octets});
-  if (!stopped_) connection_->receive(at, at.memory);
+  if (how == outcome::done && !stopped_) taken_(at, {static_cast<const std::uint8_t*>(at.memory.iov_base), octets});
 }
 
 }  // namespace sluice::rdma

@@ -34,6 +34,8 @@ void sim_link::arrive_at_peer(const std::shared_ptr<entry>& e) {
       const auto* from = static_cast<const std::uint8_t*>(r.parts[i].iov_base);
       message.insert(message.end(), from, from + r.parts[i].iov_len);
     }
+    if (r.remote_key && !initiator->exposed_.contains(r.remote_key)) return end("a key to invalidate is not there");
+    initiator->conceal(r.remote_key);
     initiator->handler_.on_message(message);
   } else {
     const bytes there = initiator->find(r.remote_key, r.remote_address, octets, r.what == request::kind::write);

@@ -61,6 +61,7 @@ class simulated_connection final : public connection {
   const_bytes private_data() const override { return asked_; }
   queue_depths limits() const override;
   unsigned max_parts(request::kind what) const override { return what == request::kind::read ? 2 : 4; }
+  bool can_invalidate() const override { return true; }
   result<void> move_to(host& other) override;
   result<void> open(const queue_depths& depths, handler& told) override;
   void receive(work& w, const iovec& into) noexcept override;

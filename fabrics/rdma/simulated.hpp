@@ -43,6 +43,7 @@ class peer {
   /// Lets the target use memory under a new key, at the addresses that it has here.
   std::uint32_t expose(bytes memory, bool writable);
   void conceal(std::uint32_t key) { exposed_.erase(key); }
+  bool is_exposed(std::uint32_t key) const { return exposed_.contains(key); }
   /// Reads of the memory do not come to their end until it is released: as if their answers were lost, over and over.
   void hold(std::uint32_t key) { held_.insert(key); }
   void release(std::uint32_t key);

@@ -75,7 +75,10 @@ class rdma_simulated : public testing::Test, protected connection::handler {
       ASSERT_TRUE(target_->open(depths, *this));
       sends_ = std::make_unique<send_queue>(*target_);
       ring_ = receive_ring::make(loop_->buffers(), loop_->buffers().accounts().own(), depths.receives, 64,
-                                 [this](const_bytes m) { received_.emplace_back(m.begin(), m.end()); })
+                                 [this](receive_ring::slot& at, const_bytes m) {
+                                   received_.emplace_back(m.begin(), m.end());
+                                   ring_->post_again(at);
+                                 })
                   .value();
       ring_->post(*target_);
       ASSERT_TRUE(target_->accept(octets{4}));

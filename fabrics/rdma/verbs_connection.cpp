@@ -29,10 +29,10 @@ std::string to_text(const sockaddr* address) {
   return reactor::endpoint{text, ntohs(in->sin6_port)}.to_string();
 }
 
-ibv_wr_opcode operation_of(request::kind what) {
-  switch (what) {
+ibv_wr_opcode operation_of(const request& r) {
+  switch (r.what) {
     case request::kind::send:
-      return IBV_WR_SEND;
+      return r.remote_key ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND;
     case request::kind::read:
       return IBV_WR_RDMA_READ;
     case request::kind::write:
@@ -190,9 +190,13 @@ void verbs_connection::send(work& w, std::span<const request> chain) noexcept {
     to.wr_id = send_mark;
     to.sg_list = here;
     to.num_sge = from.part_count;
-    to.opcode = operation_of(from.what);
-    to.wr.rdma.remote_addr = from.remote_address;
-    to.wr.rdma.rkey = from.remote_key;
+    to.opcode = operation_of(from);
+    if (from.what == request::kind::send) {
+      to.invalidate_rkey = from.remote_key;
+    } else {
+      to.wr.rdma.remote_addr = from.remote_address;
+      to.wr.rdma.rkey = from.remote_key;
+    }
     if (i + 1 < chain.size()) {
       to.next = &entries[i + 1];
     } else {  // reliable connections complete in order: the last one speaks for all

@@ -117,6 +117,9 @@ class verbs_connection final : public connection, public cm_owner {
   const_bytes private_data() const override { return asked_; }
   queue_depths limits() const override;
   unsigned max_parts(request::kind what) const override;
+  bool can_invalidate() const override {
+    return (device_->attributes().device_cap_flags & IBV_DEVICE_MEM_MGT_EXTENSIONS) != 0;
+  }
   result<void> move_to(host& other) override;
   result<void> open(const queue_depths& depths, handler& told) override;
   void receive(work& w, const iovec& into) noexcept override;

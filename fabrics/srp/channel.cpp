@@ -78,7 +78,10 @@ std::optional<login_refusal> channel::prepare() {
   if (!share_) return login_refusal::insufficient_resources;
   const std::uint32_t slot = (announced + slot_step - 1) / slot_step * slot_step;
   auto ring = rdma::receive_ring::make(loop_.buffers(), *share_, receives, slot,
-                                       [this](const_bytes message) { take(message); });
+                                       [this](rdma::receive_ring::slot& at, const_bytes message) {
+                                         take(message);
+                                         receives_->post_again(at);
+                                       });
   if (!ring) return login_refusal::insufficient_resources;
   receives_ = std::move(*ring);
   if (const auto made = connection_->open({receives, sends}, *this); !made) {

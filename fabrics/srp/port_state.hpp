@@ -10,19 +10,15 @@
 #include "actors/runtime/core.hpp"
 #include "fabrics/port/fabric.hpp"
 #include "fabrics/port/member_book.hpp"
-#include "fabrics/rdma/device.hpp"
+#include "fabrics/rdma/core_side.hpp"
 #include "fabrics/srp/iu.hpp"
 
 namespace sluice::srp {
 
 class channel;
 
-/// One core as the fabric has it.
-struct core_side {
-  port::core_endpoint where;
-  std::unique_ptr<rdma::host> host;  // used on that core's loop
-};
-using core_sides = std::vector<std::unique_ptr<core_side>>;
+using rdma::core_side;
+using rdma::core_sides;
 
 /// The connections of a fabric, counted.
 struct connection_count {

@@ -116,40 +116,20 @@ class srp_port final : public port::target_port {
   srp_fabric::places listens_;
 };
 
-srp_fabric::srp_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores, rdma::host_maker make)
-    : bounds_(bounds), make_host_(std::move(make)) {
-  for (const port::core_endpoint& each : cores) cores_.push_back(std::make_unique<core_side>(core_side{each, nullptr}));
+srp_fabric::srp_fabric(const port::limits& bounds, const std::vector<port::core_endpoint>& cores, rdma::host_maker make)
+    : bounds_(bounds), cores_(rdma::sides_of(cores)), make_host_(std::move(make)) {
   connections_->most = bounds.max_connections;
 }
 
 srp_fabric::~srp_fabric() {
   SLUICE_CHECK(ports_.empty() && listeners_.empty());
-  for (const auto& each : cores_)
-    if (each->host)
-      each->where.core->call_async([&](std::function<void()> finished) {
-        each->host->close([&each, finished = std::move(finished)] {
-          each->host.reset();
-          finished();
-        });
-      });
-}
-
-/// Where no RDMA device is, only a port that wants one hears of it.
-result<void> srp_fabric::start_hosts() {
-  for (const auto& each : cores_) {
-    if (each->host) continue;
-    result<std::unique_ptr<rdma::host>> made = fail(errc::unsupported, "");
-    each->where.core->call([&] { made = make_host_(each->where.core->loop()); });
-    if (!made) return tl::unexpected(made.error());
-    each->host = std::move(*made);
-  }
-  return {};
+  rdma::close_hosts(cores_);
 }
 
 result<std::unique_ptr<port::target_port>> srp_fabric::open(const config::port_config& wanted) {
   const auto id = parse_identifier(wanted.name);
   if (!id) return tl::unexpected(id.error());
-  if (auto started = start_hosts(); !started) return tl::unexpected(started.error());
+  if (auto started = rdma::start_hosts(cores_, make_host_); !started) return tl::unexpected(started.error());
   const places listens = wanted.settings.list("listen");
   if (auto taken = take(listens); !taken) return tl::unexpected(taken.error());
   auto state = std::make_shared<port_state>(describe({wanted.fabric, wanted.name, wanted.group}), *id, cores_, bounds_,

@@ -32,7 +32,7 @@ class port_board {
 /// ports that listen at an address.
 class srp_fabric final : public port::running_fabric {
  public:
-  srp_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores, rdma::host_maker make);
+  srp_fabric(const port::limits& bounds, const std::vector<port::core_endpoint>& cores, rdma::host_maker make);
   ~srp_fabric() override;  // every port has stopped
   result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override;
 
@@ -45,7 +45,6 @@ class srp_fabric final : public port::running_fabric {
     unsigned users = 0;
   };
 
-  result<void> start_hosts();
   result<void> take(const places& all);
   result<void> take_one(const std::string& where);
   void give_back(const places& all);
