@@ -39,6 +39,7 @@ struct command {
   bool immediate = false;
   bool status_sent = false;  // with the last Data-In
   bool slot_freed = false;   // the command window has opened for it
+  void* moved_by = nullptr;  // its datamover's own
   scsi::outcome verdict;     // set when it ends
 
   stage where() const { return stage_; }

@@ -17,8 +17,8 @@ using config::listen_address;
 
 class port_checker {
  public:
-  port_checker(const config::model& m, config::diagnostics& wrong) : wrong_(wrong) {
-    if (m.gateway.http) taken_.push_back({*m.gateway.http, "gateway.http", nullptr});
+  port_checker(const config::model& m, const std::string& fabric, config::diagnostics& wrong) : wrong_(wrong) {
+    if (m.gateway.http && fabric == "iscsi") taken_.push_back({*m.gateway.http, "gateway.http", nullptr});
   }
 
   void check(const config::target_config& target, const config::port_config& port, const std::string& path) {
@@ -125,19 +125,22 @@ std::string check_secret(const config::access_config& access, const std::string&
 
 }  // namespace
 
-void check_ports(const config::model& m, config::diagnostics& wrong) {
-  port_checker checker(m, wrong);
+void check_ports(const config::model& m, const std::string& fabric, config::diagnostics& wrong) {
+  port_checker checker(m, fabric, wrong);
   config::for_each_port(
-      m, "iscsi", [&](const config::target_config& target, const config::port_config& port, const std::string& path) {
+      m, fabric, [&](const config::target_config& target, const config::port_config& port, const std::string& path) {
         checker.check(target, port, path);
       });
+}
+
+void check_access(const config::model& m, config::diagnostics& wrong) {
   for_each_access(
       m, [&](const config::access_config& access, const std::string& path) { check_chap(access, path, wrong); });
 }
 
-void warn_of_names(const config::model& m, config::diagnostics& warnings) {
+void warn_of_names(const config::model& m, const std::string& fabric, config::diagnostics& warnings) {
   std::vector<const config::target_config*> beyond;
-  config::for_each_port(m, "iscsi",
+  config::for_each_port(m, fabric,
                         [&](const config::target_config& target, const config::port_config& port, const std::string&) {
                           for (const std::string& text : port.settings.list("listen")) {
                             const auto address = config::parse_listen_address(text);
@@ -151,6 +154,21 @@ void warn_of_names(const config::model& m, config::diagnostics& warnings) {
         warnings.push_back({access.at, config::access_path(target->name, access.initiator),
                             "is admitted by its name alone, and anybody beyond loopback may say a name",
                             "chap.user and chap.secret_file"});
+}
+
+void warn_of_groups(const config::model& m, const std::string& fabric, config::diagnostics& warnings) {
+  using config::port_config;
+  std::vector<const port_config*> others;
+  config::for_each_port(m, "iscsi", [&](const config::target_config&, const port_config& port, const std::string&) {
+    others.push_back(&port);
+  });
+  config::for_each_port(m, fabric, [&](const config::target_config&, const port_config& port, const std::string& path) {
+    for (const port_config* other : others)
+      if (other->name == port.name && other->group == port.group)
+        warnings.push_back({port.at, path + ".group",
+                            "is " + std::to_string(port.group) + ", as that of the iscsi port of the same name",
+                            "a group of its own, by which initiators tell the two ports apart [RFC7143 4.2.7]"});
+  });
 }
 
 void check_secrets(const config::model& m, config::diagnostics& wrong) {

@@ -1,36 +1,24 @@
 #include "fabrics/iscsi/connection.hpp"
 
-#include <cstring>
-
-#include "actors/wire/crc.hpp"
-
 namespace sluice::iscsi {
-namespace {
 
-constexpr std::uint32_t bulk_bytes = 64 * 1024;  // from here on Data-Out payload goes straight to its place
-constexpr std::uint32_t header_only_bytes = 512;
-
-}  // namespace
-connection::connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
+connection::connection(reactor::loop& loop, accepted_peer& by, port::gateway& gateway, port::task_endpoint& self,
                        const connection_options& options, port_sessions::closer close_later,
                        std::function<void()> ended)
     : loop_(loop),
-      handle_(handle),
       gateway_(gateway),
       self_(&self),
       options_(options),
       close_later_(std::move(close_later)),
       ended_(std::move(ended)),
       payer_(&loop.buffers().accounts().strangers()),
-      in_(loop.buffers(), *payer_),
-      out_(loop.buffers(), *payer_),
+      mover_(by.open(*this)),
       negotiator_(offer{}),
       commands_(0) {
   SLUICE_CHECK(options_.shared && options_.turns && options_.listings);
 }
 
 connection::~connection() {
-  SLUICE_CHECK(phase_ == phase_of::ended || !(receive_.in_flight() || readable_.in_flight()));
   if (slot_ != 0) options_.shared->book->leave(slot_);
 }
 
@@ -38,11 +26,12 @@ void connection::start(std::shared_ptr<connection_facts> facts, std::uint64_t sl
   facts_ = std::move(facts);
   slot_ = slot;
   now_ns_ = heard_ns_ = loop_.now_ns();
-  login_.emplace(login_options{}, world());
+  login_.emplace(login_options{.ours = options_.ours}, world());
   login_->pay_by(memory::charge(ledger(), *payer_));
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
   options_.turns->arrive(turn_, facts_->address);
-  arm_receive();
+  mover_->start();
+  listen();
 }
 
 void connection::move_to(port::task_endpoint& self, std::function<void()> ended) {
@@ -60,72 +49,49 @@ connection_status connection::status() const {
   return s;
 }
 
-// -- receiving and sending -------------------------------------------------------------------------------------
+// -- what comes ------------------------------------------------------------------------------------------------------
 
-void connection::arm_receive() {
-  if (!listens() || receive_.in_flight() || processing_ || again_.queued_) return;
+void connection::listen() {
+  if (!listens() || processing_ || again_.queued_) return;
   if (is_stranger()) return await_turn();
-  if (out_.octets() > options_.send_high_water) return;  // resume() comes when the peer has taken some
-  if (state_ == receive_state::payload) {
-    const std::uint32_t left = sink_.end - sink_.at;
-    return loop_.receive(receive_, handle_, {sink_.buffer.data() + sink_.at, left});
-  }
-  if (starved_ || !in_.prepare(wanted_)) {
-    starved_ = true;
-    return wait_for_memory();
-  }
-  const bool bulk_follows = solicited_ >= bulk_bytes && state_ != receive_state::skip;
-  const std::uint32_t most = bulk_follows && wanted_ <= header_only_bytes ? header_only_bytes : UINT32_MAX;
-  loop_.receive(receive_, handle_, in_.room(most));
+  mover_->receive();
 }
 
-/// Whatever waited for the event that has just been dealt with.
 void connection::move_on() {
   if (phase_ == phase_of::leaving) return maybe_finish();
   if (phase_ == phase_of::replaced) maybe_go_over();
 }
 
-void connection::on_readable(std::int64_t) noexcept {
+void connection::readable() {
   if (phase_ == phase_of::leaving) return maybe_finish();
   resume();
 }
 
-void connection::on_received(std::int64_t result) noexcept {
-  if (!listens()) return move_on();
-  if (result <= 0) {
-    drop(port::loss_reason::connection_lost);
-    return maybe_finish();
-  }
+void connection::heard() {
   now_ns_ = heard_ns_ = loop_.now_ns();
   probe_sent_ = false;
-  const auto octets = static_cast<std::uint32_t>(result);
-  if (state_ == receive_state::payload) {
-    sink_.at += octets;
-    if (sink_.target) sink_.target->progress_ns = now_ns_;
-  } else {
-    in_.filled(octets);
-  }
-  resume();
 }
 
-/// Goes on with what has been received, then asks for more. A session has so much of a turn of the loop, a stranger one
-/// PDU when it is its turn.
+void connection::broken() {
+  drop(port::loss_reason::connection_lost);
+  maybe_finish();
+}
+
 void connection::resume() noexcept {
   if (processing_) return;
   if (is_stranger()) return listens() ? options_.turns->enter(turn_) : after_processing();
   processing_ = true;
   turn_cost_ = 0;
-  const auto goes_on = [&] { return listens() && !starved_; };
   bool more = true;
-  while (goes_on() && turn_cost_ < work_per_turn && (more = process())) continue;
+  while (listens() && turn_cost_ < work_per_turn && (more = mover_->process())) continue;
   processing_ = false;
-  if (more && goes_on()) loop_.defer(again_);
+  if (more && listens()) loop_.defer(again_);
   after_processing();
 }
 
 void connection::after_processing() {
-  if (!out_.empty()) loop_.at_turn_end(flush_);
-  arm_receive();
+  mover_->push();
+  listen();
   move_on();
 }
 
@@ -141,72 +107,27 @@ void connection::on_memory() noexcept {
 }
 
 void connection::on_starved() noexcept {
-  starved_ = false;
+  const bool goes_on = mover_->try_again();
   now_ns_ = loop_.now_ns();
   feed_starving();
   give_up_starving();
-  if (receive_.in_flight()) return;
-  resume();
+  if (goes_on) resume();
 }
 
-void connection::flush() noexcept {
-  if (phase_ == phase_of::ended) return;
-  if (writable_.in_flight()) {
-    if (out_.own()) return;
-    drop(port::loss_reason::connection_lost);
-    return maybe_finish();
-  }
-  if (!output_abandoned_) {
-    switch (out_.flush(loop_, handle_)) {
-      case send_queue::progress::blocked:
-        loop_.wait_writable(writable_, handle_);
-        break;
-      case send_queue::progress::broken:
-        drop(port::loss_reason::connection_lost);
-        break;
-      case send_queue::progress::drained:
-        break;
-    }
-  }
-  if (out_.octets() <= (is_stranger() ? 0 : options_.send_high_water / 2)) {
-    std::vector<command*> answered;
-    answered.swap(put_waiting_);
-    for (command* c : answered)
-      answer_put(*c, c->end == command::fate::served ? port::transfer_end::done : port::transfer_end::failed);
-    answered.clear();
-    if (put_waiting_.empty()) put_waiting_.swap(answered);  // keeps the capacity
-    arm_receive();
-  }
-  move_on();
+memory::slice connection::take_memory(std::uint32_t octets) {
+  memory::slice taken = loop_.buffers().take(octets, *payer_);
+  if (!taken.empty()) hungry_since_ns_ = 0;
+  return taken;
 }
 
-void connection::on_writable(std::int64_t) noexcept {
-  flush();
+bool connection::has_waited_enough() {
+  if (hungry_since_ns_ == 0) hungry_since_ns_ = now_ns_;
+  if (now_ns_ - hungry_since_ns_ <= hungry_limit_ns) return false;
+  hungry_since_ns_ = 0;
+  return true;
 }
 
-std::uint8_t* connection::send_header() {
-  const bool digest = digests_on_ && parameters().header_digest;
-  if (!processing_) loop_.at_turn_end(flush_);
-  return out_.append(bhs_bytes + (digest ? digest_bytes : 0));
-}
-
-void connection::seal_header(std::uint8_t* at) {
-  if (!digests_on_ || !parameters().header_digest) return;
-  const std::uint32_t crc = wire::crc32c({at, bhs_bytes});
-  for (unsigned i = 0; i < digest_bytes; ++i) at[bhs_bytes + i] = static_cast<std::uint8_t>(crc >> (8 * i));
-}
-
-/// The padding and the digest after `data_bytes` whose CRC is `crc`.
-void connection::send_trailer(std::uint32_t data_bytes, std::uint32_t crc) {
-  const std::uint32_t pad = padded(data_bytes) - data_bytes;
-  const bool digest = digests_on_ && parameters().data_digest;
-  if (pad == 0 && !digest) return;
-  std::uint8_t* at = out_.append(pad + (digest ? digest_bytes : 0));
-  std::memset(at, 0, pad);
-  if (!digest) return;
-  crc = wire::crc32c({at, pad}, crc);
-  for (unsigned i = 0; i < digest_bytes; ++i) at[pad + i] = static_cast<std::uint8_t>(crc >> (8 * i));
-}
+// -- time ------------------------------------------------------------------------------------------------------------
 
 void connection::on_timer() noexcept {
   if (phase_ == phase_of::full_feature) return keepalive();
@@ -234,7 +155,7 @@ void connection::keepalive() {
     probe.sn = numbers();  // a probe does not consume a StatSN [RFC7143 11.19.1]
     send(probe);
     probe_sent_ = true;
-    in_.rest();
+    mover_->rest();
     heard_ns_ = now_ns_;  // the answer's time starts now
   }
   loop_.arm(timer_, port.nop_timeout_ns);

@@ -6,19 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/answers.hpp"
 #include "fabrics/iscsi/command.hpp"
 #include "fabrics/iscsi/command_window.hpp"
 #include "fabrics/iscsi/connection_book.hpp"
+#include "fabrics/iscsi/datamover.hpp"
 #include "fabrics/iscsi/guess_guard.hpp"
 #include "fabrics/iscsi/listing_cache.hpp"
 #include "fabrics/iscsi/login.hpp"
 #include "fabrics/iscsi/portal_table.hpp"
-#include "fabrics/iscsi/receive_buffer.hpp"
 #include "fabrics/iscsi/refusals.hpp"
 #include "fabrics/iscsi/requests.hpp"
-#include "fabrics/iscsi/send_queue.hpp"
 #include "fabrics/iscsi/session_handles.hpp"
 #include "fabrics/iscsi/tally.hpp"
 #include "fabrics/iscsi/text_exchange.hpp"
@@ -42,6 +40,7 @@ struct shared_state {
 struct connection_options {
   port::limits bounds;
   portal_id portal = 0;
+  offer ours;  // before the port is known
   std::shared_ptr<shared_state> shared;
   std::uint32_t send_high_water = 8 * mib;  // queued octets that stop the receiving
   std::shared_ptr<turn_queue> turns;        // of the connection's core
@@ -55,17 +54,9 @@ struct connection_status {
   bool discovery = false;
 };
 
-/// Walks over a task's data_in in order.
-struct slice_cursor {
-  const std::vector<memory::slice>& slices;
-  std::size_t index = 0;
-  std::uint32_t offset = 0;
-  /// The next octets that lie in one piece, at most `most`; the caller keeps count of the end.
-  memory::slice next(std::uint32_t most);
-};
-
-/// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop. A plain class;
-/// the actor that owns it forwards on_task() and on_manage(). Everything happens on the loop's thread.
+/// One iSCSI connection, which is one session (MaxConnections=1, ErrorRecoveryLevel=0), over one loop: what PDUs mean.
+/// How they get through is its datamover's. A plain class; the actor that owns it forwards on_task() and on_manage().
+/// Everything happens on the loop's thread.
 ///
 /// Memory: until it has a session, nothing while it is silent; a receive slab of 4 KiB (16 KiB for a PDU that needs it)
 /// while a PDU is here in part, what it says in 16 KiB that go when they have been sent, and text that comes in pieces,
@@ -78,10 +69,10 @@ class connection {
   /// Called when the connection is about to have a session.
   using session_maker = std::function<void()>;
 
-  /// Takes the connected handle over. `self` reaches on_task and on_manage. `close_later` brings close() from any
+  /// Opens the peer. `self` reaches on_task and on_manage. `close_later` brings close() from any
   /// thread, also when the connection has ended meanwhile. `ended` runs once, last, when no operation, timer, task or
   /// nexus is left: the connection may be destroyed within it.
-  connection(reactor::loop& loop, reactor::handle handle, port::gateway& gateway, port::task_endpoint& self,
+  connection(reactor::loop& loop, accepted_peer& by, port::gateway& gateway, port::task_endpoint& self,
              const connection_options& options, port_sessions::closer close_later, std::function<void()> ended);
   ~connection();
   connection(const connection&) = delete;
@@ -108,6 +99,79 @@ class connection {
 
   connection_status status() const;
 
+  // -- for its datamover, on what comes -------------------------------------------------------------------------------
+  /// The connection is lost.
+  void broken();
+  /// What came was heard now.
+  void heard();
+  /// Something has come for a stranger.
+  void readable();
+  /// Goes on with what has come, then asks for more. A session has so much of a turn of the loop, a stranger one PDU
+  /// when it is its turn.
+  void resume() noexcept;
+  /// Asks for more, when it is time for that.
+  void listen();
+  /// Whatever waited for the event that has just been dealt with.
+  void move_on();
+  /// A PDU is all here. `data` has the data segment without padding; `tagged`: the initiator's buffers, over RDMA.
+  void take_pdu(bhs_view header_at, const_bytes ahs, const memory::slice& data, const tagged_buffers* tagged = nullptr);
+  /// Makes the command of a PDU; null when it is ignored or rejected, and then its payload goes nowhere.
+  command* accept_command(bhs_view header_at, const_bytes ahs, std::uint32_t data_bytes,
+                          const tagged_buffers* tagged = nullptr);
+  void attach_immediate(command& c, memory::slice data);
+  /// The command and its immediate data are here.
+  void command_ready(command& c);
+  /// Where in the landing buffer a Data-Out belongs. nullopt: nowhere, because nobody waits for it or it breaks the
+  /// sequence; with a target, it is data that were asked for and are not wanted any more, which data_out_landed()
+  /// counts.
+  std::optional<std::uint32_t> place_data_out(const data_out& pdu, std::uint32_t octets, command*& target);
+  void data_out_landed(command& c, std::uint32_t octets, bool final);
+  /// The stream of PDUs is broken: nothing can be told from what comes after.
+  void break_off();
+  void reject_and_leave(reject_reason reason, bhs_view header_at);
+  void count(tally::what kind) { options_.shared->counted.count(kind); }
+
+  // -- for its datamover, on data -------------------------------------------------------------------------------------
+  void send_r2ts(command& c);
+  /// Makes the landing buffer of a command; false, and its end is settled, when there is no memory for it.
+  bool provide_landing(command& c);
+  /// All that datamover::fetch() was to bring is in the landing buffer.
+  void fetched(command& c);
+  /// Its data are not to be had.
+  void refuse_transfer(command& c);
+  void data_sent(command& c);
+  /// The status of a command goes with its last data.
+  void put_status(command& c, data_in& pdu);
+  sequence_numbers numbers_without_status() const { return {0, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
+  /// Octets that were asked for by R2T and are not here yet.
+  std::uint64_t solicited() const { return solicited_; }
+
+  // -- for its datamover, on memory -----------------------------------------------------------------------------------
+  memory::account& payer() { return *payer_; }
+  void wait_for_memory();
+  /// Some of the strangers' memory is kept for logins that have come further.
+  bool has_memory_for_a_turn();
+  void lacks_memory();
+  void has_memory() { asked_for_room_ = false; }
+  /// For immediate data; empty when there is none.
+  memory::slice take_memory(std::uint32_t octets);
+  /// Whether immediate data have found no memory for so long that their command is not to be had: what other commands
+  /// wait for may come behind them.
+  bool has_waited_enough();
+  void run_out_of_memory(command& c);
+
+  // -- for its datamover, on its life ---------------------------------------------------------------------------------
+  const session_parameters& parameters() const { return negotiator_.parameters; }
+  std::uint32_t send_high_water() const { return options_.send_high_water; }
+  std::uint64_t now_ns() const { return now_ns_; }
+  bool listens() const { return phase_ == phase_of::login || phase_ == phase_of::full_feature; }
+  bool is_in_full_feature() const { return phase_ == phase_of::full_feature; }
+  bool is_leaving() const { return phase_ == phase_of::leaving; }
+  bool has_ended() const { return phase_ == phase_of::ended; }
+  bool is_processing() const { return processing_; }
+  /// Nobody has vouched for the peer: it has no session, or one for discovery.
+  bool is_stranger() const { return !in_session_; }
+
   static constexpr std::uint32_t max_immediate = 32;
   /// What a stranger's turn may take of memory, but for text that is gathered: a slab and what it is answered in.
   static constexpr std::uint32_t bytes_of_a_turn = 32 * kib;
@@ -127,7 +191,6 @@ class connection {
   /// opening: of the nexus; or the answer to a CHAP response waits. Nothing is received meanwhile.
   /// replaced: the session waits for the end of its tasks to go on with another socket.
   enum class phase_of : std::uint8_t { login, opening, full_feature, replaced, leaving, ended };
-  enum class receive_state : std::uint8_t { header, payload, trailer, skip };
   struct management {
     port::task_management request;  // without a nexus when the record is free
     std::uint32_t initiator_task_tag = 0;
@@ -147,30 +210,13 @@ class connection {
     bhs basic_header;
     memory::slice data;
   };
-  /// Payload on its way into its own place rather than through the slab.
-  struct sink {
-    command* target = nullptr;
-    memory::slice buffer;  // keeps the memory while a receive is under way; empty: the payload is dropped
-    std::uint32_t at = 0, begin = 0, end = 0;
-    bool immediate_data = false;
-    bool final = false;
-  };
-
-  // connection.cpp: receiving and sending
-  void on_readable(std::int64_t result) noexcept;
-  void on_received(std::int64_t result) noexcept;
-  void on_writable(std::int64_t result) noexcept;
+  // connection.cpp
   void on_timer() noexcept;
   void on_starved() noexcept;
   void on_owed_timer() noexcept;
-  void flush() noexcept;
-  void arm_receive();
-  void resume() noexcept;
-  void move_on();
-  bool listens() const { return phase_ == phase_of::login || phase_ == phase_of::full_feature; }
+  void on_again() noexcept { resume(); }
   void after_processing();
   void on_memory() noexcept;
-  void wait_for_memory();
   memory::ledger& ledger() { return loop_.buffers().accounts(); }
   void keepalive();
 
@@ -199,15 +245,11 @@ class connection {
 
   // connection_stranger.cpp: until somebody has vouched for it
   void take_turn();
-  bool hear_one();
-  bool has_memory_for_a_turn();
   void await_turn();
   std::uint64_t held_by_stranger() const;
   void show_stage();
   void make_way() noexcept;
   void give_way() noexcept;
-  /// Nobody has vouched for the peer: it has no session, or one for discovery.
-  bool is_stranger() const { return !in_session_; }
   void turn_away();
   void linger();
   void end_linger();
@@ -226,26 +268,9 @@ class connection {
   // connection_events.cpp
   void report(const port::unit_event& what);
 
-  // connection_receive.cpp: framing
-  bool process();
-  bool take_header();
-  bool take_whole(bhs_view header_at, std::uint32_t header_bytes, const header& shape);
-  bool start_sink(bhs_view header_at, std::uint32_t header_bytes, const header& shape);
-  bool has_waited_enough();
-  bool take_payload();
-  bool take_trailer();
-  bool take_skip();
-  void sink_done();
-  void skip(std::uint32_t data_bytes);
-  std::uint32_t trailer_bytes(std::uint32_t data_bytes) const;
-
   // connection_commands.cpp: what the PDUs ask
-  void take_pdu(bhs_view header_at, const_bytes ahs, const memory::slice& data);
   void execute(bhs_view header_at, const memory::slice& data);
-  command* accept_command(bhs_view header_at, const_bytes ahs, std::uint32_t data_bytes);
   void check_unsolicited(command& c, bool final, std::uint32_t immediate_bytes);
-  void attach_immediate(command& c, memory::slice data);
-  void command_ready(command& c);
   void submit(command& c);
   void run_parked();
   void park(parked later);
@@ -274,13 +299,9 @@ class connection {
   // connection_data.cpp: data and status
   static scsi::additional_sense wrong_in_burst(const command& c, const data_out& pdu, std::uint32_t octets);
   scsi::additional_sense wrong_unasked(const command& c, const data_out& pdu, std::uint32_t octets) const;
-  std::optional<std::uint32_t> place_data_out(const data_out& pdu, std::uint32_t octets, command*& target);
-  void data_out_landed(command& c, std::uint32_t octets, bool final);
-  bool provide_landing(command& c);
   void end_landing(command& c);
   void keep_landed(command& c);
   void advance_fetch(command& c);
-  void send_r2ts(command& c);
   void answer_fetch(command& c, port::transfer_end how);
   void on_take_back(command& c);
   void data_dropped(command& c);
@@ -291,25 +312,22 @@ class connection {
   void on_put_data(command& c);
   void on_complete(command& c);
   void answer_put(command& c, port::transfer_end how);
-  void send_data_in(command& c, bool completes);
   void send_status(command& c);
-  void send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from);
   void free_slot(command& c);
   void release(command& c);
   void feed_starving();
   bool reserve_landing(command& c, std::uint32_t octets);
   void give_up_starving();
-  void run_out_of_memory(command& c);
 
-  // Sending
+  /// Queues a PDU with a data segment that is copied: text, sense.
   template <class Pdu>
-  void send(Pdu& pdu, const_bytes data = {});
-  std::uint8_t* send_header();
-  void seal_header(std::uint8_t* at);
-  void send_trailer(std::uint32_t data_bytes, std::uint32_t crc);
+  void send(Pdu& pdu, const_bytes data = {}) {
+    std::uint8_t* at = mover_->begin_pdu();
+    encode(pdu, std::span<std::uint8_t, bhs_bytes>(at, bhs_bytes), static_cast<std::uint32_t>(data.size()));
+    mover_->end_pdu(at, data);
+  }
   sequence_numbers numbers() { return {stat_sn_, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
   sequence_numbers next_numbers() { return {stat_sn_++, window_.exp_cmd_sn(), window_.max_cmd_sn()}; }
-  const session_parameters& parameters() const { return negotiator_.parameters; }
   /// What the session keeps to; a discovery session keeps to the defaults.
   const served_port& served() const {
     static const served_port defaults;
@@ -317,7 +335,6 @@ class connection {
   }
 
   reactor::loop& loop_;
-  reactor::handle handle_;
   port::gateway& gateway_;
   port::task_endpoint* self_;
   connection_options options_;
@@ -328,13 +345,8 @@ class connection {
   std::function<void()> ended_;
 
   phase_of phase_ = phase_of::login;
-  receive_state state_ = receive_state::header;
   port::loss_reason reason_ = port::loss_reason::connection_lost;
-  bool digests_on_ = false;  // full feature phase, parameters() say which
-  bool output_abandoned_ = false;
-  bool shut_ = false;
   bool processing_ = false;
-  bool starved_ = false;  // the receive side waits for buffers
   bool in_session_ = false;
   bool asked_for_room_ = false;  // since it last got memory, as a stranger
   bool lingers_ = false;         // leaving, as a stranger, without having been told
@@ -344,16 +356,11 @@ class connection {
 
   memory::share share_;
   memory::account* payer_;  // the strangers', then the share's
-  receive_buffer in_;
-  send_queue out_;
-  std::uint32_t wanted_ = bhs_bytes;  // octets in one piece that the parser waits for
-  sink sink_;
-  std::uint32_t skip_bytes_ = 0;  // data and padding
-  std::uint32_t skip_crc_ = 0;
-  std::uint64_t solicited_ = 0;             // octets asked for by R2T and not here yet
-  std::uint64_t promised_ = 0;              // octets of landings that R2Ts are sent for
-  std::uint64_t fed_ns_ = 0;                // when a command last got memory to ask for its data
-  std::uint64_t sink_hungry_since_ns_ = 0;  // a command's immediate data wait for memory; 0: none do
+  const std::unique_ptr<datamover> mover_;
+  std::uint64_t solicited_ = 0;        // octets asked for by R2T and not here yet
+  std::uint64_t promised_ = 0;         // octets of landings that R2Ts are sent for
+  std::uint64_t fed_ns_ = 0;           // when a command last got memory to ask for its data
+  std::uint64_t hungry_since_ns_ = 0;  // a command's immediate data wait for memory; 0: none do
 
   std::optional<login_machine> login_;
   login_step last_step_;
@@ -376,18 +383,13 @@ class connection {
   std::vector<std::unique_ptr<management>> management_;
   std::vector<management*> management_free_;
   std::vector<task_management_request> early_management_;  // that wait for commands before them
-  std::vector<command*> put_waiting_;
-  std::vector<command*> starving_;  // cannot ask for their data yet, in order
+  std::vector<command*> starving_;                         // cannot ask for their data yet, in order
 
   std::uint64_t now_ns_ = 0, heard_ns_ = 0;
   bool probe_sent_ = false;
 
-  reactor::member_operation<connection, &connection::on_readable> readable_{*this};  // of a stranger
-  reactor::member_operation<connection, &connection::on_received> receive_{*this};
-  reactor::member_operation<connection, &connection::on_writable> writable_{*this};
-  reactor::member_runnable<connection, &connection::flush> flush_{*this};
   reactor::member_runnable<connection, &connection::finish> finish_{*this};
-  reactor::member_runnable<connection, &connection::resume> again_{*this};
+  reactor::member_runnable<connection, &connection::on_again> again_{*this};
   reactor::member_runnable<connection, &connection::on_memory> on_memory_{*this};
   reactor::member_runnable<connection, &connection::give_way> give_way_{*this};
   reactor::member_runnable<connection, &connection::hand_over> hand_over_{*this};
@@ -409,22 +411,5 @@ class connection {
     connection& owner;
   } turn_{*this};
 };
-
-/// Queues a PDU with a data segment that is copied: text, sense.
-template <class Pdu>
-void connection::send(Pdu& pdu, const_bytes data) {
-  const auto octets = static_cast<std::uint32_t>(data.size());
-  std::uint8_t* at = send_header();
-  encode(pdu, std::span<std::uint8_t, bhs_bytes>(at, bhs_bytes), octets);
-  seal_header(at);
-  if (octets == 0) return;
-  for (const_bytes rest = data; !rest.empty();) {  // a long text passes what the arena holds in one piece
-    const auto piece = static_cast<std::uint32_t>(std::min<std::size_t>(rest.size(), send_queue::arena_bytes));
-    std::memcpy(out_.append(piece), rest.data(), piece);
-    rest = rest.subspan(piece);
-  }
-  const bool digest = digests_on_ && parameters().data_digest;
-  send_trailer(octets, digest ? wire::crc32c(data) : 0);
-}
 
 }  // namespace sluice::iscsi

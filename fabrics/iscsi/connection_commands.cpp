@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <cstring>
 
-#include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/connection.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
@@ -53,7 +53,7 @@ unsigned cost_of(const header& shape) {
 
 }  // namespace
 
-void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& data) {
+void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& data, const tagged_buffers* tagged) {
   const header shape = decode_header(at);
   turn_cost_ += cost_of(shape);
   if (phase_ == phase_of::login) {
@@ -67,7 +67,7 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
   }
   switch (shape.code) {
     case opcode::scsi_command: {
-      command* c = accept_command(at, ahs, data.size());
+      command* c = accept_command(at, ahs, data.size(), tagged);
       if (!c) return;
       attach_immediate(*c, data);
       return command_ready(*c);
@@ -135,8 +135,8 @@ void connection::execute(bhs_view at, const memory::slice& data) {
 
 // -- SCSI commands -----------------------------------------------------------------------------------------------
 
-/// Makes the command of a PDU; null when it is ignored or rejected, and then its payload goes nowhere.
-command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t data_bytes) {
+command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t data_bytes,
+                                    const tagged_buffers* tagged) {
   const auto request = decode<scsi_command>(at);
   const auto where = window_.look(request.cmd_sn);
   if (!request.immediate) {
@@ -179,6 +179,7 @@ command* connection::accept_command(bhs_view at, const_bytes ahs, std::uint32_t 
   t.expected_data_out = request.write ? request.expected_data_transfer_length : 0;
   t.expected_data_in = request.read ? request.expected_data_transfer_length : 0;
   t.arrived_ns = now_ns_;
+  if (tagged) mover_->accepted(c, *tagged);
   check_unsolicited(c, request.final, data_bytes);
   return &c;
 }
@@ -204,7 +205,6 @@ void connection::attach_immediate(command& c, memory::slice data) {
   c.task.data_out.push_back(std::move(data));
 }
 
-/// The command and its immediate data are here.
 void connection::command_ready(command& c) {
   if (c.immediate) return submit(c);
   if (window_.look(c.cmd_sn) != command_window::verdict::next) return park({c.cmd_sn, parked::kind::scsi, &c, {}, {}});
@@ -275,11 +275,9 @@ void connection::take_nop(const nop_out& request, const memory::slice& data) {
   pong.sn = next_numbers();
   const std::uint32_t octets = std::min(data.size(), parameters().max_recv_initiator);
   if (octets <= max_small_echo) return send(pong, data.span().first(octets));
-  std::uint8_t* to = send_header();
+  std::uint8_t* to = mover_->begin_pdu();
   encode(pong, std::span<std::uint8_t, bhs_bytes>(to, bhs_bytes), octets);
-  seal_header(to);
-  out_.append(data.sub(0, octets));
-  send_trailer(octets, parameters().data_digest ? wire::crc32c(data.span().first(octets)) : 0);
+  mover_->end_pdu(to, data.sub(0, octets));
 }
 
 void connection::take_logout(const logout_request& request) {
@@ -295,6 +293,11 @@ void connection::take_logout(const logout_request& request) {
   no.initiator_task_tag = request.initiator_task_tag;
   no.sn = next_numbers();
   send(no);
+}
+
+void connection::reject_and_leave(reject_reason reason, bhs_view at) {
+  send_reject(reason, at);
+  leave(port::loss_reason::connection_lost);
 }
 
 void connection::send_reject(reject_reason reason, bhs_view at) {

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "actors/observe/log.hpp"
-#include "actors/wire/crc.hpp"
 #include "fabrics/iscsi/connection.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/scsi/outcome_builders.hpp"
@@ -63,8 +62,6 @@ scsi::additional_sense connection::wrong_unasked(const command& c, const data_ou
 
 // -- from the initiator ------------------------------------------------------------------------------------------
 
-/// Where in the landing buffer a Data-Out belongs. nullopt: nowhere, because nobody waits for it or it breaks the
-/// sequence; with a target, it is data that were asked for and are not wanted any more, which data_out_landed() counts.
 std::optional<std::uint32_t> connection::place_data_out(const data_out& pdu, std::uint32_t octets, command*& target) {
   const bool solicited = pdu.target_transfer_tag != reserved_tag;
   if (solicited && live_management() > 0) owed_data_came(pdu);
@@ -170,7 +167,7 @@ void connection::advance_fetch(command& c) {
   if (c.arrived >= c.fetch_end) return answer_fetch(c, port::transfer_end::done);
   if (c.landing_bytes > 0) {
     watch_owed(c);
-    return send_r2ts(c);
+    return mover_->fetch(c);
   }
   c.hungry_since_ns = now_ns_;
   starving_.push_back(&c);
@@ -188,7 +185,7 @@ void connection::feed_starving() {
     starving_.erase(starving_.begin());
     fed_ns_ = now_ns_;
     watch_owed(c);
-    send_r2ts(c);
+    mover_->fetch(c);
   }
 }
 
@@ -233,16 +230,27 @@ void connection::send_r2ts(command& c) {
   }
 }
 
+void connection::refuse_transfer(command& c) {
+  fail_transfer(c, scsi::asc::not_enough_unsolicited_data);
+}
+
+void connection::fetched(command& c) {
+  c.arrived = c.fetch_end;
+  keep_landed(c);
+  advance_fetch(c);
+}
+
 void connection::answer_fetch(command& c, port::transfer_end how) {
   port::task& t = c.task;
   c.move_to(command::stage::at_unit);
-  std::erase(starving_, &c);
+  if (!starving_.empty()) std::erase(starving_, &c);
   t.ended = how;
   if (how == port::transfer_end::done) {
     for (memory::slice& s : c.early) t.data_out.push_back(std::move(s));
     t.data_out_end = c.arrived;
   } else {
-    end_landing(c);  // a receive into it that is under way holds a slice of its own
+    mover_->let_go(c);
+    end_landing(c);  // what is under way into it holds a slice of its own
   }
   if (how == port::transfer_end::failed) forget_bursts(c);
   c.early.clear();
@@ -256,10 +264,7 @@ void connection::answer_fetch(command& c, port::transfer_end how) {
 /// waits: a target may answer a task management function without waiting for the transfer tags of other initiators
 /// [RFC7143 4.2.3.3].
 void connection::on_take_back(command& c) {
-  if (c.where() == command::stage::sending) {
-    std::erase(put_waiting_, &c);
-    return answer_put(c, port::transfer_end::taken_back);
-  }
+  if (c.where() == command::stage::sending) return answer_put(c, port::transfer_end::taken_back);
   if (c.where() != command::stage::fetching) return;  // it is on its way back already
   c.end = command::fate::taken_back;
   answer_fetch(c, port::transfer_end::taken_back);
@@ -328,15 +333,19 @@ void connection::fail_transfer(command& c, scsi::additional_sense why) {
 void connection::on_put_data(command& c) {
   c.move_to(command::stage::sending);
   if (phase_ != phase_of::full_feature) c.end = command::fate::silent;
-  if (c.end == command::fate::served) send_data_in(c, false);
+  if (c.end == command::fate::served) mover_->send_data_in(c, false);
   c.task.data_in.clear();
   if (c.end != command::fate::served) return answer_put(c, port::transfer_end::failed);
-  put_waiting_.push_back(&c);
-  loop_.at_turn_end(flush_);
+  mover_->await_sent(c);
+}
+
+void connection::data_sent(command& c) {
+  answer_put(c, c.end == command::fate::served ? port::transfer_end::done : port::transfer_end::failed);
 }
 
 void connection::answer_put(command& c, port::transfer_end how) {
   c.move_to(command::stage::at_unit);
+  if (how != port::transfer_end::done) mover_->let_go(c);
   c.task.ended = how;
   c.task.unit->post(c.task, port::task_event::data_sent);
 }
@@ -365,7 +374,7 @@ void connection::on_complete(command& c) {
     c.task.length_in = c.task.length_out = 0;
     send_status(c);
   } else {
-    send_data_in(c, true);
+    mover_->send_data_in(c, true);
     if (!c.status_sent) send_status(c);
   }
   release(c);
@@ -382,75 +391,16 @@ port::residual residual_of(const port::task& t) {
   return r;
 }
 
-std::uint64_t size_of(const std::vector<memory::slice>& slices) {
-  std::uint64_t total = 0;
-  for (const memory::slice& s : slices) total += s.size();
-  return total;
-}
-
 }  // namespace
 
-/// Sends task.data_in as Data-In PDUs: none larger than the initiator takes, no sequence longer than MaxBurstLength.
-/// The last one carries a GOOD status when `completes`.
-void connection::send_data_in(command& c, bool completes) {
-  port::task& t = c.task;
-  out_.pay_copies(std::move(t.lent));
-  std::uint64_t left =
-      std::min(size_of(t.data_in), t.expected_data_in - std::min(t.expected_data_in, c.data_in_offset));
-  slice_cursor from{t.data_in};
-  std::uint64_t sequence = 0;
-  while (left > 0) {
-    const std::uint64_t most =
-        std::min<std::uint64_t>(parameters().max_recv_initiator, parameters().max_burst_length - sequence);
-    const auto octets = static_cast<std::uint32_t>(std::min(left, most));
-    left -= octets;
-    sequence += octets;
-    data_in pdu;
-    pdu.final = left == 0 || sequence == parameters().max_burst_length;
-    if (pdu.final) sequence = 0;
-    pdu.initiator_task_tag = c.initiator_task_tag;
-    pdu.data_sn = c.data_in_sn++;
-    pdu.buffer_offset = static_cast<std::uint32_t>(c.data_in_offset);
-    c.data_in_offset += octets;
-    pdu.has_status = left == 0 && completes && c.verdict.status == scsi::status::good;
-    pdu.sn = numbers();
-    if (pdu.has_status) {
-      const port::residual r = residual_of(t);
-      pdu.overflow = r.over;
-      pdu.underflow = r.under;
-      pdu.residual_count = static_cast<std::uint32_t>(r.octets);
-      pdu.sn = next_numbers();
-      c.status_sent = true;
-    } else {
-      pdu.sn.stat_sn = 0;  // reserved without status
-    }
-    send_data_pdu(pdu, octets, from);
-  }
-}
-
-void connection::send_data_pdu(const data_in& pdu, std::uint32_t octets, slice_cursor& from) {
-  std::uint8_t* at = send_header();
-  encode(pdu, std::span<std::uint8_t, bhs_bytes>(at, bhs_bytes), octets);
-  seal_header(at);
-  std::uint32_t crc = 0;
-  for (std::uint32_t left = octets; left > 0;) {
-    memory::slice piece = from.next(left);
-    left -= piece.size();
-    if (parameters().data_digest) crc = wire::crc32c(piece.span(), crc);
-    out_.append(std::move(piece));
-  }
-  send_trailer(octets, crc);
-}
-
-memory::slice slice_cursor::next(std::uint32_t most) {
-  while (offset == slices[index].size()) {
-    ++index;
-    offset = 0;
-  }
-  const std::uint32_t octets = std::min(most, slices[index].size() - offset);
-  memory::slice piece = slices[index].sub(offset, octets);
-  offset += octets;
-  return piece;
+void connection::put_status(command& c, data_in& pdu) {
+  const port::residual left = residual_of(c.task);
+  pdu.has_status = true;
+  pdu.overflow = left.over;
+  pdu.underflow = left.under;
+  pdu.residual_count = static_cast<std::uint32_t>(left.octets);
+  pdu.sn = next_numbers();
+  c.status_sent = true;
 }
 
 /// [RFC7143 11.4]
@@ -486,9 +436,9 @@ void connection::release(command& c) {
   free_slot(c);
   note_owed(c);
   forget_bursts(c);
-  std::erase(starving_, &c);
+  if (!starving_.empty()) std::erase(starving_, &c);
+  mover_->forget(c);
   end_landing(c);
-  if (sink_.target == &c) sink_.target = nullptr;
   commands_.remove(c);
 }
 

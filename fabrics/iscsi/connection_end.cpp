@@ -38,20 +38,12 @@ void connection::leave(port::loss_reason reason) {
     close_nexus(reason);
   else
     send_goodbye();
-  loop_.at_turn_end(flush_);
+  mover_->push();
 }
 
 void connection::drop(port::loss_reason reason) {
-  abandon_output();
+  if (phase_ != phase_of::ended) mover_->cut();
   leave(reason);
-}
-
-void connection::abandon_output() {
-  if (phase_ == phase_of::ended || output_abandoned_) return;
-  output_abandoned_ = true;
-  out_.clear();
-  if (!shut_) loop_.shutdown(handle_);
-  shut_ = true;
 }
 
 void connection::close_nexus(port::loss_reason reason) {
@@ -68,7 +60,7 @@ void connection::nexus_closed() {
 
 /// A logout is answered when nothing of the session is left [RFC7143 11.14].
 void connection::send_goodbye() {
-  if (!logout_ || output_abandoned_) return;
+  if (!logout_ || mover_->is_cut()) return;
   logout_response bye;
   bye.initiator_task_tag = logout_->initiator_task_tag;
   bye.time2wait = static_cast<std::uint16_t>(parameters().default_time2wait);
@@ -81,10 +73,10 @@ void connection::send_goodbye() {
 void connection::give_back_tasks() {
   starving_.clear();
   parked_.clear();
-  sink_.target = nullptr;
   std::vector<command*> all = commands_.live();
   for (command* c : all) {
     c->end = command::fate::silent;
+    mover_->forget(*c);
     switch (c->where()) {
       case command::stage::gathering:
         if (!c->immediate) c->slot_freed = true;  // its number was never taken
@@ -103,29 +95,25 @@ void connection::give_back_tasks() {
         break;
     }
   }
-  put_waiting_.clear();
   drop_management();
 }
 
 void connection::maybe_finish() {
   if (phase_ != phase_of::leaving || processing_ || opening_ || nexus_ || !commands_.live().empty()) return;
   if (live_management() > 0) return;  // the core will still answer them
-  if (!output_abandoned_ && !out_.empty()) return;
+  if (!mover_->is_drained()) return;
   if (lingers_) return linger();
-  if (!shut_) loop_.shutdown(handle_);
-  shut_ = true;
+  mover_->shut();
   options_.turns->depart(turn_);
   ledger().forget(memory_waiter_);
-  if (readable_.in_flight() || receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ ||
-      on_memory_.queued_ || give_way_.queued_ || hand_over_.queued_)
-    return;
+  if (!mover_->is_idle() || again_.queued_ || on_memory_.queued_ || give_way_.queued_ || hand_over_.queued_) return;
   phase_ = phase_of::ended;
   loop_.disarm(timer_);
   loop_.disarm(starved_timer_);
   loop_.disarm(owed_timer_);
   loop_.disarm(penalty_timer_);
   loop_.disarm(management_timer_);
-  if (handle_ != reactor::no_handle) loop_.close(handle_);
+  mover_->close();
   if (member_ != 0) port_->sessions->leave(member_);
   if (tsih_ != 0) options_.shared->sessions.release(tsih_);
   loop_.defer(finish_);

@@ -19,7 +19,7 @@ bool is_worth_telling(scsi::additional_sense code) {
 /// A SCSI asynchronous event: its data segment is the length of the sense data, and the sense data [RFC7143 11.9.4].
 /// An initiator that does not take in what it is sent is not sent more: the unit attention waits for it.
 void connection::report(const port::unit_event& what) {
-  if (phase_ != phase_of::full_feature || !is_worth_telling(what.code) || out_.octets() > event_high_water) return;
+  if (phase_ != phase_of::full_feature || !is_worth_telling(what.code) || mover_->unsent() > event_high_water) return;
   const scsi::encoded_sense sense = scsi::encode(scsi::outcomes::unit_attention(what.code).sense, false);
   std::vector<std::uint8_t> data{0, static_cast<std::uint8_t>(sense.size)};
   data.insert(data.end(), sense.data.begin(), sense.data.begin() + sense.size);
@@ -27,7 +27,7 @@ void connection::report(const port::unit_event& what) {
   event.lun = what.lun;
   event.sn = next_numbers();
   send(event, data);
-  loop_.defer(flush_);
+  mover_->push();
 }
 
 }  // namespace sluice::iscsi

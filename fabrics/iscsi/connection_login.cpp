@@ -106,7 +106,7 @@ void connection::open_nexus() {
   who.port = port_->id;
   who.initiator = {scsi::protocol::iscsi, parameters().initiator_name, isid_text(login_->isid())};
   who.caps.can_query = parameters().protocol_level >= 2;  // RFC 7144
-  who.caps.may_borrow = !parameters().data_digest;
+  mover_->restrict(who.caps);
   who.peer = facts_->peer;
   who.description = parameters().describe();
   gateway_.open(
@@ -152,8 +152,7 @@ void connection::finish_login() {
     options_.turns->depart(turn_);
     facts_->at.store(connection_facts::stage::session, std::memory_order_relaxed);
     payer_ = &*share_;
-    in_.pay_from(*payer_);
-    out_.pay_from(*payer_);
+    mover_->pay_from(*payer_);
     commands_ = commands(options_.bounds.max_tasks_per_nexus + max_immediate);
   }
   begin_text();
@@ -177,7 +176,7 @@ void connection::enter_session() {
 
 /// The last Login Response has been queued.
 void connection::begin_full_feature() {
-  digests_on_ = true;  // from the first PDU after the login on
+  mover_->begin_full_feature();
   loop_.disarm(timer_);
   if (served().nop_interval_ns) loop_.arm(timer_, served().nop_interval_ns);
   if (!processing_) resume();
@@ -186,8 +185,8 @@ void connection::begin_full_feature() {
 std::shared_ptr<const std::string> connection::list_targets(const std::string& name) {
   if (!vantage_) {
     vantage_ = vantage{options_.portal, {}, {}};
-    if (auto local = loop_.local_endpoint(handle_)) vantage_->local = std::move(*local);
-    if (auto peer = loop_.peer_endpoint(handle_)) vantage_->peer = std::move(*peer);
+    if (auto local = mover_->local()) vantage_->local = std::move(*local);
+    if (auto peer = mover_->peer()) vantage_->peer = std::move(*peer);
   }
   const auto table = options_.shared->board.now();
   const std::string& initiator = parameters().initiator_name;

@@ -211,8 +211,7 @@ void connection::finish_management(management& m) {
 /// A task ends whose R2Ts the initiator has not filled: who ended it waits for them.
 void connection::note_owed(const command& c) {
   if (c.bursts.empty()) return;
-  // The header of the last Data-Out of the first burst has gone by; what follows it is dropped.
-  const bool last_is_coming = sink_.target == &c && sink_.final && !sink_.immediate_data;
+  const bool last_is_coming = mover_->is_taking_last(c);  // of the first burst
   for (const auto& m : management_) {
     const bool waits = m->request.nexus && !m->answered && ends_many(m->request.function);
     if (!waits || !covers(m->request, c.task)) continue;

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "actors/observe/log.hpp"
-#include "actors/reactor/hand_over.hpp"
 #include "fabrics/iscsi/connection.hpp"
 
 // How the connection of a session is replaced [RFC7143 6.3.4]. The new socket logs in like any other, at whichever core
@@ -12,28 +11,26 @@ namespace sluice::iscsi {
 /// In place of the response that ends the login, out of the turn that took the request.
 void connection::hand_over() noexcept {
   if (phase_ != phase_of::opening) return move_on();
-  const bool is_quiet = out_.empty() && !writable_.in_flight() && in_.unread().empty();
-  if (!is_quiet) {  // it says more before it has heard that it may
+  const reactor::handle socket = mover_->offer();
+  if (socket == reactor::no_handle) {  // it says more before it has heard that it may
     phase_ = phase_of::login;
     options_.shared->refused.count(refusals::protocol);
     turn_away();
     return move_on();
   }
   auto heir = std::make_shared<successor>();
-  heir->handle = handle_;
+  heir->handle = socket;
   heir->facts = facts_;
   heir->keys = negotiator_;
   heir->response = last_step_.response;
   heir->data = last_step_.data;
   heir->next_stat_sn = login_->next_stat_sn();
   heir->cmd_sn = login_->cmd_sn();
-  reactor::hand_over_socket(loop_, handle_);
   if (!options_.shared->sessions.succeed(login_->reinstates(), std::move(heir))) {
     refuse_login(login_status::session_does_not_exist);
     return move_on();
   }
-  handle_ = reactor::no_handle;
-  shut_ = output_abandoned_ = true;
+  mover_->give_up();
   leave(port::loss_reason::reinstated);
   move_on();
 }
@@ -48,7 +45,7 @@ void connection::reinstate(std::shared_ptr<successor> heir) {
              {"initiator", parameters().initiator_name}, {"was", facts_->peer}, {"is", heir_->facts->peer});
   phase_ = phase_of::replaced;
   loop_.arm(timer_, options_.bounds.login_timeout_ns);
-  abandon_output();
+  mover_->cut();
   give_back_tasks();
   end_tasks();
   maybe_go_over();
@@ -65,13 +62,10 @@ void connection::end_tasks() {
 /// Goes on with the new socket when nothing is left of the old one.
 void connection::maybe_go_over() {
   if (phase_ != phase_of::replaced || processing_ || !commands_.live().empty() || live_management() > 0) return;
-  if (receive_.in_flight() || writable_.in_flight() || flush_.queued_ || again_.queued_ || on_memory_.queued_) return;
-  loop_.close(handle_);
+  if (!mover_->is_idle() || again_.queued_ || on_memory_.queued_) return;
   const std::shared_ptr<successor> heir = std::exchange(heir_, nullptr);
-  handle_ = heir->handle;
-  shut_ = false;
+  mover_->adopt(heir->handle);
   if (!change_places(*heir)) {
-    output_abandoned_ = false;
     drop(port::loss_reason::connection_lost);
     return maybe_finish();
   }
@@ -86,7 +80,7 @@ void connection::maybe_go_over() {
   stat_sn_ = heir->next_stat_sn;
   begin_text();
   begin_full_feature();
-  loop_.at_turn_end(flush_);
+  mover_->push();
 }
 
 /// Enters the new socket where the old one was known; false when there is no place for it.
@@ -105,18 +99,13 @@ bool connection::change_places(const successor& heir) {
 
 /// As a connection that has received and sent nothing.
 void connection::begin_anew() {
-  SLUICE_CHECK(put_waiting_.empty() && starving_.empty() && solicited_ == 0 && promised_ == 0);
+  SLUICE_CHECK(starving_.empty() && solicited_ == 0 && promised_ == 0);
   ledger().forget(memory_waiter_);
   loop_.disarm(starved_timer_);
   loop_.disarm(owed_timer_);
   loop_.disarm(management_timer_);
-  in_.clear();
-  out_.clear();
-  state_ = receive_state::header;
-  wanted_ = bhs_bytes;
-  sink_ = {};
-  sink_hungry_since_ns_ = 0;
-  digests_on_ = output_abandoned_ = starved_ = probe_sent_ = false;
+  hungry_since_ns_ = 0;
+  probe_sent_ = false;
   vantage_.reset();
   now_ns_ = heard_ns_ = loop_.now_ns();
 }

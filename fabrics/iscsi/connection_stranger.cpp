@@ -7,61 +7,41 @@ namespace sluice::iscsi {
 
 /// A stranger's memory is taken when something has come and it is its turn.
 void connection::await_turn() {
-  if (readable_.in_flight() || turn_.waiting() || starved_ || !out_.empty()) return;  // one answer at a time
-  if (in_.unread().empty()) in_.clear();
+  if (turn_.waiting()) return;
+  mover_->await();
   facts_->bytes.store(held_by_stranger(), std::memory_order_relaxed);
-  loop_.wait_readable(readable_, handle_);
 }
 
 std::uint64_t connection::held_by_stranger() const {
-  return in_.held() + out_.octets() + (login_ ? login_->held() : 0) + (text_ ? text_->held() : 0);
+  return mover_->held() + mover_->unsent() + (login_ ? login_->held() : 0) + (text_ ? text_->held() : 0);
 }
 
 /// The whole of a stranger's turn happens within this call, so that it can be measured: receiving, one PDU, the answer.
 void connection::take_turn() {
   now_ns_ = loop_.now_ns();
   processing_ = true;
-  const bool heard = listens() && !starved_ && hear_one();
+  const bool heard_one = listens() && mover_->hear_one();
   processing_ = false;
   if (!is_stranger()) return resume();
   show_stage();
-  if (heard && listens() && !in_.unread().empty()) options_.turns->enter(turn_);
-  if (!out_.empty()) flush();
-  arm_receive();
+  if (heard_one && listens() && mover_->has_unread()) options_.turns->enter(turn_);
+  mover_->push_now();
+  listen();
   if (phase_ == phase_of::leaving) maybe_finish();
 }
 
-/// Deals with one PDU; false when it is not all here.
-bool connection::hear_one() {
-  if (process()) return true;
-  if (!listens() || starved_) return false;
-  if (!has_memory_for_a_turn() || !in_.prepare(wanted_)) {
-    starved_ = true;
-    if (!std::exchange(asked_for_room_, true)) options_.turns->make_room(turn_);
-    wait_for_memory();
-    return false;
-  }
-  asked_for_room_ = false;
-  const std::int64_t got = loop_.receive_now(handle_, in_.room(UINT32_MAX));
-  if (got == -EAGAIN) return false;
-  if (got <= 0) {
-    drop(port::loss_reason::connection_lost);
-    return false;
-  }
-  heard_ns_ = now_ns_;
-  probe_sent_ = false;
-  in_.filled(static_cast<std::uint32_t>(got));
-  return process();
+void connection::lacks_memory() {
+  if (!std::exchange(asked_for_room_, true)) options_.turns->make_room(turn_);
+  wait_for_memory();
 }
 
-/// Some of the strangers' memory is kept for logins that have come further.
 bool connection::has_memory_for_a_turn() {
   const std::uint64_t limit = ledger().strangers_limit(), used = ledger().strangers().used();
   std::uint64_t kept = 0;
   if (turn_.what_for() == turn_queue::purpose::other) kept = limit / 4;
   if (turn_.what_for() == turn_queue::purpose::beginning || turn_.what_for() == turn_queue::purpose::admitted)
     kept = limit / 8;
-  return used - in_.held() + bytes_of_a_turn + kept <= limit;
+  return used - mover_->held() + bytes_of_a_turn + kept <= limit;
 }
 
 /// Says how far a stranger has come: to those who choose who has a turn, who has to go, and to the operator.
@@ -113,10 +93,15 @@ void connection::send_away(port::loss_reason reason) noexcept {
   turn_away();
 }
 
+void connection::break_off() {
+  if (is_stranger()) options_.shared->refused.count(refusals::protocol);
+  turn_away();
+}
+
 /// Ends a stranger of whom nothing good is to be expected, or whose place others need.
 void connection::turn_away() {
   if (!is_stranger()) return drop(port::loss_reason::connection_lost);
-  out_.clear();
+  mover_->forget_output();
   lingers_ = true;
   leave(port::loss_reason::connection_lost);
 }
@@ -125,7 +110,7 @@ void connection::turn_away() {
 void connection::linger() {
   options_.turns->depart(turn_);
   ledger().forget(memory_waiter_);
-  in_.clear();
+  mover_->forget_input();
   login_.reset();
   text_.reset();
   options_.shared->book->lingers(slot_);
@@ -134,7 +119,7 @@ void connection::linger() {
 void connection::end_linger() {
   const turn_queue::work paid(*options_.turns);
   lingers_ = false;
-  abandon_output();
+  mover_->cut();
   maybe_finish();
 }
 

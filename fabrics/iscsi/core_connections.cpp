@@ -24,7 +24,7 @@ core_connections::~core_connections() {
   SLUICE_CHECK(live_.empty());
 }
 
-void core_connections::take(reactor::handle socket, connection_options options,
+void core_connections::take(std::shared_ptr<accepted_peer> who, connection_options options,
                             std::shared_ptr<connection_facts> facts) {
   const number id = ++last_;
   options.turns = turns_;
@@ -35,8 +35,8 @@ void core_connections::take(reactor::handle socket, connection_options options,
     self->loop_.post([self, id, reason] { self->close(id, reason); });
   };
   const std::uint64_t slot = options.shared->book->arrive(facts, closer);
-  const auto begin = [self = shared_from_this(), id, socket, options, facts, slot, closer] {
-    self->open(id, socket, options, facts, slot, closer);
+  const auto begin = [self = shared_from_this(), id, who = std::move(who), options, facts, slot, closer] {
+    self->open(id, *who, options, facts, slot, closer);
   };
   if (loop_.runs_here())
     begin();
@@ -44,13 +44,13 @@ void core_connections::take(reactor::handle socket, connection_options options,
     loop_.post(begin);
 }
 
-void core_connections::open(number id, reactor::handle socket, const connection_options& options,
+void core_connections::open(number id, accepted_peer& who, const connection_options& options,
                             const std::shared_ptr<connection_facts>& facts, std::uint64_t slot,
                             const port_sessions::closer& closer) {
   const turn_queue::work opening(*turns_);
   if (facts->closing) {
     options.shared->refused.count(refusals::gave_way);
-    loop_.close(socket);
+    who.refuse();
     return options.shared->book->leave(slot);
   }
   const auto ended = [this, id] {
@@ -59,7 +59,7 @@ void core_connections::open(number id, reactor::handle socket, const connection_
     live_.erase(id);
     strangers_.erase(id);
   };
-  auto made = std::make_unique<connection>(loop_, socket, gateway_, nobody, options, closer, ended);
+  auto made = std::make_unique<connection>(loop_, who, gateway_, nobody, options, closer, ended);
   connection& opened = *made;
   live_[id] = &opened;
   strangers_[id] = std::move(made);

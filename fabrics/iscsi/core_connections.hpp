@@ -19,13 +19,14 @@ class core_connections final : public std::enable_shared_from_this<core_connecti
   core_connections(reactor::loop& loop, port::gateway& gateway, session_owner make_session);
   ~core_connections();
 
+  reactor::loop& loop() { return loop_; }
   const std::shared_ptr<turn_queue>& turns() const { return turns_; }
   /// A connection that a portal has accepted; any loop's thread.
-  void take(reactor::handle socket, connection_options options, std::shared_ptr<connection_facts> facts);
+  void take(std::shared_ptr<accepted_peer> who, connection_options options, std::shared_ptr<connection_facts> facts);
 
  private:
   using number = std::uint64_t;  // of this core's
-  void open(number id, reactor::handle socket, const connection_options& options,
+  void open(number id, accepted_peer& who, const connection_options& options,
             const std::shared_ptr<connection_facts>& facts, std::uint64_t slot, const port_sessions::closer& closer);
   void hand_over(number id);
   void close(number id, port::loss_reason reason);

@@ -398,7 +398,8 @@ void fixture::connect() {
         if (target) target->close(reason);
       });
     };
-    target = std::make_unique<connection>(*target_loop, handle, gateway, *this, options, close_later,
+    accepted_socket peer(*target_loop, handle);
+    target = std::make_unique<connection>(*target_loop, peer, gateway, *this, options, close_later,
                                           [this] { target.reset(); });
     target->reach_by([this](const std::shared_ptr<successor>& heir) {
       target_loop->post([this, heir] {

@@ -124,8 +124,9 @@ result<std::unique_ptr<port::port_change>> iscsi_port::prepare(const config::por
   return std::make_unique<change>(*this, read_port(wanted), std::move(*listens));
 }
 
-iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores)
-    : bounds_(bounds), cores_(std::move(cores)) {
+iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores,
+                           std::unique_ptr<transport> by)
+    : bounds_(bounds), cores_(std::move(cores)), transport_(std::move(by)) {
   shared_->book = std::make_shared<connection_book>(connection_limits::of(bounds));
   for (const port::core_endpoint& each : cores_)
     connections_.push_back(
@@ -180,7 +181,7 @@ result<portal_id> iscsi_fabric::take_one(const std::string& where) {
   options.bounds = bounds_;
   options.portal = ++last_portal_;
   options.shared = shared_;
-  auto opened = open_portal({address->host, address->port}, std::move(options), *cores_.front().core, connections_);
+  auto opened = transport_->listen({address->host, address->port}, std::move(options), connections_);
   if (!opened) return tl::unexpected(opened.error());
   portals_[last_portal_] = {where, std::move(*opened), 1};
   return last_portal_;
@@ -211,9 +212,6 @@ void iscsi_fabric::publish() {
   shared_->board.publish(std::make_shared<const portal_table>(std::move(portals), std::move(ports)));
 }
 
-namespace {
-
-/// What the access table's secret files hold.
 result<std::shared_ptr<const port::credentials>> read_access(const config::settings& access) {
   const std::string* user = access.text("chap.user");
   if (!user) return std::shared_ptr<const port::credentials>();
@@ -226,12 +224,10 @@ result<std::shared_ptr<const port::credentials>> read_access(const config::setti
   return std::make_shared<const chap_credentials>(*user, *secret, *mutual_user, *mutual);
 }
 
-}  // namespace
-
 void register_fabric(port::registry& fabrics) {
   fabrics.add({rules(), read_access,
                [](const port::limits& bounds, const std::vector<port::core_endpoint>& cores) {
-                 return std::make_unique<iscsi_fabric>(bounds, cores);
+                 return std::make_unique<iscsi_fabric>(bounds, cores, tcp(*cores.front().core));
                },
                probe});
 }

@@ -12,13 +12,17 @@ namespace sluice::iscsi {
 
 /// The rules of the configuration: keys, names, addresses, CHAP.
 config::fabric_rules rules();
+/// Likewise of a fabric that carries iSCSI by RDMA: its keys are those of iSCSI that mean something there.
+config::fabric_rules rdma_rules(const std::string& name);
+/// What access tables say of CHAP; for any fabric of iSCSI.
+result<std::shared_ptr<const port::credentials>> read_access(const config::settings& access);
 /// A port as its checked table describes it, but for its portals.
 served_port read_port(const config::port_config& from);
 
-/// iSCSI in one gateway: portals by address, shared by the ports that listen there.
+/// iSCSI in one gateway, by one transport: portals by address, shared by the ports that listen there.
 class iscsi_fabric final : public port::running_fabric {
  public:
-  iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores);
+  iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores, std::unique_ptr<transport> by);
   ~iscsi_fabric() override;  // every port has stopped
   result<std::unique_ptr<port::target_port>> open(const config::port_config& wanted) override;
   std::shared_ptr<port::strangers> strangers() override;
@@ -47,6 +51,7 @@ class iscsi_fabric final : public port::running_fabric {
 
   const port::limits bounds_;
   const std::vector<port::core_endpoint> cores_;
+  const std::unique_ptr<transport> transport_;
   const std::shared_ptr<shared_state> shared_ = std::make_shared<shared_state>();
   std::vector<std::shared_ptr<core_connections>> connections_;  // by core
   std::map<portal_id, shared_portal> portals_;

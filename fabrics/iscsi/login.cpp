@@ -306,7 +306,7 @@ login_step login_machine::piece() {
     if (method_ == method::undecided) return fail(login_status::authentication_failure);
   } else if (ready) {
     const bool ends = request_.next_stage == static_cast<std::uint8_t>(stage::full_feature);
-    if (ends && !negotiator_.parameters.discovery && !negotiator_.has_required_digests())
+    if (ends && !negotiator_.parameters.discovery && !negotiator_.has_what_it_must())
       return fail(login_status::initiator_error);
     step.response.transit = true;
     step.response.next_stage = request_.next_stage;

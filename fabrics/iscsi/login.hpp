@@ -18,6 +18,7 @@ namespace sluice::iscsi {
 
 struct login_options {
   unsigned max_rounds = 64;  // login requests before we lose patience
+  offer ours;                // until the port is known, and for discovery
 };
 
 /// What the login needs to know of the world; all answered at once.
@@ -51,7 +52,8 @@ struct login_step {
 
 class login_machine {
  public:
-  login_machine(const login_options& options, const login_world& world) : options_(options), world_(world) {}
+  login_machine(const login_options& options, const login_world& world)
+      : options_(options), world_(world), negotiator_(options.ours) {}
 
   /// Takes one Login Request and its data segment (at most 8192 octets; the caller checked).
   login_step take(const login_request& request, const_bytes data);
@@ -106,7 +108,7 @@ class login_machine {
 
   login_options options_;
   login_world world_;
-  negotiator negotiator_{offer{}};
+  negotiator negotiator_;
   served_port_ptr port_;
   chap_authenticator chap_;
   chap_credentials credentials_;

@@ -22,7 +22,9 @@ enum class rule : std::uint8_t {
   name,         // a name that the initiator says of itself or of the target
   target_only,  // only a target may say it
   session_type,
-  always_no,  // obsolete markers [RFC7143 13.25]
+  declared_flag,  // Yes or No, that the initiator says of itself
+  unanswered,     // something that the initiator says of itself, and nobody here needs to know
+  always_no,      // obsolete markers [RFC7143 13.25]
   always_reject,
 };
 enum class use : std::uint8_t { leading, login, everywhere };
@@ -35,6 +37,7 @@ struct row {
   field number = nullptr;
   flag yes_no = nullptr;
   std::string P::*text = nullptr;
+  bool rdma_only = false;
 };
 
 constexpr std::uint32_t max_bytes = (1u << 24) - 1;
@@ -62,6 +65,16 @@ constexpr row table[] = {
     {"SessionType", rule::session_type, use::leading},
     {"iSCSIProtocolLevel", rule::minimum, use::login, 0, 31, &P::protocol_level},
     {"TaskReporting", rule::list, use::login},
+    {"RDMAExtensions", rule::flag_and, use::login, 0, 0, nullptr, &P::rdma},
+    {"TargetRecvDataSegmentLength", rule::minimum, use::login, 512, max_bytes, &P::max_recv_target, nullptr, nullptr,
+     true},
+    {"InitiatorRecvDataSegmentLength", rule::minimum, use::login, 128, max_bytes, &P::max_recv_initiator, nullptr,
+     nullptr, true},
+    {"TaggedBufferForSolicitedDataOnly", rule::declared_flag, use::login, 0, 0, nullptr, &P::tagged_for_solicited_only,
+     nullptr, true},
+    {"MaxOutstandingUnexpectedPDUs", rule::unanswered, use::login, 0, 0, nullptr, nullptr, nullptr, true},
+    {"MaxAHSLength", rule::unanswered, use::login, 0, 0, nullptr, nullptr, nullptr, true},
+    {"iSERHelloRequired", rule::unanswered, use::login, 0, 0, nullptr, nullptr, nullptr, true},
     {"IFMarker", rule::always_no, use::login},
     {"OFMarker", rule::always_no, use::login},
     {"IFMarkInt", rule::always_reject, use::login},
@@ -73,6 +86,7 @@ std::uint32_t our_number(const row& r, const offer& ours) {
   if (r.number == &P::max_burst_length) return ours.max_burst_length;
   if (r.number == &P::first_burst_length) return ours.first_burst_length;
   if (r.number == &P::max_outstanding_r2t) return ours.max_outstanding_r2t;
+  if (r.number == &P::max_recv_target || r.number == &P::max_recv_initiator) return ours.max_recv_data_segment_length;
   if (r.number == &P::max_connections) return 1;
   if (r.number == &P::protocol_level) return 2;      // RFC 7144
   return r.number == &P::default_time2wait ? 2 : 0;  // at ErrorRecoveryLevel 0 nothing is retained
@@ -81,6 +95,7 @@ std::uint32_t our_number(const row& r, const offer& ours) {
 bool our_flag(const row& r, const offer& ours) {
   if (r.yes_no == &P::initial_r2t) return ours.initial_r2t;
   if (r.yes_no == &P::immediate_data) return ours.immediate_data;
+  if (r.yes_no == &P::rdma) return ours.rdma;
   return true;  // in-order data, always
 }
 
@@ -131,6 +146,9 @@ void take_number(const row& r, const offer& ours, std::string_view value, P& int
   const std::uint32_t mine = our_number(r, ours);
   into.*r.number = r.how == rule::minimum ? std::min(number, mine) : std::max(number, mine);
   append_text(answer, r.key, std::to_string(into.*r.number));
+  // Linux has receives for no more, whatever it says.
+  if (r.rdma_only && r.number == &P::max_recv_initiator)
+    into.max_recv_initiator = std::min(into.max_recv_initiator, 128u);
 }
 
 key_verdict take_name(const row& r, std::string_view value, P& into) {
@@ -168,6 +186,11 @@ void negotiate(const row& r, const offer& ours, std::string_view value, P& into,
     case rule::maximum:
     case rule::declared:
       return take_number(r, ours, value, into, answer);
+    case rule::declared_flag:
+      if (value == "Yes" || value == "No") into.*r.yes_no = value == "Yes";
+      return;
+    case rule::unanswered:
+      return;
     case rule::always_no:
       return append_text(answer, r.key, "No");
     case rule::target_only:
@@ -202,7 +225,7 @@ void negotiator::keep(const session_parameters& of_session) {
 
 key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_offers) {
   const auto* found = std::find_if(std::begin(table), std::end(table), [&](const row& r) { return r.key == pair.key; });
-  if (found == std::end(table)) {
+  if (found == std::end(table) || (found->rdma_only && !ours_.rdma)) {
     append_text(answer_to_offers, pair.key, "NotUnderstood");
     return key_verdict::ok;
   }
@@ -215,6 +238,8 @@ key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_
   if (!allowed(found->when, when)) return key_verdict::wrong_phase;
   if (found->how == rule::name) return take_name(*found, pair.value, parameters);
   if (found->how == rule::session_type) return take_session_type(pair.value, parameters);
+  // Over RDMA it says nothing: InitiatorRecvDataSegmentLength does [RFC7145 6.2].
+  if (found->how == rule::declared && ours_.rdma && !parameters.discovery) return key_verdict::ok;
   if (keeps_session_ && is_leading_only(*found)) {
     negotiate_again(*found, ours_, pair.value, parameters, answer);
     return key_verdict::ok;
@@ -246,7 +271,7 @@ bool negotiator::offer_rest(std::string& answer) {
 }
 
 void negotiator::declare(std::string& answer) {
-  if (declared_) return;
+  if (declared_ || (ours_.rdma && !parameters.discovery)) return;
   declared_ = true;
   parameters.max_recv_target = ours_.max_recv_data_segment_length;
   // Nothing long is asked in discovery, and whoever asks has no share of the memory.
@@ -263,7 +288,8 @@ std::string session_parameters::describe() const {
   out += immediate_data ? " ImmediateData=Yes" : " ImmediateData=No";
   out += " MaxBurstLength=" + std::to_string(max_burst_length);
   out += " FirstBurstLength=" + std::to_string(first_burst_length);
-  return out + " MaxOutstandingR2T=" + std::to_string(max_outstanding_r2t);
+  out += " MaxOutstandingR2T=" + std::to_string(max_outstanding_r2t);
+  return rdma ? out + " RDMAExtensions=Yes" : out;
 }
 
 }  // namespace sluice::iscsi

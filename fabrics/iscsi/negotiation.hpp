@@ -21,6 +21,7 @@ struct offer {
   std::uint32_t max_burst_length = 1 << 20;
   std::uint32_t first_burst_length = 262144;
   std::uint32_t max_outstanding_r2t = 8;
+  bool rdma = false;  // the connection is one of iSER, and a session has to agree on that [RFC7145 6]
 };
 
 /// What a session runs with; starts as RFC 7143's defaults.
@@ -39,6 +40,10 @@ struct session_parameters {
   std::uint32_t error_recovery_level = 0;
   std::uint32_t protocol_level = 1;
   bool discovery = false;
+  bool rdma = false;  // data are moved by RDMA
+  /// Over RDMA: where an initiator says that the data of a command are begins behind what it sends unasked. So do all
+  /// that are known, though RFC 7145 has No for who does not say it.
+  bool tagged_for_solicited_only = true;
   std::string initiator_name, initiator_alias, target_name;
   /// "HeaderDigest=CRC32C …" in one line, for status.
   std::string describe() const;
@@ -67,15 +72,16 @@ class negotiator {
   /// settled [RFC7143 13, "leading only"], and an offer that would change it is rejected. The data digest stays as
   /// well: whether data may be borrowed belongs to the nexus. After use().
   void keep(const session_parameters& of_session);
-  /// Whether the session has the digests that we ask for; told when all keys have been negotiated.
-  bool has_required_digests() const {
-    return (parameters.header_digest || !ours_.header_digest_required) &&
+  /// Whether the session has the digests that we ask for, and RDMA where it comes by that; told when all keys have been
+  /// negotiated.
+  bool has_what_it_must() const {
+    return parameters.rdma == ours_.rdma && (parameters.header_digest || !ours_.header_digest_required) &&
            (parameters.data_digest || !ours_.data_digest_required);
   }
 
   /// Takes one key of the initiator; appends our answer, if it needs one, to `answer`.
   key_verdict take(phase when, text_pair key, std::string& answer);
-  /// Declares MaxRecvDataSegmentLength, once, in the operational stage.
+  /// Declares MaxRecvDataSegmentLength, once, in the operational stage; but for a session over RDMA.
   void declare(std::string& answer);
   /// Appends the keys of which the initiator has said nothing and whose defaults we can't keep [RFC7143 6.2, 13]; false
   /// when there are none. Its answers come to take(). Once.

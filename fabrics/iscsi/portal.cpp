@@ -3,6 +3,7 @@
 #include "actors/observe/log.hpp"
 #include "actors/runtime/core.hpp"
 #include "fabrics/iscsi/core_connections.hpp"
+#include "fabrics/iscsi/pdu_stream.hpp"
 
 namespace sluice::iscsi {
 
@@ -64,21 +65,11 @@ class acceptor final : public turn_queue::entry, public std::enable_shared_from_
   }
 
   void begin(reactor::handle socket) {
-    // Who comes when there are enough sessions is told so; those that were told to go for it are still among these.
-    if (options_.shared->book->is_full()) {
-      options_.shared->refused.count(refusals::no_place);
-      SLUICE_LOG(warning, "iscsi", "connection refused: the gateway has its maximum",
-                 {"max_connections", options_.bounds.max_connections});
-      return loop_.close(socket);
-    }
     const auto peer = loop_.peer_endpoint(socket);
-    if (!peer) return loop_.close(socket);  // it has gone already
-    auto facts = std::make_shared<connection_facts>();
-    facts->portal = options_.portal;
-    facts->peer = peer->to_string();
-    facts->address = facts->peer.substr(0, facts->peer.rfind(':'));
-    facts->since_ns = loop_.now_ns();
-    spread_[next_++ % spread_.size()]->take(socket, options_, std::move(facts));
+    if (!has_place(options_) || !peer) return loop_.close(socket);  // without a peer it has gone already
+    core_connections& core = *spread_[next_++ % spread_.size()];
+    core.take(std::make_shared<accepted_socket>(core.loop(), socket), options_,
+              facts_of(options_.portal, peer->to_string(), loop_.now_ns()));
   }
 
   /// The address is free when the socket is closed, and that may be when nothing of it is in flight.
@@ -119,26 +110,53 @@ class listening_portal final : public portal {
   reactor::endpoint local_;
 };
 
+class tcp_transport final : public transport {
+ public:
+  explicit tcp_transport(runtime::core& first) : first_(first) {}
+  result<std::unique_ptr<portal>> listen(const reactor::endpoint& where, connection_options options,
+                                         std::vector<std::shared_ptr<core_connections>> spread) override {
+    reactor::loop& loop = first_.loop();
+    result<std::unique_ptr<portal>> made;
+    first_.call([&] {
+      const auto socket = loop.listen(where, backlog);
+      if (!socket) {
+        made = tl::unexpected(socket.error());
+        return;
+      }
+      reactor::endpoint local = where;
+      if (auto bound = loop.local_endpoint(*socket)) local = std::move(*bound);
+      auto accepts = std::make_shared<acceptor>(loop, *socket, std::move(options), std::move(spread));
+      accepts->start();
+      made = std::make_unique<listening_portal>(loop, std::move(accepts), std::move(local));
+    });
+    return made;
+  }
+
+ private:
+  runtime::core& first_;
+};
+
 }  // namespace
 
-result<std::unique_ptr<portal>> open_portal(const reactor::endpoint& where, connection_options options,
-                                            runtime::core& first,
-                                            std::vector<std::shared_ptr<core_connections>> spread) {
-  reactor::loop& loop = first.loop();
-  result<std::unique_ptr<portal>> made;
-  first.call([&] {
-    const auto socket = loop.listen(where, backlog);
-    if (!socket) {
-      made = tl::unexpected(socket.error());
-      return;
-    }
-    reactor::endpoint local = where;
-    if (auto bound = loop.local_endpoint(*socket)) local = std::move(*bound);
-    auto accepts = std::make_shared<acceptor>(loop, *socket, std::move(options), std::move(spread));
-    accepts->start();
-    made = std::make_unique<listening_portal>(loop, std::move(accepts), std::move(local));
-  });
-  return made;
+std::unique_ptr<transport> tcp(runtime::core& first) {
+  return std::make_unique<tcp_transport>(first);
+}
+
+std::shared_ptr<connection_facts> facts_of(portal_id portal, const std::string& peer, std::uint64_t now_ns) {
+  auto facts = std::make_shared<connection_facts>();
+  facts->portal = portal;
+  facts->peer = peer;
+  facts->address = peer.substr(0, peer.rfind(':'));
+  facts->since_ns = now_ns;
+  return facts;
+}
+
+bool has_place(const connection_options& options) {
+  if (!options.shared->book->is_full()) return true;
+  options.shared->refused.count(refusals::no_place);
+  SLUICE_LOG(warning, "iscsi", "connection refused: the gateway has its maximum",
+             {"max_connections", options.bounds.max_connections});
+  return false;
 }
 
 }  // namespace sluice::iscsi

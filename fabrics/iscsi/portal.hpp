@@ -9,6 +9,7 @@
 
 namespace sluice::iscsi {
 
+struct connection_facts;
 struct connection_options;
 class core_connections;
 
@@ -23,10 +24,23 @@ class portal {
   virtual void close(std::function<void()> released, std::function<void()> ended) = 0;
 };
 
-/// Listens on the first core; connections are served from now on, by what options.shared->board says, on the cores of
-/// `spread` one after the other; the first of these is of the first core.
-result<std::unique_ptr<portal>> open_portal(const reactor::endpoint& where, connection_options options,
-                                            runtime::core& first,
-                                            std::vector<std::shared_ptr<core_connections>> spread);
+/// How connections come: by TCP, or by RDMA. It outlives its portals. Control thread.
+class transport {
+ public:
+  virtual ~transport() = default;
+  /// Listens on the first core; connections are served from now on, by what options.shared->board says, on the cores of
+  /// `spread` one after the other; the first of these is of the first core.
+  virtual result<std::unique_ptr<portal>> listen(const reactor::endpoint& where, connection_options options,
+                                                 std::vector<std::shared_ptr<core_connections>> spread) = 0;
+};
+
+/// TCP; `first` is the first core.
+std::unique_ptr<transport> tcp(runtime::core& first);
+
+/// What a portal notes of a connection that comes to it; its peer as "192.0.2.1:50000".
+std::shared_ptr<connection_facts> facts_of(portal_id portal, const std::string& peer, std::uint64_t now_ns);
+/// Whether a portal may take one more connection; counts and tells the operator that it may not. Who comes when there
+/// are enough sessions is told so by a login; those that were told to go for it are still among these.
+bool has_place(const connection_options& options);
 
 }  // namespace sluice::iscsi

@@ -43,8 +43,9 @@ class live_target final : public port::task_endpoint, public reactor::operation 
       connection_.reset();
       loop_->stop();
     };
+    accepted_socket peer(*loop_, static_cast<reactor::handle>(result));
     connection_ = std::make_unique<connection>(
-        *loop_, static_cast<reactor::handle>(result), *gateway, *this, options_, [](port::loss_reason) {}, ended);
+        *loop_, peer, *gateway, *this, options_, [](port::loss_reason) {}, ended);
     start(*connection_, *loop_, static_cast<reactor::handle>(result), options_);
   }
   void post(port::task& t, port::task_event event) noexcept override {

@@ -13,8 +13,9 @@ class newcomer final : public port::task_endpoint {
     const fixture::sockets made = of.connect_sockets();
     initiator.handle = made.initiator;
     of.target_loop->post([this, handle = made.target] {
+      accepted_socket peer(*fixture_.target_loop, handle);
       connection_ = std::make_unique<connection>(
-          *fixture_.target_loop, handle, fixture_.gateway, *this, fixture_.options, [](port::loss_reason) {},
+          *fixture_.target_loop, peer, fixture_.gateway, *this, fixture_.options, [](port::loss_reason) {},
           [this] { connection_.reset(); });
       start(*connection_, *fixture_.target_loop, handle, fixture_.options);
     });

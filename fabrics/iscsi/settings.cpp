@@ -84,6 +84,12 @@ std::vector<config::key> port_keys() {
   };
 }
 
+/// TCP's own: no digest is needed where adapters have theirs, and data move without PDUs.
+bool is_of_tcp(const config::key& k) {
+  return k.name.find("digest") != std::string::npos || k.name == "max_recv_data_segment_length" ||
+         k.name == "max_outstanding_r2t";
+}
+
 std::vector<config::key> access_keys() {
   using config::kind;
   return {
@@ -114,6 +120,12 @@ served_port read_port(const config::port_config& wanted) {
     o.weakest_chap = *taken == "sha256" ? chap_algorithm::sha256
                      : *taken == "sha"  ? chap_algorithm::sha1
                                         : chap_algorithm::md5;
+  if (wanted.fabric != "iscsi") {
+    o.header_digest = o.data_digest = false;
+    o.rdma = true;
+    o.max_recv_data_segment_length = default_max_recv_data_segment_length;
+    o.first_burst_length = 64 * kib;
+  }
   o.immediate_data = from.flag("immediate_data", o.immediate_data);
   o.initial_r2t = from.flag("initial_r2t", o.initial_r2t);
   const auto number = [&](const char* name, std::uint32_t& value) {
@@ -132,16 +144,44 @@ served_port read_port(const config::port_config& wanted) {
   return made;
 }
 
-config::fabric_rules rules() {
+namespace {
+
+/// What ports of any transport have in common.
+config::fabric_rules rules_of(const std::string& name) {
   config::fabric_rules made;
-  made.name = "iscsi";
+  made.name = name;
   made.port_keys = port_keys();
   made.access_keys = access_keys();
-  made.canonical_name = [](const std::string& name) { return canonical_name(name); };
-  made.initiator_problem = [](const std::string& name) { return name_problem(name); };
-  made.check = check_ports;
+  made.canonical_name = [](const std::string& given) { return canonical_name(given); };
+  made.initiator_problem = [](const std::string& given) { return name_problem(given); };
+  made.warn = [name](const config::model& m, config::diagnostics& warnings) { warn_of_names(m, name, warnings); };
+  return made;
+}
+
+}  // namespace
+
+config::fabric_rules rules() {
+  config::fabric_rules made = rules_of("iscsi");
+  made.check = [](const config::model& m, config::diagnostics& wrong) {
+    check_ports(m, "iscsi", wrong);
+    check_access(m, wrong);
+  };
   made.check_files = check_secrets;
-  made.warn = warn_of_names;
+  return made;
+}
+
+config::fabric_rules rdma_rules(const std::string& name) {
+  config::fabric_rules made = rules_of(name);
+  std::erase_if(made.port_keys, is_of_tcp);
+  for (config::key& k : made.port_keys) {
+    if (k.name == "listen") k.help = "addresses of RDMA devices where it takes connections, alone or with other ports";
+    if (k.name == "first_burst_length") k.otherwise = "64KiB";
+  }
+  made.check = [name](const config::model& m, config::diagnostics& wrong) { check_ports(m, name, wrong); };
+  made.warn = [name](const config::model& m, config::diagnostics& warnings) {
+    warn_of_names(m, name, warnings);
+    warn_of_groups(m, name, warnings);
+  };
   return made;
 }
 

@@ -10,6 +10,7 @@
 
 #include "actors/reactor/simulated.hpp"
 #include "fabrics/iscsi/connection.hpp"
+#include "fabrics/iscsi/pdu_stream.hpp"
 
 /// What connection tests stand on: a simulated world, a core that stores what it is sent, and an initiator that says
 /// exactly what it is told to.
