@@ -1,5 +1,6 @@
 #include "tests/fabrics/test_site.hpp"
 #include "actors/observe/log.hpp"
+#include "fabrics/iser/rdma_transport.hpp"
 #include "fabrics/srp/srp_fabric.hpp"
 
 namespace sluice::fabrics {
@@ -20,7 +21,8 @@ config::unit_config unit_over(const std::string& store) {
 sim::machine::surroundings over(rdma::simulated_network& network) {
   sim::machine::surroundings made;
   made.fabric = [&network](port::fabric real) {
-    return real.rules.name == "srp" ? srp::make_fabric(network.hosts()) : std::move(real);
+    if (real.rules.name == "srp") return srp::make_fabric(network.hosts());
+    return real.rules.name == "iser" ? iser::make_fabric(network.hosts()) : std::move(real);
   };
   return made;
 }

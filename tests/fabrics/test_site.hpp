@@ -34,6 +34,7 @@ class simulated_site : public port::contract::site {
   void stop_port() override;
   /// Of the unit behind LUN 1: the operator clears them.
   void forget_reservations() { machine_.clear_reservations("second"); }
+  rdma::simulated_network& network() { return network_; }
 
  protected:
   reactor::sim_world world_;

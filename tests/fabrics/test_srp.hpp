@@ -260,7 +260,6 @@ class srp_site final : public simulated_site {
   std::unique_ptr<port::contract::initiator> make_initiator(unsigned number) override {
     return std::make_unique<srp_initiator>(network_, number, wishes_);
   }
-  rdma::simulated_network& network() { return network_; }
 
  private:
   static config::port_config port_of() {

@@ -79,7 +79,7 @@ def check_include(rules: Rules, file: str, header: str, quoted: bool) -> str | N
         return None
     if low == high and high != 9 and there not in rules.beside.get(here, ()):
         return f"{here} includes its sibling {header} (floor {high})"
-    if rules.is_leaf_to(there, here):
+    if rules.is_leaf_to(there, here) and there not in rules.beside.get(here, ()):
         return f"{here} includes {header}: a concrete fabric or store is known to the composition root alone"
     return None
 

@@ -56,6 +56,42 @@ verify_disk() { # DEVICE SIZE RUNTIME: random reads and writes that fio checks
     --verify=crc32c --verify_fatal=1 ${3:+--time_based --runtime="$3"}
 }
 
+# rdma_link ADDRESS: software RoCE, rxe0, over an interface of its own (not lo: it resolves no routes).
+rdma_link() {
+  modprobe dummy numdummies=0
+  modprobe -a rdma_rxe rdma_ucm ib_uverbs sd_mod sg crc32c_generic ext4
+  ip link set lo up
+  ip link add dummy0 address 02:00:00:00:00:01 type dummy
+  ip addr add "$1/24" dev dummy0
+  ip link set dummy0 up
+  step 30 rdma link add rxe0 type rxe netdev dummy0
+  ulimit -l unlimited
+}
+
+# serve: the gateway, in the guest itself, by /tmp/sluice.toml; its process is $server.
+serve() {
+  : > /tmp/sluice.log
+  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
+  server=$!
+  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
+}
+# die_and_serve: the gateway is killed, and comes back a second later.
+die_and_serve() {
+  kill -9 $server
+  sleep 1
+  serve
+}
+
+# file_system_on DISK: one is made, written to, and checked.
+file_system_on() {
+  step 180 mkfs.ext4 -q "$1"
+  mkdir -p /mnt
+  step 60 mount -t ext4 "$1" /mnt
+  step 180 cp -r /etc/apt /mnt/apt
+  step 60 umount /mnt
+  step 120 e2fsck -fn "$1"
+}
+
 # iscsi_initiator [LINE...]: the network, and open-iscsi with these lines more in its configuration.
 iscsi_initiator() {
   modprobe -a virtio_net iscsi_tcp sd_mod sg crc32c_generic

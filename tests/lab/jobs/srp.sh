@@ -10,12 +10,6 @@ diagnose() {
   rdma link show
 }
 
-serve() {
-  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
-  server=$!
-  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
-}
-
 disk_of_srp() { # the disk, by its vendor
   local each
   for each in /sys/block/sd*; do
@@ -41,14 +35,7 @@ with_module() { # OPTION...
   wait_for 30 "port of ib_srp" test -e $host/add_target
 }
 
-modprobe dummy numdummies=0
-modprobe -a rdma_rxe rdma_ucm ib_uverbs sd_mod sg crc32c_generic ext4
-ip link set lo up
-ip link add dummy0 address 02:00:00:00:00:01 type dummy
-ip addr add $address/24 dev dummy0
-ip link set dummy0 up
-step 30 rdma link add rxe0 type rxe netdev dummy0
-ulimit -l unlimited
+rdma_link $address
 
 cat > /tmp/sluice.toml << TOML
 [gateway]
@@ -76,12 +63,7 @@ with_module
 login
 echo "disk: $disk, $(blockdev --getsize64 "$disk") octets"
 step 180 bash -c "verify_disk $disk 4m"
-step 180 mkfs.ext4 -q "$disk"
-mkdir -p /mnt
-step 60 mount -t ext4 "$disk" /mnt
-step 180 cp -r /etc/apt /mnt/apt
-step 60 umount /mnt
-step 120 e2fsck -fn "$disk"
+file_system_on "$disk"
 step 60 sg_persist --out --register --param-sark=0xcafe "$disk"
 step 60 sg_persist --out --reserve --param-rk=0xcafe --prout-type=5 "$disk"
 step 60 sg_persist --in --read-full-status "$disk"
@@ -110,10 +92,7 @@ with_module
 login
 (verify_disk "$disk" 2m 20 > /tmp/verify.log 2>&1; echo $? > /tmp/verify.done) &
 sleep 4
-kill -9 $server
-: > /tmp/sluice.log
-sleep 1
-serve
+die_and_serve
 wait_for 180 "end of the verification" test -e /tmp/verify.done
 must "nothing was lost over the kill" grep -qx 0 /tmp/verify.done
 logout
