@@ -280,7 +280,9 @@ rdma_mover::exchange& rdma_mover::new_exchange(exchange::kind what, iscsi::comma
 void rdma_mover::give_back(exchange& e) {
   if (e.octets > 0) {
     unsent_ -= e.octets;
-    if (e.memory.back().size() == small_message_bytes) free_messages_.push_back(std::move(e.memory.back()));
+    memory::slice& message = e.memory.back();
+    if (message.size() == small_message_bytes && message.payer() == &up_.payer())
+      free_messages_.push_back(std::move(message));
   }
   e.memory.clear();
   e.chain.clear();
@@ -335,6 +337,8 @@ void rdma_mover::shut() {
 
 void rdma_mover::on_drained() noexcept {
   open_ = false;
+  login_ring_.reset();
+  ring_.reset();
   up_.move_on();
 }
 

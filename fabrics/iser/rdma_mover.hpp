@@ -42,7 +42,7 @@ class rdma_mover final : public iscsi::datamover, rdma::connection::handler {
   bool has_unread() const override { return !inbox_.empty(); }
   bool try_again() override;
   std::uint64_t held() const override { return login_ring_ ? login_ring_->octets() : 0; }
-  void forget_input() override { inbox_.clear(); }
+  void forget_input() override { shut(); }  // a queue pair needs its receives
 
   std::uint8_t* begin_pdu() override { return next_header_.data(); }
   void end_pdu(std::uint8_t* header, const_bytes data) override;
@@ -59,7 +59,7 @@ class rdma_mover final : public iscsi::datamover, rdma::connection::handler {
   void accepted(iscsi::command& c, const iscsi::tagged_buffers& buffers) override;
   void forget(iscsi::command& c) override;
 
-  void pay_from(memory::account&) override {}  // by connection::payer(), each time
+  void pay_from(memory::account&) override { free_messages_.clear(); }
   void begin_full_feature() override;
   void cut() override;
   bool is_cut() const override { return cut_; }

@@ -98,6 +98,16 @@ TEST_F(iser_port_test, a_hello_is_answered) {
   EXPECT_EQ(told.heard[1], 0x11);
 }
 
+TEST_F(iser_port_test, a_stranger_that_is_turned_away_holds_nothing) {
+  const auto a = make(0, {.more_keys = {"RDMAExtensions=No"}});
+  const std::uint32_t before = site_.network().queue_pairs();
+  const std::uint64_t began_ns = site_.now_ns();
+  a->log_in();
+  EXPECT_TRUE(is_down(*a));
+  EXPECT_TRUE(site_.until([&] { return site_.network().queue_pairs() == before; }));
+  EXPECT_LT(site_.now_ns() - began_ns, ns_per_s) << "while its slot lingers, so that it comes back more seldom";
+}
+
 // -- buffers and keys ------------------------------------------------------------------------------------------------
 
 TEST_F(iser_port_test, a_response_invalidates_the_key_of_its_own_command) {

@@ -19,6 +19,7 @@ class simulated_site : public port::contract::site {
   bool until(const std::function<bool()>& so) override {
     return world_.run_until(so, world_.now_ns() + 120 * ns_per_s);
   }
+  std::uint64_t now_ns() const { return world_.now_ns(); }
   void run_for(std::uint64_t duration_ns) override { world_.run_for(duration_ns); }
   void steps(unsigned count) override {
     while (count-- > 0) world_.step();

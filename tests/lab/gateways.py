@@ -241,7 +241,7 @@ def in_the_guest(options, _job: Path):
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
-            "srp": in_the_guest, "iser": in_the_guest}.get(name, one_path)
+            "srp": in_the_guest, "iser": in_the_guest, "conformance": in_the_guest}.get(name, one_path)
 
 
 def need_tools() -> None:

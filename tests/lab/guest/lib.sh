@@ -92,6 +92,19 @@ file_system_on() {
   step 120 e2fsck -fn "$1"
 }
 
+# disk_of TRANSPORT: the disk of a session of open-iscsi over iser or tcp.
+disk_of() {
+  local each host
+  for each in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
+    [ -e "$each/size" ] && [ "$(cat "$each/size")" != 0 ] || continue
+    host=$(readlink -f "$each" | sed -n 's,.*/\(host[0-9]*\)/session.*,\1,p')
+    case "$1:$(cat "/sys/class/scsi_host/$host/proc_name")" in
+      iser:*iser* | tcp:*tcp*) echo "/dev/${each##*/}" && return 0 ;;
+    esac
+  done
+  return 1
+}
+
 # iscsi_initiator [LINE...]: the network, and open-iscsi with these lines more in its configuration.
 iscsi_initiator() {
   modprobe -a virtio_net iscsi_tcp sd_mod sg crc32c_generic

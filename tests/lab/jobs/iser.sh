@@ -12,18 +12,6 @@ diagnose() {
   rdma link show
 }
 
-disk_of() { # TRANSPORT: iser or tcp
-  local each host
-  for each in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
-    [ -e "$each/size" ] && [ "$(cat "$each/size")" != 0 ] || continue
-    host=$(readlink -f "$each" | sed -n 's,.*/\(host[0-9]*\)/session.*,\1,p')
-    case "$1:$(cat "/sys/class/scsi_host/$host/proc_name")" in
-      iser:*iser* | tcp:*tcp*) echo "/dev/${each##*/}" && return 0 ;;
-    esac
-  done
-  return 1
-}
-
 login() { # OPTION=VALUE...: of the node
   local each
   step 60 iscsiadm -m node -I iser -T "$iqn" -p "$address:$port,1" -o new
