@@ -56,15 +56,21 @@ verify_disk() { # DEVICE SIZE RUNTIME: random reads and writes that fio checks
     --verify=crc32c --verify_fatal=1 ${3:+--time_based --runtime="$3"}
 }
 
-# iscsi_initiator [LINE...]: the network, and open-iscsi with these lines more in its configuration.
-iscsi_initiator() {
-  modprobe -a virtio_net iscsi_tcp sd_mod sg crc32c_generic
-  ip link set lo up
-  ip link set eth0 up
-  ip addr add 10.0.2.15/24 dev eth0
+# open_iscsi [LINE...]: open-iscsi with these lines more in its configuration.
+open_iscsi() {
+  modprobe -a iscsi_tcp sd_mod sg crc32c_generic
   mkdir -p /etc/iscsi /run/lock/iscsi /var/lib/iscsi
   echo "InitiatorName=$GUEST" > /etc/iscsi/initiatorname.iscsi
   printf '%s\n' "node.startup = manual" "node.conn[0].timeo.login_timeout = 30" \
     "node.session.initial_login_retry_max = 8" "$@" > /etc/iscsi/iscsid.conf
   iscsid -f > /tmp/iscsid.log 2>&1 &
+}
+
+# iscsi_initiator [LINE...]: the network to the host, and open-iscsi.
+iscsi_initiator() {
+  modprobe virtio_net
+  ip link set lo up
+  ip link set eth0 up
+  ip addr add 10.0.2.15/24 dev eth0
+  open_iscsi "$@"
 }

@@ -1,0 +1,138 @@
+# For jobs of SRP: software RoCE, a target behind it (the gateway, or with TARGET=lio the kernel's own ib_srpt) and the
+# kernel's initiator, all in the guest. One unit of 64 MiB, by SRP and, when the job wants it, by iSCSI.
+address=10.9.9.1 port=5555
+host=/sys/class/infiniband_srp/srp-rxe0-1
+iqn=iqn.2026-11.io.sluice:srp
+configfs=/sys/kernel/config/target
+case $TARGET in
+  lio) vendor=LIO-ORG id_ext=000000fffe000001 ioc_guid=000000fffe000001 ;;
+  *) vendor=SLUICE id_ext=0002c90300a1b2c4 ioc_guid=0002c90300a1b2c3 ;;
+esac
+
+diagnose() {
+  [ -e /tmp/sluice.log ] && tail -n 30 /tmp/sluice.log
+  rdma link show
+}
+
+is_lio() { [ "$TARGET" = lio ]; }
+
+# The address is the guest's own: rxe hands packets over by itself, in frames as large as RoCE has them.
+software_roce() {
+  modprobe dummy numdummies=0
+  modprobe -a rdma_rxe rdma_ucm ib_uverbs sd_mod sg crc32c_generic ext4
+  ip link set lo up
+  ip link add dummy0 mtu 9000 address 02:00:00:00:00:01 type dummy
+  ip addr add $address/24 dev dummy0
+  ip link set dummy0 up
+  step 30 rdma link add rxe0 type rxe netdev dummy0
+  ulimit -l unlimited
+}
+
+serve() { # [REACTORS]: the gateway
+  cat > /tmp/sluice.toml << TOML
+[gateway]
+name = "lab"
+state_dir = "/tmp/state"
+control = "/tmp/control.sock"
+reactors = ${1:-2}
+buffers = "64MiB"
+[store.a]
+type = "file"
+path = "/tmp/a.raw"
+size = "64MiB"
+[target.main]
+luns = { 0 = "a" }
+[target.main.access."0000000000000000:000000fffe000001"]
+[target.main.access."$GUEST"]
+[[target.main.port]]
+fabric = "srp"
+name = "$id_ext:$ioc_guid"
+listen = ["$address:$port"]
+[[target.main.port]]
+fabric = "iscsi"
+name = "$iqn"
+listen = ["$address:3260"]
+TOML
+  : > /tmp/sluice.log
+  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
+  server=$!
+  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
+}
+end_server() {
+  is_lio && return
+  kill $server
+  wait $server
+  must "the gateway ends well" test $? = 0
+}
+
+serve_lio() {
+  local store=$configfs/core/fileio_0/a srpt=$configfs/srpt/0x${id_ext}/0x${id_ext} iscsi=$configfs/iscsi/$iqn/tpgt_1
+  modprobe configfs
+  mount -t configfs configfs /sys/kernel/config
+  mkdir -p /etc/target
+  modprobe -a target_core_mod target_core_file ib_srpt iscsi_target_mod
+  srpt=$configfs/srpt/$(cat /sys/class/infiniband/rxe0/node_guid)
+  srpt=$srpt/${srpt##*/}
+  mkdir -p "$store"
+  echo "fd_dev_name=/tmp/a.raw,fd_dev_size=$((64 << 20)),fd_buffered_io=1" > "$store/control"
+  echo 1 > "$store/enable"
+  mkdir -p "$srpt/lun/lun_0" "$iscsi/lun/lun_0"
+  ln -s "$store" "$srpt/lun/lun_0/a"
+  ln -s "$store" "$iscsi/lun/lun_0/a"
+  echo $port > $configfs/srpt/discovery_auth/rdma_cm_port
+  mkdir -p "$srpt/acls/$address/lun_0" # ib_srpt has no access without a list
+  ln -s "$srpt/lun/lun_0" "$srpt/acls/$address/lun_0/a"
+  mkdir -p "$iscsi/np/$address:3260"
+  local attribute
+  for attribute in authentication=0 generate_node_acls=1 cache_dynamic_acls=1 demo_mode_write_protect=0; do
+    echo "${attribute#*=}" > "$iscsi/attrib/${attribute%=*}"
+  done
+  echo 1 > "$srpt/enable"
+  echo 1 > "$iscsi/enable"
+  echo "target: the kernel's own"
+}
+start_target() { if is_lio; then serve_lio; else serve; fi; }
+
+disk_by() { # TRANSPORT: the disk of the target by "srp" or "iscsi"
+  local each
+  for each in /sys/block/sd*; do
+    grep -q $vendor "$each/device/vendor" 2> /dev/null && [ "$(cat "$each/size")" != 0 ] || continue
+    case $1:$(readlink -f "$each/device") in
+      iscsi:*/session*) ;;
+      srp:*/session*) continue ;;
+      srp:*) ;;
+      *) continue ;;
+    esac
+    echo "/dev/${each##*/}"
+    return 0
+  done
+  return 1
+}
+
+login() { # OPTIONS: of add_target, each with a comma before it
+  step 60 sh -c "echo id_ext=$id_ext,ioc_guid=$ioc_guid,dest=$address:$port$1 > $host/add_target"
+  wait_for 60 disk disk_by srp
+  disk=$(disk_by srp)
+  echo "channels: $(cat /sys/class/scsi_host/host*/ch_count 2> /dev/null)"
+}
+logout() {
+  local each
+  for each in /sys/class/srp_remote_ports/port-*; do step 60 sh -c "echo 1 > $each/delete"; done
+  wait_for 60 "end of the disk" eval '! disk_by srp'
+}
+with_module() { # OPTION...
+  modprobe -r ib_srp
+  step 60 modprobe ib_srp "$@"
+  wait_for 30 "port of ib_srp" test -e $host/add_target
+}
+login_iscsi() {
+  open_iscsi
+  step 60 iscsiadm -m node -o new -T $iqn -p "$address:3260,1"
+  step 120 iscsiadm -m node -T $iqn -p "$address:3260" --login
+  wait_for 60 "disk of iSCSI" disk_by iscsi
+  tcp_disk=$(disk_by iscsi)
+}
+logout_iscsi() {
+  step 60 iscsiadm -m node -T $iqn -p "$address:3260" --logout
+  wait_for 60 "end of the disk of iSCSI" eval '! disk_by iscsi'
+}
