@@ -1,13 +1,20 @@
 # For jobs of SRP: software RoCE, a target behind it (the gateway, or with TARGET=lio the kernel's own ib_srpt) and the
-# kernel's initiator, all in the guest. One unit of 64 MiB, by SRP and, when the job wants it, by iSCSI.
-address=10.9.9.1 port=5555
+# kernel's initiator, all in the guest. One unit of 64 MiB, by SRP and, when the job wants it, by iSCSI. MEDIUM is "file",
+# of a tmpfs, or "ram", the target's own.
+address=10.9.9.1
 host=/sys/class/infiniband_srp/srp-rxe0-1
-iqn=iqn.2026-11.io.sluice:srp
 configfs=/sys/kernel/config/target
-case $TARGET in
-  lio) vendor=LIO-ORG id_ext=000000fffe000001 ioc_guid=000000fffe000001 ;;
-  *) vendor=SLUICE id_ext=0002c90300a1b2c4 ioc_guid=0002c90300a1b2c3 ;;
-esac
+MEDIUM=${MEDIUM:-file}
+
+choose() { # TARGET: which of them the functions below are about
+  TARGET=$1
+  case $TARGET in
+    lio) vendor=LIO-ORG id_ext=000000fffe000001 ioc_guid=000000fffe000001 port=5556 tcp_port=3261 ;;
+    *) vendor=SLUICE id_ext=0002c90300a1b2c4 ioc_guid=0002c90300a1b2c3 port=5555 tcp_port=3260 ;;
+  esac
+  iqn=iqn.2026-11.io.sluice:$TARGET
+}
+choose "$TARGET"
 
 diagnose() {
   [ -e /tmp/sluice.log ] && tail -n 30 /tmp/sluice.log
@@ -15,6 +22,11 @@ diagnose() {
 }
 
 is_lio() { [ "$TARGET" = lio ]; }
+
+# compare WHAT COMMAND...: a must of the gateway, where the kernel's own target may differ.
+compare() {
+  if is_lio && ! "${@:2}"; then echo "differs: not so: $1"; else must "$@"; fi
+}
 
 # The address is the guest's own: rxe hands packets over by itself, in frames as large as RoCE has them.
 software_roce() {
@@ -37,8 +49,8 @@ control = "/tmp/control.sock"
 reactors = ${1:-2}
 buffers = "64MiB"
 [store.a]
-type = "file"
-path = "/tmp/a.raw"
+type = "$MEDIUM"
+$([ "$MEDIUM" = file ] && echo 'path = "/tmp/a.raw"')
 size = "64MiB"
 [target.main]
 luns = { 0 = "a" }
@@ -51,7 +63,7 @@ listen = ["$address:$port"]
 [[target.main.port]]
 fabric = "iscsi"
 name = "$iqn"
-listen = ["$address:3260"]
+listen = ["$address:$tcp_port"]
 TOML
   : > /tmp/sluice.log
   "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
@@ -66,15 +78,23 @@ end_server() {
 }
 
 serve_lio() {
-  local store=$configfs/core/fileio_0/a srpt=$configfs/srpt/0x${id_ext}/0x${id_ext} iscsi=$configfs/iscsi/$iqn/tpgt_1
+  local store iscsi=$configfs/iscsi/$iqn/tpgt_1 srpt attribute
   modprobe configfs
   mount -t configfs configfs /sys/kernel/config
-  mkdir -p /etc/target
+  mkdir -p /etc/target/pr # where it writes reservations, even those that end with it
   modprobe -a target_core_mod target_core_file ib_srpt iscsi_target_mod
   srpt=$configfs/srpt/$(cat /sys/class/infiniband/rxe0/node_guid)
   srpt=$srpt/${srpt##*/}
-  mkdir -p "$store"
-  echo "fd_dev_name=/tmp/a.raw,fd_dev_size=$((64 << 20)),fd_buffered_io=1" > "$store/control"
+  if [ "$MEDIUM" = file ]; then
+    store=$configfs/core/fileio_0/a
+    mkdir -p "$store"
+    echo "fd_dev_name=/tmp/lio.raw,fd_dev_size=$((64 << 20)),fd_buffered_io=1" > "$store/control"
+  else
+    store=$configfs/core/rd_mcp_0/a
+    mkdir -p "$store"
+    echo "rd_pages=$(((64 << 20) / 4096))" > "$store/control"
+  fi
+  echo 0001 > "$store/wwn/vpd_unit_serial" 2> /dev/null
   echo 1 > "$store/enable"
   mkdir -p "$srpt/lun/lun_0" "$iscsi/lun/lun_0"
   ln -s "$store" "$srpt/lun/lun_0/a"
@@ -82,8 +102,7 @@ serve_lio() {
   echo $port > $configfs/srpt/discovery_auth/rdma_cm_port
   mkdir -p "$srpt/acls/$address/lun_0" # ib_srpt has no access without a list
   ln -s "$srpt/lun/lun_0" "$srpt/acls/$address/lun_0/a"
-  mkdir -p "$iscsi/np/$address:3260"
-  local attribute
+  mkdir -p "$iscsi/np/$address:$tcp_port"
   for attribute in authentication=0 generate_node_acls=1 cache_dynamic_acls=1 demo_mode_write_protect=0; do
     echo "${attribute#*=}" > "$iscsi/attrib/${attribute%=*}"
   done
@@ -126,13 +145,13 @@ with_module() { # OPTION...
   wait_for 30 "port of ib_srp" test -e $host/add_target
 }
 login_iscsi() {
-  open_iscsi
-  step 60 iscsiadm -m node -o new -T $iqn -p "$address:3260,1"
-  step 120 iscsiadm -m node -T $iqn -p "$address:3260" --login
+  pgrep iscsid > /dev/null || open_iscsi
+  step 60 iscsiadm -m node -o new -T $iqn -p "$address:$tcp_port,1"
+  step 120 iscsiadm -m node -T $iqn -p "$address:$tcp_port" --login
   wait_for 60 "disk of iSCSI" disk_by iscsi
   tcp_disk=$(disk_by iscsi)
 }
 logout_iscsi() {
-  step 60 iscsiadm -m node -T $iqn -p "$address:3260" --logout
+  step 60 iscsiadm -m node -T $iqn -p "$address:$tcp_port" --logout
   wait_for 60 "end of the disk of iSCSI" eval '! disk_by iscsi'
 }
