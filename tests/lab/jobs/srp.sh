@@ -30,7 +30,8 @@ writes() { dd if=/dev/zero of="$1" bs=4k count=1 oflag=direct 2> /tmp/step.log; 
 step 60 sg_persist --out --register --param-sark=0xcafe "$disk"
 step 60 sg_persist --out --reserve --param-rk=0xcafe --prout-type=5 "$disk"
 step 60 sg_persist --in --read-full-status "$disk"
-must "the registration names the initiator port" grep -qi "000000fffe000001\|00 00 00 ff fe 00 00 01" /tmp/step.log
+cat /tmp/step.log
+compare "the registration names the initiator port" grep -qi "000000fffe000001\|00 00 00 ff fe 00 00 01" /tmp/step.log
 must "SRP writes, reserved by SRP" writes "$disk"
 must "iSCSI does not" may_not_write "$tcp_disk"
 step 60 sg_persist --out --register --param-sark=0xbeef "$tcp_disk"
@@ -45,10 +46,12 @@ must "SRP writes when nobody has it" writes "$disk"
 logout_iscsi
 logout
 
-# What the module can be told.
+# What the module can be told. Tables that stay in the initiator's memory are the end of 6.1's ib_srpt: a null pointer.
+lists=,allow_ext_sg=1,cmd_sg_entries=8,sg_tablesize=128
+is_lio && lists=
 while read -r options; do
   with_module $options
-  login ",allow_ext_sg=1,cmd_sg_entries=8,sg_tablesize=128"
+  login "$lists"
   step 180 bash -c "verify_disk $disk 2m"
   logout
 done << OPTIONS
