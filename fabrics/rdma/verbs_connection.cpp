@@ -54,7 +54,10 @@ verbs_connection::~verbs_connection() {
   SLUICE_CHECK(!handler_);  // opened, and not drained
   if (!answered_) reject({});
   id_->context = nullptr;
-  rdma_destroy_id(id_);
+  if (accepted_ && broken_)
+    host_->partings().add(id_);
+  else
+    rdma_destroy_id(id_);
 }
 
 std::string verbs_connection::peer() const {
@@ -147,7 +150,7 @@ void verbs_connection::on_event(const rdma_cm_event& event) {
     case RDMA_CM_EVENT_UNREACHABLE:
     case RDMA_CM_EVENT_CONNECT_ERROR:
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      return broken(event.event == RDMA_CM_EVENT_DISCONNECTED ? "the peer has disconnected"
+      return lose(event.event == RDMA_CM_EVENT_DISCONNECTED ? "the peer has disconnected"
                                                               : rdma_event_str(event.event));
     default:
       return;  // of TIMEWAIT nobody needs to hear
@@ -217,7 +220,7 @@ void verbs_connection::send(work& w, std::span<const request> chain) noexcept {
 }
 
 void verbs_connection::fail_posts(const char* what, int error_number) {
-  if (!closing_) broken(std::string(what) + ": " + std::strerror(error_number));
+  if (!closing_) lose(std::string(what) + ": " + std::strerror(error_number));
   host_->loop().defer(tell_);
 }
 
@@ -234,7 +237,10 @@ void verbs_connection::completed(const ibv_wc& how) {
   const outcome ended = how.status == IBV_WC_SUCCESS        ? outcome::done
                         : how.status == IBV_WC_WR_FLUSH_ERR ? outcome::flushed
                                                             : outcome::failed;
-  if (ended == outcome::failed) broken(ibv_wc_status_str(how.status));
+  if (ended == outcome::failed) {
+    broken_ = true;
+    lose(ibv_wc_status_str(how.status));
+  }
   if (how.wr_id == receive_mark) {
     if (receives_.empty()) return;
     const posted done = receives_.front();
@@ -251,7 +257,7 @@ void verbs_connection::completed(const ibv_wc& how) {
 }
 
 /// What comes of it is told in a step of its own.
-void verbs_connection::broken(const std::string& why) {
+void verbs_connection::lose(const std::string& why) {
   if (std::exchange(lost_, true)) return;
   why_lost_ = why;
   if (handler_) host_->loop().defer(tell_);
@@ -273,7 +279,7 @@ void verbs_connection::tell() noexcept {
 void verbs_connection::close() noexcept {
   if (std::exchange(closing_, true)) return;
   reject({});
-  if (accepted_) rdma_disconnect(id_);
+  if (accepted_ && !broken_) rdma_disconnect(id_);
   ibv_qp_attr error{};
   error.qp_state = IBV_QPS_ERR;
   ibv_modify_qp(id_->qp, &error, IBV_QP_STATE);

@@ -102,6 +102,7 @@ result<std::unique_ptr<host>> verbs_host::open(reactor::loop& on) {
 }
 
 verbs_host::~verbs_host() {
+  partings_.end();
   devices_.clear();
   if (events_) rdma_destroy_event_channel(events_);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fabrics/rdma/device.hpp"
+#include "fabrics/rdma/verbs_partings.hpp"
 
 namespace sluice::rdma {
 
@@ -83,6 +84,7 @@ class verbs_host final : public host {
   /// Completions have come: the connection is looked at until there are no more.
   void is_busy(verbs_connection& which);
   void is_gone(verbs_connection& which);
+  verbs_partings& partings() { return partings_; }
   bool stopping() const { return stopping_ > 0; }
   /// Something that close() waits for has ended.
   void stopped();
@@ -97,6 +99,7 @@ class verbs_host final : public host {
 
   reactor::loop& loop_;
   rdma_event_channel* events_ = nullptr;
+  verbs_partings partings_{loop_};
   std::map<ibv_context*, std::unique_ptr<verbs_device>> devices_;
   std::vector<verbs_connection*> busy_;
   std::uint64_t last_work_ns_ = 0;
@@ -143,7 +146,7 @@ class verbs_connection final : public connection, public cm_owner {
     outcome how = outcome::done;
   };
   void completed(const ibv_wc& how);
-  void broken(const std::string& why);
+  void lose(const std::string& why);
   void fail_posts(const char* what, int error_number);
   void tell() noexcept;
   void take_down() noexcept;
@@ -163,6 +166,7 @@ class verbs_connection final : public connection, public cm_owner {
   std::uint32_t send_entries_ = 0;
   unsigned unacknowledged_ = 0;
   bool answered_ = false, accepted_ = false, closing_ = false, overdue_ = false, down_ = false, lost_ = false;
+  bool broken_ = false;  // by itself: the peer need not know, and may be out of reach
   std::string why_lost_;  // not told yet
   reactor::member_runnable<verbs_connection, &verbs_connection::tell> tell_{*this};
   reactor::member_timer<verbs_connection, &verbs_connection::too_late> too_late_{*this};

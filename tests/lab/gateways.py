@@ -233,15 +233,23 @@ def late_disk(options, _job: Path):
 
 
 @contextmanager
-def in_the_guest(options, _job: Path):
-    """The gateway runs in the guest, which sees this host's root; ib_srp makes a channel for each of two processors."""
-    yield Hosting({"SLUICE": options.sluice}, {}, processors=2)
+def in_the_guest(options, _job: Path, processors: int = 2):
+    """The gateway, or the kernel's own target, runs in the guest, which sees this host's root; ib_srp makes a channel
+    for each processor."""
+    yield Hosting({"SLUICE": options.sluice, "TARGET": options.target}, {}, processors)
+
+
+@contextmanager
+def four_processors(options, job: Path):
+    with in_the_guest(options, job, 4) as hosting:
+        yield hosting
 
 
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
-            "srp": in_the_guest, "iser": in_the_guest, "conformance": in_the_guest}.get(name, one_path)
+            "srp": in_the_guest, "srp-channels": four_processors, "srp-link": in_the_guest,
+            "cost": in_the_guest, "iser": in_the_guest, "conformance": in_the_guest}.get(name, one_path)
 
 
 def need_tools() -> None:

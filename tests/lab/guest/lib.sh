@@ -56,30 +56,16 @@ verify_disk() { # DEVICE SIZE RUNTIME: random reads and writes that fio checks
     --verify=crc32c --verify_fatal=1 ${3:+--time_based --runtime="$3"}
 }
 
-# rdma_link ADDRESS: software RoCE, rxe0, over an interface of its own (not lo: it resolves no routes).
-rdma_link() {
+# software_roce: RDMA at $address, which is the guest's own: rxe hands packets over by itself, in frames as large as RoCE has them.
+software_roce() {
   modprobe dummy numdummies=0
   modprobe -a rdma_rxe rdma_ucm ib_uverbs sd_mod sg crc32c_generic ext4
   ip link set lo up
-  ip link add dummy0 address 02:00:00:00:00:01 type dummy
-  ip addr add "$1/24" dev dummy0
+  ip link add dummy0 mtu 9000 address 02:00:00:00:00:01 type dummy
+  ip addr add $address/24 dev dummy0
   ip link set dummy0 up
   step 30 rdma link add rxe0 type rxe netdev dummy0
   ulimit -l unlimited
-}
-
-# serve: the gateway, in the guest itself, by /tmp/sluice.toml; its process is $server.
-serve() {
-  : > /tmp/sluice.log
-  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
-  server=$!
-  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
-}
-# die_and_serve: the gateway is killed, and comes back a second later.
-die_and_serve() {
-  kill -9 $server
-  sleep 1
-  serve
 }
 
 # file_system_on DISK: one is made, written to, and checked.
@@ -92,28 +78,21 @@ file_system_on() {
   step 120 e2fsck -fn "$1"
 }
 
-# disk_of TRANSPORT: the disk of a session of open-iscsi over iser or tcp.
-disk_of() {
-  local each host
-  for each in /sys/class/iscsi_session/session*/device/target*/*/block/*; do
-    [ -e "$each/size" ] && [ "$(cat "$each/size")" != 0 ] || continue
-    host=$(readlink -f "$each" | sed -n 's,.*/\(host[0-9]*\)/session.*,\1,p')
-    case "$1:$(cat "/sys/class/scsi_host/$host/proc_name")" in
-      iser:*iser* | tcp:*tcp*) echo "/dev/${each##*/}" && return 0 ;;
-    esac
-  done
-  return 1
-}
-
-# iscsi_initiator [LINE...]: the network, and open-iscsi with these lines more in its configuration.
-iscsi_initiator() {
-  modprobe -a virtio_net iscsi_tcp sd_mod sg crc32c_generic
-  ip link set lo up
-  ip link set eth0 up
-  ip addr add 10.0.2.15/24 dev eth0
+# open_iscsi [LINE...]: open-iscsi with these lines more in its configuration.
+open_iscsi() {
+  modprobe -a iscsi_tcp sd_mod sg crc32c_generic
   mkdir -p /etc/iscsi /run/lock/iscsi /var/lib/iscsi
   echo "InitiatorName=$GUEST" > /etc/iscsi/initiatorname.iscsi
   printf '%s\n' "node.startup = manual" "node.conn[0].timeo.login_timeout = 30" \
     "node.session.initial_login_retry_max = 8" "$@" > /etc/iscsi/iscsid.conf
   iscsid -f > /tmp/iscsid.log 2>&1 &
+}
+
+# iscsi_initiator [LINE...]: the network to the host, and open-iscsi.
+iscsi_initiator() {
+  modprobe virtio_net
+  ip link set lo up
+  ip link set eth0 up
+  ip addr add 10.0.2.15/24 dev eth0
+  open_iscsi "$@"
 }
