@@ -85,6 +85,12 @@ class verbs_host final : public host {
   void is_busy(verbs_connection& which);
   void is_gone(verbs_connection& which);
   verbs_partings& partings() { return partings_; }
+  /// Room for what is being posted, so that it is not allocated each time.
+  struct posting {
+    std::vector<ibv_send_wr> entries;
+    std::vector<ibv_sge> parts;
+  };
+  posting& scratch() { return scratch_; }
   bool stopping() const { return stopping_ > 0; }
   /// Something that close() waits for has ended.
   void stopped();
@@ -102,6 +108,7 @@ class verbs_host final : public host {
   verbs_partings partings_{loop_};
   std::map<ibv_context*, std::unique_ptr<verbs_device>> devices_;
   std::vector<verbs_connection*> busy_;
+  posting scratch_;
   std::uint64_t last_work_ns_ = 0;
   std::function<void()> closed_;
   unsigned stopping_ = 0;
