@@ -151,7 +151,7 @@ void verbs_connection::on_event(const rdma_cm_event& event) {
     case RDMA_CM_EVENT_CONNECT_ERROR:
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
       return lose(event.event == RDMA_CM_EVENT_DISCONNECTED ? "the peer has disconnected"
-                                                              : rdma_event_str(event.event));
+                                                            : rdma_event_str(event.event));
     default:
       return;  // of TIMEWAIT nobody needs to hear
   }
@@ -178,8 +178,9 @@ void verbs_connection::receive(work& w, const iovec& into) noexcept {
 
 void verbs_connection::send(work& w, std::span<const request> chain) noexcept {
   SLUICE_CHECK(!chain.empty() && chain.size() <= send_room());
-  std::vector<ibv_send_wr> entries(chain.size());
-  std::vector<ibv_sge> parts(chain.size() * request::max_parts);
+  auto& [entries, parts] = host_->scratch();
+  entries.assign(chain.size(), {});
+  parts.resize(chain.size() * request::max_parts);
   int wrong = closing_ ? ECANCELED : 0;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const request& from = chain[i];

@@ -85,6 +85,12 @@ class verbs_host final : public host {
   void is_busy(verbs_connection& which);
   void is_gone(verbs_connection& which);
   verbs_partings& partings() { return partings_; }
+  /// Room for what is being posted, so that it is not allocated each time.
+  struct posting {
+    std::vector<ibv_send_wr> entries;
+    std::vector<ibv_sge> parts;
+  };
+  posting& scratch() { return scratch_; }
   bool stopping() const { return stopping_ > 0; }
   /// Something that close() waits for has ended.
   void stopped();
@@ -102,6 +108,7 @@ class verbs_host final : public host {
   verbs_partings partings_{loop_};
   std::map<ibv_context*, std::unique_ptr<verbs_device>> devices_;
   std::vector<verbs_connection*> busy_;
+  posting scratch_;
   std::uint64_t last_work_ns_ = 0;
   std::function<void()> closed_;
   unsigned stopping_ = 0;
@@ -166,7 +173,7 @@ class verbs_connection final : public connection, public cm_owner {
   std::uint32_t send_entries_ = 0;
   unsigned unacknowledged_ = 0;
   bool answered_ = false, accepted_ = false, closing_ = false, overdue_ = false, down_ = false, lost_ = false;
-  bool broken_ = false;  // by itself: the peer need not know, and may be out of reach
+  bool broken_ = false;   // by itself: the peer need not know, and may be out of reach
   std::string why_lost_;  // not told yet
   reactor::member_runnable<verbs_connection, &verbs_connection::tell> tell_{*this};
   reactor::member_timer<verbs_connection, &verbs_connection::too_late> too_late_{*this};

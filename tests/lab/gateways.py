@@ -23,12 +23,14 @@ Requests = dict[str, Callable[[], None]]
 
 
 class Hosting:
-    """`environment`: the script's variables; `requests`: what it may ask for, by word; `processors`: of the guest."""
+    """`environment`: the script's variables; `requests`: what it may ask for, by word; `processors`: of the guest;
+    `counted`: its clock tells instructions, one a nanosecond, whatever else this host does."""
 
-    def __init__(self, environment: dict[str, object], requests: Requests, processors: int = 1):
+    def __init__(self, environment: dict[str, object], requests: Requests, processors: int = 1, counted: bool = False):
         self.environment = {"GUEST": GUEST, "PORTAL_HOST": HOST_IN_GUEST} | environment
         self.requests = requests
         self.processors = processors
+        self.counted = counted
 
 
 @contextmanager
@@ -233,10 +235,10 @@ def late_disk(options, _job: Path):
 
 
 @contextmanager
-def in_the_guest(options, _job: Path, processors: int = 2):
+def in_the_guest(options, _job: Path, processors: int = 2, counted: bool = False):
     """The gateway, or the kernel's own target, runs in the guest, which sees this host's root; ib_srp makes a channel
     for each processor."""
-    yield Hosting({"SLUICE": options.sluice, "TARGET": options.target}, {}, processors)
+    yield Hosting({"SLUICE": options.sluice, "TARGET": options.target}, {}, processors, counted)
 
 
 @contextmanager
@@ -245,11 +247,17 @@ def four_processors(options, job: Path):
         yield hosting
 
 
+@contextmanager
+def counted(options, job: Path):
+    with in_the_guest(options, job, 1, counted=True) as hosting:
+        yield hosting
+
+
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
             "srp": in_the_guest, "srp-channels": four_processors, "srp-link": in_the_guest,
-            "cost": in_the_guest, "iser": in_the_guest, "conformance": in_the_guest}.get(name, one_path)
+            "iser": in_the_guest, "conformance": in_the_guest, "cost": counted}.get(name, one_path)
 
 
 def need_tools() -> None:

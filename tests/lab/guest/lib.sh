@@ -56,7 +56,8 @@ verify_disk() { # DEVICE SIZE RUNTIME: random reads and writes that fio checks
     --verify=crc32c --verify_fatal=1 ${3:+--time_based --runtime="$3"}
 }
 
-# software_roce: RDMA at $address, which is the guest's own: rxe hands packets over by itself, in frames as large as RoCE has them.
+# software_roce: RDMA at $address, which is the guest's own: rxe hands packets over by itself, in frames as large as
+# RoCE has them.
 software_roce() {
   modprobe dummy numdummies=0
   modprobe -a rdma_rxe rdma_ucm ib_uverbs sd_mod sg crc32c_generic ext4
