@@ -90,7 +90,7 @@ void connection::resume() noexcept {
 }
 
 void connection::after_processing() {
-  mover_->push();
+  if (mover_->has_output()) mover_->push();
   listen();
   move_on();
 }

@@ -27,7 +27,7 @@ void connection::report(const port::unit_event& what) {
   event.lun = what.lun;
   event.sn = next_numbers();
   send(event, data);
-  mover_->push();
+  mover_->push_soon();
 }
 
 }  // namespace sluice::iscsi

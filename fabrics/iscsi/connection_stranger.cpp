@@ -25,7 +25,7 @@ void connection::take_turn() {
   if (!is_stranger()) return resume();
   show_stage();
   if (heard_one && listens() && mover_->has_unread()) options_.turns->enter(turn_);
-  mover_->push_now();
+  if (mover_->has_output()) mover_->push_now();
   listen();
   if (phase_ == phase_of::leaving) maybe_finish();
 }

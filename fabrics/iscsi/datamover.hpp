@@ -65,9 +65,12 @@ class datamover {
   virtual std::uint8_t* begin_pdu() = 0;
   virtual void end_pdu(std::uint8_t* header, const_bytes data) = 0;
   virtual void end_pdu(std::uint8_t* header, const memory::slice& data) = 0;
-  /// What has been said leaves at the end of the loop's turn; or now.
+  /// What has been said leaves at the end of the loop's turn, in its next step, or now; then connection::move_on().
   virtual void push() = 0;
+  virtual void push_soon() = 0;
   virtual void push_now() = 0;
+  /// Whether there is anything to push.
+  virtual bool has_output() const = 0;
   /// Octets that have not left.
   virtual std::uint64_t unsent() const = 0;
   /// Says nothing of what has not left.

@@ -120,14 +120,6 @@ bool pdu_stream::try_again() {
 
 // -- sending ---------------------------------------------------------------------------------------------------
 
-void pdu_stream::push() {
-  if (!out_.empty()) loop_.at_turn_end(flush_);
-}
-
-void pdu_stream::push_now() {
-  if (!out_.empty()) flush();
-}
-
 void pdu_stream::flush() noexcept {
   if (up_.has_ended()) return;
   if (writable_.in_flight()) {

@@ -36,8 +36,10 @@ class pdu_stream final : public datamover {
   std::uint8_t* begin_pdu() override;
   void end_pdu(std::uint8_t* header, const_bytes data) override;
   void end_pdu(std::uint8_t* header, const memory::slice& data) override;
-  void push() override;
-  void push_now() override;
+  void push() override { loop_.at_turn_end(flush_); }
+  void push_soon() override { loop_.defer(flush_); }
+  void push_now() override { flush(); }
+  bool has_output() const override { return !out_.empty(); }
   std::uint64_t unsent() const override { return out_.octets(); }
   void forget_output() override { out_.clear(); }
 

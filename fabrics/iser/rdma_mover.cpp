@@ -227,14 +227,6 @@ void rdma_mover::say(exchange& e, std::span<const std::uint8_t> head, const_byte
   if (!up_.is_processing()) loop_.at_turn_end(flush_);
 }
 
-void rdma_mover::push() {
-  if (!said_.empty()) loop_.at_turn_end(flush_);
-}
-
-void rdma_mover::push_now() {
-  if (!said_.empty()) flush();
-}
-
 void rdma_mover::flush() noexcept {
   if (cut_ || shut_ || !open_) forget_output();
   for (exchange* const each : std::exchange(said_, {})) {

@@ -47,8 +47,10 @@ class rdma_mover final : public iscsi::datamover, rdma::connection::handler {
   std::uint8_t* begin_pdu() override { return next_header_.data(); }
   void end_pdu(std::uint8_t* header, const_bytes data) override;
   void end_pdu(std::uint8_t* header, const memory::slice& data) override { end_pdu(header, data.span()); }
-  void push() override;
-  void push_now() override;
+  void push() override { loop_.at_turn_end(flush_); }
+  void push_soon() override { loop_.defer(flush_); }
+  void push_now() override { flush(); }
+  bool has_output() const override { return !said_.empty(); }
   std::uint64_t unsent() const override { return unsent_; }
   void forget_output() override;
 
