@@ -3,7 +3,6 @@
 address=10.9.9.1 port=3260
 GUEST=iqn.2026-11.io.sluice:guest
 iqn=iqn.2026-11.io.sluice:$TARGET
-is_lio() { [ "$TARGET" = lio ]; }
 tcp_port=$port
 is_lio && tcp_port=3261
 
@@ -52,16 +51,7 @@ fabric = "iser"
 name = "$iqn-secret"
 listen = ["$address:$port"]
 TOML
-  : > /tmp/sluice.log
-  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
-  server=$!
-  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
-}
-end_server() {
-  is_lio && return
-  kill $server
-  wait $server
-  must "the gateway ends well" test $? = 0
+  run_gateway
 }
 
 serve_lio() {

@@ -69,6 +69,33 @@ software_roce() {
   ulimit -l unlimited
 }
 
+# The target is the kernel's own, rather than the gateway.
+is_lio() { [ "$TARGET" = lio ]; }
+
+# run_gateway: in the guest itself, by /tmp/sluice.toml; its process is $server.
+run_gateway() {
+  : > /tmp/sluice.log
+  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
+  server=$!
+  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
+}
+end_server() {
+  is_lio && return
+  kill $server
+  wait $server
+  must "the gateway ends well" test $? = 0
+}
+# verify_over_a_kill DISK: the gateway is killed and comes back, by serve, while fio verifies.
+verify_over_a_kill() {
+  (verify_disk "$1" 2m 20 > /tmp/verify.log 2>&1; echo $? > /tmp/verify.done) &
+  sleep 4
+  kill -9 $server
+  sleep 1
+  serve
+  wait_for 180 "end of the verification" test -e /tmp/verify.done
+  must "nothing was lost over the kill" grep -qx 0 /tmp/verify.done
+}
+
 # file_system_on DISK: one is made, written to, and checked.
 file_system_on() {
   step 180 mkfs.ext4 -q "$1"

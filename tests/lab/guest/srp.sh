@@ -21,7 +21,6 @@ diagnose() {
   rdma link show
 }
 
-is_lio() { [ "$TARGET" = lio ]; }
 
 # compare WHAT COMMAND...: a must of the gateway, where the kernel's own target may differ.
 compare() {
@@ -53,16 +52,7 @@ fabric = "iscsi"
 name = "$iqn"
 listen = ["$address:$tcp_port"]
 TOML
-  : > /tmp/sluice.log
-  "$SLUICE" serve --config /tmp/sluice.toml >> /tmp/sluice.log 2>&1 &
-  server=$!
-  wait_for 60 gateway grep -q "sluice: ready" /tmp/sluice.log
-}
-end_server() {
-  is_lio && return
-  kill $server
-  wait $server
-  must "the gateway ends well" test $? = 0
+  run_gateway
 }
 
 serve_lio() {

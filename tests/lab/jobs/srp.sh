@@ -60,13 +60,7 @@ OPTIONS
 if ! is_lio; then
   with_module
   login
-  (verify_disk "$disk" 2m 20 > /tmp/verify.log 2>&1; echo $? > /tmp/verify.done) &
-  sleep 4
-  kill -9 $server
-  sleep 1
-  serve
-  wait_for 180 "end of the verification" test -e /tmp/verify.done
-  must "nothing was lost over the kill" grep -qx 0 /tmp/verify.done
+  verify_over_a_kill "$disk"
   logout
 fi
 end_server
