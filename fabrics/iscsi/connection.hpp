@@ -126,6 +126,8 @@ class connection {
   /// counts.
   std::optional<std::uint32_t> place_data_out(const data_out& pdu, std::uint32_t octets, command*& target);
   void data_out_landed(command& c, std::uint32_t octets, bool final);
+  /// A Data-Out that is all here: its data are copied to their place.
+  void take_data_out(bhs_view header_at, const_bytes data);
   /// The stream of PDUs is broken: nothing can be told from what comes after.
   void break_off();
   void reject_and_leave(reject_reason reason, bhs_view header_at);
@@ -214,7 +216,6 @@ class connection {
   void on_timer() noexcept;
   void on_starved() noexcept;
   void on_owed_timer() noexcept;
-  void on_again() noexcept { resume(); }
   void after_processing();
   void on_memory() noexcept;
   memory::ledger& ledger() { return loop_.buffers().accounts(); }
@@ -389,7 +390,7 @@ class connection {
   bool probe_sent_ = false;
 
   reactor::member_runnable<connection, &connection::finish> finish_{*this};
-  reactor::member_runnable<connection, &connection::on_again> again_{*this};
+  reactor::member_runnable<connection, &connection::resume> again_{*this};
   reactor::member_runnable<connection, &connection::on_memory> on_memory_{*this};
   reactor::member_runnable<connection, &connection::give_way> give_way_{*this};
   reactor::member_runnable<connection, &connection::hand_over> hand_over_{*this};

@@ -72,14 +72,8 @@ void connection::take_pdu(bhs_view at, const_bytes ahs, const memory::slice& dat
       attach_immediate(*c, data);
       return command_ready(*c);
     }
-    case opcode::data_out: {
-      const auto pdu = decode<data_out>(at);
-      command* c = nullptr;
-      const auto place = place_data_out(pdu, data.size(), c);
-      if (!c) return;
-      if (place && !data.empty()) std::memcpy(c->landing.data() + *place, data.data(), data.size());
-      return data_out_landed(*c, data.size(), pdu.final);
-    }
+    case opcode::data_out:
+      return take_data_out(at, data.span());
     case opcode::nop_out:
     case opcode::text_request:
     case opcode::logout_request:

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "actors/observe/log.hpp"
 #include "fabrics/iscsi/connection.hpp"
@@ -114,6 +115,16 @@ void connection::end_landing(command& c) {
 void connection::run_out_of_memory(command& c) {
   fail_transfer(c, 0);
   c.verdict = commands_.live().size() > 1 ? scsi::outcomes::task_set_full() : scsi::outcomes::busy();
+}
+
+void connection::take_data_out(bhs_view at, const_bytes data) {
+  const auto pdu = decode<data_out>(at);
+  const auto octets = static_cast<std::uint32_t>(data.size());
+  command* c = nullptr;
+  const auto place = place_data_out(pdu, octets, c);
+  if (!c) return;
+  if (place && !data.empty()) std::memcpy(c->landing.data() + *place, data.data(), data.size());
+  data_out_landed(*c, octets, pdu.final);
 }
 
 void connection::data_out_landed(command& c, std::uint32_t octets, bool final) {

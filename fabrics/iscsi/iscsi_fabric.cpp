@@ -121,7 +121,7 @@ class iscsi_port::change final : public port::port_change {
 result<std::unique_ptr<port::port_change>> iscsi_port::prepare(const config::port_config& wanted) {
   auto listens = fabric_.take(wanted.settings.list("listen"), listens_);
   if (!listens) return tl::unexpected(listens.error());
-  return std::make_unique<change>(*this, read_port(wanted), std::move(*listens));
+  return std::make_unique<change>(*this, read_port(wanted, fabric_.transport_->ours()), std::move(*listens));
 }
 
 iscsi_fabric::iscsi_fabric(const port::limits& bounds, std::vector<port::core_endpoint> cores,
@@ -144,7 +144,7 @@ iscsi_fabric::~iscsi_fabric() {
 result<std::unique_ptr<port::target_port>> iscsi_fabric::open(const config::port_config& wanted) {
   auto listens = take(wanted.settings.list("listen"), {});
   if (!listens) return tl::unexpected(listens.error());
-  return std::make_unique<iscsi_port>(*this, read_port(wanted), std::move(*listens));
+  return std::make_unique<iscsi_port>(*this, read_port(wanted, transport_->ours()), std::move(*listens));
 }
 
 result<iscsi_fabric::places> iscsi_fabric::take(const std::vector<std::string>& listen, const places& kept) {
@@ -181,6 +181,7 @@ result<portal_id> iscsi_fabric::take_one(const std::string& where) {
   options.bounds = bounds_;
   options.portal = ++last_portal_;
   options.shared = shared_;
+  options.ours = transport_->ours();
   auto opened = transport_->listen({address->host, address->port}, std::move(options), connections_);
   if (!opened) return tl::unexpected(opened.error());
   portals_[last_portal_] = {where, std::move(*opened), 1};

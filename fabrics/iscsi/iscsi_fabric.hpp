@@ -16,8 +16,8 @@ config::fabric_rules rules();
 config::fabric_rules rdma_rules(const std::string& name);
 /// What access tables say of CHAP; for any fabric of iSCSI.
 result<std::shared_ptr<const port::credentials>> read_access(const config::settings& access);
-/// A port as its checked table describes it, but for its portals.
-served_port read_port(const config::port_config& from);
+/// A port as its checked table describes it, but for its portals; `otherwise`: where the table says nothing.
+served_port read_port(const config::port_config& from, const offer& otherwise = {});
 
 /// iSCSI in one gateway, by one transport: portals by address, shared by the ports that listen there.
 class iscsi_fabric final : public port::running_fabric {

@@ -28,6 +28,8 @@ class portal {
 class transport {
  public:
   virtual ~transport() = default;
+  /// What a port offers where its configuration says nothing, and everybody before the port is known.
+  virtual offer ours() const { return {}; }
   /// Listens on the first core; connections are served from now on, by what options.shared->board says, on the cores of
   /// `spread` one after the other; the first of these is of the first core.
   virtual result<std::unique_ptr<portal>> listen(const reactor::endpoint& where, connection_options options,

@@ -104,12 +104,12 @@ std::vector<config::key> access_keys() {
 
 }  // namespace
 
-served_port read_port(const config::port_config& wanted) {
+served_port read_port(const config::port_config& wanted, const offer& otherwise) {
   const config::settings& from = wanted.settings;
   served_port made;
   made.id = {wanted.fabric, wanted.name, wanted.group};
   made.advertise = from.list("advertise");
-  offer& o = made.ours;
+  offer& o = made.ours = otherwise;
   o.header_digest = from.flag("header_digest", o.header_digest);
   o.data_digest = from.flag("data_digest", o.data_digest);
   o.header_digest_required = from.flag("header_digest_required", false);
@@ -120,12 +120,6 @@ served_port read_port(const config::port_config& wanted) {
     o.weakest_chap = *taken == "sha256" ? chap_algorithm::sha256
                      : *taken == "sha"  ? chap_algorithm::sha1
                                         : chap_algorithm::md5;
-  if (wanted.fabric != "iscsi") {
-    o.header_digest = o.data_digest = false;
-    o.rdma = true;
-    o.max_recv_data_segment_length = default_max_recv_data_segment_length;
-    o.first_burst_length = 64 * kib;
-  }
   o.immediate_data = from.flag("immediate_data", o.immediate_data);
   o.initial_r2t = from.flag("initial_r2t", o.initial_r2t);
   const auto number = [&](const char* name, std::uint32_t& value) {

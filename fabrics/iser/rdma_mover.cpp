@@ -77,14 +77,12 @@ void rdma_mover::start() {
 }
 
 std::unique_ptr<rdma::receive_ring> rdma_mover::make_ring(std::uint32_t slots) {
-  auto made = std::unique_ptr<rdma::receive_ring>();
   auto ring = rdma::receive_ring::make(
       loop_.buffers(), up_.payer(), slots, slot_bytes,
       [this, is_login = slots == login_receives](rdma::receive_ring::slot& at, const_bytes octets) {
         arrived(is_login ? *login_ring_ : *ring_, at, octets);
       });
-  if (ring) made = std::move(*ring);
-  return made;
+  return ring ? std::move(*ring) : nullptr;
 }
 
 /// From here on messages come through the new receives, behind those that the login has posted.
@@ -99,6 +97,8 @@ void rdma_mover::begin_full_feature() {
 // -- what comes --------------------------------------------------------------------------------------------------
 
 void rdma_mover::arrived(rdma::receive_ring& ring, rdma::receive_ring::slot& at, const_bytes octets) {
+  // Not when its last message has been dealt with: that happens within a call of its own.
+  if (&ring == ring_.get() && login_ring_ && login_ring_->is_spent()) login_ring_.reset();
   inbox_.push_back({&ring, &at, octets});
   if (!up_.listens()) return up_.move_on();
   up_.heard();
@@ -114,7 +114,6 @@ bool rdma_mover::process() {
   if (inbox_.empty()) return false;  // nobody listens any more
   inbox_.pop_front();
   next.ring->post_again(*next.at);
-  if (login_ring_ && next.ring == login_ring_.get() && login_ring_->is_spent()) login_ring_.reset();
   return !up_.is_leaving();
 }
 
@@ -146,7 +145,11 @@ bool rdma_mover::take(const_bytes octets) {
     say(new_exchange(exchange::kind::message, nullptr), answer, {});
     return true;
   }
-  const const_bytes pdu = m->pdu;
+  return take_pdu(*m);
+}
+
+bool rdma_mover::take_pdu(const message& m) {
+  const const_bytes pdu = m.pdu;
   if (pdu.size() < iscsi::bhs_bytes) {
     violation("a message without a PDU");
     return true;
@@ -162,27 +165,32 @@ bool rdma_mover::take(const_bytes octets) {
     violation("a PDU whose length is not that of its message");
     return true;
   }
+  const const_bytes more = pdu.subspan(iscsi::bhs_bytes, shape.ahs_bytes);
+  const const_bytes octets = pdu.subspan(data_at, shape.data_bytes);
+  if (shape.code == iscsi::opcode::data_out && up_.is_in_full_feature()) {  // its command has paid for its place
+    up_.take_data_out(at, octets);
+    return true;
+  }
   memory::slice data;
-  if (shape.data_bytes > 0) {
+  if (!octets.empty()) {
     data = up_.take_memory(shape.data_bytes);
-    if (data.empty() && (up_.is_stranger() || shape.code != iscsi::opcode::scsi_command || !up_.has_waited_enough())) {
+    const bool is_command = !up_.is_stranger() && shape.code == iscsi::opcode::scsi_command;
+    if (data.empty() && !(is_command && up_.has_waited_enough())) {
       starved_ = true;
       up_.wait_for_memory();
       return false;
     }
     if (data.empty()) {  // the command is not to be had
-      iscsi::command* const c =
-          up_.accept_command(at, pdu.subspan(iscsi::bhs_bytes, shape.ahs_bytes), shape.data_bytes, &m->buffers);
-      if (c) {
-        up_.run_out_of_memory(*c);
-        up_.command_ready(*c);
-      }
+      iscsi::command* const c = up_.accept_command(at, more, shape.data_bytes, &m.buffers);
+      if (!c) return true;
+      up_.run_out_of_memory(*c);
+      up_.command_ready(*c);
       return true;
     }
     data = data.sub(0, shape.data_bytes);
-    std::memcpy(data.data(), pdu.data() + data_at, shape.data_bytes);
+    std::ranges::copy(octets, data.data());
   }
-  up_.take_pdu(at, pdu.subspan(iscsi::bhs_bytes, shape.ahs_bytes), data, &m->buffers);
+  up_.take_pdu(at, more, data, &m.buffers);
   return true;
 }
 

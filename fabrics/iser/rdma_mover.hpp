@@ -103,6 +103,7 @@ class rdma_mover final : public iscsi::datamover, rdma::connection::handler {
   std::unique_ptr<rdma::receive_ring> make_ring(std::uint32_t slots);
   void arrived(rdma::receive_ring& ring, rdma::receive_ring::slot& at, const_bytes octets);
   bool take(const_bytes octets);
+  bool take_pdu(const message& m);
   void flush() noexcept;
   void fail() noexcept;
   void violation(const char* what);

@@ -83,11 +83,19 @@ class rdma_transport final : public iscsi::transport {
       : sides_(rdma::sides_of(cores)), make_(std::move(make)) {}
   ~rdma_transport() override { rdma::close_hosts(sides_); }
 
+  /// Adapters have checksums of their own, and messages are of 8 KiB.
+  iscsi::offer ours() const override {
+    iscsi::offer made;
+    made.rdma = true;
+    made.header_digest = made.data_digest = false;
+    made.max_recv_data_segment_length = iscsi::default_max_recv_data_segment_length;
+    made.first_burst_length = 64 * kib;
+    return made;
+  }
+
   result<std::unique_ptr<iscsi::portal>> listen(const reactor::endpoint& where, iscsi::connection_options options,
                                                 std::vector<std::shared_ptr<iscsi::core_connections>> spread) override {
     if (auto started = rdma::start_hosts(sides_, make_); !started) return tl::unexpected(started.error());
-    options.ours.header_digest = options.ours.data_digest = false;
-    options.ours.rdma = true;
     const auto by = std::make_shared<acceptor>(sides_, std::move(options), std::move(spread));
     runtime::core& first = *sides_.front()->where.core;
     result<std::unique_ptr<iscsi::portal>> made;

@@ -2,6 +2,15 @@
 
 namespace sluice::daemon {
 
+const std::vector<const config::unit_config*>& change::users_of(const std::string& store) {
+  if (users_.empty())
+    for (const config::unit_config& unit : wanted->units)
+      for (const config::store_config* at = config::find_named(wanted->stores, unit.store); at;
+           at = at->over.empty() ? nullptr : config::find_named(wanted->stores, at->over))
+        users_[at->name].push_back(&unit);
+  return users_[store];
+}
+
 namespace {
 
 result<void> prepare_one(const steps& all, std::size_t at, const driving& how) {

@@ -413,15 +413,6 @@ void concern_users(change& in, const std::string& store) {
   for (const config::unit_config* unit : in.users_of(store)) in.concerned.insert(unit->name);
 }
 
-const std::vector<const config::unit_config*>& change::users_of(const std::string& store) {
-  if (users_.empty())
-    for (const config::unit_config& unit : wanted->units)
-      for (const config::store_config* at = config::find_named(wanted->stores, unit.store); at;
-           at = at->over.empty() ? nullptr : config::find_named(wanted->stores, at->over))
-        users_[at->name].push_back(&unit);
-  return users_[store];
-}
-
 std::unique_ptr<step> make_store_step(change& in, const config::step& told) {
   switch (told.what) {
     case config::action::change_store:

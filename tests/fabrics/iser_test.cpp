@@ -1,4 +1,5 @@
 #include "tests/fabrics/breaking.hpp"
+#include "tests/fabrics/port_fixture.hpp"
 #include "tests/fabrics/test_iser.hpp"
 
 /// iSER beyond the contract: logins, buffers and keys, initiators that break the rules, and connections that break by
@@ -9,40 +10,9 @@ namespace {
 using namespace port::contract;
 using iscsi::login_status;
 
-class iser_port_test : public testing::Test {
+class iser_port_test : public port_fixture<iser_site, iser_initiator, iser_wishes> {
  protected:
-  std::unique_ptr<iser_initiator> make(unsigned number, iser_wishes wishes = {}) {
-    return std::make_unique<iser_initiator>(site_.network(), number, std::move(wishes));
-  }
-  bool is_up(const iser_initiator& who) {
-    return site_.until([&] { return who.now() != initiator::state::going_up; }) && who.now() == initiator::state::up;
-  }
-  bool is_down(const iser_initiator& who) {
-    return site_.until([&] { return who.now() == initiator::state::down; });
-  }
-  std::unique_ptr<iser_initiator> ready(unsigned number, iser_wishes wishes = {}) {
-    auto made = make(number, std::move(wishes));
-    made->log_in();
-    EXPECT_TRUE(is_up(*made));
-    attentions(*made);
-    return made;
-  }
-  response run(initiator& by, request&& r) {
-    by.submit(r);
-    EXPECT_TRUE(site_.until([&] { return r.done; }));
-    return r.how;
-  }
-  void attentions(initiator& by) {
-    for (int i = 0; i < 16 && !run(by, test_unit_ready()).good(); ++i) continue;
-  }
-  void expect_well(initiator& who) {
-    const octets data = pattern(64 * 1024, 9);
-    EXPECT_TRUE(run(who, write_10(64, data)).good());
-    EXPECT_TRUE(run(who, read_10(64, 128)).data == data);
-  }
   bool says(const iser_initiator& who, const char* key) { return who.answered_keys.find(key) != std::string::npos; }
-
-  iser_site site_;
 };
 
 // -- logins --------------------------------------------------------------------------------------------------------
@@ -142,17 +112,8 @@ TEST_F(iser_port_test, a_write_that_names_no_buffer_is_refused_alone) {
 
 // -- those that break the rules ------------------------------------------------------------------------------------
 
-class iser_hostile : public iser_port_test {
+class iser_hostile : public hostile_fixture<iser_port_test, iser_initiator> {
  protected:
-  iser_hostile() : good_(ready(1)), bad_(ready(0)) {}
-  ~iser_hostile() override {
-    EXPECT_TRUE(is_down(*bad_)) << "it may go on";
-    expect_well(*good_);
-    bad_->log_in();
-    EXPECT_TRUE(is_up(*bad_)) << "it may come back";
-    attentions(*bad_);
-    expect_well(*bad_);
-  }
   iscsi::scsi_command read_of_a_block() {
     iscsi::scsi_command c;
     c.read = true;
@@ -164,7 +125,6 @@ class iser_hostile : public iser_port_test {
     c.cdb[8] = 1;
     return c;
   }
-  std::unique_ptr<iser_initiator> good_, bad_;
 };
 
 TEST_F(iser_hostile, a_message_of_no_type) {

@@ -1,5 +1,6 @@
 #include "actors/wire/big_endian.hpp"
 #include "tests/fabrics/breaking.hpp"
+#include "tests/fabrics/port_fixture.hpp"
 #include "tests/fabrics/test_srp.hpp"
 
 /// SRP beyond the contract: logins, channels, initiators that break the rules, and connections that break by chance.
@@ -10,46 +11,14 @@ using namespace port::contract;
 using port::task_function;
 using port::task_response;
 
-class srp_port_test : public testing::Test {
+class srp_port_test : public port_fixture<srp_site, srp_initiator, srp_wishes> {
  protected:
-  std::unique_ptr<srp_initiator> make(unsigned number, srp_wishes wishes = {}) {
-    return std::make_unique<srp_initiator>(site_.network(), number, wishes);
-  }
-  bool is_up(const srp_initiator& who) {
-    return site_.until([&] { return who.now() != initiator::state::going_up; }) && who.now() == initiator::state::up;
-  }
-  bool is_down(const srp_initiator& who) {
-    return site_.until([&] { return who.now() == initiator::state::down; });
-  }
-  std::unique_ptr<srp_initiator> ready(unsigned number, srp_wishes wishes = {}) {
-    auto made = make(number, wishes);
-    made->log_in();
-    EXPECT_TRUE(is_up(*made));
-    attentions(*made);
-    return made;
-  }
-  const response& run(initiator& by, request& r) {
-    by.submit(r);
-    EXPECT_TRUE(site_.until([&] { return r.done; }));
-    return r.how;
-  }
-  response run(initiator& by, request&& r) { return run(by, r); }
-  void attentions(initiator& by) {
-    for (int i = 0; i < 16 && !run(by, test_unit_ready()).good(); ++i) continue;
-  }
-  void expect_well(initiator& who) {
-    const octets data = pattern(64 * 1024, 9);
-    EXPECT_TRUE(run(who, write_10(64, data)).good());
-    EXPECT_TRUE(run(who, read_10(64, 128)).data == data);
-  }
   task_response manage(initiator& by, task_function function, const request* referenced = nullptr) {
     std::optional<task_response> answer;
     by.manage(function, 0, referenced, [&](task_response r) { answer = r; });
     EXPECT_TRUE(site_.until([&] { return answer.has_value(); }));
     return answer.value_or(task_response::rejected);
   }
-
-  srp_site site_;
 };
 
 // -- logins --------------------------------------------------------------------------------------------------------
@@ -183,17 +152,8 @@ TEST_F(srp_port_test, a_channel_that_breaks_ends_alone) {
 
 // -- those that break the rules ------------------------------------------------------------------------------------
 
-class srp_hostile : public srp_port_test {
+class srp_hostile : public hostile_fixture<srp_port_test, srp_initiator> {
  protected:
-  srp_hostile() : good_(ready(1)), bad_(ready(0)) {}
-  ~srp_hostile() override {
-    EXPECT_TRUE(is_down(*bad_)) << "it may go on";
-    expect_well(*good_);
-    bad_->log_in();
-    EXPECT_TRUE(is_up(*bad_)) << "it may come back";
-    attentions(*bad_);
-    expect_well(*bad_);
-  }
   octets command(std::uint64_t tag, octets cdb) {
     cdb_ = std::move(cdb);
     cdb_.resize(16);
@@ -203,7 +163,6 @@ class srp_hostile : public srp_port_test {
     return encode(c, 0);
   }
   octets cdb_;
-  std::unique_ptr<srp_initiator> good_, bad_;
 };
 
 TEST_F(srp_hostile, an_unknown_iu) {

@@ -126,6 +126,17 @@ class iser_initiator final : public port::contract::initiator, rdma::peer::handl
     peer_.send(message_of(header, data, buffers));
   }
 
+  iscsi::login_request login_request() const {
+    iscsi::login_request ask;
+    ask.transit = true;
+    ask.current_stage = 1;
+    ask.next_stage = 3;
+    ask.isid = 0x400000000000 + number_;
+    ask.cmd_sn = cmd_sn_;
+    ask.exp_stat_sn = exp_stat_sn_;
+    return ask;
+  }
+
   void on_accepted(const_bytes private_data) override {
     EXPECT_FALSE(iser::decode_abilities(private_data).zero_based);
     std::string text;
@@ -145,13 +156,7 @@ class iser_initiator final : public port::contract::initiator, rdma::peer::handl
     if (wishes_.whole_buffer) say("TaggedBufferForSolicitedDataOnly=No");
     for (const std::string& key : wishes_.more_keys) say(key);
     if (wishes_.more_keys.empty()) say("RDMAExtensions=Yes");
-    iscsi::login_request ask;
-    ask.transit = true;
-    ask.current_stage = 1;
-    ask.next_stage = 3;
-    ask.isid = 0x400000000000 + number_;
-    ask.cmd_sn = cmd_sn_;
-    peer_.send(message_of(iscsi::encode(ask, static_cast<std::uint32_t>(text.size())), as_bytes(text)));
+    peer_.send(message_of(iscsi::encode(login_request(), static_cast<std::uint32_t>(text.size())), as_bytes(text)));
   }
   void on_rejected(const_bytes) override { state_ = state::down; }
   void on_closed() override { down(); }
@@ -286,14 +291,7 @@ class iser_initiator final : public port::contract::initiator, rdma::peer::handl
       return;
     }
     if (!r.transit) {  // it asks something of its own
-      iscsi::login_request again;
-      again.transit = true;
-      again.current_stage = 1;
-      again.next_stage = 3;
-      again.isid = 0x400000000000 + number_;
-      again.cmd_sn = cmd_sn_;
-      again.exp_stat_sn = exp_stat_sn_;
-      return put(iscsi::encode(again));
+      return put(iscsi::encode(login_request()));
     }
     max_cmd_sn_ = r.sn.max_cmd_sn;
     state_ = state::up;
