@@ -149,11 +149,15 @@ void warn_of_names(const config::model& m, const std::string& fabric, config::di
                           }
                         });
   for (const config::target_config* target : beyond)
-    for (const config::access_config& access : target->access)
-      if (!access.settings.has("chap.user"))
-        warnings.push_back({access.at, config::access_path(target->name, access.initiator),
+    for (const config::access_config& access : target->access) {
+      const std::string path = config::access_path(target->name, access.initiator);
+      const bool is_told = std::any_of(warnings.begin(), warnings.end(),  // of a target with ports of two fabrics
+                                       [&](const config::diagnostic& each) { return each.key == path; });
+      if (!access.settings.has("chap.user") && !is_told)
+        warnings.push_back({access.at, path,
                             "is admitted by its name alone, and anybody beyond loopback may say a name",
                             "chap.user and chap.secret_file"});
+    }
 }
 
 void warn_of_groups(const config::model& m, const std::string& fabric, config::diagnostics& warnings) {
