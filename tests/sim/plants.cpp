@@ -72,7 +72,7 @@ class spoilt_read final : public store::request {
     part_count = original.part_count;
   }
   void done(store::status outcome) noexcept override {
-    original_.failed_offset = failed_offset;
+    original_.answer_as(*this);
     if (outcome == store::status::good) past_.bring_back(original_);
     original_.done(outcome);
     delete this;

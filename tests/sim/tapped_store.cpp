@@ -38,7 +38,7 @@ class tapped_flush final : public store::request {
   void done(store::status outcome) noexcept override {
     tap_.log.ends(number_, outcome, loop_.now_ns());
     tap_.has_failed = tap_.has_failed || outcome == store::status::medium_error;
-    original_.failed_offset = failed_offset;
+    original_.answer_as(*this);
     original_.done(outcome);
     delete this;
   }

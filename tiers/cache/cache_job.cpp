@@ -25,8 +25,7 @@ void cache_job::begin(request& r) noexcept {
 
 void cache_job::finish(status outcome) noexcept {
   request& r = *std::exchange(outer_, nullptr);
-  r.miscompare_offset = miscompare_offset;
-  r.failed_offset = failed_offset;
+  r.answer_as(*this);
   edges_ = {};
   place_.let_go();
   owner_.give_back(*this);

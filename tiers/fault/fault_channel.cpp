@@ -46,8 +46,7 @@ fault_job& fault_job_list::pop() {
 }
 
 void fault_job::done(status outcome) noexcept {
-  outer->miscompare_offset = miscompare_offset;
-  outer->failed_offset = failed_offset;
+  outer->answer_as(*this);
   if (judged.what == effect::tear && outcome == status::good) {
     outer->failed_offset = offset_bytes + length_bytes;
     outcome = status::medium_error;

@@ -140,7 +140,7 @@ void destager::below_failed(const char* what, store::status outcome) noexcept {
 void destager::flushed(store::status outcome) noexcept {
   if (outcome == store::status::good) {
     failures_ = 0;
-    flush_.fua = false;
+    flush_.written_anew = 0;
     core_.set_below_trouble({});
     // flushing -> superblock: the run is durable below. Only now the log may begin behind it.
     owner_.below_flushed();
@@ -153,7 +153,8 @@ void destager::flushed(store::status outcome) noexcept {
   } else {
     // What was written since the last flush may be lost, and the system tells of it once: all of the run goes again.
     below_failed("the store below refuses to flush", outcome);
-    flush_.fua = core_.below_is_flushed;  // else what others wrote before the journal began may be lost, too
+    // Else what others wrote before the journal began may be lost, too.
+    if (core_.below_is_flushed) flush_.written_anew = flush_.loss;
     phase_ = phase::blocks;
     gather_blocks();
   }

@@ -34,8 +34,7 @@ void journal_job::start(store::request& r) noexcept {
 
 void journal_job::answer() noexcept {
   store::request& r = *std::exchange(asked_, nullptr);
-  r.miscompare_offset = miscompare_offset;
-  r.failed_offset = failed_offset;
+  r.answer_as(*this);
   memory_ = {};
   r.done(outcome_);
 }

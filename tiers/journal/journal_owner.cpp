@@ -265,9 +265,11 @@ void journal_owner::pass_what_may() noexcept {
 }
 
 void journal_owner::pass(journal_job& job) noexcept {
-  // Over memory, too, what goes past the log while it is in use is durable at once: a durable write that comes later
-  // stands for all that was acknowledged before it, and flushes nothing but what the log holds.
-  job.ask_below(job.changes() && (!core_.wanted.is_volatile || core_.now == state::journaling));
+  // Over memory, too, what goes past the log while it is in use, or for ever because the memory failed, is durable at
+  // once: a durable write that comes later stands for all that was acknowledged before it, and flushes nothing but what
+  // the log holds.
+  const bool instead_of_log = core_.now == state::journaling || core_.flash_failed();
+  job.ask_below(job.changes() && (!core_.wanted.is_volatile || instead_of_log));
   begins();
   below().submit(job);
 }

@@ -96,6 +96,29 @@ TEST(volatile_journal, a_durable_write_covers_what_was_too_long_for_the_log) {
   }
 }
 
+TEST(volatile_journal, a_durable_write_covers_what_was_written_after_the_memory_failed) {
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {
+    journal_fixture s(seed);
+    s.is_volatile = true;
+    s.open();
+    s.world.sim().options().write_error = 1;
+    test_request first(verb::write, 0, 4096, payload(s.random, std::vector<std::uint8_t>(4096, 4)));
+    s.channel->submit(first);
+    ASSERT_TRUE(
+        s.world.sim().run_until([&] { return s.tier->core().flash_failed(); }, s.world.sim().now_ns() + ns_per_s));
+    s.world.sim().options().write_error = 0;
+    s.world.sim().run_for(ns_per_s);
+    ASSERT_EQ(first.completions, 1);
+    EXPECT_EQ(s.write(0, 8192, 5), status::good);
+    test_request durable(verb::write, size - 4096, 4096, payload(s.random, std::vector<std::uint8_t>(4096, 6)));
+    durable.fua = true;
+    ASSERT_EQ(s.run(*s.channel, durable), status::good);
+    s.lose_power();
+    s.open();
+    EXPECT_THAT(s.read(*s.channel, 0, 8192), Each(5)) << seed;
+  }
+}
+
 TEST(volatile_journal, tells_who_flushes_that_the_store_below_refuses_and_keeps_the_data) {
   journal_fixture s(4);
   s.is_volatile = true;

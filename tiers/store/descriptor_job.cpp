@@ -131,6 +131,7 @@ void descriptor_job::finish(status outcome) noexcept {
 
 void descriptor_job::fail(int error_number) noexcept {
   request_->failed_offset = at();
+  request_->loss = medium_.condition->newest_loss();
   if (error_number != ECANCELED) medium_.condition->failed(request_->what, error_number, owner_.loop_.now_ns());
   finish(status_of_errno(error_number));
 }
@@ -354,8 +355,10 @@ void descriptor_job::settle() noexcept {
   // The sync of somebody else that failed meanwhile has taken with it what this request had written, and the system
   // tells that once.
   if (request_->what != verb::flush && condition.losses() != losses_before_) return fail(EIO);
-  const int lost = request_->what == verb::flush ? condition.flushed(written_before_, request_->fua) : 0;
-  return lost == 0 ? finish(status::good) : finish(status_of_errno(lost));
+  const int lost = request_->what == verb::flush ? condition.flushed(written_before_, request_->written_anew) : 0;
+  if (lost == 0) return finish(status::good);
+  request_->loss = condition.newest_loss();
+  finish(status_of_errno(lost));
 }
 
 }  // namespace sluice::store

@@ -86,17 +86,29 @@ TEST_F(descriptor_test, a_full_medium_that_lost_writes_is_full_to_who_flushes) {
 }
 
 TEST_F(descriptor_test, who_writes_all_anew_that_a_flush_lost_can_flush_it) {
-  const auto flush_anew = [this] {
-    test_request r(verb::flush, 0, 0);
-    r.fua = true;
-    return run(*first_, r);
-  };
+  test_request r(verb::flush, 0, 0);
   medium_->condition->lose_writes(EIO);
-  EXPECT_EQ(flush_anew(), status::medium_error) << "nobody had been told of that loss";
+  EXPECT_EQ(run(*first_, r), status::medium_error) << "nobody had been told of that loss";
+  EXPECT_EQ(run(*first_, r), status::medium_error) << "nobody says that it was written anew";
+  r.written_anew = r.loss;
   medium_->condition->lose_writes(EIO);
-  EXPECT_EQ(flush_anew(), status::medium_error) << "nor of this one";
-  EXPECT_EQ(flush_anew(), status::good);
+  EXPECT_EQ(run(*first_, r), status::medium_error) << "nor was this one";
+  r.written_anew = r.loss;
+  EXPECT_EQ(run(*first_, r), status::good);
   EXPECT_EQ(flush(*second_), status::good);
+}
+
+/// What one was told does not stand for what the other has written anew.
+TEST_F(descriptor_test, a_loss_that_somebody_else_was_told_of_is_not_written_anew) {
+  test_request r(verb::flush, 0, 0);
+  medium_->condition->lose_writes(EIO);
+  EXPECT_EQ(run(*first_, r), status::medium_error);
+  r.written_anew = r.loss;
+  medium_->condition->lose_writes(EIO);
+  EXPECT_EQ(flush(*second_), status::medium_error);
+  EXPECT_EQ(run(*first_, r), status::medium_error) << "what was written anew may be lost again";
+  r.written_anew = r.loss;
+  EXPECT_EQ(run(*first_, r), status::good);
 }
 
 /// The system tells of a loss once, and whoever was told may be heard of later than who was not.

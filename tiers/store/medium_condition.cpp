@@ -53,7 +53,7 @@ void medium_condition::lose_writes(int error_number) {
   {
     const std::lock_guard lock(guard_);
     lost_error_ = error_number;
-    lost_since_told_ = true;
+    ++newest_loss_;
     const std::uint64_t written = written_.load();
     lost_bytes_ += written - std::exchange(durable_, written);
     SLUICE_LOG(error, "store", "acknowledged writes could not be brought to the medium and may be lost",
@@ -62,15 +62,20 @@ void medium_condition::lose_writes(int error_number) {
   note_loss();
 }
 
-int medium_condition::flushed(std::uint64_t written_before, bool anew) {
+int medium_condition::flushed(std::uint64_t written_before, std::uint64_t written_anew) {
   const std::lock_guard lock(guard_);
   durable_ = std::max(durable_, written_before);
   if (lost_error_ == 0) return 0;
-  if (std::exchange(lost_since_told_, false) || !anew) return lost_error_;
+  if (written_anew != newest_loss_) return lost_error_;
   SLUICE_LOG(info, "store", "what may have been lost was written anew", {"medium", name_});
   lost_bytes_ = 0;
   lost_error_ = 0;
   return 0;
+}
+
+std::uint64_t medium_condition::newest_loss() const {
+  const std::lock_guard lock(guard_);
+  return newest_loss_;
 }
 
 std::uint64_t medium_condition::sync_begins() {
@@ -164,7 +169,6 @@ std::uint64_t medium_condition::forget_losses() {
   const bool any = lost_error_ != 0 || missing_bytes_ != 0;
   lost_error_ = 0;
   lost_bytes_ = 0;
-  lost_since_told_ = false;
   return any ? std::max<std::uint64_t>(lost, 1) : 0;
 }
 

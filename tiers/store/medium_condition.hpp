@@ -34,8 +34,11 @@ class medium_condition {
   /// The system could not write what it had taken; it says so once, and forgets the data.
   void lose_writes(int error_number);
   /// What a flush is answered that the system called good and that began after so many written octets: 0, or the error
-  /// by which writes were lost. `anew`: whoever flushes has written all of them again since a flush told him.
-  int flushed(std::uint64_t written_before, bool anew);
+  /// by which writes were lost. `written_anew`: whoever flushes was told of the losses up to this one, and has written
+  /// all of it again since; another loss, whoever was told of it, may have taken that as well.
+  int flushed(std::uint64_t written_before, std::uint64_t written_anew);
+  /// The number of the newest loss; 0: there was none.
+  std::uint64_t newest_loss() const;
 
   // -- syncs: the system tells that it lost writes once, to the first of them that asks ------------------------------
   /// Before a sync begins, or a durable write through the page cache, which may be told likewise; its number.
@@ -89,7 +92,7 @@ class medium_condition {
   std::uint64_t durable_ = 0;        // of written_
   int lost_error_ = 0;               // 0: nothing is lost
   std::uint64_t lost_bytes_ = 0;     // at most
-  bool lost_since_told_ = false;     // more was lost since a flush told of it
+  std::uint64_t newest_loss_ = 0;    // they are counted from 1
   std::uint64_t missing_bytes_ = 0;  // between cut_ and the size
   std::string place_;
   std::uint64_t syncs_begun_ = 0;

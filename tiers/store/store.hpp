@@ -83,10 +83,17 @@ class request {
     parts_compare = other.parts_compare;
     extents = other.extents;
     extent_limit = other.extent_limit;
+    written_anew = other.written_anew;
+  }
+  /// Takes over what the same question was answered elsewhere.
+  void answer_as(const request& other) noexcept {
+    miscompare_offset = other.miscompare_offset;
+    failed_offset = other.failed_offset;
+    loss = other.loss;
   }
 
   verb what = verb::read;
-  bool fua = false;  // write-like verbs: durable before good; flush: what an earlier one lost was all written anew
+  bool fua = false;  // write-like verbs: durable before good
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;  // of the range on the medium
   const iovec* parts = nullptr;
@@ -94,9 +101,11 @@ class request {
   unsigned parts_compare = 0;              // compare_and_write only: how many leading parts are the compare half
   std::vector<extent>* extents = nullptr;  // map only: cleared, filled in order, merged, covering from offset_bytes on
   unsigned extent_limit = 0;               // map only: stop after so many
+  std::uint64_t written_anew = 0;          // flush only: all that was lost up to this `loss` was written anew since
 
   std::uint64_t miscompare_offset = 0;  // out: octets from offset_bytes to the first difference
   std::uint64_t failed_offset = 0;      // out: octets from the store's start
+  std::uint64_t loss = 0;  // out, of a flush that failed: the number of the newest loss of acknowledged writes
 
   /// Called exactly once per submit, on the channel's core, never from within submit().
   virtual void done(status outcome) noexcept = 0;
