@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "actors/observe/log.hpp"
 
@@ -41,6 +42,8 @@ result<std::shared_ptr<connection>> connections::get(const address& to) {
   if (auto open = found.open.lock(); open && !open->condemned()) return open;
   if (found.failed && steady_clock::now() - found.failed_at < fresh) return tl::unexpected(*found.failed);
   auto made = connection::open(to);
+  if (made && before_use_)
+    if (auto noted = before_use_(**made); !noted) made = tl::unexpected(noted.error());
   if (made) {
     found.open = *made;
     found.failed.reset();
@@ -50,6 +53,28 @@ result<std::shared_ptr<connection>> connections::get(const address& to) {
     found.failed_at = steady_clock::now();
   }
   return made;
+}
+
+std::shared_ptr<connections> connections::of_this_process() {
+  static std::mutex guard;
+  static std::weak_ptr<connections> one;
+  const std::lock_guard lock(guard);
+  auto all = one.lock();
+  if (!all) one = all = std::make_shared<connections>();
+  return all;
+}
+
+void connections::before_use(notice what) {
+  const std::lock_guard lock(guard_);
+  before_use_ = std::move(what);
+}
+
+std::vector<std::shared_ptr<connection>> connections::open_ones() {
+  const std::lock_guard lock(guard_);
+  std::vector<std::shared_ptr<connection>> all;
+  for (const auto& [to, each] : known_)
+    if (auto open = each.open.lock()) all.push_back(std::move(open));
+  return all;
 }
 
 bool connections::abandon_if_given_up(connection& silent, const question& asked,

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "ceph/cluster/connection.hpp"
 #include "ceph/cluster/pulse.hpp"
@@ -31,6 +32,13 @@ class connections {
   /// after that. Then the cluster has fenced `silent`, and it is abandoned. Blocks, half a minute at most.
   static bool abandon_if_given_up(connection& silent, const question& asked, const std::function<bool()>& still_silent);
 
+  /// Those of this process: what its stores use, and what is to be fenced when it is gone.
+  static std::shared_ptr<connections> of_this_process();
+  /// What must be done before anything is sent over a new connection; where it fails, get() does. Blocks.
+  using notice = std::function<result<void>(const connection&)>;
+  void before_use(notice what);
+  std::vector<std::shared_ptr<connection>> open_ones();
+
   pulse& beats();
   /// Where connections are made anew while the gateway serves.
   helper& reopener();
@@ -44,6 +52,7 @@ class connections {
 
   std::mutex guard_;
   std::map<address, entry> known_;
+  notice before_use_;
   std::mutex threads_guard_;
   std::unique_ptr<helper> reopener_;  // these from their first use on: a gateway without Ceph has no threads for it
   std::unique_ptr<pulse> pulse_;

@@ -98,7 +98,7 @@ result<options> options_of(const config::settings& s) {
 }
 
 void register_store(store::registry& to) {
-  const auto all = std::make_shared<cluster::connections>();
+  const auto all = cluster::connections::of_this_process();
   to.add({"rbd", keys(),
           [all](const config::settings& s, reactor::loop&, const auto&) -> result<std::shared_ptr<store::store>> {
             const auto wanted = options_of(s);
@@ -106,7 +106,7 @@ void register_store(store::registry& to) {
             return rbd_store::open(all, *wanted);
           },
           [](const config::settings& s) { return options_of(s).map([](const options&) {}); },
-          [all](const config::settings& s) { return probe(*all, s); }});
+          [all](const config::settings& s) { return probe(*all, s); }, true});
 }
 
 }  // namespace sluice::rbd

@@ -216,6 +216,19 @@ void command_tree::add_acting_commands() {
   resize_command->add_option("size", options_.size, "the new size")->required()->type_name("SIZE");
   resize_command->add_flag("--shrink", options_.shrink, "allow a smaller size: what lies beyond it is lost");
 
+  CLI::App* move_command = add_asking(unit, "move", "have another gateway of the cluster own a unit",
+                                      "sluice unit move vm1 --to gateway-b", [this] {
+                                        return ask("unit.move", {{"unit", options_.unit}, {"to", options_.gateway}},
+                                                   [](const json&) { return std::string(); });
+                                      });
+  move_command->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
+  move_command->add_option("--to", options_.gateway, "the gateway that is to own it")->required()->type_name("GATEWAY");
+
+  CLI::App* cluster = app_->add_subcommand("cluster", "gateways that serve the same units");
+  cluster->require_subcommand(1);
+  add_asking(cluster, "status", "its gateways, and who owns which unit", "sluice cluster status",
+             [this] { return ask("status", json::object(), render_cluster); });
+
   CLI::App* pr = app_->add_subcommand("pr", "persistent reservations");
   pr->require_subcommand(1);
   add_asking(pr, "show", "the registrations and the reservation of a unit", "sluice pr show vm1",

@@ -20,7 +20,7 @@ struct parsed_options {
   std::string control = "/run/sluice/control.sock";
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
-  std::string config, unit, store, size, shell, page = "sluice", interval = "1s";
+  std::string config, unit, store, size, gateway, shell, page = "sluice", interval = "1s";
   std::string mode = "write-through", bypass = "1MiB";
   std::vector<std::string> sizes, words;
   std::string output;

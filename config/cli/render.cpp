@@ -233,6 +233,26 @@ std::string render_status(const json& status) {
   return out;
 }
 
+std::string render_cluster(const json& status) {
+  const json& cluster = at(status, "cluster");
+  if (cluster.is_null()) return "this gateway is in no cluster: its file has no [cluster]\n";
+  std::string out = "cluster " + text(cluster, "name");
+  if (!at(cluster, "holds").get<bool>()) out += ": THIS GATEWAY CANNOT RENEW ITS MEMBERSHIP, and answers BUSY";
+  out += "\n\n";
+  std::vector<row> members{{"GATEWAY", "ID", "STATE", "OWNS"}};
+  for (const json& each : at(cluster, "members")) {
+    std::size_t owns = 0;
+    for (const json& unit : at(status, "units")) owns += text(unit, "owner") == text(each, "gateway") ? 1 : 0;
+    members.push_back({text(each, "gateway") + (at(each, "self").get<bool>() ? " (this one)" : ""), text(each, "id"),
+                       text(each, "state"), std::to_string(owns)});
+  }
+  out += render_table(members);
+  std::vector<row> units{{"UNIT", "OWNER"}};
+  for (const json& unit : at(status, "units"))
+    if (const std::string owner = text(unit, "owner"); !owner.empty()) units.push_back({text(unit, "name"), owner});
+  return units.size() == 1 ? out : out + "\n" + render_table(units);
+}
+
 std::string render_sessions(const json& status) {
   std::vector<row> rows{{"ID", "TARGET", "INITIATOR", "PEER", "PORT", "AGE", "PARAMETERS"}};
   for (const json& target : at(status, "targets"))

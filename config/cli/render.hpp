@@ -18,6 +18,7 @@ std::string render_change(const nlohmann::json& status);
 std::string render_resize(const nlohmann::json& resized);
 std::string render_tree(const nlohmann::json& status);      // ls
 std::string render_status(const nlohmann::json& status);    // status
+std::string render_cluster(const nlohmann::json& status);   // cluster status
 std::string render_sessions(const nlohmann::json& status);  // session ls: the sessions of all targets
 /// What `ls` and `session ls` show, as JSON: parts of "status".
 nlohmann::json tree_in(const nlohmann::json& status);

@@ -46,6 +46,8 @@ std::vector<key_table> key_tables(const known_types& known) {
   std::vector<key_table> out{
       {"gateway", "`[gateway]`",
        "The gateway itself. A change of any of these keys but `log` and `log_level` needs a restart.", &gateway_keys()},
+      {"cluster", "`[cluster]`",
+       "Gateways over one Ceph cluster that serve the same units. Any change needs a restart.", &cluster_keys()},
       {"store", "`[store.NAME]`", "Where bytes live. Each type has more keys.", &store_keys()},
       {"unit", "`[unit.NAME]`", "A logical unit: the SCSI device over a store.", &unit_keys()},
       {"target", "`[target.NAME]`", "A SCSI target device.", &target_keys()},

@@ -35,6 +35,15 @@ struct gateway_config {
   bool operator==(const gateway_config&) const = default;
 };
 
+/// Other gateways, with which this one serves the same units: [cluster].
+struct cluster_config {
+  std::string name = "sluice";
+  std::string pool;
+  std::string user, conf;  // empty: librados' own
+  place at;
+  bool operator==(const cluster_config&) const = default;
+};
+
 struct store_config {
   std::string name;
   std::string type;
@@ -101,6 +110,7 @@ struct target_config {
 
 struct model {
   gateway_config gateway;
+  std::optional<cluster_config> cluster;  // none: this gateway is alone
   std::vector<store_config> stores;
   std::vector<unit_config> units;
   std::vector<target_config> targets;

@@ -134,6 +134,7 @@ class planner {
     fixed("max_connections_per_address", a.max_connections_per_address == b.max_connections_per_address);
     fixed("login_timeout", a.login_timeout_ns == b.login_timeout_ns);
     fixed("max_tasks", a.max_tasks == b.max_tasks);
+    if (from_.cluster != to_.cluster) refuse("cluster", "a change needs a restart");
     if (a.log != b.log || a.log_level != b.log_level) add(action::change_log, "~ gateway: log");
   }
 

@@ -51,6 +51,19 @@ gateway_config read_gateway(read_context& context, const tree_node& node) {
   return out;
 }
 
+cluster_config read_cluster(read_context& context, const tree_node& node) {
+  cluster_config out;
+  out.at = node.at;
+  const tree_table* table = expect_table(context, node, "cluster", "a table: [cluster]");
+  if (table == nullptr) return out;
+  const values v = read_keys(context, *table, cluster_keys(), "cluster", node.at);
+  out.name = v.text_or("name", out.name);
+  out.pool = v.text_or("pool", out.pool);
+  out.user = v.text_or("user", out.user);
+  out.conf = v.text_or("conf", out.conf);
+  return out;
+}
+
 /// What a kind of store or port adds to the keys of all, by its name.
 using kinds = std::vector<std::pair<std::string, const std::vector<key>*>>;
 
@@ -286,6 +299,7 @@ reading read(const tree_table& document, const std::string& directory, const kno
   read_context context{directory, out.wrong};
   read_keys(context, document, root_keys(), "", {1, 1});
   if (const tree_node* gateway = find_entry(document, "gateway")) out.what.gateway = read_gateway(context, *gateway);
+  if (const tree_node* cluster = find_entry(document, "cluster")) out.what.cluster = read_cluster(context, *cluster);
   read_named(context, document, "store",
              [&](const tree_entry& e) { out.what.stores.push_back(read_store(context, e, known)); });
   read_named(context, document, "unit", [&](const tree_entry& e) { out.what.units.push_back(read_unit(context, e)); });

@@ -32,6 +32,7 @@ key required(key k) {
 const std::vector<key>& root_keys() {
   static const std::vector<key> keys{
       {.name = "gateway", .type = kind::tables, .help = "the gateway itself"},
+      {.name = "cluster", .type = kind::tables, .help = "gateways that serve the same units"},
       {.name = "store", .type = kind::tables, .help = "[store.NAME]: where bytes live"},
       {.name = "unit", .type = kind::tables, .help = "[unit.NAME]: a logical unit over a store"},
       {.name = "target", .type = kind::tables, .help = "[target.NAME]: a SCSI target device"},
@@ -73,6 +74,16 @@ const std::vector<key>& gateway_keys() {
        .maximum = 600'000'000'000,
        .otherwise = "15s"},
       number_key("max_tasks", 1, 4096, "128", "commands that one session may have in flight"),
+  };
+  return keys;
+}
+
+const std::vector<key>& cluster_keys() {
+  static const std::vector<key> keys{
+      {.name = "name", .help = "the prefix of the cluster's objects", .otherwise = "sluice"},
+      required({.name = "pool", .help = "the RADOS pool in which those objects lie"}),
+      {.name = "user", .help = "the cephx user, without \"client.\"", .otherwise = "admin"},
+      {.name = "conf", .type = kind::path, .help = "the Ceph cluster's ceph.conf", .otherwise = "where librados looks"},
   };
   return keys;
 }

@@ -43,6 +43,7 @@ struct known_types {
 
 const std::vector<key>& root_keys();
 const std::vector<key>& gateway_keys();
+const std::vector<key>& cluster_keys();
 const std::vector<key>& store_keys();  // of every store; its type has more
 const std::vector<key>& unit_keys();
 const std::vector<key>& target_keys();

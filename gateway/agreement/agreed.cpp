@@ -2,10 +2,16 @@
 
 namespace sluice::agreement {
 
+scsi::asymmetric_access access_through(const agreed& now, gateway_id gateway) {
+  if (!now.owned || now.owned->owner == gateway) return scsi::asymmetric_access::active_optimized;
+  return now.owned->owner == 0 ? scsi::asymmetric_access::transitioning : scsi::asymmetric_access::standby;
+}
+
 std::vector<scsi::target_port_group> groups_of(const agreed& now) {
   std::map<std::uint16_t, scsi::target_port_group> merged;
   for (const auto& [gateway, groups] : now.ports)
-    for (const scsi::target_port_group& group : groups) {
+    for (scsi::target_port_group group : groups) {
+      if (now.owned) group.state = access_through(now, gateway);
       const auto [at, fresh] = merged.emplace(group.number, group);
       if (!fresh) at->second.ports.insert(at->second.ports.end(), group.ports.begin(), group.ports.end());
     }

@@ -26,11 +26,20 @@ struct event {
 /// lags further behind must join anew.
 inline constexpr std::size_t max_events = 64, max_orders = 4096;
 
+/// Which gateway may touch the blocks of a unit that several share. The ports of the others are in standby.
+struct ownership {
+  gateway_id owner = 0;     // 0: nobody; who finds it so claims it
+  gateway_id heir = 0;      // while nobody owns it: the member that it is meant for; 0: whoever comes first
+  std::uint64_t epoch = 0;  // at which it was given or given up: a claim names the one that it found
+  bool operator==(const ownership&) const = default;
+};
+
 /// Everything about a logical unit that all gateways which serve it, and all their cores, must agree on: a value. What
 /// each gateway knows by itself (its store's capacity, its configuration) is not part of it.
 ///
 /// Invariants: each nexus named here belongs to a member (a gateway's nexuses are dropped when it leaves, is gone, or
-/// joins anew); with more than one member, `events` holds each epoch since some past one without a gap.
+/// joins anew), and so does an owner; with more than one member, `events` holds each epoch since some past one without
+/// a gap.
 struct agreed {
   std::uint64_t epoch = 0;  // of the record that this was read from, or is to become
   std::string serial;       // the unit's identity: 32 hex digits, made once; empty: not made yet
@@ -42,11 +51,14 @@ struct agreed {
   std::vector<std::uint64_t> prevents_removal;  // nexus ids that sent PREVENT
   std::map<gateway_id, std::uint64_t> members;  // gateways that serve the unit, with the number of this stay
   std::map<gateway_id, std::vector<scsi::target_port_group>> ports;  // target port groups, as each gateway says
-  std::deque<event> events;                                          // newest last; for members that lag behind
+  std::optional<ownership> owned;  // none: gateways do not share it, or all may touch it
+  std::deque<event> events;        // newest last; for members that lag behind
 
   bool operator==(const agreed&) const = default;
 };
 
+/// How the ports of a gateway stand.
+scsi::asymmetric_access access_through(const agreed& now, gateway_id gateway);
 /// Of all gateways, each group once.
 std::vector<scsi::target_port_group> groups_of(const agreed& now);
 /// Relative target port identifiers of all of them.

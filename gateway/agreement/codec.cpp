@@ -24,6 +24,7 @@ enum class section : std::uint8_t {
   members = 6,       // gateway 2, incarnation 8, each
   ports = 7,         // gateway 2, groups 2; each group: number 2, state 1, preferred 1, status 1, ports 2, then 2 each
   events = 8,        // see put(event)
+  ownership = 9,     // owner 2, heir 2, epoch 8; absent: none
 };
 
 /// In words, as a plural: sentences go on with it.
@@ -45,6 +46,8 @@ const char* to_string(section s) {
       return "target port groups";
     case section::events:
       return "events";
+    case section::ownership:
+      return "words on who owns it";
   }
   return "octets of an unknown section";
 }
@@ -153,7 +156,9 @@ class reader {
     for (std::uint64_t n = take<4>(); n > 0 && ok_; --n) {
       abort_order& each = e.aborts.emplace_back();
       each.whom = take_addressees();
-      each.manner = take_flag() ? abort_manner::by_other : abort_manner::silent;
+      const std::uint64_t manner = take<1>();
+      if (manner > static_cast<std::uint8_t>(abort_manner::busy)) fault();
+      each.manner = static_cast<abort_manner>(manner);
       const std::uint64_t reason = take<1>();
       if (reason > static_cast<std::uint8_t>(port::silence::transport_abort)) fault();
       each.reason = static_cast<port::silence>(reason);
@@ -283,6 +288,12 @@ bool read(section tag, const_bytes payload, agreed& into) {
       return read_ports(from, into);
     case section::events:
       return read_events(from, into);
+    case section::ownership:
+      into.owned.emplace();
+      into.owned->owner = static_cast<gateway_id>(from.take<2>());
+      into.owned->heir = static_cast<gateway_id>(from.take<2>());
+      into.owned->epoch = from.take<8>();
+      return from.at_end();
   }
   return false;
 }
@@ -334,6 +345,13 @@ std::string encode(const agreed& now) {
     }
   }
   append(text, section::ports, ports.text);
+  if (now.owned) {
+    writer owned;
+    owned.put<2>(now.owned->owner);
+    owned.put<2>(now.owned->heir);
+    owned.put<8>(now.owned->epoch);
+    append(text, section::ownership, owned.text);
+  }
   writer events;
   for (const event& each : now.events) events.put(each);
   append(text, section::events, events.text);

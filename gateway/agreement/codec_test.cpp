@@ -21,6 +21,7 @@ agreed something() {
   a.prevents_removal = {1, 2};
   a.members = {{0, 1}, {3, UINT64_MAX}};
   a.ports[3] = {{.number = 2, .state = scsi::asymmetric_access::standby, .preferred = true, .ports = {7, 8}}};
+  a.owned = ownership{3, 0, 12};
   a.events.push_back({16, 1, 2, {{{who, 0}, 0x2a05}}, {}});
   a.events.push_back(
       {17, 0, 0, {}, {{{std::nullopt, 9}, abort_manner::by_other, port::silence::cleared, 9, 1, 0x2f00}}});

@@ -71,9 +71,25 @@ bool has_others(const agreed& now, gateway_id gateway) {
   return now.members.size() > now.members.count(gateway);
 }
 
+/// `epoch` is that of the change.
+void give_up(decision& d, std::uint64_t epoch, gateway_id heir) {
+  d.next->owned = ownership{0, heir, epoch};
+  d.attentions.push_back({{}, scsi::asc::asymmetric_access_changed});
+}
+
+bool is_member(const agreed& now, gateway_id gateway) {
+  return gateway != 0 && now.members.contains(gateway);
+}
+
 decision decide_one(const agreed& now, const join& wanted, const scsi::unit_facts& facts) {
   decision d = start_from(now);
   agreed& next = *d.next;
+  // A former stay of this gateway owns it no longer, nor does one that is no member.
+  const bool free = !now.owned || !is_member(now, now.owned->owner) || now.owned->owner == wanted.gateway;
+  if (!wanted.shares)
+    next.owned.reset();
+  else if (free && !wanted.replaces)
+    give_up(d, now.epoch + 1, 0);
   drop_nexuses_of(next, wanted.gateway);
   if (!has_others(now, wanted.gateway)) {
     const bool lasts = next.reservations.aptpl && !next.reservations.registrants.empty();
@@ -114,6 +130,30 @@ decision decide_one(const agreed& now, const leave& wanted, const scsi::unit_fac
   drop_nexuses_of(*d.next, wanted.gateway);
   d.next->members.erase(wanted.gateway);
   d.next->ports.erase(wanted.gateway);
+  if (!now.owned) return d;
+  if (now.owned->owner == wanted.gateway) give_up(d, now.epoch + 1, 0);
+  if (now.owned->heir == wanted.gateway) d.next->owned->heir = 0;
+  return d;
+}
+
+decision decide_one(const agreed& now, const claim& wanted, const scsi::unit_facts&) {
+  const auto member = now.members.find(wanted.gateway);
+  const bool is_its = member != now.members.end() && member->second == wanted.incarnation;
+  if (!is_its || !now.owned || now.owned->owner != 0 || now.owned->epoch != wanted.given_up) return {};
+  if (is_member(now, now.owned->heir) && now.owned->heir != wanted.gateway) return {};
+  decision d = start_from(now);
+  d.next->owned = ownership{wanted.gateway, 0, now.epoch + 1};
+  d.attentions.push_back({{}, scsi::asc::asymmetric_access_changed});
+  return d;
+}
+
+decision decide_one(const agreed& now, const move& wanted, const scsi::unit_facts&) {
+  if (!now.owned || !is_member(now, wanted.to) || now.owned->owner == wanted.to) return {};
+  decision d = start_from(now);
+  give_up(d, now.epoch + 1, wanted.to);
+  abort_order all;
+  all.manner = abort_manner::busy;
+  d.aborts.push_back(all);
   return d;
 }
 

@@ -48,6 +48,7 @@ struct join {
   std::string serial;             // the identity if it has none yet
   std::vector<scsi::target_port_group> groups;
   bool replaces = false;  // the gateway serves it already, with another store: what was reserved persistently stays
+  bool shares = false;    // with other gateways, of which one at a time may touch the blocks
 };
 /// Takes the place of the unit back to which a `join` that replaces has given it, with what only this one remembers.
 struct resume {
@@ -60,7 +61,19 @@ struct leave {
   gateway_id gateway = 0;
   std::uint64_t incarnation = 0;
 };
-using change = std::variant<command, reset, nexus_loss, port_groups, clear_reservations, join, resume, leave>;
+/// A member takes what nobody owns. It has made sure that all others obey the epoch in which that was given up, and
+/// that nothing of a former owner that is gone can reach the medium any more.
+struct claim {
+  gateway_id gateway = 0;
+  std::uint64_t incarnation = 0;
+  std::uint64_t given_up = 0;  // ownership::epoch
+};
+/// The owner gives it up for another member: what it has under way ends, and then that one claims it.
+struct move {
+  gateway_id to = 0;
+};
+using change =
+    std::variant<command, reset, nexus_loss, port_groups, clear_reservations, join, resume, leave, claim, move>;
 
 struct decision {
   std::optional<agreed> next;  // none: nothing changes, and the outcome can be told at once

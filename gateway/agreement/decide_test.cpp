@@ -164,6 +164,63 @@ TEST(decide, a_gateway_that_joins_anew_or_is_gone_loses_what_its_nexuses_held) {
   EXPECT_EQ(groups_of(*decide(now, leave{2, 5}, facts).next).size(), 1u);
 }
 
+join sharing(gateway_id gateway, std::uint64_t incarnation) {
+  return {gateway, incarnation, std::string(32, 'a'), {{.number = gateway, .ports = {gateway}}}, false, true};
+}
+using scsi::asymmetric_access;
+
+TEST(decide, a_shared_unit_has_the_owner_that_claims_it) {
+  agreed now = *decide({}, sharing(1, 10), facts).next;
+  ASSERT_TRUE(now.owned);
+  EXPECT_EQ(now.owned->owner, 0);
+  EXPECT_EQ(access_through(now, 1), asymmetric_access::transitioning);
+  EXPECT_FALSE(decide(now, claim{1, 9, now.owned->epoch}, facts).next) << "an earlier stay";
+  EXPECT_FALSE(decide(now, claim{1, 10, now.owned->epoch - 1}, facts).next) << "it found another epoch";
+  const decision claimed = decide(now, claim{1, 10, now.owned->epoch}, facts);
+  now = *claimed.next;
+  ASSERT_EQ(claimed.attentions.size(), 1u);
+  EXPECT_EQ(claimed.attentions[0].code, scsi::asc::asymmetric_access_changed);
+  now = *decide(now, sharing(2, 20), facts).next;
+  EXPECT_EQ(now.owned->owner, 1) << "who comes later changes nothing";
+  EXPECT_EQ(access_through(now, 1), asymmetric_access::active_optimized);
+  EXPECT_EQ(access_through(now, 2), asymmetric_access::standby);
+  const auto groups = groups_of(now);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].state, asymmetric_access::active_optimized);
+  EXPECT_EQ(groups[1].state, asymmetric_access::standby);
+  EXPECT_FALSE(decide(now, claim{2, 20, now.owned->epoch}, facts).next) << "it is owned";
+}
+
+TEST(decide, a_shared_unit_is_nobodys_when_its_owner_is_gone_or_joins_anew) {
+  agreed now = *decide({}, sharing(1, 10), facts).next;
+  now = *decide(now, claim{1, 10, now.owned->epoch}, facts).next;
+  now = *decide(now, sharing(2, 20), facts).next;
+  for (const change& what : {change(leave{1, 10}), change(sharing(1, 11))}) {
+    const agreed free = *decide(now, what, facts).next;
+    EXPECT_EQ(free.owned->owner, 0);
+    EXPECT_EQ(free.owned->epoch, free.epoch);
+    EXPECT_EQ(decide(free, claim{2, 20, free.epoch}, facts).next->owned->owner, 2);
+  }
+  EXPECT_EQ(decide(now, leave{2, 20}, facts).next->owned->owner, 1);
+}
+
+TEST(decide, a_shared_unit_moves_to_the_heir_alone) {
+  agreed now = *decide({}, sharing(1, 10), facts).next;
+  now = *decide(now, claim{1, 10, now.owned->epoch}, facts).next;
+  for (const gateway_id each : {gateway_id{2}, gateway_id{3}})
+    now = *decide(now, sharing(each, each * 10u), facts).next;
+  EXPECT_FALSE(decide(now, move{1}, facts).next) << "it is there";
+  EXPECT_FALSE(decide(now, move{4}, facts).next) << "no member";
+  const decision moved = decide(now, move{3}, facts);
+  ASSERT_EQ(moved.aborts.size(), 1u);
+  EXPECT_EQ(moved.aborts[0].manner, abort_manner::busy);
+  now = *moved.next;
+  EXPECT_FALSE(decide(now, claim{2, 20, now.epoch}, facts).next) << "not the heir";
+  EXPECT_EQ(decide(now, claim{3, 30, now.epoch}, facts).next->owned, (ownership{3, 0, now.epoch + 1}));
+  const agreed without = *decide(now, leave{3, 30}, facts).next;
+  EXPECT_EQ(decide(without, claim{2, 20, without.owned->epoch}, facts).next->owned->owner, 2) << "whoever comes first";
+}
+
 TEST(decide, others_learn_of_each_epoch_and_of_what_it_does) {
   agreed now = alone(1);
   EXPECT_EQ(now.events.size(), 1u) << "there are no others";

@@ -4,6 +4,7 @@
 #include "gateway/agreement/mode_blob.hpp"
 #include "gateway/reservations/blob.hpp"
 #include "gateway/state/identity.hpp"
+#include "gateway/state/local_authority.hpp"
 
 namespace sluice::agreement {
 
@@ -46,6 +47,20 @@ result<std::optional<former>> load_former(state::state_store& kept, const std::s
   return found;
 }
 
+std::optional<former> load_alone(state::state_store& kept, const std::string& unit) {
+  const auto stored = kept.load(record_name(unit));
+  if (!stored || !*stored) return std::nullopt;
+  const auto record = state::parse_frame(**stored);
+  const auto alone = record ? decode(record->content, record->epoch) : tl::unexpected(record.error());
+  if (!alone) return std::nullopt;
+  const lasting kept_part = lasting_part(*alone);
+  former found;
+  found.state.serial = kept_part.serial;
+  found.state.saved_mode = kept_part.saved_mode;
+  if (kept_part.reservations) found.state.reservations = *kept_part.reservations;
+  return found;
+}
+
 namespace {
 
 /// One attempt after the other, until one is committed on the record that it was decided on.
@@ -74,6 +89,7 @@ struct attempt : std::enable_shared_from_this<attempt> {
     const decision d = decide(before, wanted.how, wanted.facts);
     proposed.expected = now.epoch;
     proposed.content = encode(*d.next);
+    proposed.joins = {wanted.how.gateway, wanted.how.incarnation};
     proposed.lasts = d.lasts || !proposed.replaces.empty() || wanted.gives_up_damaged;
     seat.propose(std::move(proposed),
                  [self = shared_from_this(), next = *d.next](const state::verdict& how) { self->on(how, next); });

@@ -20,6 +20,10 @@ struct former {
 };
 result<std::optional<former>> load_former(state::state_store& kept, const std::string& unit);
 
+/// What a gateway that was alone until now kept of a unit, for the first record of a cluster: its identity, saved mode
+/// pages, and reservations that last. nullopt: nothing, or nothing that can be read. Blocks.
+std::optional<former> load_alone(state::state_store& kept, const std::string& unit);
+
 /// Reads the record behind `seat`, makes this gateway a member, and begins to watch for it. `done` gets what is agreed
 /// from then on. `before`: what to start from when there is no record. `tells` outlives the seat. The caller keeps
 /// `seat` until `done` has run, or drops both.

@@ -77,8 +77,8 @@ void to_json(json& out, const store& v) {
 }
 
 void to_json(json& out, const unit& v) {
-  object(out)
-      .add("name", v.name)
+  object shown(out);
+  shown.add("name", v.name)
       .add("store", v.store)
       .add("size_bytes", v.size_bytes)
       .add("block_size", v.block_size)
@@ -87,6 +87,7 @@ void to_json(json& out, const unit& v) {
       .add("read_only", v.read_only)
       .add("health", v.health)
       .add_all("commands", v.commands);
+  if (!v.owner.empty()) shown.add("owner", v.owner);
 }
 
 void to_json(json& out, const ending& v) {
@@ -147,10 +148,19 @@ void to_json(json& out, const file_system& v) {
   object(out).add("of", v.of).add("path", v.path).add("free_bytes", v.free_bytes).add("size_bytes", v.size_bytes);
 }
 
+void to_json(json& out, const member& v) {
+  object(out).add("gateway", v.gateway).add("id", v.id).add("self", v.self).add("state", v.state);
+}
+
+void to_json(json& out, const cluster& v) {
+  object(out).add("name", v.name).add("holds", v.holds).add_all("members", v.members);
+}
+
 void to_json(json& out, const status& v) {
   object shown(out);
   shown.add("gateway", v.gateway).add_all("stores", v.stores).add_all("units", v.units).add_all("targets", v.targets);
   if (!v.ending.empty()) shown.add_all("ending", v.ending);
+  if (v.cluster) shown.add("cluster", *v.cluster);
   shown.add("connections", v.connections).add_all("file_systems", v.file_systems);
 }
 

@@ -66,6 +66,7 @@ struct unit {
   std::string serial, naa;
   std::string health = "good";
   std::vector<command> commands;
+  std::string owner = {};  // in a cluster: the gateway that owns it; "nobody"; JSON: only then
 };
 
 /// A unit that was taken away and has not ended.
@@ -142,6 +143,21 @@ struct file_system {
   std::uint64_t free_bytes = 0, size_bytes = 0;
 };
 
+/// One gateway of a cluster.
+struct member {
+  std::string gateway;
+  std::uint64_t id = 0;
+  bool self = false;
+  std::string state;  // "member", or "gone": fenced
+};
+
+/// The cluster that the gateway is in.
+struct cluster {
+  std::string name;
+  bool holds = false;  // the gateway may answer for what is shared now
+  std::vector<member> members;
+};
+
 /// "status"
 struct status {
   view::gateway gateway;
@@ -151,6 +167,7 @@ struct status {
   view::connections connections = {};
   std::vector<view::ending> ending = {};  // in JSON only when there are any
   std::vector<file_system> file_systems = {};
+  std::optional<view::cluster> cluster = {};  // none: the gateway is in no cluster; then not in JSON
 };
 
 /// One registration of "pr.show".
@@ -183,6 +200,8 @@ void to_json(nlohmann::json& out, const target& v);
 void to_json(nlohmann::json& out, const connection& v);
 void to_json(nlohmann::json& out, const connections& v);
 void to_json(nlohmann::json& out, const file_system& v);
+void to_json(nlohmann::json& out, const member& v);
+void to_json(nlohmann::json& out, const cluster& v);
 void to_json(nlohmann::json& out, const status& v);
 void to_json(nlohmann::json& out, const registrant& v);
 void to_json(nlohmann::json& out, const reservations& v);

@@ -1,8 +1,12 @@
 #include "gateway/daemon/gateway.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <future>
+#include <thread>
 
 #include "actors/observe/log.hpp"
+#include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/reconciler.hpp"
 #include "gateway/daemon/starting.hpp"
@@ -18,6 +22,9 @@ caf::actor as_actor(const caf::strong_actor_ptr& handle) {
   return caf::actor_cast<caf::actor>(handle);
 }
 
+/// A member that does not answer is gone within some seconds.
+constexpr std::chrono::seconds move_patience{30};
+
 config::known_types known_by(const parts& made_of) {
   config::known_types known;
   for (const store::factory& factory : made_of.stores.all()) known.stores.emplace_back(factory.type, factory.keys);
@@ -30,7 +37,8 @@ config::known_types known_by(const parts& made_of) {
 result<std::unique_ptr<gateway>> gateway::make(const parts& made_of) {
   auto authority = state::local_authority::make(made_of.state);
   if (!authority) return tl::unexpected(authority.error());
-  auto numbers = relative_ports::load(**authority, *made_of.cores.front(), made_of.state);
+  auto numbers = relative_ports::load(made_of.cluster ? static_cast<state::authority&>(*made_of.cluster) : **authority,
+                                      *made_of.cores.front(), made_of.state);
   if (!numbers) return tl::unexpected(numbers.error());
   return std::unique_ptr<gateway>(new gateway(made_of, std::move(*numbers), std::move(*authority)));
 }
@@ -39,7 +47,8 @@ gateway::gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<s
     : now_(made_of, std::move(numbers), std::move(authority)) {
   now_.known = known_by(made_of);
   runtime::core& first = *made_of.cores.front();
-  now_.registry = runtime::spawn_on<nexus::registry_actor>(first);
+  now_.registry =
+      runtime::spawn_on<nexus::registry_actor>(first, made_of.cluster ? made_of.cluster->id() : gateway_id{0});
   std::vector<caf::actor> actors;
   for (runtime::core* core : made_of.cores) {
     now_.core_actors.push_back(
@@ -203,6 +212,34 @@ result<void> gateway::clear_reservations(const std::string& unit) {
   return change_unit(*found->second, [](unit::coordinator& coordinator, unit::coordinator::done done) {
     coordinator.clear_reservations(std::move(done));
   });
+}
+
+result<void> gateway::move_unit(const std::string& unit, const std::string& to) {
+  const auto seen = now_.seen();
+  const auto found = seen->units.find(unit);
+  if (found == seen->units.end()) return no_unit(*seen, unit);
+  const auto& cluster = now_.made_of.cluster;
+  if (!cluster) return fail(errc::unsupported, "this gateway is in no cluster: its file has no [cluster]");
+  gateway_id heir = find_gateway(*cluster, to);
+  // One that has just joined is seen by the next look.
+  for (int i = 0; i < 10 && heir == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    heir = find_gateway(*cluster, to);
+  }
+  if (heir == 0) {
+    std::vector<std::string> names;
+    for (const auto& each : cluster->members()) names.push_back(each.gateway);
+    return fail(errc::not_found,
+                "no gateway '" + to + "'" + config::did_you_mean(to, names, "'") + "; " + config::one_of(names));
+  }
+  const auto moved = std::make_shared<std::promise<result<void>>>();
+  auto outcome = moved->get_future();
+  found->second->coordinator_core->call([&] {
+    found->second->coordinator->inside().move(heir, [moved](const result<void>& done) { moved->set_value(done); });
+  });
+  if (outcome.wait_for(move_patience) != std::future_status::ready)
+    return fail(errc::timeout, "the unit has not moved within 30 s; `sluice cluster status` tells who owns it");
+  return outcome.get();
 }
 
 }  // namespace sluice::daemon

@@ -64,6 +64,10 @@ class gateway {
   void follow_media();
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
+  /// Has another gateway of the cluster own a unit. Blocks until it does.
+  result<void> move_unit(const std::string& unit, const std::string& to);
+  /// Null: it is in none. Any thread.
+  std::shared_ptr<const state::cluster_authority> cluster() const { return now_.made_of.cluster; }
   /// "good", or what cannot be kept. Any thread.
   std::string state_health() const { return now_.made_of.state.health(); }
   const std::vector<runtime::core*>& cores() const { return now_.made_of.cores; }

@@ -13,6 +13,7 @@
 #include "actors/observe/counters.hpp"
 #include "actors/observe/offloaded_log.hpp"
 #include "config/schema/quantity.hpp"
+#include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/unknown_names.hpp"
 #include "gateway/daemon/version.hpp"
 
@@ -48,6 +49,7 @@ struct onlooker::of_unit {
   std::vector<std::pair<observe::command_class, observe::command_counters>> counters;  // of what there was, 5 KiB each
   std::shared_ptr<const scsi::unit_facts> facts;                                       // the first core's only
   unit::unit_snapshot::service serves = unit::unit_snapshot::service::on;
+  std::optional<gateway_id> owner;
   unit::medium_debt owed;
 };
 
@@ -134,6 +136,7 @@ class onlooker::core_look : public std::enable_shared_from_this<core_look> {
     if (index_ != 0) return;
     one.facts = std::make_shared<const scsi::unit_facts>(shard.inside().snapshot().facts);
     one.serves = shard.inside().snapshot().serves;
+    if (const auto& owned = shard.inside().snapshot().owned) one.owner = owned->owner;
   }
 
   const std::shared_ptr<question> of_;
@@ -200,7 +203,8 @@ onlooker::report_ptr onlooker::keep(std::size_t core, const report_ptr& fresh) {
   slim->buffers_used = fresh->buffers_used;
   slim->buffers_limit = fresh->buffers_limit;
   slim->units.reserve(fresh->units.size());
-  for (const of_unit& each : fresh->units) slim->units.push_back({each.name, {}, each.facts, each.serves, each.owed});
+  for (const of_unit& each : fresh->units)
+    slim->units.push_back({each.name, {}, each.facts, each.serves, each.owner, each.owed});
   place = slim;
   return fresh;
 }
@@ -345,6 +349,8 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
       add(owed, told.owed);
       if (!told.facts) continue;
       serves = told.serves;
+      if (told.owner && at_.cluster())
+        one.owner = *told.owner == 0 ? std::string("nobody") : name_of(*at_.cluster(), *told.owner);
       one.size_bytes = told.facts->capacity_blocks * told.facts->block_size;
       one.block_size = told.facts->block_size;
       one.read_only = told.facts->read_only;
@@ -353,6 +359,8 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
       if (told.facts->naa >> 60 == 6) one.naa += hex(told.facts->naa_extension).substr(2);
     }
     one.health = health_of_unit(serves, owed);
+    if (!one.owner.empty() && !at_.cluster()->term().holds())
+      one.health = "this gateway cannot renew its membership of the cluster, and answers BUSY";
     if (all_fresh) {
       for (const auto& [what, counters] : sum) one.commands.push_back(command_view(what, counters, with_latencies));
       if (!one.commands.empty()) counted.emplace_hint(counted.end(), name, one.commands);
@@ -409,6 +417,13 @@ view::status onlooker::look(bool with_latencies) {
   for (const config::target_config& target : seen->model->targets) {
     number_of.emplace(target.name, shown.targets.size());
     shown.targets.push_back(target_view(target, *seen));
+  }
+  if (const auto cluster = at_.cluster()) {
+    view::cluster& about = shown.cluster.emplace();
+    about.name = seen->model->cluster ? seen->model->cluster->name : "";
+    about.holds = cluster->term().holds();
+    for (const auto& each : cluster->members())
+      about.members.push_back({each.gateway, each.id, each.id == cluster->id(), each.gone ? "gone" : "member"});
   }
   shown.connections = connections_view(at_, now);
   std::unordered_map<std::uint64_t, std::size_t> place_of;  // among its target's; it may have channels on several cores

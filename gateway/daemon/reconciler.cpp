@@ -55,6 +55,7 @@ config::plan plan_for(const change& in) {
   config::model nothing;
   if (!in.before->runs) {
     nothing.gateway = in.wanted->gateway;
+    nothing.cluster = in.wanted->cluster;
     return config::make_plan({nothing}, *in.wanted, in.now.known);
   }
   standing.size_of = [&](const std::string& store) { return in.before->stores.at(store)->describe().size_bytes; };

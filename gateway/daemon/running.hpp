@@ -14,6 +14,7 @@
 #include "gateway/daemon/running_unit.hpp"
 #include "gateway/nexus/nexus_actor.hpp"
 #include "gateway/state/authority.hpp"
+#include "gateway/state/cluster_authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tiers/store/store.hpp"
 
@@ -28,6 +29,8 @@ struct parts {
   runtime::let_run wait = {};  // empty: the loops have threads
   /// Called on any thread when a medium has another size: the control thread is to call follow_media() soon.
   store::changed medium_changed = {};
+  /// What the gateways of a cluster agree by; null: this one is alone.
+  std::shared_ptr<state::cluster_authority> cluster = {};
 };
 
 /// Immutable but for `port`, which the control thread uses: a port with other settings is another value.

@@ -132,12 +132,17 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   auto before = agreement::load_former(agreed.state, config.name);
   if (!before) return tl::unexpected(before.error());
   how.before = std::move(*before);
+  how.name = config.name;
+  how.shares = agreed.shares;
+  how.awaits_links = true;
+  if (agreed.shares && !how.before) how.before = agreement::load_alone(agreed.state, config.name);
   auto seat = agreed.authority.open(agreement::record_name(config.name), coordinator_core.loop());
   if (!seat) return tl::unexpected(seat.error());
 
   unit_to_start& waiting = made->to_start.emplace();
   waiting.gateway = agreed.gateway;
   waiting.awaits_predecessor = replaces;
+  waiting.term = &agreed.authority.term();
   std::vector<unit::shard_link*> links;
   for (std::size_t i = 0; i < cores; ++i) {
     waiting.links.push_back(std::make_unique<unit::late_link>());
@@ -202,6 +207,7 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
     options.index = static_cast<unsigned>(i);
     options.gateway = waiting.gateway;
     options.awaits_predecessor = waiting.awaits_predecessor;
+    options.term = waiting.term;
     options.deadline_ns = unit.medium->describe().deadline_ns;
     unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.coordinator.handle),
                                                                unit.medium, first));

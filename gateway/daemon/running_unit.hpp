@@ -18,6 +18,7 @@ struct unit_to_start {
   unit::late_links links;
   gateway_id gateway = 0;
   bool awaits_predecessor = false;
+  const state::lease* term = nullptr;
 };
 
 /// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
@@ -47,6 +48,7 @@ struct agreement_parts {
   state::authority& authority;
   state::state_store& state;  // for what was kept in a former format
   gateway_id gateway = 0;
+  bool shares = false;  // with other gateways
 };
 
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,

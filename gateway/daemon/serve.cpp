@@ -13,6 +13,7 @@
 #include "gateway/control/control_server.hpp"
 #include "gateway/control/http_server.hpp"
 #include "gateway/control/notify.hpp"
+#include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/known_types.hpp"
 #include "gateway/daemon/secrets.hpp"
 #include "gateway/daemon/service.hpp"
@@ -106,7 +107,9 @@ int run(const config::model& model, const config::serve_options& options, const 
   auto hardware = machine::start(options_of(model.gateway));
   if (!hardware) return complain(hardware.error().message);
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
-  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed});
+  auto cluster = join_cluster(model);
+  if (!cluster) return complain(cluster.error().message);
+  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed, *cluster});
   if (!made) return complain(made.error().message);
   gateway& served = **made;
   const auto wanted = std::make_shared<const config::model>(model);

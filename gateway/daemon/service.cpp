@@ -16,9 +16,9 @@ using nlohmann::json;
 namespace {
 
 /// docs/control.md
-const std::vector<std::string> commands{"status",      "plan",       "apply",       "session.kick",  "connection.kick",
-                                        "unit.resize", "cache.drop", "cache.flush", "cache.resolve", "cache.record",
-                                        "pr.show",     "pr.clear",   "events"};
+const std::vector<std::string> commands{"status",       "plan",      "apply",      "session.kick", "connection.kick",
+                                        "unit.resize",  "unit.move", "cache.drop", "cache.flush",  "cache.resolve",
+                                        "cache.record", "pr.show",   "pr.clear",   "events"};
 
 std::string an_apply_of(const std::string& file) {
   return "an apply of " + file;
@@ -96,6 +96,12 @@ result<json> service::change(const std::string& command, const json& arguments) 
   auto turn = turns_.take("the command " + command);
   if (!turn) return tl::unexpected(turn.error());
   if (command == "unit.resize") return resize(arguments);
+  if (command == "unit.move") {
+    const auto unit = arguments.at("unit").get<std::string>(), to = arguments.at("to").get<std::string>();
+    if (auto done = gateway_.move_unit(unit, to); !done) return tl::unexpected(done.error());
+    SLUICE_LOG(info, "control", "unit moved", {"unit", unit}, {"to", to});
+    return json::object();
+  }
   if (command.starts_with("cache.")) return do_tier_command(gateway_, command, arguments);
   const auto unit = arguments.at("unit").get<std::string>();
   if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());

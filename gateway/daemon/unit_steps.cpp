@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
+#include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/steps.hpp"
 
 namespace sluice::daemon {
@@ -35,6 +36,7 @@ class start_step final : public unit_step {
 
   result<void> check() override {
     if (auto free = check_place(); !free) return free;
+    if (auto shares = check_shared(); !shares) return tl::unexpected(shares.error());
     return check_unmarked(in_, "unit." + name(), wanted().store);
   }
 
@@ -43,6 +45,8 @@ class start_step final : public unit_step {
     if (auto free = check_place(); !free) return free;
     if (auto free = check_ownership(in_, "unit." + name(), config.store, {}); !free) return free;
     running& now = in_.now;
+    const auto shares = check_shared();
+    if (!shares) return tl::unexpected(shares.error());
     const std::vector<runtime::core*>& cores = now.made_of.cores;
     const auto running = in_.before->units.find(name());
     const bool replaces = running != in_.before->units.end();
@@ -50,8 +54,11 @@ class start_step final : public unit_step {
       freeze_unit(*running->second);
       in_.frozen.push_back(running->second);
     }
-    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
-                          {*now.authority, now.made_of.state}, replaces);
+    auto made =
+        make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
+                  *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(), true}
+                          : agreement_parts{*now.authority, now.made_of.state},
+                  replaces);
     if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);
     in_.units[name()] = std::move(*made);
     return {};
@@ -72,6 +79,11 @@ class start_step final : public unit_step {
   }
 
  private:
+  result<bool> check_shared() const {
+    auto shares = is_shared(in_.now.made_of, *in_.wanted, wanted());
+    if (!shares) return fail(shares.error().code, "unit." + name() + ": " + shares.error().message);
+    return shares;
+  }
   /// Two units of one name would take each other's place in what is agreed. And what a medium owes a unit that gives
   /// its place may come after what the next one writes: only the old one locks those blocks.
   result<void> check_place() const {

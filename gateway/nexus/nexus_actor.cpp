@@ -2,7 +2,8 @@
 
 namespace sluice::nexus {
 
-registry_actor::registry_actor(caf::actor_config& config) : pinned(config), registry_(*this) {}
+registry_actor::registry_actor(caf::actor_config& config, gateway_id gateway)
+    : pinned(config), registry_(*this, gateway) {}
 
 caf::behavior registry_actor::make_behavior() {
   return {

@@ -45,7 +45,7 @@ class core_actor;
 /// Runs the registry, on the first core.
 class registry_actor final : public runtime::pinned<caf::event_based_actor>, registry_link {
  public:
-  explicit registry_actor(caf::actor_config& config);
+  explicit registry_actor(caf::actor_config& config, gateway_id gateway = 0);
   const char* name() const override { return "nexus-registry"; }
   caf::behavior make_behavior() override;
   /// Before the first message: the cores' actors, by core index.

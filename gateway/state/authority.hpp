@@ -2,12 +2,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/base/global_id.hpp"
 #include "actors/base/result.hpp"
 #include "actors/reactor/loop.hpp"
+#include "gateway/state/lease.hpp"
 
 /// Where the gateways that serve one unit agree on a value: one record for each name, changed by compare-and-set.
 ///
@@ -33,12 +35,20 @@ struct record {
   std::string damage = {};
 };
 
+/// Who becomes a member by a proposal: a gateway, and the number of its stay.
+struct stay_at {
+  gateway_id gateway = 0;
+  std::uint64_t incarnation = 0;
+};
+
 struct proposal {
   std::uint64_t expected = 0;  // the epoch that it was decided on; it becomes the next one
   std::string content;         // not empty
   bool lasts = false;          // survives the loss of power of all gateways
   /// Keys of the state store that the record stands for from now on: they go in the same write.
   std::vector<std::string> replaces = {};
+  /// Set by one that makes this gateway a member: from its commit on, confirm() of others waits for this seat.
+  std::optional<stay_at> joins = {};
 };
 
 struct verdict {
@@ -81,6 +91,9 @@ class seat {
   virtual void in_force(std::uint64_t epoch) = 0;
   /// See 5 above. `done` may run before this returns.
   virtual void confirm(std::uint64_t epoch, std::function<void()> done) = 0;
+  /// `done` runs, not before this returns, when what gateways that are gone by now had sent to the medium has been done
+  /// or never will be, as this gateway's own requests see it from then on.
+  virtual void barrier(std::function<void()> done) = 0;
 };
 
 class authority {
@@ -88,6 +101,10 @@ class authority {
   virtual ~authority() = default;
   /// Blocks while it reads. `on` outlives the seat. Control thread.
   virtual result<std::unique_ptr<seat>> open(const std::string& name, reactor::loop& on) = 0;
+  /// This gateway's number among those that agree; 0: it is alone.
+  virtual gateway_id id() const { return 0; }
+  /// Until when it may answer initiators by what is agreed. It outlives the units.
+  virtual const lease& term() const { return lease::of_one_alone(); }
 };
 
 }  // namespace sluice::state

@@ -155,6 +155,11 @@ class local_seat final : public seat {
   void watch(gateway_id, std::uint64_t, watcher* tells) override { watcher_ = tells; }
   void in_force(std::uint64_t) override {}
   void confirm(std::uint64_t, std::function<void()> done) override { done(); }
+  void barrier(std::function<void()> done) override {
+    on_.post([self = std::weak_ptr(self_), done = std::move(done)] {
+      if (!self.expired()) done();
+    });
+  }
   void tell(const record& newer) const {
     if (watcher_) watcher_->on_committed(newer);
   }

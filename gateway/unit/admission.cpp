@@ -38,8 +38,9 @@ scsi::attention_rule attention_rule_of(const command& c) {
 /// Why a task of a nexus that is not plain may not run, in the order of precedence [SAM-5 5.14, SPC-4 5.12.1, 5.15].
 std::optional<scsi::outcome> shard::obstacle(command& c) noexcept {
   nexus_record& n = *c.nexus;
-  if (snapshot_->serves != unit_snapshot::service::on && c.row && c.row->attention == scsi::attention_rule::reports)
-    return snapshot_->serves == unit_snapshot::service::suspended
+  const bool serves = snapshot_->serves == unit_snapshot::service::on && options_.term->holds();
+  if (!serves && c.row && c.row->attention == scsi::attention_rule::reports)
+    return snapshot_->serves != unit_snapshot::service::damaged
                ? outcomes::busy()
                : outcomes::not_ready(scsi::asc::manual_intervention_required);
   if (attention_rule_of(c) == scsi::attention_rule::reports) {
@@ -68,14 +69,16 @@ void shard::review(nexus_record& n) noexcept {
                                             : reservations::allowance::everything;
   n.reserved_by_other = now.reserve_holder != 0 && now.reserve_holder != n.identity->id;
   const scsi::target_port_group* group = now.group(n.identity->port.id.group);
-  n.access = group ? group->state : scsi::asymmetric_access::active_optimized;
+  n.access = now.owned ? agreement::access_through(now, options_.gateway)
+             : group   ? group->state
+                       : scsi::asymmetric_access::active_optimized;
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;
   // What the channels of a nexus share may come to be at any time.
   const bool nothing_to_tell = !n.attentions.shared() && n.attentions.empty() &&
                                !n.attentions.with_deferred([](const deferred_error& e) { return e.pending(); });
   n.plain = nothing_to_tell && n.allowance == reservations::allowance::everything && !n.reserved_by_other && active &&
-            !now.stopped && now.serves == unit_snapshot::service::on;
+            !now.stopped && now.serves == unit_snapshot::service::on && !now.owned;  // else the lease is looked at
 }
 
 }  // namespace sluice::unit

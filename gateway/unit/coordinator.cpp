@@ -34,7 +34,7 @@ void coordinator::enqueue(step s) {
 }
 
 void coordinator::next_step() {
-  while (!busy_) {
+  while (!busy_ && links_are_up_) {
     if (newer_) {
       const state::record newer = std::move(*newer_);
       newer_.reset();
@@ -232,6 +232,25 @@ void coordinator::set_groups(std::vector<scsi::target_port_group> groups, done f
 void coordinator::clear_reservations(done finished) {
   if (damage_.empty()) return enqueue(agreed_step{agreement::clear_reservations{}, std::move(finished)});
   enqueue(plain_step([this, finished = std::move(finished)] { give_up_damaged(finished); }));
+}
+
+void coordinator::links_are_up() {
+  links_are_up_ = true;
+  claim_if_free();
+  next_step();
+}
+
+void coordinator::move(gateway_id to, done finished) {
+  if (!snapshot_->owned || !snapshot_->members.contains(to))
+    return finished(fail(errc::not_found, "that gateway does not serve the unit"));
+  if (snapshot_->owned->owner == to) return finished({});
+  const std::uint64_t number = ++next_move_;
+  moving_.push_back({to, number, false, std::move(finished)});
+  enqueue(agreed_step{agreement::move{to}, [this, number](const result<void>&) {
+                        for (moving& each : moving_)
+                          if (each.number == number) each.given_up = true;
+                        settle_moves();
+                      }});
 }
 
 void coordinator::freeze(std::function<void(const snapshot_ptr&)> frozen) {

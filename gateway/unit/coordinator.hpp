@@ -16,6 +16,7 @@
 namespace sluice::unit {
 
 struct coordinator_options {
+  std::string name = {};  // of the unit, for the log
   gateway_id gateway = 0;
   scsi::unit_facts facts;  // of this gateway; serial and NAA come from what is agreed
   bool maps = false;       // of the store's properties
@@ -27,6 +28,8 @@ struct coordinator_options {
   /// The one whose place it takes has tasks: see coordinator::predecessor_left().
   bool awaits_predecessor = false;
   std::optional<agreement::former> before = {};  // what a former format says
+  bool shares = false;                           // with other gateways: see agreement::ownership
+  bool awaits_links = false;                     // nothing is sent to shards before links_are_up()
 };
 
 /// Where the cores of a gateway agree about one logical unit, among themselves and with other gateways. It decides
@@ -53,6 +56,9 @@ class coordinator final : state::watcher {
   /// either, it tells none.
   void start(done started);
 
+  /// The shards can be reached from now on.
+  void links_are_up();
+
   /// The snapshot that new shards start from.
   const snapshot_ptr& snapshot() const { return snapshot_; }
   const std::string& damage() const { return damage_; }
@@ -67,6 +73,8 @@ class coordinator final : state::watcher {
   void set_facts(const scsi::unit_facts& facts, done finished = {});
   /// The groups of this gateway. ASYMMETRIC ACCESS STATE CHANGED.
   void set_groups(std::vector<scsi::target_port_group> groups, done finished = {});
+  /// Another member is to own the unit; `finished` runs when it does, errc::not_found when it is no member.
+  void move(gateway_id to, done finished = {});
   /// Also gives up state that is damaged: the unit starts from nothing but its identity.
   void clear_reservations(done finished = {});
 
@@ -140,6 +148,8 @@ class coordinator final : state::watcher {
   void take_in(const state::record& newer);
   void publish();
   void in_force();
+  void claim_if_free();
+  void settle_moves();
   void await_shards(std::function<void()> then);
   std::vector<control_request> take_aborted(const std::vector<abort_order>& orders);
   draft draft_of(const agreement::agreed& agreed) const;
@@ -188,6 +198,16 @@ class coordinator final : state::watcher {
 
   std::deque<step> queue_;
   bool busy_ = false;
+  bool links_are_up_ = !options_.awaits_links;
+  bool claims_ = false;
+  struct moving {
+    gateway_id to;
+    std::uint64_t number;
+    bool given_up;  // by the former owner
+    done finished;
+  };
+  std::vector<moving> moving_;
+  std::uint64_t next_move_ = 0;
   change current_;
   std::optional<state::record> newer_;  // committed by others, not taken in yet
   std::size_t unacknowledged_ = 0;      // publications, of each shard

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "actors/observe/log.hpp"
 #include "gateway/agreement/codec.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/state/identity.hpp"
@@ -59,6 +60,10 @@ void coordinator::on_verdict(const state::verdict& how) {
 // -- publishing ----------------------------------------------------------------------------------------------------
 
 void coordinator::publish() {
+  const auto& next = current_.next->owned;
+  if (next && !options_.name.empty() && (!snapshot_ || snapshot_->owned != next))
+    SLUICE_LOG(info, "unit", next->owner == 0 ? "no gateway owns the unit" : "a gateway owns the unit",
+               {"unit", options_.name}, {"gateway", next->owner}, {"epoch", next->epoch});
   snapshot_ = current_.next;
   const std::vector<control_request> aborted = take_aborted(current_.aborts);
   ++publications_;
@@ -80,7 +85,7 @@ std::vector<control_request> coordinator::take_aborted(const std::vector<abort_o
   std::vector<control_request> taken;
   const auto concerned = [&](const control_request& request) {
     return std::any_of(orders.begin(), orders.end(), [&](const abort_order& order) {
-      if (order.whom.except_nexus == request.nexus) return false;
+      if (order.whom.except_nexus == request.nexus || order.manner == agreement::abort_manner::busy) return false;
       return !order.whom.only || *order.whom.only == request.who;
     });
   };
@@ -117,7 +122,45 @@ void coordinator::in_force() {
   } else if (c.of) {
     finish(*c.of, c.outcome);
   }
+  settle_moves();
+  claim_if_free();
   next_step();
+}
+
+/// Tells those who wait for a new owner what has become of that.
+void coordinator::settle_moves() {
+  const gateway_id owner = snapshot_->owned ? snapshot_->owned->owner : gateway_id{0};
+  std::vector<moving> over;
+  std::erase_if(moving_, [&](moving& each) {
+    const bool settled = owner == each.to || (each.given_up && owner != 0);
+    if (!settled && snapshot_->owned && snapshot_->members.contains(each.to)) return false;
+    over.push_back(std::move(each));
+    return true;
+  });
+  for (const moving& each : over)
+    each.finished(owner == each.to ? result<void>()
+                                   : fail(errc::not_found, "another gateway owns the unit now, or nobody"));
+}
+
+/// Who claims waits for all others to obey the epoch in which nobody owns the unit, so that no two ever touch its
+/// blocks, and for its own connections to know whom the cluster has fenced.
+void coordinator::claim_if_free() {
+  if (!options_.shares || claims_ || frozen_ || !damage_.empty() || !snapshot_->owned) return;
+  const agreement::ownership free = *snapshot_->owned;
+  if (free.owner != 0 || snapshot_->serves != unit_snapshot::service::on) return;
+  if (free.heir != options_.gateway && snapshot_->members.contains(free.heir)) return;
+  claims_ = true;
+  const agreement::claim wanted{options_.gateway, incarnation_, free.epoch};
+  seat_->confirm(free.epoch, [this, turn = turn_, wanted] {
+    if (turn != turn_) return;
+    seat_->barrier([this, turn, wanted] {
+      if (turn != turn_) return;
+      enqueue(agreed_step{wanted, [this](const result<void>&) {
+                            claims_ = false;
+                            claim_if_free();
+                          }});
+    });
+  });
 }
 
 // -- what others commit ----------------------------------------------------------------------------------------------
@@ -157,10 +200,11 @@ void coordinator::on_gone(gateway_id gateway, std::uint64_t incarnation) {
 agreement::joining coordinator::joining_now() {
   incarnation_ = loop_.random();
   const scsi::unit_facts& facts = snapshot_ ? snapshot_->facts : options_.facts;
-  return {{options_.gateway, incarnation_, options_.serial, own_groups_, options_.replaces && !snapshot_},
-          facts,
-          options_.before,
-          this};
+  return {
+      {options_.gateway, incarnation_, options_.serial, own_groups_, options_.replaces && !snapshot_, options_.shares},
+      facts,
+      options_.before,
+      this};
 }
 
 void coordinator::start(done started) {
@@ -227,6 +271,7 @@ void coordinator::on_lost() {
 /// Whatever was under way may have been committed or not: nobody is told. To initiators it is a reset of the unit.
 void coordinator::lose_touch() {
   ++turn_;
+  claims_ = false;
   newer_.reset();
   const draft suspended = std::make_shared<unit_snapshot>(*snapshot_);
   suspended->serves = unit_snapshot::service::suspended;

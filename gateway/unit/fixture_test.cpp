@@ -169,6 +169,7 @@ fixture::fixture(const fixture_options& how) : options(how), later(how.seed, how
   for (unsigned i = 0; i < options.shards; ++i) {
     shard_options limits = options.limits;
     limits.index = i;
+    limits.gateway = options.shares ? 1 : 0;
     limits.busy_patience_ns = limits.ready_patience_ns = options.patience_ns;
     limits.flushes = flushes;
     shards.push_back(std::make_unique<unit::shard>(
@@ -176,6 +177,7 @@ fixture::fixture(const fixture_options& how) : options(how), later(how.seed, how
         std::make_unique<late_channel>(medium->attach(*loop), later, late, fails, stalled, announced),
         coordinator->snapshot()));
   }
+  if (options.shares) coordinator->links_are_up();
 }
 
 std::unique_ptr<unit::coordinator> fixture::make_coordinator(bool replaces) {
@@ -187,7 +189,9 @@ std::unique_ptr<unit::coordinator> fixture::make_coordinator(bool replaces) {
   how.facts.volatile_cache = true;
   how.maps = true;
   how.groups = {{.number = 1, .ports = {1, 2}}};
-  how.replaces = replaces;
+  how.replaces = replaces && !options.shares;
+  how.gateway = options.shares ? 1 : 0;
+  how.shares = how.awaits_links = options.shares;
   how.awaits_predecessor = options.limits.awaits_predecessor;
   std::vector<shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);

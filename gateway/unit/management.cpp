@@ -44,6 +44,12 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
     serials.push_back(c.serial);
     return;
   }
+  if (how.how == abort_disposition::busy) {
+    // What the medium has, and needs no more for, is waited for. The coordinator's is no concern of the blocks.
+    const bool is_whole = c.task->data_out_end >= c.task->expected_data_out;
+    if (c.with == command::place::medium && is_whole) return serials.push_back(c.serial);
+    if (c.with == command::place::coordinator) return;
+  }
   if (!c.is_aborted()) {
     c.abort_disposition = how.how;
     c.why = how.why;
@@ -275,7 +281,10 @@ void shard::apply(const abort_order& order, bool task_aborted_status, std::vecto
       return hit;
     };
     abort_where(matches,
-                {by_other && task_aborted ? abort_disposition::task_aborted : abort_disposition::silent, order.reason},
+                {order.manner == abort_manner::busy ? abort_disposition::busy
+                 : by_other && task_aborted         ? abort_disposition::task_aborted
+                                                    : abort_disposition::silent,
+                 order.reason},
                 serials);
     const auto still = nexuses_.find(id);
     if (lost_one && by_other && !task_aborted && order.attention != 0 && still != nexuses_.end())

@@ -10,6 +10,7 @@
 #include "actors/reactor/loop.hpp"
 #include "fabrics/port/nexus_endpoint.hpp"
 #include "gateway/scsi/parameter_lists.hpp"
+#include "gateway/state/lease.hpp"
 #include "gateway/unit/command.hpp"
 #include "gateway/unit/flush_book.hpp"
 #include "gateway/unit/job.hpp"
@@ -37,7 +38,9 @@ struct shard_options {
   /// milliseconds]. So BUSY is held back for a while, and so is the answer of a TEST UNIT READY that would be NOT READY
   /// because of the medium, which is GOOD when the medium is well by then.
   std::uint64_t busy_patience_ns = 100 * ns_per_ms, ready_patience_ns = 3 * ns_per_s;
-  bool awaits_predecessor = false;   // as the coordinator's
+  bool awaits_predecessor = false;  // as the coordinator's
+  /// Until when this gateway may answer by what it agreed on with others; outlives the shard.
+  const state::lease* term = &state::lease::of_one_alone();
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 

@@ -165,6 +165,7 @@ struct fixture_options {
   std::uint32_t block_size = 512;
   bool thin = true;
   std::uint64_t patience_ns = 0;  // with answers that say: try again
+  bool shares = false;            // the unit, with other gateways; then this one has the number 1
   shard_options limits;
 };
 

@@ -105,6 +105,7 @@ void coordinator_actor::on_exit() {
 
 void coordinator_actor::connect(const std::vector<caf::actor>& shards) {
   for (std::size_t i = 0; i < shards.size(); ++i) links_.at(i)->connect(*this, shards[i]);
+  coordinator_->links_are_up();
 }
 
 }  // namespace sluice::unit

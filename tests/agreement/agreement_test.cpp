@@ -15,6 +15,17 @@ TEST(agreement, gives_the_same_history_for_the_same_seed) {
   }
 }
 
+TEST(agreement, has_at_most_one_owner_and_in_the_end_one) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) EXPECT_EQ(run(seed, plant::none, false, true).failure, "") << seed;
+}
+
+TEST(agreement, finds_an_owner_that_did_not_wait_for_the_other_one) {
+  constexpr std::uint64_t at_most = 20;
+  std::uint64_t seed = 1;
+  while (seed <= at_most && run(seed, plant::unconfirmed, false, true).failure.empty()) ++seed;
+  EXPECT_LE(seed, at_most);
+}
+
 class planted_bug : public ::testing::TestWithParam<plant> {};
 
 /// The seeds that it takes at most; bugs that hide longer than this mean that the oracle has become blind.

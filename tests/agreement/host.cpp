@@ -46,8 +46,8 @@ void session::log_in() {
   identity_->initiator = {scsi::protocol::iscsi, "iqn.2026-11.org.example:host" + std::to_string(host_),
                           "0x000000000001"};
   identity_->target_name = "main";
-  identity_->relative_target_port = static_cast<std::uint16_t>(gateway_.id() + 1);
-  identity_->port.id = {"iscsi", "iqn.2026-11.io.sluice:main", static_cast<std::uint16_t>(gateway_.id() + 1)};
+  identity_->relative_target_port = gateway_.id();
+  identity_->port.id = {"iscsi", "iqn.2026-11.io.sluice:main", gateway_.id()};
   gateway_.post(10000 + identity_->id, [this] {
     gateway_.attach(shard_, identity_);
     state_ = state::idle;
@@ -69,7 +69,7 @@ exchange& session::begin(asked::kind what) {
   exchange& e = exchanges_.emplace_back();
   e.what.what = what;
   e.what.nexus = identity_->id;
-  e.what.pr.initiator = host_ * gateways + gateway_.id();
+  e.what.pr.initiator = host_ * gateways + gateway_.place();
   current_ = &e;
   state_ = state::busy;
   oracle_.begin(e.what);
@@ -151,7 +151,7 @@ void session::ask_status() {
 void session::send_reservation() {
   // A guess at what would do something, often wrong by now.
   const sim::reservation_state& guess = oracle_.reservations();
-  const unsigned self = host_ * gateways + gateway_.id();
+  const unsigned self = host_ * gateways + gateway_.place();
   const auto own = guess.keys.find(self);
   const auto key = [&] { return 0x100 + world_.below(6); };
   sim::pr_command pr;

@@ -172,6 +172,11 @@ void oracle::answered(asked& command, const scsi::outcome& outcome) {
     if (command.committed != 0) fail("a unit attention for a command that was done");
     return heard(command.nexus, outcome.sense.code);
   }
+  // Not through this gateway, or not now.
+  if (outcome.status == scsi::status::check_condition && outcome.sense.key == scsi::sense_key::not_ready) {
+    if (command.committed != 0) fail("NOT READY for a command that was done");
+    return;
+  }
   if (live_.contains(command.nexus))
     for (const due& d : live_.at(command.nexus).dues)
       if (d.epoch <= command.floor)

@@ -11,6 +11,7 @@ constexpr std::pair<plant, const char*> names[] = {
     {plant::epoch_restarts, "epoch-restarts"},
     {plant::lost_event, "lost-event"},
     {plant::dropped_attention, "dropped-attention"},
+    {plant::unconfirmed, "unconfirmed"},
     {plant::no_lease, "no-lease"},
 };
 }  // namespace

@@ -13,6 +13,7 @@ enum class plant : std::uint8_t {
   epoch_restarts,     // the authority counts from 1 again when it starts again
   lost_event,         // a gateway is not told of a commit, and counts as if it had been
   dropped_attention,  // unit attentions of a commit are not established on other gateways
+  unconfirmed,        // confirm() does not wait for others
   no_lease,           // a gateway goes on when the authority does not count on it any more
 };
 

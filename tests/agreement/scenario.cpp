@@ -13,16 +13,17 @@ constexpr std::uint64_t trouble_ns = 8 * ns_per_s, quiet_ns = 30 * ns_per_s;
 
 class scenario {
  public:
-  scenario(std::uint64_t seed, plant bug, bool verbose)
+  scenario(std::uint64_t seed, plant bug, bool verbose, bool owned)
       : world_(seed),
         loop_(world_.make_loop(0, 8 * mib)),
         medium_(*ram::ram_store::make(64 * 512)),
         authority_(world_, bug, [this](const state::record& now, gateway_id by) { on_commit(now, by); }),
-        verbose_(verbose) {
+        verbose_(verbose),
+        owned_(owned) {
     oracle_.verbose = verbose;
     for (unsigned g = 0; g < gateways; ++g)
-      gateways_.push_back(
-          std::make_unique<served_gateway>(world_, *loop_, *medium_, authority_, oracle_, static_cast<gateway_id>(g)));
+      gateways_.push_back(std::make_unique<served_gateway>(world_, *loop_, *medium_, authority_, oracle_,
+                                                           static_cast<gateway_id>(g + 1), owned));
     for (unsigned h = 0; h < initiators; ++h)
       for (auto& g : gateways_) sessions_.emplace_back(world_, *loop_, oracle_, *g, h);
   }
@@ -76,6 +77,7 @@ class scenario {
   void act(session& s, std::uint64_t until) {
     world_.after(world_.below(60 * ns_per_ms), [this, &s, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
+      look_at_owners();
       if (s.now() == session::state::out) {
         if (world_.below(3) == 0) s.log_in();
       } else if (s.now() == session::state::idle) {
@@ -86,14 +88,27 @@ class scenario {
     });
   }
 
+  unsigned owners() const {
+    unsigned count = 0;
+    for (const auto& g : gateways_) count += g->acts_as_owner() ? 1 : 0;
+    return count;
+  }
+  void look_at_owners() {
+    if (owners() > 1) oracle_.fail("two gateways own the unit");
+  }
+
   void make_trouble(std::uint64_t until) {
     world_.after(world_.below(3 * ns_per_s), [this, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
       served_gateway& g = *gateways_[world_.below(gateways)];
       const auto for_ns = world_.chance(0.5) ? world_.below(300 * ns_per_ms) : world_.below(3 * ns_per_s);
       const auto name = std::to_string(g.id());
-      const auto roll = world_.below(10);
-      if (roll < 4) {
+      const auto roll = world_.below(owned_ ? 14 : 10);
+      if (roll >= 10) {
+        const auto to = static_cast<gateway_id>(1 + world_.below(gateways));
+        say("gateway " + name + " moves the unit to " + std::to_string(to));
+        g.move_to(to);
+      } else if (roll < 4) {
         say("gateway " + name + " is paused");
         g.pause(true);
         world_.after(for_ns, [&g] { g.pause(false); });
@@ -139,6 +154,7 @@ class scenario {
       return true;
     };
     if (!wait(all_in, quiet_ns)) return oracle_.fail("initiators cannot log in");
+    if (owned_ && !wait([&] { return owners() == 1; }, quiet_ns)) return oracle_.fail("no gateway owns the unit");
     wait([] { return false; }, 2 * ns_per_s);
     for (int round = 0; round < 12; ++round) {
       for (session& s : sessions_) s.send_probe();
@@ -166,14 +182,14 @@ class scenario {
   simulated_authority authority_;
   std::vector<std::unique_ptr<served_gateway>> gateways_;
   std::list<session> sessions_;
-  const bool verbose_;
+  const bool verbose_, owned_;
   std::uint64_t commands_ = 0;
 };
 
 }  // namespace
 
-report run(std::uint64_t seed, plant bug, bool verbose) {
-  scenario all(seed, bug, verbose);
+report run(std::uint64_t seed, plant bug, bool verbose, bool owned) {
+  scenario all(seed, bug, verbose, owned);
   return all.run();
 }
 

@@ -16,6 +16,8 @@ struct report {
 /// Three gateways serve one unit over one authority; four initiators work on it through all of them, while gateways are
 /// paused, killed, cut off, and the authority starts again. Then all is healed, and everything must agree. The same
 /// seed gives the same history.
-report run(std::uint64_t seed, plant bug = plant::none, bool verbose = false);
+///
+/// `owned`: one gateway at a time may touch the blocks; never two, and in the end one.
+report run(std::uint64_t seed, plant bug = plant::none, bool verbose = false, bool owned = false);
 
 }  // namespace sluice::agreement_sim

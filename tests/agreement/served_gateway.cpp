@@ -23,8 +23,8 @@ void served_gateway::to_shard_link::send(unit::to_shard message) {
 }
 
 served_gateway::served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium,
-                               simulated_authority& all, oracle& told, gateway_id id)
-    : world_(world), loop_(loop), medium_(medium), authority_(all), oracle_(told), id_(id) {
+                               simulated_authority& all, oracle& told, gateway_id id, bool shares)
+    : world_(world), loop_(loop), medium_(medium), authority_(all), oracle_(told), id_(id), shares_(shares) {
   for (unsigned i = 0; i < shards; ++i) {
     coordinator_links_[i].owner = shard_links_[i].owner = this;
     coordinator_links_[i].index = shard_links_[i].index = i;
@@ -81,7 +81,9 @@ void served_gateway::start() {
   how.gateway = id_;
   how.facts.capacity_blocks = 64;
   how.facts.volatile_cache = true;
-  how.groups = {{.number = static_cast<std::uint16_t>(id_ + 1), .ports = {static_cast<std::uint16_t>(id_ + 1)}}};
+  how.groups = {{.number = id_, .ports = {id_}}};
+  how.shares = shares_;
+  how.awaits_links = true;
   how.serial = "0123456789abcdef0123456789abcdef";
   std::vector<unit::shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);
@@ -106,6 +108,7 @@ void served_gateway::try_start() {
     }
     oracle_.published(id_, coordinator_->snapshot()->epoch);
     started_ = true;
+    coordinator_->links_are_up();
   });
 }
 
@@ -135,11 +138,22 @@ bool served_gateway::serves() const {
          coordinator_->snapshot()->serves == unit::unit_snapshot::service::on;
 }
 
+bool served_gateway::acts_as_owner() const {
+  if (!admits()) return false;
+  for (const auto& each : shards_)
+    if (each->snapshot().owned && each->snapshot().owned->owner == id_) return true;
+  return false;
+}
+
+void served_gateway::move_to(gateway_id other) {
+  if (started_ && !paused_) coordinator_->move(other, [](const result<void>&) {});
+}
+
 void served_gateway::attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity) {
   shards_[index]->attach(identity, 0);
   attached_[identity->id] = index;
   const unsigned host = static_cast<unsigned>(identity->initiator.name.back() - '0');
-  oracle_.attached(identity->id, host * gateways + id_, shards_[index]->snapshot().epoch);
+  oracle_.attached(identity->id, host * gateways + place(), shards_[index]->snapshot().epoch);
 }
 
 void served_gateway::detach(unsigned index, std::uint64_t nexus, std::function<void()> done) {

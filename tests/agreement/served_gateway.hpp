@@ -20,7 +20,7 @@ class served_gateway {
   static constexpr unsigned shards = 2;
 
   served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium, simulated_authority& all,
-                 oracle& told, gateway_id id);
+                 oracle& told, gateway_id id, bool shares);
   ~served_gateway();
 
   void start();
@@ -30,6 +30,10 @@ class served_gateway {
   /// It is up, and a member.
   bool serves() const;
   gateway_id id() const { return id_; }
+  unsigned place() const { return id_ - 1U; }  // among all
+  /// Whether one of its cores would touch blocks for an initiator.
+  bool acts_as_owner() const;
+  void move_to(gateway_id other);
   std::uint64_t life() const { return life_; }
 
   /// Does a thing in the process, in line with all others of its key.
@@ -64,6 +68,7 @@ class served_gateway {
   simulated_authority& authority_;
   oracle& oracle_;
   const gateway_id id_;
+  const bool shares_;
   std::map<std::uint64_t, std::deque<std::function<void()>>> inbox_;
   bool paused_ = false;
   std::uint64_t held_steps_ = 0;

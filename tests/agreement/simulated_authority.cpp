@@ -275,7 +275,17 @@ void simulated_authority::seat::in_force(std::uint64_t epoch) {
   all_.to_authority(gateway_, [all = &all_, number = session_, epoch] { all->acknowledge(number, epoch); });
 }
 
+/// The medium of this world does what it is asked at once: there is nothing to fence, only time that passes.
+void simulated_authority::seat::barrier(std::function<void()> done) {
+  all_.to_authority(gateway_, [all = &all_, who = std::weak_ptr(self_), gateway = gateway_, number = session_, done] {
+    all->to_gateway(who, gateway, [number, done](seat& s) {
+      if (s.session_ == number) done();
+    });
+  });
+}
+
 void simulated_authority::seat::confirm(std::uint64_t epoch, std::function<void()> done) {
+  if (all_.bug_ == plant::unconfirmed) return barrier(std::move(done));
   all_.to_authority(gateway_,
                     [all = &all_, who = std::weak_ptr(self_), gateway = gateway_, number = session_, epoch, done] {
                       const auto answer = [all, who, gateway, number, done] {

@@ -83,6 +83,7 @@ class simulated_authority::seat final : public state::seat {
   void watch(gateway_id gateway, std::uint64_t incarnation, state::watcher* tells) override;
   void in_force(std::uint64_t epoch) override;
   void confirm(std::uint64_t epoch, std::function<void()> done) override;
+  void barrier(std::function<void()> done) override;
 
   /// Whether the gateway may do anything for initiators right now.
   bool may_serve() const;

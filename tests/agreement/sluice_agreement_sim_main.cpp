@@ -20,11 +20,11 @@ void say_replay(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-report run_one(std::uint64_t seed, plant bug, bool verbose) {
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_agreement_sim --seed %llu%s%s\n",
-                static_cast<unsigned long long>(seed), bug == plant::none ? "" : " --plant ",
+report run_one(std::uint64_t seed, plant bug, bool verbose, bool owned) {
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_agreement_sim --seed %llu%s%s%s\n",
+                static_cast<unsigned long long>(seed), owned ? " --owned" : "", bug == plant::none ? "" : " --plant ",
                 bug == plant::none ? "" : to_string(bug));
-  return run(seed, bug, verbose);
+  return run(seed, bug, verbose, owned);
 }
 
 int main(int argc, char** argv) {
@@ -35,7 +35,10 @@ int main(int argc, char** argv) {
   app.add_option("--first", first, "the first seed")->excludes(one);
   app.add_option("--count", count, "how many seeds")->excludes(one);
   app.add_option("--plant", bug,
-                 "carry a bug: no-compare, early-effects, epoch-restarts, lost-event, dropped-attention, no-lease");
+                 "carry a bug: no-compare, early-effects, epoch-restarts, lost-event, dropped-attention, "
+                 "unconfirmed, no-lease");
+  bool owned = false;
+  app.add_flag("--owned", owned, "with a unit that one gateway at a time owns");
   CLI11_PARSE(app, argc, argv);
   const auto planted = parse_plant(bug);
   if (!planted) {
@@ -48,7 +51,7 @@ int main(int argc, char** argv) {
   const auto started = std::chrono::steady_clock::now();
   std::uint64_t epochs = 0, commands = 0;
   for (std::uint64_t n = 0; n < count; ++n) {
-    const report r = run_one(first + n, *planted, replays);
+    const report r = run_one(first + n, *planted, replays, owned);
     epochs += r.epochs;
     commands += r.commands;
     if (r.failure.empty()) continue;

@@ -353,6 +353,7 @@ struct factory {
   /// Looks whether open() would find its medium, and changes nothing: `sluice check --probe`, and `sluice plan` for
   /// stores that come. Empty where there is nothing to look at. May block.
   std::function<result<void>(const config::settings&)> probe = {};
+  bool shared = false;  // all gateways of a cluster reach the same medium
 };
 
 class registry {

@@ -1,0 +1,47 @@
+#include "gateway/daemon/cluster.hpp"
+
+#include "ceph/shared/rados_authority.hpp"
+
+namespace sluice::daemon {
+
+result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::model& model) {
+  if (!model.cluster) return nullptr;
+  const config::cluster_config& wanted = *model.cluster;
+  auto joined =
+      shared::membership::join(cluster::connections::of_this_process(), {.ceph = {wanted.conf, wanted.user, {}},
+                                                                         .pool = wanted.pool,
+                                                                         .name = wanted.name,
+                                                                         .gateway = model.gateway.name});
+  if (!joined) return fail(joined.error().code, "cluster: " + joined.error().message);
+  return std::make_shared<shared::rados_authority>(std::move(*joined));
+}
+
+result<bool> is_shared(const parts& made_of, const config::model& model, const config::unit_config& unit) {
+  if (!made_of.cluster) return false;
+  const config::store_config* at = config::find_named(model.stores, unit.store);
+  bool has_tiers = false;
+  for (; at && !at->over.empty(); at = config::find_named(model.stores, at->over)) has_tiers = true;
+  const store::factory* type = at ? made_of.stores.find(at->type) : nullptr;
+  if (!type || !type->shared) return false;
+  if (has_tiers)
+    return fail(errc::unsupported, "the gateways of the cluster share " + at->name +
+                                       ", and a cache of one would not see what others write: serve it without");
+  if (at->settings.text_or("conf", "") != model.cluster->conf)
+    return fail(errc::unsupported, "conf of store." + at->name +
+                                       " is not that of [cluster]: a gateway that is gone could not be fenced there");
+  return true;
+}
+
+gateway_id find_gateway(const state::cluster_authority& in, const std::string& name) {
+  for (const auto& each : in.members())
+    if (each.gateway == name) return each.id;
+  return 0;
+}
+
+std::string name_of(const state::cluster_authority& in, gateway_id id) {
+  for (const auto& each : in.members())
+    if (each.id == id) return each.gateway;
+  return std::to_string(id);
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,84 @@
+#include "gateway/scsi/asc.hpp"
+#include "gateway/state/lease.hpp"
+#include "gateway/unit/test_fixture.hpp"
+
+// A unit that gateways share: one of them owns it, and each answers as long as its lease holds.
+namespace sluice::unit {
+namespace {
+
+using scsi::asymmetric_access;
+using scsi::sense_key;
+using scsi::status;
+namespace asc = scsi::asc;
+
+fixture_options shared_unit(unsigned shards = 2) {
+  fixture_options how;
+  how.shards = shards;
+  how.shares = true;
+  return how;
+}
+
+/// Gateway 2 becomes a member: a seat that obeys everything.
+std::unique_ptr<state::seat> join_another(fixture& s) {
+  auto seat = *s.authority->open("unit/disk", *s.loop);
+  const agreement::joining wanted{{2, 20, {}, {{.number = 2, .ports = {3}}}, false, true}, {}, {}, {}, false};
+  bool joined = false;
+  agreement::join_unit(*seat, wanted, [&](const result<agreement::agreed>& now) { joined = now.has_value(); });
+  s.run();
+  EXPECT_TRUE(joined);
+  return seat;
+}
+
+TEST(ownership, who_is_alone_claims_the_unit_and_serves_it) {
+  fixture s(shared_unit());
+  s.run();
+  ASSERT_TRUE(s.coordinator->snapshot()->owned);
+  EXPECT_EQ(s.coordinator->snapshot()->owned->owner, 1);
+  initiator& a = s.add();
+  EXPECT_TRUE(s.done(a.send(write10(0, 1), filled(512, 1))).good());
+  EXPECT_TRUE(s.done(s.add(1).send(write10(1, 1), filled(512, 1))).good());
+}
+
+TEST(ownership, a_gateway_whose_lease_ran_out_answers_busy_until_it_holds_again) {
+  state::lease term;
+  fixture_options how = shared_unit();
+  how.limits.term = &term;
+  fixture s(how);
+  s.run();
+  initiator& a = s.add();
+  term.hold_until(state::lease::now_ns() + 3600 * ns_per_s);
+  EXPECT_TRUE(s.done(a.send(write10(0, 1), filled(512, 1))).good());
+  term.end();
+  EXPECT_TRUE(s.done(a.send(write10(0, 1), filled(512, 2))).ended_with(status::busy));
+  EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).ended_with(status::busy));
+  EXPECT_TRUE(s.done(a.send({0x12, 0, 0, 0, 36, 0}, {}, 36)).good()) << "INQUIRY says what is always so";
+  term.hold_until(state::lease::now_ns() + 3600 * ns_per_s);
+  EXPECT_EQ(s.done(a.send(read10(0, 1), {}, 512)).in, filled(512, 1));
+}
+
+TEST(ownership, what_the_medium_has_ends_before_the_unit_moves_and_the_rest_may_be_sent_again) {
+  fixture s(shared_unit());
+  s.run();
+  const auto other = join_another(s);
+  initiator& a = s.add();
+  s.late = true;
+  exchange& written = a.send(write10(0, 1), filled(512, 1));
+  a.stalled = true;
+  exchange& owes = a.send(write10(8, 64), filled(64 * 512, 2));
+  while (!a.owes()) s.pass(1);
+  bool moved = false;
+  s.coordinator->move(2, [&](const result<void>&) { moved = true; });
+  a.release();
+  s.run();
+  EXPECT_TRUE(written.good());
+  EXPECT_TRUE(owes.ended_with(status::busy));
+  EXPECT_FALSE(moved) << "the heir has not claimed it";
+  EXPECT_EQ(s.coordinator->snapshot()->owned->heir, 2);
+  exchange& late = s.done(a.send(write10(0, 1), filled(512, 3)));
+  EXPECT_TRUE(late.sensed(sense_key::unit_attention, asc::asymmetric_access_changed));
+  exchange& between = s.done(a.send(write10(0, 1), filled(512, 3)));
+  EXPECT_TRUE(between.sensed(sense_key::not_ready, asc::asymmetric_access_transition));
+}
+
+}  // namespace
+}  // namespace sluice::unit

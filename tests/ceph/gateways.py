@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Three gateways, real processes, that share one image of a real Ceph cluster: one truth of identity, paths and
+reservations; the unit moves by command, when its owner stops, is killed (SIGKILL) or stands still (SIGSTOP), and what a
+host was told is written is read through whichever gateway owns it then.
+
+usage: gateways.py [PROGRAM] [--rounds N]
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TOP / "tests" / "harness"))
+
+import initiator  # noqa: E402
+from ceph import Cluster  # noqa: E402
+from gateway import Checks  # noqa: E402
+from initiator import (  # noqa: E402
+    GOOD, Answer, CommandFailed, ConnectionLost, Initiator, persistent_reserve_in, persistent_reserve_out, read_16,
+    registration, test_unit_ready, write_16,
+)
+from targets import TargetError, spawn, wait_for_line  # noqa: E402
+
+NAMES = ["alpha", "beta", "gamma"]
+TARGET = "iqn.2026-11.io.sluice:shared"
+BLOCK = 512
+STANDBY, TRANSITION, ATTENTION = "02/04/0b", "02/04/0a", "06/"
+initiator.ANSWER_S = 2  # a host's patience with a path
+FAILOVER_LIMIT_S = 15  # of a loaded machine; what was seen is printed
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Node:
+    """One gateway of the cluster; restarting keeps its folder and its port."""
+
+    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster):
+        self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
+        self.folder.mkdir()
+        self.port, self.process = free_port(), None
+        self.config, self.control = self.folder / "sluice.toml", self.folder / "control.sock"
+        self.config.write_text(f"""
+[gateway]
+name = "{self.name}"
+state_dir = "{self.folder}/state"
+control = "{self.control}"
+reactors = 1
+
+[cluster]
+name = "test"
+pool = "rbd"
+user = "sluice"
+conf = "{cluster.conf}"
+
+[store.disk]
+type = "rbd"
+pool = "rbd"
+image = "shared"
+user = "sluice"
+conf = "{cluster.conf}"
+
+[target.main]
+luns = {{ 0 = "disk" }}
+
+[[target.main.port]]
+fabric = "iscsi"
+name = "{TARGET}"
+listen = ["127.0.0.1:{self.port}"]
+group = {number + 1}
+""")
+
+    def start(self) -> float:
+        began = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
+            self.process = spawn([self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
+        wait_for_line(self.process, "sluice: ready", 40)
+        return time.monotonic() - began
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        self.send(number)
+        self.process.wait(60)
+        self.process.stdout.close()
+        self.process = None
+
+    def ask(self, *words: str, limit_s: float = 60) -> subprocess.CompletedProcess:
+        return subprocess.run([self.program, *words, "--control", self.control], capture_output=True, text=True,
+                              timeout=limit_s, check=False)
+
+    def owner(self) -> str:
+        return json.loads(self.ask("status", "--json").stdout)["units"][0].get("owner", "")
+
+
+class Host:
+    """An initiator with a session to each gateway, that goes on through whichever takes its command."""
+
+    def __init__(self, nodes: list[Node], name: str):
+        self.nodes, self.name = nodes, f"iqn.2026-11.org.example:{name}"
+        self.sessions: dict[str, Initiator] = {}
+
+    def close(self) -> None:
+        for session in self.sessions.values():
+            session.socket.close()
+        self.sessions.clear()
+
+    def session(self, node: Node) -> Initiator:
+        if node.name not in self.sessions:
+            self.sessions[node.name] = Initiator(node.port, TARGET, self.name)
+        return self.sessions[node.name]
+
+    def through(self, node: Node, cdb: bytes, data: bytes = b"", length: int = 0) -> Answer:
+        """One path, unit attentions heard."""
+        while True:
+            answer = self.session(node).execute(cdb, data, length)
+            if not str(answer).startswith(ATTENTION):
+                return answer
+
+    def somewhere(self, cdb: bytes, data: bytes = b"", length: int = 0, limit_s: float = 60) -> tuple[Answer, float]:
+        """Any path that gives a status which is neither that of a path nor BUSY; and how long that took."""
+        began = time.monotonic()
+        while time.monotonic() - began < limit_s:
+            for node in self.nodes:
+                if node.process is None:
+                    continue
+                try:
+                    answer = self.through(node, cdb, data, length)
+                except (ConnectionLost, OSError):
+                    broken = self.sessions.pop(node.name, None)
+                    if broken:
+                        broken.socket.close()
+                    continue
+                if str(answer) not in (STANDBY, TRANSITION, "BUSY"):
+                    return answer, time.monotonic() - began
+            time.sleep(0.005)
+        raise TimeoutError(f"no path within {limit_s} s")
+
+
+def inquiry(page: int) -> bytes:
+    return bytes([0x12, 1, page, 0x10, 0, 0])
+
+
+def report_target_port_groups() -> bytes:
+    return bytes([0xA3, 0x0A, 0, 0, 0, 0]) + struct.pack(">I", 4096) + bytes(2)
+
+
+def stamp(number: int) -> bytes:
+    return struct.pack(">Q", number) * (BLOCK // 8)
+
+
+class Run:
+    def __init__(self, checks: Checks, nodes: list[Node], rounds: int):
+        self.checks, self.nodes, self.rounds = checks, nodes, rounds
+        self.by_name = {node.name: node for node in nodes}
+        self.one, self.other = Host(nodes, "one"), Host(nodes, "other")
+        self.number = 0  # of the newest write
+        self.held = {}  # block -> number, as GOOD was answered
+
+    def owner(self) -> Node:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            for node in self.nodes:
+                if node.process and node.owner() in self.by_name:
+                    return self.by_name[node.owner()]
+            time.sleep(0.1)
+        raise TimeoutError("nobody owns the unit")
+
+    def write(self) -> float:
+        """The next number to its block, through whichever path; how long that took."""
+        self.number += 1
+        block = self.number % 64
+        answer, took = self.one.somewhere(write_16(block, 1, False), stamp(self.number))
+        answer.must_be_good(f"write {self.number}")
+        self.held[block] = self.number
+        return took
+
+    def verify(self, what: str) -> None:
+        answer, _ = self.one.somewhere(read_16(0, 64), length=64 * BLOCK)
+        answer.must_be_good("read")
+        found = {block: struct.unpack_from(">Q", answer.data, block * BLOCK)[0] for block in self.held}
+        self.checks.check(f"{what}: every block is as it was written", found == self.held)
+
+    # -- what is true on every path ----------------------------------------------------------------------------------
+    def identity(self) -> None:
+        for page, what in ((0x80, "serial number"), (0xB2, "provisioning page")):
+            told = {self.one.through(node, inquiry(page), length=4096).data for node in self.nodes}
+            self.checks.check(f"one {what} on three gateways", len(told) == 1)
+        groups = {self.one.through(node, report_target_port_groups(), length=4096).data for node in self.nodes}
+        self.checks.check("REPORT TARGET PORT GROUPS says the same on three gateways", len(groups) == 1)
+        data = next(iter(groups))
+        states, at = [], 4
+        while at + 8 <= len(data):
+            states.append(data[at] & 15)
+            at += 8 + 4 * data[at + 7]
+        self.checks.check("one group is active, two are in standby", sorted(states) == [0, 2, 2])
+
+    def paths(self) -> None:
+        owner = self.owner()
+        for node in self.nodes:
+            told = str(self.one.through(node, write_16(0, 1, False), stamp(0)))
+            self.checks.check(f"{node.name} {'writes' if node is owner else 'says that it is in standby'}: {told}",
+                              told == ("GOOD" if node is owner else STANDBY))
+        time.sleep(1.5)  # gateways look around twice a second
+        for node in self.nodes:
+            told = node.ask("cluster", "status")
+            named = told.returncode == 0 and all(name in told.stdout for name in NAMES)
+            self.checks.check(f"{node.name}: cluster status names all of them", named)
+
+    def reservations(self) -> None:
+        """Made through one gateway, obeyed by all before that is answered."""
+        first, second = self.nodes[1], self.nodes[2]
+        self.one.through(first, persistent_reserve_out(0), registration(0, 0xA, False)).must_be_good("register")
+        self.one.through(first, persistent_reserve_out(1, 1), registration(0xA, 0, False)).must_be_good("reserve")
+        keys = {self.other.through(node, persistent_reserve_in(0), length=512).data for node in self.nodes}
+        self.checks.check("READ KEYS says the same on three gateways", len(keys) == 1 and len(next(iter(keys))) == 16)
+        told = self.other.through(self.owner(), write_16(1, 1, False), stamp(0))
+        self.checks.check("who has no registration is refused by the owner", told.status == 0x18)
+        # The registration is of one I_T nexus: the paths of this host beside it are strangers as well.
+        self.other.through(second, persistent_reserve_out(0), registration(0, 0xB, False)).must_be_good("register")
+        self.other.through(second, persistent_reserve_out(5, 1), struct.pack(">QQ8x", 0xB, 0xA)).must_be_good("preempt")
+        told = self.one.session(first).execute(test_unit_ready())
+        self.checks.check(f"who was preempted through another gateway hears of it: {told}", str(told) == "06/2a/05")
+        self.other.through(second, persistent_reserve_out(3), registration(0xB, 0, False)).must_be_good("clear")
+
+    def compare_and_write(self) -> None:
+        """Each round all three try to put their mark over the same value: one wins."""
+        self.one.somewhere(write_16(100, 1, False), stamp(0))
+        value, winners = 0, []
+        for turn in range(1, 21):
+            won = 0
+            for number, node in enumerate(self.nodes):
+                cdb = bytes([0x89, 0]) + struct.pack(">Q", 100) + bytes([0, 0, 0, 1, 0, 0])
+                mark = turn * 10 + number
+                answer, _ = self.one.somewhere(cdb, stamp(value) + stamp(mark))
+                if answer.status == GOOD:
+                    won, last = won + 1, mark
+            winners.append(won)
+            value = last
+        self.checks.check("COMPARE AND WRITE has one winner each round", set(winners) == {1})
+
+    # -- moves -------------------------------------------------------------------------------------------------------
+    def planned(self) -> None:
+        pauses = []
+        for _ in range(self.rounds):
+            owner = self.owner()
+            to = self.nodes[(self.nodes.index(owner) + 1) % 3]
+            self.write()
+            asked = spawn([owner.program, "unit", "move", "disk", "--to", to.name, "--control", owner.control],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            worst = 0.0
+            while asked.poll() is None:
+                worst = max(worst, self.write())
+            if asked.returncode != 0:
+                self.checks.check(f"unit move: {asked.stdout.read().decode()}", False)
+            asked.stdout.close()
+            pauses.append(max(worst, self.write()))
+            if self.owner() is not to:
+                self.checks.check(f"the unit moved to {to.name}", False)
+        print(f"a planned move: writes pause for {statistics.median(pauses) * 1000:.0f} ms at the median of "
+              f"{len(pauses)}, {max(pauses) * 1000:.0f} ms at the worst")
+        self.checks.check(f"{len(pauses)} planned moves while a host writes", len(pauses) == self.rounds)
+        self.verify("planned moves")
+        wrong = self.nodes[0].ask("unit", "move", "disk", "--to", "bta")
+        self.checks.check("a gateway that is not there is named", wrong.returncode == 1 and "beta" in wrong.stderr)
+
+    def stopped(self) -> None:
+        owner = self.owner()
+        self.write()
+        owner.end()
+        took = self.write()
+        print(f"the owner stops: the next write takes {took * 1000:.0f} ms")
+        self.checks.check("a gateway that stops gives its units away at once", took < FAILOVER_LIMIT_S)
+        took = owner.start()
+        self.checks.check(f"it starts again ({took:.1f} s)", took < 20)
+        self.verify("a stop")
+
+    def killed(self) -> None:
+        times = []
+        for _ in range(self.rounds):
+            owner = self.owner()
+            for _ in range(20):
+                self.write()
+            owner.end(signal.SIGKILL)
+            times.append(self.write())
+            for _ in range(20):
+                self.write()
+            self.verify(f"{owner.name} was killed")
+            owner.start()
+        print(f"the owner is killed: the next write is GOOD after {statistics.median(times):.1f} s at the median of "
+              f"{len(times)}, {max(times):.1f} s at the worst")
+        self.checks.check("another gateway takes over", max(times) < FAILOVER_LIMIT_S)
+
+    def stands_still(self) -> None:
+        """A gateway that wakes when others have taken over answers nothing and writes nothing."""
+        owner = self.owner()
+        for _ in range(5):
+            self.write()
+        # What it will find in its socket when it wakes: a write to a block that somebody else has written by then.
+        sleeper = Host([owner], "one")
+        sleeper.session(owner)
+        owner.send(signal.SIGSTOP)
+        block = (self.number + 1) % 64
+        tag = sleeper.session(owner).submit(write_16(block, 1, False), stamp(666))
+        took = self.write()
+        owner.send(signal.SIGCONT)
+        try:
+            told = str(sleeper.session(owner).answer())
+        except (ConnectionLost, OSError) as lost:
+            told = type(lost).__name__
+        self.checks.check(f"the gateway that stood still does not write (tag {tag}): {told}", told != "GOOD")
+        self.checks.check(f"another one took over ({took:.1f} s)", took < FAILOVER_LIMIT_S)
+        sleeper.close()
+        self.verify("one stood still")
+        until = time.monotonic() + 30
+        while time.monotonic() < until and "standby" not in self.state_of(owner):
+            time.sleep(0.2)
+        self.checks.check("it joins again, and is in standby", self.state_of(owner) == "standby")
+
+    def state_of(self, node: Node) -> str:
+        try:
+            told = str(self.other.through(node, test_unit_ready()))
+        except (ConnectionLost, OSError):
+            broken = self.other.sessions.pop(node.name, None)
+            if broken:
+                broken.socket.close()
+            return "lost"
+        return {STANDBY: "standby", "GOOD": "owner"}.get(told, told)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
+    parser.add_argument("--rounds", type=int, default=3, help="of planned moves, and of kills")
+    options = parser.parse_args()
+    checks = Checks()
+    with Cluster(images={"shared": "64M"}) as cluster, tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
+        nodes = [Node(options.sluice.resolve(), Path(folder), number, cluster) for number in range(len(NAMES))]
+        run = Run(checks, nodes, options.rounds)
+        try:
+            for node in nodes:
+                node.start()
+            for each in (run.identity, run.paths, run.reservations, run.compare_and_write, run.planned, run.stopped,
+                         run.killed, run.stands_still):
+                each()
+        except (TimeoutError, ConnectionLost, OSError, AssertionError, CommandFailed, TargetError) as wrong:
+            checks.check(f"{type(wrong).__name__}: {wrong}", False)
+            for node in nodes:
+                log = node.folder / "log"
+                print(f"-- {node.name}\n" + ("\n".join(log.read_text().splitlines()[-15:]) if log.exists() else ""))
+        finally:
+            run.one.close()
+            run.other.close()
+            for node in nodes:
+                if node.process and node.process.poll() is None:
+                    node.send(signal.SIGCONT)
+                    node.end(signal.SIGKILL)
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
