@@ -174,19 +174,26 @@ class table_reader {
   }
 
   std::optional<std::string> read_choice(const key& k, const tree_node& node) {
-    const std::vector<std::string> choices = choices_of(k);
     // Where the choices are numbers, the file holds a number too.
-    const bool numeric = !choices.empty() && std::all_of(choices.begin(), choices.end(), [](const std::string& c) {
-      return !c.empty() && std::all_of(c.begin(), c.end(), [](char d) { return d >= '0' && d <= '9'; });
-    });
+    const bool numeric = !k.choices.empty() && k.choices.find_first_not_of("0123456789|") == std::string::npos;
     const auto* number = std::get_if<std::int64_t>(&node.value);
     const auto* text = std::get_if<std::string>(&node.value);
     if (numeric ? number == nullptr : text == nullptr) return wrong_type(k, node);
     const std::string v = numeric ? std::to_string(*number) : *text;
-    if (std::find(choices.begin(), choices.end(), v) != choices.end()) return v;
+    if (is_choice(k, v)) return v;
     return complain(node.at, k.name,
-                    numeric ? v + " is not a choice" : "\"" + v + "\" is not a choice" + did_you_mean(v, choices),
+                    numeric ? v + " is not a choice" : "\"" + v + "\" is not a choice" + did_you_mean(v, choices_of(k)),
                     allowed_by(k));
+  }
+
+  static bool is_choice(const key& k, std::string_view word) {
+    for (std::string_view rest = k.choices; !k.choices.empty();) {
+      const std::size_t bar = rest.find('|');
+      if (rest.substr(0, bar) == word) return true;
+      if (bar == rest.npos) return false;
+      rest.remove_prefix(bar + 1);
+    }
+    return false;
   }
 
   std::optional<std::string> read_endpoint(const std::string& name, const std::string& allowed, const tree_node& node) {
@@ -305,6 +312,9 @@ std::string describe(const tree_node& node) {
 }
 
 std::string absolute_path(const std::string& path, const std::string& directory) {
+  // As it is already, if no part is empty or may be "." or "..": of thousands of paths, as good as all.
+  const bool is_plain = path.starts_with('/') && path.find("//") == path.npos && path.find("/.") == path.npos;
+  if (is_plain) return path;
   return (std::filesystem::path(directory) / path).lexically_normal().string();
 }
 

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "config/schema/address.hpp"
@@ -128,6 +130,35 @@ const T* find_named(const std::vector<T>& all, const std::string& name) {
     if (each.name == name) return &each;
   return nullptr;
 }
+
+/// Elements of a list by name, for who looks for many: whoever asks in the order of the names, or nearly, hears at
+/// once, and an absent name costs no look at all of them. The list stays as it is meanwhile; for one thread.
+template <class T>
+class by_name {
+ public:
+  explicit by_name(const std::vector<T>& all) : all_(all), next_(all.begin()) {
+    const auto before = [](const T& a, const T& b) { return a.name < b.name; };
+    if (!std::is_sorted(all.begin(), all.end(), before))
+      for (const T& each : all) of_unsorted_.emplace(each.name, &each);
+  }
+
+  /// The first element of that name; null when there is none.
+  const T* find(std::string_view name) const {
+    if (!of_unsorted_.empty()) {
+      const auto found = of_unsorted_.find(name);
+      return found == of_unsorted_.end() ? nullptr : found->second;
+    }
+    if (next_ == all_.end() || next_->name != name)
+      next_ = std::lower_bound(all_.begin(), all_.end(), name,
+                               [](const T& each, std::string_view wanted) { return each.name < wanted; });
+    return next_ != all_.end() && next_->name == name ? &*next_++ : nullptr;
+  }
+
+ private:
+  const std::vector<T>& all_;
+  mutable typename std::vector<T>::const_iterator next_;  // what is asked for next, as a rule
+  std::unordered_map<std::string_view, const T*> of_unsorted_;
+};
 
 /// How a store's size is known before it is opened: its own `size` key or, for a tier, that of the store at the bottom.
 /// nullopt when only the medium knows.

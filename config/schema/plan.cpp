@@ -63,23 +63,6 @@ class changes {
   std::string text_;
 };
 
-/// Elements of two lists by name; find_named() of lists as long as a large gateway's would cost more than all else.
-template <class T>
-class by_name {
- public:
-  explicit by_name(const std::vector<T>& all) {
-    rows_.reserve(all.size());
-    for (const T& each : all) rows_.emplace(each.name, &each);
-  }
-  const T* find(const std::string& name) const {
-    const auto found = rows_.find(name);
-    return found == rows_.end() ? nullptr : found->second;
-  }
-
- private:
-  std::unordered_map<std::string_view, const T*> rows_;
-};
-
 class planner {
  public:
   planner(const standing& from, const model& to, const known_types& known)

@@ -14,9 +14,17 @@ std::uint32_t narrow(std::uint64_t v) {
   return static_cast<std::uint32_t>(v);
 }
 
+/// No two have one name. What is sorted is where they are: each one itself moves but once.
 template <class T>
 void sort_by_name(std::vector<T>& all) {
-  std::sort(all.begin(), all.end(), [](const T& a, const T& b) { return a.name < b.name; });
+  std::vector<std::pair<std::string_view, T*>> order;
+  order.reserve(all.size());
+  for (T& each : all) order.emplace_back(each.name, &each);
+  std::sort(order.begin(), order.end());
+  std::vector<T> sorted;
+  sorted.reserve(all.size());
+  for (const auto& [name, each] : order) sorted.push_back(std::move(*each));
+  all = std::move(sorted);
 }
 
 std::uint32_t to_number(const std::string& digits) {
@@ -72,35 +80,61 @@ struct typed_keys {
   std::vector<std::string> let_pass;  // of a kind that is missing or unknown nothing more can be said
 };
 
-/// Keys of a table whose kind (`selector`: "type", "fabric") adds keys of its own.
-typed_keys keys_of_type(const tree_table& table, const std::vector<key>& common, const std::string& selector,
-                        const kinds& all) {
-  typed_keys out{common, {}};
-  const auto chooses = std::find_if(out.keys.begin(), out.keys.end(), [&](const key& k) { return k.name == selector; });
-  chooses->type = kind::choice;
-  for (const auto& [name, more] : all) chooses->choices += (chooses->choices.empty() ? "" : "|") + name;
-  const tree_node* node = find_entry(table, selector);
-  const auto* chosen = node ? std::get_if<std::string>(&node->value) : nullptr;
-  for (const auto& [name, more] : all) {
-    if (!chosen || name != *chosen) continue;
-    out.keys.insert(out.keys.end(), more->begin(), more->end());
-    return out;
+/// Keys of tables whose kind (`selector`: "type", "fabric") adds keys of its own. Those of a kind are put together
+/// once, for thousands of stores have the same.
+class keys_by_type {
+ public:
+  keys_by_type(const std::vector<key>& common, std::string selector, const kinds& all)
+      : selector_(std::move(selector)) {
+    of_others_.keys = common;
+    const auto chooses = std::find_if(of_others_.keys.begin(), of_others_.keys.end(),
+                                      [&](const key& each) { return each.name == selector_; });
+    chooses->type = kind::choice;
+    for (const auto& [name, more] : all) chooses->choices += (chooses->choices.empty() ? "" : "|") + name;
+    for (const auto& [name, more] : all) {
+      std::vector<key> keys = of_others_.keys;
+      keys.insert(keys.end(), more->begin(), more->end());
+      of_kinds_.emplace_back(name, typed_keys{std::move(keys), {}});
+    }
+    for (const auto& [name, more] : all)
+      for (const key& each : *more) of_others_.let_pass.push_back(each.name);
   }
-  for (const auto& [name, more] : all)
-    for (const key& k : *more) out.let_pass.push_back(k.name);
-  return out;
+
+  const typed_keys& of(const tree_table& table) const {
+    const tree_node* node = find_entry(table, selector_);
+    const auto* chosen = node ? std::get_if<std::string>(&node->value) : nullptr;
+    if (chosen)
+      for (const auto& [name, keys] : of_kinds_)
+        if (name == *chosen) return keys;
+    return of_others_;
+  }
+
+ private:
+  const std::string selector_;
+  typed_keys of_others_;
+  std::vector<std::pair<std::string, typed_keys>> of_kinds_;
+};
+
+keys_by_type keys_of_stores(const known_types& known) {
+  kinds types;
+  for (const auto& [type, keys] : known.stores) types.emplace_back(type, &keys);
+  return {store_keys(), "type", types};
 }
 
-store_config read_store(read_context& context, const tree_entry& entry, const known_types& known) {
+keys_by_type keys_of_ports(const known_types& known) {
+  kinds fabrics;
+  for (const fabric_rules& each : known.fabrics) fabrics.emplace_back(each.name, &each.port_keys);
+  return {port_keys(), "fabric", fabrics};
+}
+
+store_config read_store(read_context& context, const tree_entry& entry, const keys_by_type& by_type) {
   store_config out;
   out.name = entry.name;
   out.at = entry.at;
   const std::string path = "store." + quoted_if_needed(entry.name);
   const tree_table* table = expect_table(context, entry.value, path, "a table: [store.NAME]");
   if (table == nullptr) return out;
-  kinds types;
-  for (const auto& [type, keys] : known.stores) types.emplace_back(type, &keys);
-  const typed_keys typed = keys_of_type(*table, store_keys(), "type", types);
+  const typed_keys& typed = by_type.of(*table);
   out.settings = read_keys(context, *table, typed.keys, path, entry.at, typed.let_pass);
   out.type = out.settings.text_or("type", "");
   for (const key& k : typed.keys)
@@ -151,13 +185,15 @@ lun_map read_luns(read_context& context, const tree_node& node, const std::strin
   const tree_table* table = expect_table(context, node, path, "a table of LUN = \"UNIT\"");
   if (table == nullptr) return out;
   for (const tree_entry& entry : table->entries) {
-    const std::string key_path = path + "." + quoted_if_needed(entry.name);
+    const auto key_path = [&] { return path + "." + quoted_if_needed(entry.name); };
     const std::optional<std::uint16_t> lun = parse_lun(entry.name);
     if (!lun)
-      context.wrong.push_back({entry.at, key_path, "is no LUN", "a whole number from 0 to " + std::to_string(max_lun)});
+      context.wrong.push_back(
+          {entry.at, key_path(), "is no LUN", "a whole number from 0 to " + std::to_string(max_lun)});
     const auto* unit = std::get_if<std::string>(&entry.value.value);
     if (unit == nullptr)
-      context.wrong.push_back({entry.value.at, key_path, "is " + describe(entry.value), "the name of a unit or store"});
+      context.wrong.push_back(
+          {entry.value.at, key_path(), "is " + describe(entry.value), "the name of a unit or store"});
     if (lun && unit) out.push_back({*lun, *unit, entry.value.at});
   }
   std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.lun < b.lun; });
@@ -168,14 +204,13 @@ std::string canonical(const fabric_rules& rules, const std::string& name) {
   return rules.canonical_name ? rules.canonical_name(name) : name;
 }
 
-port_config read_port(read_context& context, const tree_node& node, const std::string& path, const known_types& known) {
+port_config read_port(read_context& context, const tree_node& node, const std::string& path, const known_types& known,
+                      const keys_by_type& by_type) {
   port_config out;
   out.at = node.at;
   const tree_table* table = expect_table(context, node, path, "a table: [[target.NAME.port]]");
   if (table == nullptr) return out;
-  kinds fabrics;
-  for (const fabric_rules& each : known.fabrics) fabrics.emplace_back(each.name, &each.port_keys);
-  const typed_keys typed = keys_of_type(*table, port_keys(), "fabric", fabrics);
+  const typed_keys& typed = by_type.of(*table);
   values v = read_keys(context, *table, typed.keys, path, node.at, typed.let_pass);
   out.fabric = v.text_or("fabric", "");
   out.group = static_cast<std::uint16_t>(v.number("group", out.group));
@@ -229,7 +264,8 @@ access_config read_access(read_context& context, const tree_entry& entry, const 
   return out;
 }
 
-void read_ports(read_context& context, const tree_node& node, target_config& out, const known_types& known) {
+void read_ports(read_context& context, const tree_node& node, target_config& out, const known_types& known,
+                const keys_by_type& by_type) {
   const auto* list = std::get_if<std::vector<tree_node>>(&node.value);
   if (list == nullptr) {
     context.wrong.push_back({node.at, "target." + quoted_if_needed(out.name) + ".port", "is " + describe(node),
@@ -237,10 +273,11 @@ void read_ports(read_context& context, const tree_node& node, target_config& out
     return;
   }
   for (std::size_t i = 0; i < list->size(); ++i)
-    out.ports.push_back(read_port(context, (*list)[i], port_path(out.name, i), known));
+    out.ports.push_back(read_port(context, (*list)[i], port_path(out.name, i), known, by_type));
 }
 
-target_config read_target(read_context& context, const tree_entry& entry, const known_types& known) {
+target_config read_target(read_context& context, const tree_entry& entry, const known_types& known,
+                          const keys_by_type& of_ports) {
   target_config out;
   out.name = entry.name;
   out.at = entry.at;
@@ -249,7 +286,7 @@ target_config read_target(read_context& context, const tree_entry& entry, const 
   if (table == nullptr) return out;
   out.open = read_keys(context, *table, target_keys(), path, entry.at).flag("open", false);
   if (const tree_node* luns = find_entry(*table, "luns")) out.luns = read_luns(context, *luns, path + ".luns");
-  if (const tree_node* ports = find_entry(*table, "port")) read_ports(context, *ports, out, known);
+  if (const tree_node* ports = find_entry(*table, "port")) read_ports(context, *ports, out, known, of_ports);
   const tree_node* access = find_entry(*table, "access");
   const tree_table* initiators =
       access ? expect_table(context, *access, path + ".access", "tables: [target.NAME.access.\"INITIATOR\"]") : nullptr;
@@ -263,12 +300,13 @@ target_config read_target(read_context& context, const tree_entry& entry, const 
 
 /// A LUN map that names a store makes a unit with defaults over it.
 void add_implied_units(model& m) {
+  const by_name<store_config> stores(m.stores);
   std::unordered_set<std::string> known;
+  known.reserve(m.units.size() + m.stores.size());
   for (const unit_config& unit : m.units) known.insert(unit.name);
   const auto add = [&](const lun_map& luns) {
     for (const lun_config& lun : luns) {
-      if (known.contains(lun.unit) || !find_named(m.stores, lun.unit)) continue;
-      known.insert(lun.unit);
+      if (!stores.find(lun.unit) || !known.insert(lun.unit).second) continue;
       unit_config unit;
       unit.name = unit.store = lun.unit;
       unit.implied = true;
@@ -300,11 +338,12 @@ reading read(const tree_table& document, const std::string& directory, const kno
   read_keys(context, document, root_keys(), "", {1, 1});
   if (const tree_node* gateway = find_entry(document, "gateway")) out.what.gateway = read_gateway(context, *gateway);
   if (const tree_node* cluster = find_entry(document, "cluster")) out.what.cluster = read_cluster(context, *cluster);
+  const keys_by_type of_stores = keys_of_stores(known), of_ports = keys_of_ports(known);
   read_named(context, document, "store",
-             [&](const tree_entry& e) { out.what.stores.push_back(read_store(context, e, known)); });
+             [&](const tree_entry& e) { out.what.stores.push_back(read_store(context, e, of_stores)); });
   read_named(context, document, "unit", [&](const tree_entry& e) { out.what.units.push_back(read_unit(context, e)); });
   read_named(context, document, "target",
-             [&](const tree_entry& e) { out.what.targets.push_back(read_target(context, e, known)); });
+             [&](const tree_entry& e) { out.what.targets.push_back(read_target(context, e, known, of_ports)); });
   sort_by_name(out.what.stores);
   add_implied_units(out.what);
   sort_by_name(out.what.units);

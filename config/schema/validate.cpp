@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "config/schema/key_reader.hpp"
 #include "config/schema/names.hpp"
@@ -13,7 +15,8 @@ namespace {
 
 class validator {
  public:
-  validator(const model& m, const known_types& known, diagnostics& wrong) : model_(m), known_(known), wrong_(wrong) {}
+  validator(const model& m, const known_types& known, diagnostics& wrong)
+      : model_(m), known_(known), wrong_(wrong), stores_(m.stores), units_(m.units) {}
 
   void run() {
     check_names();
@@ -97,7 +100,7 @@ class validator {
     if (store.over.empty()) return;
     const std::string key = below_key(store);
     const place at = store.settings.where(key, store.at);
-    if (find_named(model_.stores, store.over) == nullptr)
+    if (stores_.find(store.over) == nullptr)
       return dangling(at, store_path(store, key), store.over, "store", store_names());
     const auto cycle = cycles_.find(store.name);
     if (cycle == cycles_.end()) return;
@@ -127,6 +130,7 @@ class validator {
   void check_heights() {
     std::map<std::string_view, std::size_t> heights;
     for (const store_config& store : model_.stores) {
+      if (store.over.empty()) continue;  // those above it see to it
       std::vector<const store_config*> way;
       const store_config* at = &store;
       while (at != nullptr && !heights.contains(at->name)) {
@@ -145,11 +149,11 @@ class validator {
     }
   }
 
-  const store_config* below(const store_config& store) const { return find_named(model_.stores, store.over); }
+  const store_config* below(const store_config& store) const { return stores_.find(store.over); }
 
   void check_unit(const unit_config& unit) {
     if (unit.store.empty()) return;
-    const store_config* store = find_named(model_.stores, unit.store);
+    const store_config* store = stores_.find(unit.store);
     if (store == nullptr) return dangling(unit.store_at, unit_path(unit, "store"), unit.store, "store", store_names());
     const std::optional<std::uint64_t> size = configured_size(model_, *store);
     if (!size || unit.block_size == 0) return;
@@ -198,7 +202,7 @@ class validator {
 
   void complain_size(const unit_config& unit, const store_config& top, std::uint64_t size) {
     const store_config* store = &top;
-    while (!store->settings.has("size")) store = find_named(model_.stores, store->over);
+    while (!store->settings.has("size")) store = stores_.find(store->over);
     complain(store->settings.where("size", store->at), store_path(*store, "size"),
              format_size(size) + (size == 0 ? " holds no block" : " is no multiple of the block size") + " of unit \"" +
                  unit.name + "\"",
@@ -221,6 +225,19 @@ class validator {
     return "unit." + quoted_if_needed(unit);
   }
 
+  /// Those that more than one unit or tier lies over, themselves apart.
+  std::unordered_set<std::string_view> contested_stores() const {
+    std::unordered_set<std::string_view> claimed, contested;
+    claimed.reserve(model_.stores.size());
+    const auto claim = [&](const std::string& store) {
+      if (!store.empty() && !claimed.insert(store).second) contested.insert(store);
+    };
+    for (const store_config& store : model_.stores)
+      if (store.over != store.name) claim(store.over);
+    for (const unit_config& unit : model_.units) claim(unit.store);
+    return contested;
+  }
+
   /// A store belongs to one unit or one tier: two writers that don't know of each other would tear each other's data.
   void check_claims() {
     struct claim {
@@ -236,12 +253,14 @@ class validator {
       if (c.store) return "store \"" + c.store->name + "\"";
       return "unit \"" + c.unit->name + "\"" + (c.unit->implied ? ", made by a LUN map" : "");
     };
+    const std::unordered_set<std::string_view> contested = contested_stores();
+    if (contested.empty()) return;
     std::map<std::string, std::vector<claim>> claims;
     for (const store_config& s : model_.stores)
-      if (!s.over.empty() && s.over != s.name)
+      if (contested.contains(s.over) && s.over != s.name)
         claims[s.over].push_back({s.settings.where(below_key(s), s.at), &s, nullptr});
     for (const unit_config& u : model_.units)
-      if (!u.store.empty()) claims[u.store].push_back({u.store_at, nullptr, &u});
+      if (contested.contains(u.store)) claims[u.store].push_back({u.store_at, nullptr, &u});
     for (auto& [store, by] : claims) {
       std::stable_sort(by.begin(), by.end(), [](const claim& a, const claim& b) { return a.at.before(b.at); });
       for (std::size_t i = 1; i < by.size(); ++i)
@@ -266,7 +285,12 @@ class validator {
 
   /// Two stores over one file or device.
   void check_media() {
-    std::map<std::string, std::string> used;
+    struct place_of_use {
+      const store_config& store;
+      const key& by;
+    };
+    std::unordered_map<std::string_view, place_of_use> used;
+    used.reserve(model_.stores.size());
     for (const store_config& store : model_.stores) {
       const std::vector<key>* keys = find_keys(known_.stores, store.type);
       if (keys == nullptr) continue;
@@ -274,10 +298,11 @@ class validator {
         const bool medium = k.type == kind::path && (k.name == "path" || k.name.ends_with(".path"));
         const std::string* path = medium ? store.settings.text(k.name) : nullptr;
         if (path == nullptr) continue;
-        const auto [first, fresh] = used.emplace(*path, store_path(store, k.name));
+        const auto [first, fresh] = used.try_emplace(*path, place_of_use{store, k});
         if (!fresh)
           complain(store.settings.where(k.name, store.at), store_path(store, k.name),
-                   "\"" + *path + "\" is " + first->second + " too", "a file or device of its own");
+                   "\"" + *path + "\" is " + store_path(first->second.store, first->second.by.name) + " too",
+                   "a file or device of its own");
       }
     }
   }
@@ -326,17 +351,19 @@ class validator {
   void check_luns(const lun_map& luns, const std::string& path) {
     for (std::size_t i = 0; i < luns.size(); ++i) {
       const lun_config& lun = luns[i];
-      const std::string key = path + "." + std::to_string(lun.lun);
+      const auto key = [&] { return path + "." + std::to_string(lun.lun); };
       if (i > 0 && luns[i - 1].lun == lun.lun)
-        complain(lun.at, key, "LUN " + std::to_string(lun.lun) + " stands there twice", "each LUN once");
-      if (find_named(model_.units, lun.unit)) continue;
-      dangling(lun.at, key, lun.unit, "unit or store", unit_names());
+        complain(lun.at, key(), "LUN " + std::to_string(lun.lun) + " stands there twice", "each LUN once");
+      if (units_.find(lun.unit)) continue;
+      dangling(lun.at, key(), lun.unit, "unit or store", unit_names());
     }
   }
 
   const model& model_;
   const known_types& known_;
   diagnostics& wrong_;
+  const by_name<store_config> stores_;
+  const by_name<unit_config> units_;
   std::map<std::string, std::vector<std::string>> cycles_;
   std::vector<std::string> store_names_, unit_names_;  // when they have been asked for
   unsigned guesses_left_ = 20;

@@ -1,17 +1,36 @@
 #include "config/schema/values.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace sluice::config {
 
+const values::row* values::find(const std::string& name) const {
+  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const row& each) { return each.name == name; });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+void values::set(const std::string& name, value v, place at) {
+  const auto where = std::lower_bound(rows_.begin(), rows_.end(), name,
+                                      [](const row& each, const std::string& wanted) { return each.name < wanted; });
+  if (where != rows_.end() && where->name == name)
+    *where = {name, std::move(v), at};
+  else
+    rows_.insert(where, {name, std::move(v), at});
+}
+
+void values::erase(const std::string& name) {
+  std::erase_if(rows_, [&](const row& each) { return each.name == name; });
+}
+
 std::vector<std::string> values::differing(const values& other) const {
   std::set<std::string> out;
-  for (const auto& [name, here] : rows_) {
-    const auto found = other.rows_.find(name);
-    if (found == other.rows_.end() || !(found->second == here)) out.insert(name);
+  for (const row& here : rows_) {
+    const row* found = other.find(here.name);
+    if (!found || !(*found == here)) out.insert(here.name);
   }
-  for (const auto& [name, here] : other.rows_)
-    if (!rows_.contains(name)) out.insert(name);
+  for (const row& here : other.rows_)
+    if (!has(here.name)) out.insert(here.name);
   return {out.begin(), out.end()};
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -33,18 +32,24 @@ class values : public settings {
     const std::string* v = text(name);
     return v ? *v : otherwise;
   }
-  bool has(const std::string& name) const { return rows_.contains(name); }
-  void set(const std::string& name, value v, place at = {}) { rows_[name] = {std::move(v), at}; }
-  void erase(const std::string& name) { rows_.erase(name); }
+  bool has(const std::string& name) const { return find(name) != nullptr; }
+  void set(const std::string& name, value v, place at = {});
+  void erase(const std::string& name);
   /// Where the key stands; `otherwise` when it is absent.
   place where(const std::string& name, place otherwise = {}) const {
-    const auto found = rows_.find(name);
-    return found == rows_.end() ? otherwise : found->second.at;
+    const row* found = find(name);
+    return found ? found->at : otherwise;
   }
   std::vector<std::string> names() const {
     std::vector<std::string> out;
-    for (const auto& [name, here] : rows_) out.push_back(name);
+    for (const row& each : rows_) out.push_back(each.name);
     return out;
+  }
+  /// Calls `each(name, text)` for texts, paths, choices and names of stores.
+  template <class F>
+  void for_each_text(F each) const {
+    for (const row& here : rows_)
+      if (const auto* text_here = std::get_if<std::string>(&here.is)) each(here.name, *text_here);
   }
   /// Keys whose values differ between the two, sorted.
   std::vector<std::string> differing(const values& other) const;
@@ -52,16 +57,19 @@ class values : public settings {
 
  private:
   struct row {
+    std::string name;
     value is;
     place at;
     bool operator==(const row&) const = default;
   };
+  const row* find(const std::string& name) const;
   template <class T>
   const T* get(const std::string& name) const {
-    const auto found = rows_.find(name);
-    return found == rows_.end() ? nullptr : std::get_if<T>(&found->second.is);
+    const row* found = find(name);
+    return found ? std::get_if<T>(&found->is) : nullptr;
   }
-  std::map<std::string, row> rows_;
+  // Sorted by name. A gateway has thousands of stores, each with a few keys: all of one lie together.
+  std::vector<row> rows_;
 };
 
 }  // namespace sluice::config
