@@ -303,6 +303,7 @@ void add_implied_units(model& m) {
   const by_name<store_config> stores(m.stores);
   std::unordered_set<std::string> known;
   known.reserve(m.units.size() + m.stores.size());
+  m.units.reserve(m.units.size() + m.stores.size());
   for (const unit_config& unit : m.units) known.insert(unit.name);
   const auto add = [&](const lun_map& luns) {
     for (const lun_config& lun : luns) {

@@ -11,6 +11,8 @@ const values::row* values::find(const std::string& name) const {
 }
 
 void values::set(const std::string& name, value v, place at) {
+  constexpr std::size_t usual_keys = 4;
+  if (rows_.empty()) rows_.reserve(usual_keys);
   const auto where = std::lower_bound(rows_.begin(), rows_.end(), name,
                                       [](const row& each, const std::string& wanted) { return each.name < wanted; });
   if (where != rows_.end() && where->name == name)
