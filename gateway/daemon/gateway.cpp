@@ -137,8 +137,9 @@ void gateway::try_absent() {
 
 /// Tells what is new of it.
 void gateway::show_absent(std::vector<absent_unit> absent) {
-  running_snapshot next = *now_.seen();
-  if (next.absent == absent) return;
+  const auto seen = now_.seen();
+  if (seen->absent == absent) return;
+  running_snapshot next = *seen;
   const auto has = [](const std::vector<absent_unit>& all, const absent_unit& one) {
     return std::find(all.begin(), all.end(), one) != all.end();
   };

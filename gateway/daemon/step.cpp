@@ -3,11 +3,13 @@
 namespace sluice::daemon {
 
 const std::vector<const config::unit_config*>& change::users_of(const std::string& store) {
-  if (users_.empty())
+  if (users_.empty()) {
+    const config::by_name<config::store_config> wanted_stores(wanted->stores);
     for (const config::unit_config& unit : wanted->units)
-      for (const config::store_config* at = config::find_named(wanted->stores, unit.store); at;
-           at = at->over.empty() ? nullptr : config::find_named(wanted->stores, at->over))
+      for (const config::store_config* at = wanted_stores.find(unit.store); at;
+           at = at->over.empty() ? nullptr : wanted_stores.find(at->over))
         users_[at->name].push_back(&unit);
+  }
   return users_[store];
 }
 

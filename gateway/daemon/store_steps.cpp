@@ -152,15 +152,16 @@ class open_step final : public store_step {
   }
   std::optional<std::string> shared_path(const config::store_config& other) const {
     const auto only_reads = [](const config::store_config& store) { return store.settings.flag("read_only", false); };
-    const auto path_of = [](const config::store_config& store, const std::string& key) {
-      return key == "path" || key.ends_with(".path") ? store.settings.text(key) : nullptr;
-    };
     if (only_reads(other) && only_reads(wanted())) return std::nullopt;
-    for (const std::string& key : wanted().settings.names())
-      if (const std::string* path = path_of(wanted(), key))
-        for (const std::string& their : other.settings.names())
-          if (const std::string* used = path_of(other, their); used && *used == *path) return *path;
-    return std::nullopt;
+    const auto is_path = [](const std::string& key) { return key == "path" || key.ends_with(".path"); };
+    std::optional<std::string> shared;
+    wanted().settings.for_each_text([&](const std::string& key, const std::string& path) {
+      if (shared || !is_path(key)) return;
+      other.settings.for_each_text([&](const std::string& their, const std::string& used) {
+        if (used == path && is_path(their)) shared = path;
+      });
+    });
+    return shared;
   }
 
   std::shared_ptr<store::store> old_;
@@ -393,10 +394,11 @@ void take_over(running& now) {
   for (const auto& unit : now.stranded)
     for (const config::store_config& each : unit->media) used.insert(each.name);
   const auto seen = now.seen();
+  const config::by_name<config::store_config> stores(seen->model->stores);
   for (const auto& [name, medium] : seen->stores) {
     bool alone = true;
-    for (const config::store_config* at = config::find_named(seen->model->stores, name); at && alone;
-         at = at->over.empty() ? nullptr : config::find_named(seen->model->stores, at->over))
+    for (const config::store_config* at = stores.find(name); at && alone;
+         at = at->over.empty() ? nullptr : stores.find(at->over))
       alone = !used.contains(at->name);
     if (alone) medium->take_over();
   }
