@@ -64,6 +64,8 @@ void turn_queue::enter(entry& who) {
   at.waiting.push(who);
   lanes_[number(who.purpose_)].push(at);
   ++waiting_;
+  // It does not wait for time that only others lack.
+  if (earned_.armed() && who.purpose_ != purpose::other && !budget_.is_spent()) loop_.disarm(earned_);
   run_again();
 }
 
@@ -77,11 +79,22 @@ void turn_queue::remove_turn(entry& who) {
   itself_.reset();  // whoever calls has a share of it
 }
 
+/// Whether anybody waits for that, and may have a turn as far as the purpose goes.
+bool turn_queue::may_go(std::size_t of) const {
+  return !lanes_[of].empty() && (of != number(purpose::other) || !budget_of_others_.is_spent());
+}
+
+bool turn_queue::somebody_may_go() const {
+  for (std::size_t i = 0; i < purposes; ++i)
+    if (may_go(i)) return true;
+  return false;
+}
+
 turn_queue::entry* turn_queue::next() {
-  if (waiting_ == 0) return nullptr;
+  if (!somebody_may_go()) return nullptr;
   for (;;) {
     for (std::size_t i = 0; i < purposes; ++i) {
-      if (lanes_[i].empty() || left_of_round_[i] == 0) continue;
+      if (!may_go(i) || left_of_round_[i] == 0) continue;
       --left_of_round_[i];
       lane& at = *lanes_[i].first();
       entry& chosen = *at.waiting.first();
@@ -129,17 +142,21 @@ void turn_queue::run() noexcept {
   std::uint64_t now_ns = loop_.now_ns();
   const std::uint64_t until_ns = now_ns + time_at_once_ns;
   budget_.earn_until(now_ns);
+  budget_of_others_.earn_until(now_ns);
   at_work_ = true;
   for (unsigned i = 0; i < turns_at_once && now_ns < until_ns && !budget_.is_spent(); ++i) {
     entry* const chosen = next();
     if (!chosen) break;
+    const bool for_other = chosen->purpose_ == purpose::other;  // it may end in its turn
     chosen->take_turn();
     const std::uint64_t began_ns = std::exchange(now_ns, loop_.now_ns());
-    budget_.spend(std::min(now_ns - began_ns, longest_ns) + around_ns);
+    const std::uint64_t took_ns = std::min(now_ns - began_ns, longest_ns) + around_ns;
+    budget_.spend(took_ns);
+    if (for_other) budget_of_others_.spend(took_ns);
   }
   at_work_ = false;
   if (waiting_ == 0) return;
-  if (!budget_.is_spent()) return run_again();
+  if (!budget_.is_spent() && somebody_may_go()) return run_again();
   itself_ = alive;
   loop_.arm(earned_, ns_per_ms);
 }

@@ -15,7 +15,8 @@ namespace sluice::iscsi {
 /// nothing is read from their sockets, and connections stay in the backlog of the portal. Who has a turn next is
 /// decided
 ///   - by what the turn is for: a login that proves itself by CHAP before one that begins, before a new connection,
-///     before discovery and logins whose text does not end; each kind has some turns in a round, so that none starves;
+///     before discovery and logins whose text does not end; each kind has some turns in a round, so that none starves,
+///     and the last have no more than a part of the time;
 ///   - among those, by address, one after the other; of an address, who has waited for longest.
 /// So a flood waits for itself, and a login in the midst of it for little. They share memory as well: when one finds
 /// none, another makes way. On the loop's thread. Without a stranger that waits nothing of it runs.
@@ -24,6 +25,9 @@ class turn_queue final : public reactor::runnable, public std::enable_shared_fro
   /// One part of the time of the core, and what may be saved: some hundred logins at once.
   static constexpr unsigned parts_of_time = 16;
   static constexpr std::uint64_t saved_ns = 100 * ns_per_ms;
+  /// What of these turns for `other` purposes get: those never end where somebody means harm, and each answer brings
+  /// the next request.
+  static constexpr unsigned parts_for_others = 4;
   /// What the loop does around each turn of a stranger, which nobody measures: waiting for it, polling its socket.
   static constexpr std::uint64_t around_ns = 5 * ns_per_us;
   /// No turn takes longer by itself: beyond that another program had the processor, which is not the strangers' doing.
@@ -112,12 +116,15 @@ class turn_queue final : public reactor::runnable, public std::enable_shared_fro
   void remove_turn(entry& who);
   void forget(entry& who);
   entry* next();
+  bool may_go(std::size_t purpose) const;
+  bool somebody_may_go() const;
   void run() noexcept override;
   void on_earned() noexcept;
   void run_again();
 
   reactor::loop& loop_;
   time_budget budget_{parts_of_time, saved_ns};
+  time_budget budget_of_others_{parts_of_time * parts_for_others, saved_ns / parts_for_others};  // part of the above
   std::array<chain<lane, &lane::place>, purposes> lanes_;  // those that are not empty, by purpose
   std::array<unsigned, purposes> left_of_round_;
   chain<entry, &entry::arrival_> arrivals_;

@@ -138,6 +138,32 @@ TEST(turn_queue, a_flood_has_its_part_of_the_time_and_waits_beyond_it) {
   EXPECT_EQ(r.log.size(), before);
 }
 
+TEST(turn_queue, discovery_has_a_part_of_that_time_and_holds_up_no_login) {
+  room r;
+  for (int i = 0; i < 50; ++i) r.add(i, 1'000'000, "10.0.0." + std::to_string(i), purpose::other);
+  constexpr std::uint64_t duration_ns = 2 * ns_per_s;
+  r.world.run_for(duration_ns);
+  const std::uint64_t most = (turn_queue::saved_ns + duration_ns / turn_queue::parts_of_time) /
+                             turn_queue::parts_for_others / turn_queue::around_ns;
+  EXPECT_LE(r.log.size(), most + turn_queue::turns_at_once);
+  EXPECT_GE(r.log.size(), most / 10 * 9);
+  // What discovery lacks, a login has, and at once.
+  for (int i = 0; i < 10; ++i) {
+    const std::uint64_t began_ns = r.world.now_ns();
+    const std::size_t before = r.log.size();
+    r.add(100 + i, 3, "10.0.1.1", purpose::beginning);
+    const auto has_gone = [&] {
+      return std::count(r.log.begin() + static_cast<long>(before), r.log.end(), 100 + i) == 3;
+    };
+    ASSERT_TRUE(r.world.run_until(has_gone, began_ns + 10 * ns_per_ms));
+    EXPECT_LT(r.world.now_ns() - began_ns, ns_per_ms / 2);
+    r.world.run_for(ns_per_ms / 3);
+  }
+  const std::size_t before = r.log.size();
+  r.world.run_for(duration_ns);
+  EXPECT_GE(r.log.size() - before, most / 2) << "discovery goes on";
+}
+
 TEST(turn_queue, what_was_saved_lets_many_through_at_once) {
   room r;
   for (int i = 0; i < 500; ++i) r.add(i, 5, "10.0.0.1");
