@@ -181,21 +181,26 @@ void membership::work() {
   std::unique_lock lock(guard_);
   while (!ends_) {
     lock.unlock();
-    turn();
+    const bool well = turn();
     lock.lock();
     if (ends_) break;
-    if (questions_.empty()) stirred_.wait_for(lock, options_.renewal);
+    if (questions_.empty() || !well) stirred_.wait_for(lock, options_.renewal);
   }
 }
 
-void membership::turn() {
+/// Whether the cluster answered.
+bool membership::turn() {
   if (now()) {
     renew();
     if (now()) return look();
   }
   const auto begun = begin();
-  if (begun) return tell_stay();
+  if (begun) {
+    tell_stay();
+    return true;
+  }
   SLUICE_LOG(warning, "cluster", "cannot join again", {"cluster", options_.name}, {"why", begun.error().message});
+  return false;
 }
 
 /// The outcome of the write; the record as it lies in the object is known afterwards, unless the cluster did not
@@ -255,7 +260,7 @@ void membership::tell_stay() {
 
 // -- the others -----------------------------------------------------------------------------------------------------
 
-void membership::look() {
+bool membership::look() {
   std::vector<std::function<void(const lives&)>> questions;
   {
     const std::lock_guard lock(guard_);
@@ -263,9 +268,11 @@ void membership::look() {
   }
   const auto in = now();
   const auto [outcome, table] = shared_object(in->pool, object_name(options_)).read_now(options_.lease);
+  if (outcome == -ESHUTDOWN) lose("the cluster has fenced this gateway");
   if (outcome < 0) {
-    if (outcome == -ESHUTDOWN) return lose("the cluster has fenced this gateway");
-    return;  // those who asked ask again
+    const std::lock_guard lock(guard_);
+    questions_.insert(questions_.begin(), questions.begin(), questions.end());
+    return false;
   }
   mark_those_that_are_silent(table);
   fence_those_that_are_gone(table);
@@ -283,9 +290,10 @@ void membership::look() {
   const bool ended = !std::includes(seen.begin(), seen.end(), alive_.begin(), alive_.end());
   alive_ = std::move(seen);
   for (const auto& tell : questions) tell(alive_);
-  if (!ended) return;
+  if (!ended) return true;
   const std::lock_guard listening(listening_);
   for (listener* each : listeners_) each->on_ended();
+  return true;
 }
 
 /// Who was not renewed since we first saw its record as it is, for longer than the lease that the renewal was good for,

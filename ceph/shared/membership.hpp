@@ -102,9 +102,9 @@ class membership : public std::enable_shared_from_this<membership> {
   result<void> end_former(const shared_object& table, const cluster::connection& by, const std::string& former);
   int write_record(const shared_object& table, member_record next);
   void work();
-  void turn();
+  bool turn();
   void renew();
-  void look();
+  bool look();
   static bool fence(const std::vector<std::string>& addresses, const cluster::connection& by);
   void mark_those_that_are_silent(const omap& table);
   void fence_those_that_are_gone(const omap& table);

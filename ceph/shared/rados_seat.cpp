@@ -60,11 +60,12 @@ std::vector<state::cluster_authority::member> rados_authority::members() const {
 
 rados_seat::rados_seat(std::shared_ptr<membership> of, std::string name, reactor::loop& on)
     : membership_(std::move(of)), name_(std::move(name)), on_(on) {
-  membership_->add(*this);
   if (auto in = membership_->now()) {
     object_.emplace(in->pool, object_name(*membership_, name_));
     stay_ = std::move(in);
   }
+  membership_->add(*this);
+  on_stay(membership_->now());  // it may have changed meanwhile
 }
 
 /// A gateway that gives its seat up goes on to live: nobody has to wait for this seat.
@@ -110,6 +111,7 @@ void rados_seat::take_place(std::shared_ptr<const membership::stay> now) {
 }
 
 void rados_seat::lose_place() {
+  if (!stay_ && !decided_ && !tells_) return;
   ++turn_;
   stay_.reset();
   object_.reset();

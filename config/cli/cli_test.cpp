@@ -262,6 +262,8 @@ TEST_F(cli, asks_the_gateway_that_the_flag_names_whatever_the_environment_says) 
                                                      {"session", "ls"},
                                                      {"session", "kick", "1"},
                                                      {"unit", "resize", "vm1", "1GiB", "--shrink"},
+                                                     {"unit", "move", "vm1", "--to", "gw-b"},
+                                                     {"cluster", "status"},
                                                      {"pr", "show", "vm1"},
                                                      {"pr", "clear", "vm1", "--yes"},
                                                      {"cache", "drop", "hot"},

@@ -34,7 +34,7 @@ TEST(key_pages, that_ask_for_what_there_is_not_are_refused) {
   const known_types known = types_for_tests();
   const auto odd = with_keys("<!-- keys of store blokc: made from the program -->\n" + end, known);
   EXPECT_TRUE(odd.error().message.starts_with(
-      "there are no keys of \"store blokc\", did you mean \"store block\"?; gateway, store, "))
+      "there are no keys of \"store blokc\", did you mean \"store block\"?; gateway, cluster, store, "))
       << odd.error().message;
   EXPECT_EQ(with_keys(begin + table, known).error().code, errc::invalid_argument) << "no end";
   EXPECT_EQ(with_keys(end + begin, known).error().code, errc::invalid_argument);
