@@ -221,6 +221,19 @@ TEST_F(rados_authority_test, does_not_wait_for_a_gateway_whose_life_has_ended) {
   EXPECT_EQ(b->join(3), 4U) << "over another connection";
 }
 
+TEST_F(rados_authority_test, a_gateway_that_an_operator_fenced_joins_again_over_another_connection) {
+  const auto a = make("a"), b = make("b");
+  a->join(1);
+  const auto before = a->members().now();
+  ASSERT_TRUE(b->members().now()->pool->on().fence(before->pool->on()));
+  EXPECT_TRUE(comes_true([&] { return a->see(&gateway::lost) == 1; }));
+  EXPECT_TRUE(comes_true([&] {
+    const auto now = a->members().now();
+    return now && now->life != before->life;
+  }));
+  EXPECT_EQ(a->join(2), 2U);
+}
+
 TEST_F(rados_authority_test, a_lease_lapses_and_holds_again) {
   const auto a = make("a");
   EXPECT_TRUE(a->members().term().holds());

@@ -83,11 +83,19 @@ membership::~membership() {
 
 // -- a life begins --------------------------------------------------------------------------------------------------
 
-/// Makes the object where there is none, ends a former life of this name, and writes the record of a new one.
+/// Over another connection each time: one over which it failed may be fenced, or be that of a record which was written
+/// though nobody answered, and which is to be fenced.
 result<void> membership::begin() {
-  auto connected = connections_->get(options_.ceph);
+  const auto connected = connections_->get(options_.ceph);
   if (!connected) return tl::unexpected(connected.error());
-  auto in = cluster::pool::open(*connected, options_.pool, {});
+  auto begun = begin_over(*connected);
+  if (!begun) (*connected)->condemn();
+  return begun;
+}
+
+/// Makes the object where there is none, ends a former life of this name, and writes the record of a new one.
+result<void> membership::begin_over(const std::shared_ptr<cluster::connection>& connected) {
+  auto in = cluster::pool::open(connected, options_.pool, {});
   if (!in) return tl::unexpected(in.error());
   const shared_object table(*in, object_name(options_));
   if (const int made = table.change_now({true, {}, {{numbers_key, "0"}, {joins_key, "0"}}, {}});
@@ -100,9 +108,9 @@ result<void> membership::begin() {
     if (outcome < 0) return unreachable(options_, outcome);
     const auto former = now.find(key());
     if (former != now.end())
-      if (auto ended = end_former(table, **connected, former->second); !ended) return ended;
+      if (auto ended = end_former(table, *connected, former->second); !ended) return ended;
     const std::lock_guard lock(renewing_);
-    record_ = {*number, draw_life(), 0, false, {(*connected)->addresses()}};
+    record_ = {*number, draw_life(), 0, false, {connected->addresses()}};
     const std::uint64_t sent_ns = state::lease::now_ns();
     object_change enter;
     // Two that begin at once under one name: the one that comes second sees the other's record.
@@ -117,7 +125,7 @@ result<void> membership::begin() {
     if (entered == -ECANCELED) continue;
     if (entered < 0) return unreachable(options_, entered);
     id_ = *number;
-    connection_ = std::move(*connected);
+    connection_ = connected;
     watched_.clear();
     {
       const std::lock_guard hold(guard_);

@@ -98,6 +98,7 @@ class membership : public std::enable_shared_from_this<membership> {
   membership(std::shared_ptr<cluster::connections> all, membership_options wanted);
   result<void> announce(const cluster::connection& also);
   result<void> begin();
+  result<void> begin_over(const std::shared_ptr<cluster::connection>& connected);
   result<gateway_id> number_of(const shared_object& table);
   result<void> end_former(const shared_object& table, const cluster::connection& by, const std::string& former);
   int write_record(const shared_object& table, member_record next);
