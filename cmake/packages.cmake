@@ -16,6 +16,7 @@ sluice_import(isal isa-l.h isal)                 # libisal-dev
 sluice_import(rocksdb rocksdb/db.h rocksdb)      # librocksdb-dev
 sluice_import(uring liburing.h uring)            # liburing-dev
 sluice_import(crypto openssl/evp.h crypto)       # libssl-dev
+sluice_import(ssl openssl/ssl.h ssl)             # libssl-dev
 sluice_import(rados rados/librados.h rados)      # librados-dev
 sluice_import(rbd rbd/librbd.h rbd)              # librbd-dev
 sluice_import(rdmacm rdma/rdma_cma.h rdmacm)     # librdmacm-dev

@@ -36,6 +36,9 @@ tl::unexpected<error> damaged(const char* what) {
   return fail(errc::corrupt, std::string("the ") + what + " in the cluster's object is damaged, or of a newer version");
 }
 
+/// In front of the addresses: @WHERE/SECRET.
+constexpr char link_mark = '@';
+
 /// As librados writes addresses: no space, nothing that is not printed.
 bool is_address(std::string_view text) {
   if (text.empty() || text.size() > 256) return false;
@@ -49,6 +52,7 @@ bool is_address(std::string_view text) {
 std::string text_of(const member_record& member) {
   std::string text = member.gone ? "gone " : "lives ";
   text += std::to_string(member.id) + " " + std::to_string(member.life) + " " + std::to_string(member.renewed);
+  if (!member.link.empty()) text += std::string(" ") + link_mark + member.link + "/" + member.link_secret;
   for (const std::string& address : member.addresses) text += " " + address;
   return text;
 }
@@ -62,6 +66,15 @@ result<member_record> parse_member(std::string_view text) {
   if (!all.number(found.id) || !all.number(found.life) || !all.number(found.renewed))
     return damaged("record of a gateway");
   while (const auto address = all.next()) {
+    const std::size_t slash = address->find('/');
+    if (!address->empty() && address->front() == link_mark) {
+      if (!is_address(*address) || slash == std::string_view::npos || slash < 2 || !found.link.empty() ||
+          !found.addresses.empty())
+        return damaged("record of a gateway");
+      found.link = address->substr(1, slash - 1);
+      found.link_secret = address->substr(slash + 1);
+      continue;
+    }
     if (!is_address(*address) || found.addresses.size() == member_record::max_addresses)
       return damaged("record of a gateway");
     found.addresses.emplace_back(*address);

@@ -19,6 +19,8 @@ struct member_record {
   std::uint64_t renewed = 0;           // how often; others see by it that the gateway lives
   bool gone = false;                   // another gateway has said so; it is fenced by its addresses
   std::vector<std::string> addresses;  // of its connections to the cluster, as a blocklist names them
+  /// Where it takes links of other gateways, "127.0.0.1:3290", and what they have to know; empty: nowhere.
+  std::string link = {}, link_secret = {};
   bool operator==(const member_record&) const = default;
 };
 

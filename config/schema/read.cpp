@@ -69,6 +69,7 @@ cluster_config read_cluster(read_context& context, const tree_node& node) {
   out.pool = v.text_or("pool", out.pool);
   out.user = v.text_or("user", out.user);
   out.conf = v.text_or("conf", out.conf);
+  if (const std::string* listen = v.text("listen")) out.listen = parse_listen_address(*listen);
   return out;
 }
 

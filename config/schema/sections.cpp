@@ -84,6 +84,10 @@ const std::vector<key>& cluster_keys() {
       required({.name = "pool", .help = "the RADOS pool in which those objects lie"}),
       {.name = "user", .help = "the cephx user, without \"client.\"", .otherwise = "admin"},
       {.name = "conf", .type = kind::path, .help = "the Ceph cluster's ceph.conf", .otherwise = "where librados looks"},
+      {.name = "listen",
+       .type = kind::endpoint,
+       .help = "address and port at which the other gateways reach this one, to relay commands to the owner of a unit",
+       .otherwise = "commands are not relayed"},
   };
   return keys;
 }

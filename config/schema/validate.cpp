@@ -28,6 +28,7 @@ class validator {
     check_claims();
     check_media();
     check_http();
+    check_links();
     check_port_names();
     for (const target_config& target : model_.targets) check_target(target);
     for (const fabric_rules& fabric : known_.fabrics)
@@ -305,6 +306,15 @@ class validator {
                    "a file or device of its own");
       }
     }
+  }
+
+  void check_links() {
+    if (!model_.cluster || !model_.cluster->listen) return;
+    const listen_address& at = *model_.cluster->listen;
+    if (at.is_wildcard() || at.port == 0)
+      complain(model_.cluster->at, "cluster.listen",
+               at.to_string() + " is no address that the other gateways could be told of",
+               "an address of this machine, and a port, such as 10.0.0.11:3290");
   }
 
   void check_http() {

@@ -73,6 +73,8 @@ const char* to_string(silence reason) {
       return "transfer failed";
     case silence::transport_abort:
       return "aborted by the transport";
+    case silence::not_owned:
+      return "owned elsewhere";
   }
   return "unknown";
 }

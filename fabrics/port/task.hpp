@@ -74,6 +74,7 @@ enum class silence : std::uint8_t {
   nexus_lost,       // its nexus ends
   transfer_failed,  // as the fabric said
   transport_abort,  // as the fabric said
+  not_owned,        // not done: another gateway owns the unit by now. Only of tasks that were relayed
 };
 const char* to_string(silence reason);  // in an operator's words
 
@@ -106,6 +107,8 @@ struct i_t_nexus {
   std::uint16_t relative_target_port = 1;
   capabilities caps;
   bool several_channels = false;  // it may have one on each core, each with a value of this type of its own
+  /// It is another gateway's, which relays its commands on blocks: unit attentions, and its end, are that one's concern.
+  bool relayed = false;
 };
 
 /// The longest CDB that there is [SPC-4 4.2.3].
@@ -135,6 +138,7 @@ struct task {
   std::uint64_t expected_data_out = 0;  // octets that the initiator is ready to send; or unknown_length
   std::uint64_t expected_data_in = 0;   // octets that it has room for; or unknown_length
   std::uint64_t arrived_ns = 0;         // loop clock
+  std::uint64_t agreed_epoch = 0;       // relayed: of what is agreed, by which the other gateway found it to be allowed
   void* fabric_private = nullptr;
   memory::account* payer = nullptr;  // of buffers that the unit takes for it; null: the gateway itself
   /// Memory that the fabric wants data_in to lie in, if it can be; in order, from offset 0; the fabric's again with

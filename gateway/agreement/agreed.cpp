@@ -4,7 +4,11 @@ namespace sluice::agreement {
 
 scsi::asymmetric_access access_through(const agreed& now, gateway_id gateway) {
   if (!now.owned || now.owned->owner == gateway) return scsi::asymmetric_access::active_optimized;
-  return now.owned->owner == 0 ? scsi::asymmetric_access::transitioning : scsi::asymmetric_access::standby;
+  if (now.owned->owner == 0) return scsi::asymmetric_access::transitioning;
+  const auto groups = now.ports.find(gateway);
+  const bool relays = groups != now.ports.end() && !groups->second.empty() &&
+                      groups->second.front().state == scsi::asymmetric_access::active_non_optimized;
+  return relays ? scsi::asymmetric_access::active_non_optimized : scsi::asymmetric_access::standby;
 }
 
 std::vector<scsi::target_port_group> groups_of(const agreed& now) {

@@ -26,7 +26,8 @@ struct event {
 /// lags further behind must join anew.
 inline constexpr std::size_t max_events = 64, max_orders = 4096;
 
-/// Which gateway may touch the blocks of a unit that several share. The ports of the others are in standby.
+/// Which gateway may touch the blocks of a unit that several share. The ports of the others are in standby, or, of those
+/// that relay commands to the owner, active but not optimized.
 struct ownership {
   gateway_id owner = 0;     // 0: nobody; who finds it so claims it
   gateway_id heir = 0;      // while nobody owns it: the member that it is meant for; 0: whoever comes first
@@ -57,7 +58,7 @@ struct agreed {
   bool operator==(const agreed&) const = default;
 };
 
-/// How the ports of a gateway stand.
+/// How the ports of a gateway stand. One that relays says so by the state of its own groups.
 scsi::asymmetric_access access_through(const agreed& now, gateway_id gateway);
 /// Of all gateways, each group once.
 std::vector<scsi::target_port_group> groups_of(const agreed& now);

@@ -148,6 +148,7 @@ class show_step final : public step {
                                                                     if (left->fetch_sub(1) == 1) open();
                                                                   }});
     everywhere.wait();
+    if (now.made_of.links) now.made_of.links->follow(made);
   }
 
   const bool visible_;

@@ -11,7 +11,8 @@ result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::mod
       shared::membership::join(cluster::connections::of_this_process(), {.ceph = {wanted.conf, wanted.user, {}},
                                                                          .pool = wanted.pool,
                                                                          .name = wanted.name,
-                                                                         .gateway = model.gateway.name});
+                                                                         .gateway = model.gateway.name,
+                                                                 .link = wanted.listen ? wanted.listen->to_string() : ""});
   if (!joined) return fail(joined.error().code, "cluster: " + joined.error().message);
   return std::make_shared<shared::rados_authority>(std::move(*joined));
 }
@@ -30,6 +31,23 @@ result<bool> is_shared(const parts& made_of, const config::model& model, const c
     return fail(errc::unsupported, "conf of store." + at->name +
                                        " is not that of [cluster]: a gateway that is gone could not be fenced there");
   return true;
+}
+
+relay::secret cluster_neighbours::own_secret() const {
+  for (const auto& each : of_->members())
+    if (each.id == of_->id())
+      if (const auto found = relay::secret::parse(each.link_secret)) return *found;
+  return relay::secret::draw();  // it is no member now: nobody is let in
+}
+
+std::optional<relay::peer> cluster_neighbours::find(gateway_id gateway) const {
+  for (const auto& each : of_->members()) {
+    if (each.id != gateway || each.gone || each.link.empty()) continue;
+    const auto at = reactor::endpoint::parse(each.link);
+    const auto secret = relay::secret::parse(each.link_secret);
+    if (at && secret) return relay::peer{*at, *secret};
+  }
+  return std::nullopt;
 }
 
 gateway_id find_gateway(const state::cluster_authority& in, const std::string& name) {

@@ -16,6 +16,18 @@ result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::mod
 /// and must not.
 result<bool> is_shared(const parts& made_of, const config::model& model, const config::unit_config& unit);
 
+/// What its links know of the other gateways.
+class cluster_neighbours final : public relay::neighbours {
+ public:
+  explicit cluster_neighbours(std::shared_ptr<const state::cluster_authority> of) : of_(std::move(of)) {}
+  gateway_id own() const override { return of_->id(); }
+  relay::secret own_secret() const override;
+  std::optional<relay::peer> find(gateway_id gateway) const override;
+
+ private:
+  const std::shared_ptr<const state::cluster_authority> of_;
+};
+
 /// The gateway of that name; 0: there is none.
 gateway_id find_gateway(const state::cluster_authority& in, const std::string& name);
 /// The name of a gateway; its number where that is not known.

@@ -31,6 +31,7 @@ struct parts {
   store::changed medium_changed = {};
   /// What the gateways of a cluster agree by; null: this one is alone.
   std::shared_ptr<state::cluster_authority> cluster = {};
+  relay::relay* links = nullptr;  // to them; null: none
 };
 
 /// Immutable but for `port`, which the control thread uses: a port with other settings is another value.

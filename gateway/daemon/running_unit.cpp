@@ -134,6 +134,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   how.before = std::move(*before);
   how.name = config.name;
   how.shares = agreed.shares;
+  how.relays = agreed.shares && agreed.links;
   how.awaits_links = true;
   if (agreed.shares && !how.before) how.before = agreement::load_alone(agreed.state, config.name);
   auto seat = agreed.authority.open(agreement::record_name(config.name), coordinator_core.loop());
@@ -143,6 +144,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   waiting.gateway = agreed.gateway;
   waiting.awaits_predecessor = replaces;
   waiting.term = &agreed.authority.term();
+  if (agreed.shares) waiting.owners = agreed.links;
   std::vector<unit::shard_link*> links;
   for (std::size_t i = 0; i < cores; ++i) {
     waiting.links.push_back(std::make_unique<unit::late_link>());
@@ -208,6 +210,8 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
     options.gateway = waiting.gateway;
     options.awaits_predecessor = waiting.awaits_predecessor;
     options.term = waiting.term;
+    options.unit = unit.name;
+    if (waiting.owners) options.owners = &waiting.owners->on(i);
     options.deadline_ns = unit.medium->describe().deadline_ns;
     unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.coordinator.handle),
                                                                unit.medium, first));

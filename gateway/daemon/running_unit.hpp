@@ -6,6 +6,7 @@
 
 #include "config/schema/model.hpp"
 #include "gateway/access/unit_endpoint.hpp"
+#include "gateway/relay/relay.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "gateway/unit/unit_actor.hpp"
@@ -19,6 +20,7 @@ struct unit_to_start {
   gateway_id gateway = 0;
   bool awaits_predecessor = false;
   const state::lease* term = nullptr;
+  relay::relay* owners = nullptr;
 };
 
 /// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
@@ -49,6 +51,7 @@ struct agreement_parts {
   state::state_store& state;  // for what was kept in a former format
   gateway_id gateway = 0;
   bool shares = false;  // with other gateways
+  relay::relay* links = nullptr;  // to them; null: nobody relays
 };
 
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,

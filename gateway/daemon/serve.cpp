@@ -109,7 +109,16 @@ int run(const config::model& model, const config::serve_options& options, const 
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
   auto cluster = join_cluster(model);
   if (!cluster) return complain(cluster.error().message);
-  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed, *cluster});
+  std::optional<cluster_neighbours> neighbours;
+  std::optional<relay::relay> links;
+  if (*cluster && model.cluster->listen) {
+    neighbours.emplace(*cluster);
+    links.emplace((*hardware)->cores(), *neighbours);
+    if (const auto bound = links->listen({model.cluster->listen->host, model.cluster->listen->port}); !bound)
+      return complain("cluster.listen: " + bound.error().message);
+  }
+  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed, *cluster,
+                             links ? &*links : nullptr});
   if (!made) return complain(made.error().message);
   gateway& served = **made;
   const auto wanted = std::make_shared<const config::model>(model);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fabrics/port/task.hpp"
+#include "gateway/access/owner_link.hpp"
 #include "gateway/access/unit_endpoint.hpp"
 #include "gateway/reservations/conflicts.hpp"
 #include "gateway/scsi/cdb.hpp"
@@ -66,7 +67,7 @@ struct command {
   enum class place : std::uint8_t {
     here,        // nobody: it runs, or waits for its turn
     fabric,      // get_data or put_data; when aborted, it was asked to give the task back
-    medium,      // a request of it is under way
+    medium,      // a request of it is under way, or the unit's owner has it
     range_lock,  // its next request waits for a range lock to be lowered
     memory,      // it waits for a buffer
     nobody,      // its answer is held back
@@ -86,6 +87,8 @@ struct command {
   std::uint64_t flush = 0;               // c.io is that flush of the unit's flush_book; 0: none
   std::uint64_t guard = 0;               // the range lock of an abandoned one, asked for; 0: none
   std::coroutine_handle<> resume_point;  // the job's, while it waits
+  /// The unit's owner does it, and is the medium as far as this gateway goes; null: it is done here.
+  access::relayed_command* relayed = nullptr;
   std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
   lock_range range;                      // the blocks it touches
   scsi::block_command block;             // commands on blocks

@@ -17,7 +17,7 @@ coordinator::coordinator(coordinator_options options, std::vector<shard_link*> s
       shards_(std::move(shards)),
       loop_(loop),
       seat_(std::move(seat)),
-      own_groups_(options_.groups) {
+      own_groups_(as_told(options_.groups)) {
   SLUICE_CHECK(!shards_.empty());
   // The shards have it from their start.
   if (has_predecessor_)
@@ -224,9 +224,16 @@ void coordinator::set_facts(const scsi::unit_facts& facts, done finished) {
                      std::move(finished)});
 }
 
+/// What others learn of a shared unit's ports here, beside who owns it: whether they relay.
+std::vector<scsi::target_port_group> coordinator::as_told(std::vector<scsi::target_port_group> groups) const {
+  if (options_.relays)
+    for (scsi::target_port_group& each : groups) each.state = scsi::asymmetric_access::active_non_optimized;
+  return groups;
+}
+
 void coordinator::set_groups(std::vector<scsi::target_port_group> groups, done finished) {
-  own_groups_ = groups;
-  enqueue(agreed_step{agreement::port_groups{options_.gateway, std::move(groups)}, std::move(finished)});
+  own_groups_ = as_told(std::move(groups));
+  enqueue(agreed_step{agreement::port_groups{options_.gateway, own_groups_}, std::move(finished)});
 }
 
 void coordinator::clear_reservations(done finished) {

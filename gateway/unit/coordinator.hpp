@@ -29,6 +29,7 @@ struct coordinator_options {
   bool awaits_predecessor = false;
   std::optional<agreement::former> before = {};  // what a former format says
   bool shares = false;                           // with other gateways: see agreement::ownership
+  bool relays = false;                           // with shares: commands to whoever owns the unit
   bool awaits_links = false;                     // nothing is sent to shards before links_are_up()
 };
 
@@ -154,6 +155,7 @@ class coordinator final : state::watcher {
   std::vector<control_request> take_aborted(const std::vector<abort_order>& orders);
   draft draft_of(const agreement::agreed& agreed) const;
   agreement::joining joining_now();
+  std::vector<scsi::target_port_group> as_told(std::vector<scsi::target_port_group> groups) const;
   void lose_touch();
   void join_anew();
   void resume_place();

@@ -31,6 +31,10 @@ void shard::execute(command& c) noexcept {
     c.task->length_out = c.block.transfer_bytes(block_size());
     return finish(c, outcomes::check(scsi::sense_key::illegal_request, scsi::asc::invalid_field_in_command_iu));
   }
+  if (!c.nexus->plain && is_for_owner(c)) [[unlikely]] {
+    relay_to_owner(*this, c);
+    return;
+  }
   switch (c.row->what) {
     case scsi::command::read:
       return read(c);

@@ -113,6 +113,9 @@ struct coordinator_does {
   scsi::outcome await_resume() const noexcept { return c.coordinator_outcome; }
 };
 
+/// What the CDB makes the command move; of a command with a row.
+std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size);
+
 /// Sets c.io; `parts` stay in c.parts.
 void prepare(command& c, store::verb what, std::uint64_t offset_bytes, std::uint64_t length_bytes);
 
@@ -169,6 +172,7 @@ job synchronize_cache(shard& s, command& c);
 job pre_fetch(shard& s, command& c);
 job get_lba_status(shard& s, command& c);
 job send_to_coordinator(shard& s, command& c);
+job relay_to_owner(shard& s, command& c);
 
 /// Commands that are answered from the snapshot alone.
 scsi::outcome from_snapshot(shard& s, command& c);

@@ -39,6 +39,8 @@ std::vector<std::uint64_t> shard::serials_where(Match matches) const {
 
 /// Dooms a task. Its serial is added to `serials` when it does not end at once.
 void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) noexcept {
+  // A unit that moves ends what its owner has: that answers, and nothing of it is at this gateway's medium.
+  if (how.how == abort_disposition::busy && c.relayed) return;
   if (c.with == command::place::fabric) {
     take_back(c, how);
     serials.push_back(c.serial);
@@ -63,6 +65,7 @@ void shard::abort(command& c, ending how, std::vector<std::uint64_t>& serials) n
   if (c.where == command::stage::waiting) return finish(c, {});
   // What the coordinator has begun is waited for, so that whoever aborts a task knows that it does nothing any more.
   if (c.with == command::place::coordinator) coordinator_.send(control_cancel{options_.index, c.serial});
+  if (c.with == command::place::medium && c.relayed) end_at_owner(c);
   // Who aborts while others wait already waits less: giving up is safe at any time.
   if (c.with == command::place::medium && gives_up() && !leaving_.armed())
     loop_.arm(leaving_, std::min(options_.abort_patience_ns, options_.deadline_ns));
@@ -186,9 +189,9 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
     fresh = joined.fresh;
   }
   record->identity = std::move(identity);
-  if (fresh && attention != 0) record->attentions.establish(attention);
+  if (fresh && attention != 0 && !record->identity->relayed) record->attentions.establish(attention);
   review(*record);
-  coordinator_.send(nexus_known{id, record->identity->initiator});
+  if (!record->identity->relayed) coordinator_.send(nexus_known{id, record->identity->initiator});
   const bool is_new = nexuses_.emplace(id, std::move(record)).second;
   SLUICE_CHECK(is_new);
 }
@@ -224,8 +227,10 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
     // nexus for what that has not sent. A unit attention tells the host that its nexus is a new one: nothing is known
     // there of what was under way.
     const bool was_last = !left.mapped()->attentions.shared() || options_.attentions->leave(nexus_id);
+    const bool relayed = left.mapped()->identity->relayed;
     left = {};
-    if (was_last) coordinator_.send(nexus_lost{nexus_id});
+    if (options_.owners && !relayed) options_.owners->forget(options_.unit, nexus_id);
+    if (was_last && !relayed) coordinator_.send(nexus_lost{nexus_id});
     done();
   });
 }
@@ -261,6 +266,7 @@ void shard::apply(const attention_order& order) {
 }
 
 void shard::order_attention(nexus_record& n, scsi::additional_sense code) {
+  if (n.identity->relayed) return;  // its own gateway tells it
   const bool is_new = n.attentions.establish(code, attention_source::coordinator, publication_);
   if (is_new && n.listener) n.listener->on_attention(*endpoint_, code);
 }
@@ -300,6 +306,10 @@ void shard::on(publication& message) {
   for (const abort_order& order : message.aborts) apply(order, before->mode.task_aborted_status, serials);
   for (const attention_order& order : message.attentions) apply(order);
   for (auto& [id, n] : nexuses_) review(*n);
+  if (!message.aborts.empty()) relayed_since_ = snapshot_->epoch;
+  const auto& owned = snapshot_->owned;
+  if (options_.owners && owned && owned->owner != 0 && (!before->owned || before->owned->epoch != owned->epoch))
+    options_.owners->has_moved(options_.unit, owned->owner);
   // Whatever ended the writing back: a reset to saved mode pages, MODE SELECT at another gateway.
   const bool needs_flush =
       before->writes_back() && (!snapshot_->writes_back() || (snapshot_->stopped && !before->stopped));

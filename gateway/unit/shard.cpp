@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/unit/jobs.hpp"
+
 namespace sluice::unit {
 
 using port::task_event;
@@ -27,11 +29,6 @@ bool is_block_command(const scsi::opcode_row& row) {
   }
 }
 
-/// What the CDB makes the command move; of a command with a row.
-std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size) {
-  return is_block_command(*c.row) ? c.block.transfer_bytes(block_size) : scsi::parameter_length(*c.row, c.cdb());
-}
-
 /// The initiator wants to read where the command takes data: it would take GOOD for written. The other way round it
 /// gets no data, and the residual says so.
 bool is_announced_backwards(const command& c) {
@@ -46,6 +43,10 @@ shard_options with_books(shard_options options) {
 }
 
 }  // namespace
+
+std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size) {
+  return is_block_command(*c.row) ? c.block.transfer_bytes(block_size) : scsi::parameter_length(*c.row, c.cdb());
+}
 
 void command::medium_request::done(store::status outcome) noexcept {
   server->medium_done(*owner, outcome);
@@ -69,6 +70,7 @@ void command::reset() {
   if (std::exchange(abandoned, false)) kept.clear();
   flush = guard = since = 0;
   resume_point = {};
+  relayed = nullptr;
   data_goal = 0;
 }
 
@@ -234,6 +236,11 @@ void shard::decode(command& c) noexcept {
 void shard::start(command& c) noexcept {
   c.where = command::stage::active;
   if (!c.nexus->plain) [[unlikely]] {
+    if (c.nexus->identity->relayed && !may_be_done_here(c)) {
+      c.abort_disposition = abort_disposition::silent;
+      c.why = port::silence::not_owned;
+      return finish(c, {});
+    }
     if (const auto why = obstacle(c)) return finish(c, *why);
   }
   if (c.is_refused) [[unlikely]]

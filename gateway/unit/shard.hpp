@@ -41,6 +41,8 @@ struct shard_options {
   bool awaits_predecessor = false;  // as the coordinator's
   /// Until when this gateway may answer by what it agreed on with others; outlives the shard.
   const state::lease* term = &state::lease::of_one_alone();
+  std::string unit = {};  // its name, as the gateways of a cluster know it
+  access::owner_link* owners = nullptr;  // how commands get to the unit's owner; null: nobody relays. Outlives the shard
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -120,6 +122,10 @@ class shard {
   /// Starts c.io, or parks the task while somebody else's range lock is around its blocks.
   void start_medium(command& c) noexcept;
   void medium_done(command& c, store::status outcome) noexcept;
+  /// The next step of a command that was relayed: at once, whatever is locked.
+  void go_on_at_owner(command& c) noexcept;
+  void end_at_owner(command& c) noexcept;
+  void prepare_relayed(command& c, access::relayed_command& there) noexcept;
   /// A buffer that the initiator of a command pays for.
   memory::slice take_buffer(const command& c, std::uint64_t octets) {
     memory::pool& buffers = loop_.buffers();
@@ -226,6 +232,11 @@ class shard {
   void read(command& c) noexcept;
   void write(command& c) noexcept;
 
+  // relaying.cpp: what the unit's owner does
+  bool is_for_owner(const command& c) const noexcept;
+  bool may_be_done_here(const command& c) const noexcept;
+  void at_owner(command& c) noexcept;
+
   // task_set.cpp: in which order
   void advance() noexcept;
   void pass() noexcept;
@@ -301,6 +312,7 @@ class shard {
   reactor::loop& loop_;
   std::unique_ptr<store::channel> medium_;
   snapshot_ptr snapshot_;
+  std::uint64_t relayed_since_ = 0;  // of what is agreed: relayed commands that were found to be allowed earlier are refused
   std::uint64_t publication_ = 0;  // the number of the last
 
   std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;

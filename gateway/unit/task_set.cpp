@@ -162,7 +162,7 @@ void shard::start_medium(command& c) noexcept {
   c.has_written = c.has_written || store::changes_medium(c.io.what);
   if (c.io.what == store::verb::flush && c.flush == 0) [[unlikely]]
     begin_flush(c);
-  medium_->submit(c.io);
+  c.relayed ? options_.owners->submit(*c.relayed) : medium_->submit(c.io);
 }
 
 void shard::medium_done(command& c, store::status outcome) noexcept {
@@ -178,7 +178,7 @@ void shard::medium_done(command& c, store::status outcome) noexcept {
   else if (c.guard) [[unlikely]]  // it came after all
     coordinator_.send(range_lock_release{std::exchange(c.guard, 0)});
   if (gate_) check_quiet();
-  if (outcome == store::status::good && !c.is_aborted() && is_overtaken(*this, c)) [[unlikely]] {
+  if (outcome == store::status::good && !c.is_aborted() && !c.relayed && is_overtaken(*this, c)) [[unlikely]] {
     prepare_flush(c);
     return start_medium(c);
   }
