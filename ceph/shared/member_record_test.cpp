@@ -20,8 +20,8 @@ TEST(member_record, is_read_as_it_was_written) {
 
 TEST(member_record, of_anything_else_is_damaged) {
   for (const char* text : {"", "lives", "lives 1 2", "lives 1 2 x", "lives 70000 2 3", "lives 1 2 3 ", "lives 1  2 3",
-                           "Lives 1 2 3", "lives 01 2 3", "lives 1 2 3 a\tb", "dead 1 2 3", "lives 1 2 3 @", "lives 1 2 3 @/x",
-                           "lives 1 2 3 @a", "lives 1 2 3 a @b/c", "lives 1 2 3 @a/b @a/b"})
+                           "Lives 1 2 3", "lives 01 2 3", "lives 1 2 3 a\tb", "dead 1 2 3", "lives 1 2 3 @",
+                           "lives 1 2 3 @/x", "lives 1 2 3 @a", "lives 1 2 3 a @b/c", "lives 1 2 3 @a/b @a/b"})
     EXPECT_EQ(parse_member(text).error().code, errc::corrupt) << text;
   for (const char* text : {"", "1", "1 2 3", "1 2 ", "-1 2"}) EXPECT_FALSE(parse_seat(text)) << text;
   for (const char* text : {"1 2", "1 2 3 4", "65536 1 1"}) EXPECT_FALSE(parse_obedience(text)) << text;

@@ -41,7 +41,7 @@ struct gateway_config {
 struct cluster_config {
   std::string name = "sluice";
   std::string pool;
-  std::string user, conf;  // empty: librados' own
+  std::string user, conf;                // empty: librados' own
   std::optional<listen_address> listen;  // for links of the other gateways; none: commands are not relayed
   place at;
   bool operator==(const cluster_config&) const = default;

@@ -107,7 +107,8 @@ struct i_t_nexus {
   std::uint16_t relative_target_port = 1;
   capabilities caps;
   bool several_channels = false;  // it may have one on each core, each with a value of this type of its own
-  /// It is another gateway's, which relays its commands on blocks: unit attentions, and its end, are that one's concern.
+  /// It is another gateway's, which relays its commands on blocks: unit attentions, and its end, are that one's
+  /// concern.
   bool relayed = false;
 };
 

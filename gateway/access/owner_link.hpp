@@ -21,7 +21,9 @@ enum class relayed : std::uint8_t {
   unreachable,  // it was not done, and the owner cannot be reached
   lost,         // nobody knows whether it was done; nothing of it will be done from now on
 };
-constexpr bool is_final(relayed how) { return how > relayed::has_data; }
+constexpr bool is_final(relayed how) {
+  return how > relayed::has_data;
+}
 
 /// One command at the unit's owner. Who asks keeps it, and what it points to, alive and still while a step is under
 /// way; one that was submitted once is gone on with until a final answer.
@@ -63,12 +65,13 @@ class owner_link {
   virtual void submit(relayed_command& c) noexcept = 0;
   /// After wants_data or has_data.
   virtual void go_on(relayed_command& c) noexcept = 0;
-  /// The command is to end soon. The step under way is answered as ever; when none is, this is one. Any number of times.
+  /// The command is to end soon. The step under way is answered as ever; when none is, this is one. Any number of
+  /// times.
   virtual void end(relayed_command& c) noexcept = 0;
   /// The nexus has gone from the unit; none of its commands is left.
   virtual void forget(std::string_view unit, std::uint64_t nexus_id) noexcept = 0;
-  /// The unit has another owner, for which `from` has ended all that it did: what it has not answered within a moment is
-  /// lost.
+  /// The unit has another owner, for which the former one has ended all that it did: what that has not answered within
+  /// a moment is lost.
   virtual void has_moved(std::string_view unit, gateway_id to) noexcept = 0;
 
  protected:

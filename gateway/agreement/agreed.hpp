@@ -26,8 +26,8 @@ struct event {
 /// lags further behind must join anew.
 inline constexpr std::size_t max_events = 64, max_orders = 4096;
 
-/// Which gateway may touch the blocks of a unit that several share. The ports of the others are in standby, or, of those
-/// that relay commands to the owner, active but not optimized.
+/// Which gateway may touch the blocks of a unit that several share. The ports of the others are in standby, or active
+/// but not optimized: those of gateways that relay commands to the owner.
 struct ownership {
   gateway_id owner = 0;     // 0: nobody; who finds it so claims it
   gateway_id heir = 0;      // while nobody owns it: the member that it is meant for; 0: whoever comes first

@@ -7,12 +7,13 @@ namespace sluice::daemon {
 result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::model& model) {
   if (!model.cluster) return nullptr;
   const config::cluster_config& wanted = *model.cluster;
-  auto joined =
-      shared::membership::join(cluster::connections::of_this_process(), {.ceph = {wanted.conf, wanted.user, {}},
-                                                                         .pool = wanted.pool,
-                                                                         .name = wanted.name,
-                                                                         .gateway = model.gateway.name,
-                                                                 .link = wanted.listen ? wanted.listen->to_string() : ""});
+  shared::membership_options as;
+  as.ceph = {wanted.conf, wanted.user, {}};
+  as.pool = wanted.pool;
+  as.name = wanted.name;
+  as.gateway = model.gateway.name;
+  if (wanted.listen) as.link = wanted.listen->to_string();
+  auto joined = shared::membership::join(cluster::connections::of_this_process(), std::move(as));
   if (!joined) return fail(joined.error().code, "cluster: " + joined.error().message);
   return std::make_shared<shared::rados_authority>(std::move(*joined));
 }

@@ -50,7 +50,7 @@ struct agreement_parts {
   state::authority& authority;
   state::state_store& state;  // for what was kept in a former format
   gateway_id gateway = 0;
-  bool shares = false;  // with other gateways
+  bool shares = false;            // with other gateways
   relay::relay* links = nullptr;  // to them; null: nobody relays
 };
 

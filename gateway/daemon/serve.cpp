@@ -117,7 +117,13 @@ int run(const config::model& model, const config::serve_options& options, const 
     if (const auto bound = links->listen({model.cluster->listen->host, model.cluster->listen->port}); !bound)
       return complain("cluster.listen: " + bound.error().message);
   }
-  auto made = gateway::make({(*hardware)->cores(), state, all_stores(), all_fabrics(), {}, medium_changed, *cluster,
+  auto made = gateway::make({(*hardware)->cores(),
+                             state,
+                             all_stores(),
+                             all_fabrics(),
+                             {},
+                             medium_changed,
+                             *cluster,
                              links ? &*links : nullptr});
   if (!made) return complain(made.error().message);
   gateway& served = **made;

@@ -54,12 +54,11 @@ class start_step final : public unit_step {
       freeze_unit(*running->second);
       in_.frozen.push_back(running->second);
     }
-    auto made =
-        make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
-                  *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(), true,
-                                            now.made_of.links}
-                          : agreement_parts{*now.authority, now.made_of.state},
-                  replaces);
+    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
+                          *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(),
+                                                    true, now.made_of.links}
+                                  : agreement_parts{*now.authority, now.made_of.state},
+                          replaces);
     if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);
     in_.units[name()] = std::move(*made);
     return {};

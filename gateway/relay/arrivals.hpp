@@ -10,8 +10,8 @@
 
 namespace sluice::relay {
 
-/// The incoming links of all cores, by where they come from: a newer one of the same place ends the earlier ones, and is
-/// welcome when nothing is left of them. Any thread.
+/// The incoming links of all cores, by where they come from: a newer one of the same place ends the earlier ones, and
+/// is welcome when nothing is left of them. Any thread.
 class arrivals {
  public:
   using place = std::pair<gateway_id, unsigned>;  // a gateway, and a core of it

@@ -50,8 +50,8 @@ void core_relay::take(reactor::handle connection, const secret& own) {
   const std::uint64_t number = next_number();
   incoming& entered = incoming_[number];
   entered.link = std::make_unique<incoming_link>(
-      incoming_link::surroundings{loop_, doors_, pool_, static_cast<incoming_link::host&>(*this)}, number, connection,
-      own);
+      incoming_link::surroundings{loop_, attachments_, pool_, static_cast<incoming_link::host&>(*this)}, number,
+      connection, own);
 }
 
 void core_relay::on_greeting(incoming_link& link, gateway_id gateway, unsigned core) noexcept {
@@ -94,7 +94,7 @@ void core_relay::stop(std::function<void()> done) {
 }
 
 void core_relay::settle() {
-  if (!stopped_ || closing_ != 0 || !incoming_.empty() || !doors_.empty()) return;
+  if (!stopped_ || closing_ != 0 || !incoming_.empty() || !attachments_.empty()) return;
   outgoing_.clear();
   std::exchange(stopped_, {})();
 }

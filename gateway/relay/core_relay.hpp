@@ -23,7 +23,7 @@ class core_relay final : public access::owner_link, incoming_link::host {
   void has_moved(std::string_view unit, gateway_id to) noexcept override;
 
   /// The units that there are.
-  void follow(const access::directory& now) { doors_.follow(now); }
+  void follow(const access::directory& now) { attachments_.follow(now); }
   /// Another gateway has connected, or somebody who says so.
   void take(reactor::handle connection, const secret& own);
   /// No unit is left here; `done` runs when no link is.
@@ -44,7 +44,7 @@ class core_relay final : public access::owner_link, incoming_link::host {
   reactor::loop& loop_;
   const neighbours& all_;
   arrivals& coming_;
-  relay::doors doors_{loop_};
+  relay::attachments attachments_{loop_};
   served_pool pool_;
   std::map<gateway_id, std::unique_ptr<outgoing_link>> outgoing_;
   std::map<std::uint64_t, incoming> incoming_;  // by number

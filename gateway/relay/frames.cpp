@@ -104,8 +104,8 @@ result<header> decode_header(const_bytes from) {
   h.body = wire::load16(from, 2);
   h.number = wire::load32(from, 4);
   h.payload = wire::load32(from, 8);
-  const bool has_payload = h.frame == frame::command || h.frame == frame::data || h.frame == frame::data_in ||
-                           h.frame == frame::ended;
+  const bool has_payload =
+      h.frame == frame::command || h.frame == frame::data || h.frame == frame::data_in || h.frame == frame::ended;
   const std::uint32_t most = h.frame == frame::command ? max_immediate : has_payload ? max_payload : 0;
   if (kind == 0 || kind > static_cast<std::uint8_t>(frame::ended) || wire::load8(from, 1) != 0 || h.body > max_body ||
       h.payload > most)
@@ -162,7 +162,7 @@ result<open_body> decode_open(const_bytes from) {
 void encode(const command_body& from, octets& into) {
   into.clear();
   writer to(into);
-  to.put<4>(from.door);
+  to.put<4>(from.attachment);
   to.put<8>(from.epoch);
   to.put<8>(from.expected_out);
   to.put<8>(from.expected_in);
@@ -174,7 +174,7 @@ void encode(const command_body& from, octets& into) {
 result<command_body> decode_command(const_bytes from) {
   reader text(from);
   command_body found;
-  found.door = static_cast<std::uint32_t>(text.take<4>());
+  found.attachment = static_cast<std::uint32_t>(text.take<4>());
   found.epoch = text.take<8>();
   found.expected_out = text.take<8>();
   found.expected_in = text.take<8>();

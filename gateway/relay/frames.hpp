@@ -20,7 +20,7 @@ inline constexpr std::uint32_t max_payload = 1024 * 1024, max_immediate = 128 * 
 enum class frame : std::uint8_t {
   // from who relays
   hello = 1,  // once, first
-  open,       // number: of a door, by which commands of one nexus come to one unit
+  open,       // number: of an attachment, by which commands of one nexus come to one unit
   close,      // likewise
   command,    // number: of the command; payload: its first data-out
   data,       // payload: what was wanted
@@ -61,7 +61,7 @@ struct open_body {
   bool operator==(const open_body&) const = default;
 };
 struct command_body {
-  std::uint32_t door = 0;
+  std::uint32_t attachment = 0;
   std::uint64_t epoch = 0;  // of the agreement by which it was found to be allowed
   std::uint64_t expected_out = 0, expected_in = 0;
   std::uint32_t room = 0;  // for data-in

@@ -13,7 +13,7 @@ namespace {
 
 /// That one link may have under way; a peer's own limits are far below.
 constexpr std::size_t max_commands = 8192;
-constexpr std::size_t max_doors = 65536;
+constexpr std::size_t max_attachments = 65536;
 /// Within which a peer says who it is.
 constexpr std::uint64_t greeting_ns = 5 * ns_per_s;
 
@@ -29,7 +29,7 @@ struct served_command {
     data,     // the peer, which owes data-out
     room,     // the peer, which takes data-in
     memory,   // it waits for memory for what it is to ask for
-    blocked,  // the link: what it has to say is too much for now
+    blocked,  // the link: what it has to say is too much at this time
   } with = party::unit;
   bool is_complete = false;  // blocked: with its outcome, not with put_data
   bool submitted = false;    // its first data are all there
@@ -57,18 +57,17 @@ void served_pool::give(served_command& done) {
 incoming_link::incoming_link(surroundings around, std::uint64_t number, reactor::handle connection,
                              const secret& shared)
     : loop_(around.loop),
-      all_doors_(around.doors),
+      all_attachments_(around.attachments),
       pool_(around.pool),
       host_(around.host),
       number_(number),
-      stream_(around.loop, connection, secure_channel::side::answers, shared,
-              static_cast<frame_stream::user&>(*this)) {
+      stream_(around.loop, connection, secure_channel::side::answers, shared, static_cast<frame_stream::user&>(*this)) {
   loop_.arm(patience_, greeting_ns);
   stream_.start();
 }
 
 incoming_link::~incoming_link() {
-  SLUICE_CHECK(gone_ && commands_.empty() && doors_.empty() && !run_.queued_);
+  SLUICE_CHECK(gone_ && commands_.empty() && attachments_.empty() && !run_.queued_);
   loop_.buffers().accounts().forget(hunger_);
 }
 
@@ -94,10 +93,10 @@ result<bytes> incoming_link::on_frame(const header& h, const_bytes body) noexcep
   if (!welcome_) return out_of_place();
   switch (h.frame) {
     case frame::open:
-      if (auto done = open_door(h.number, body); !done) return tl::unexpected(done.error());
+      if (auto done = attach(h.number, body); !done) return tl::unexpected(done.error());
       return bytes{};
     case frame::close:
-      close_door(h.number);
+      detach_one(h.number);
       return bytes{};
     case frame::command:
       return begin(h, body);
@@ -130,17 +129,16 @@ result<void> incoming_link::greet(const_bytes body) {
   if (!share_) return fail(errc::no_space, "there is no memory for another link");
   loop_.disarm(patience_);
   gateway_ = hello->gateway;
-  SLUICE_LOG(info, "relay", "a gateway sends commands of its initiators", {"gateway", gateway_},
-             {"core", hello->core});
+  SLUICE_LOG(info, "relay", "a gateway sends commands of its initiators", {"gateway", gateway_}, {"core", hello->core});
   host_.on_greeting(*this, hello->gateway, hello->core);
   return {};
 }
 
-result<void> incoming_link::open_door(std::uint32_t number, const_bytes body) {
+result<void> incoming_link::attach(std::uint32_t number, const_bytes body) {
   const auto wanted = decode_open(body);
   if (!wanted) return tl::unexpected(wanted.error());
   // A nexus is its own gateway's: its number says so.
-  if (gateway_of(wanted->nexus) != gateway_ || doors_.contains(number) || doors_.size() >= max_doors)
+  if (gateway_of(wanted->nexus) != gateway_ || attachments_.contains(number) || attachments_.size() >= max_attachments)
     return fail(errc::corrupt, "the peer opens what it may not");
   auto nexus = std::make_shared<port::i_t_nexus>();
   nexus->id = wanted->nexus;
@@ -151,13 +149,13 @@ result<void> incoming_link::open_door(std::uint32_t number, const_bytes body) {
   nexus->caps.may_borrow = false;
   nexus->caps.max_get_bytes = max_payload;
   nexus->relayed = true;
-  doors_.emplace(number, &all_doors_.open(wanted->unit, std::move(nexus)));
+  attachments_.emplace(number, &all_attachments_.open(wanted->unit, std::move(nexus)));
   return {};
 }
 
-void incoming_link::close_door(std::uint32_t number) {
-  auto left = doors_.extract(number);
-  if (!left.empty()) all_doors_.close(*left.mapped());
+void incoming_link::detach_one(std::uint32_t number) {
+  auto left = attachments_.extract(number);
+  if (!left.empty()) all_attachments_.close(*left.mapped());
 }
 
 /// It is not done here, and the peer may say so to its initiator.
@@ -170,10 +168,10 @@ void incoming_link::refuse(std::uint32_t number) {
 result<bytes> incoming_link::begin(const header& h, const_bytes body) {
   const auto wanted = decode_command(body);
   if (!wanted) return tl::unexpected(wanted.error());
-  const auto door = doors_.find(wanted->door);
-  if (door == doors_.end() || commands_.contains(h.number) || h.payload > wanted->expected_out)
+  const auto attachment = attachments_.find(wanted->attachment);
+  if (attachment == attachments_.end() || commands_.contains(h.number) || h.payload > wanted->expected_out)
     return fail(errc::corrupt, "the peer sent a command that cannot be");
-  access::unit_endpoint* const unit = door->second->endpoint(loop_.index());
+  access::unit_endpoint* const unit = attachment->second->endpoint(loop_.index());
   memory::slice place;
   if (h.payload != 0) place = loop_.buffers().take(h.payload, *share_);
   receiving_ = nullptr;
@@ -185,7 +183,7 @@ result<bytes> incoming_link::begin(const header& h, const_bytes body) {
   c.number = h.number;
   c.room = wanted->room;
   port::task& t = c.task;
-  t.nexus = door->second->nexus;
+  t.nexus = attachment->second->nexus;
   t.fabric = this;
   t.unit = unit;
   t.tag = number_ << 32 | h.number;
@@ -403,7 +401,7 @@ void incoming_link::settle() noexcept {
   if (gone_ || !commands_.empty()) return;
   gone_ = true;
   loop_.buffers().accounts().forget(hunger_);
-  for (auto& [number, door] : std::exchange(doors_, {})) all_doors_.close(*door);
+  for (auto& [number, attachment] : std::exchange(attachments_, {})) all_attachments_.close(*attachment);
   host_.on_gone(*this);
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "gateway/relay/doors.hpp"
+#include "gateway/relay/attachments.hpp"
 #include "gateway/relay/frame_stream.hpp"
 
 namespace sluice::relay {
@@ -39,7 +39,7 @@ class incoming_link final : frame_stream::user, port::task_endpoint {
   };
   struct surroundings {
     reactor::loop& loop;
-    relay::doors& doors;
+    relay::attachments& attachments;
     served_pool& pool;
     incoming_link::host& host;
   };
@@ -63,8 +63,8 @@ class incoming_link final : frame_stream::user, port::task_endpoint {
   void post(port::task_management&) noexcept override {}
 
   result<void> greet(const_bytes body);
-  result<void> open_door(std::uint32_t number, const_bytes body);
-  void close_door(std::uint32_t number);
+  result<void> attach(std::uint32_t number, const_bytes body);
+  void detach_one(std::uint32_t number);
   result<bytes> begin(const header& h, const_bytes body);
   result<bytes> take_data(const header& h);
   void take_room(std::uint32_t number, std::uint32_t room);
@@ -92,14 +92,14 @@ class incoming_link final : frame_stream::user, port::task_endpoint {
   };
 
   reactor::loop& loop_;
-  relay::doors& all_doors_;
+  relay::attachments& all_attachments_;
   served_pool& pool_;
   incoming_link::host& host_;
   const std::uint64_t number_;
   bool greeted_ = false, welcome_ = false, broken_ = false, gone_ = false;
   gateway_id gateway_ = 0;
   memory::share share_;
-  std::unordered_map<std::uint32_t, doors::door*> doors_;
+  std::unordered_map<std::uint32_t, attachments::attachment*> attachments_;
   std::unordered_map<std::uint32_t, served_command*> commands_;
   std::vector<std::pair<served_command*, port::task_event>> events_;
   std::deque<served_command*> blocked_;  // have something to say when there is room

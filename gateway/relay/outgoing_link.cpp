@@ -64,10 +64,10 @@ void outgoing_link::end(command& c) noexcept {
 }
 
 void outgoing_link::forget(std::string_view unit, std::uint64_t nexus_id) noexcept {
-  const auto found = doors_.find({std::string(unit), nexus_id});
-  if (found == doors_.end()) return;
+  const auto found = attachments_.find({std::string(unit), nexus_id});
+  if (found == attachments_.end()) return;
   if (at_ == state::up) stream_->send(frame::close, found->second, {});
-  doors_.erase(found);
+  attachments_.erase(found);
 }
 
 void outgoing_link::has_moved(std::string_view unit) noexcept {
@@ -170,8 +170,7 @@ void outgoing_link::on_connected(std::int64_t result) noexcept {
 }
 
 void outgoing_link::on_secured() noexcept {
-  stream_->send(frame::hello, 0,
-                encode(hello_body{version, all_.own(), static_cast<std::uint16_t>(loop_.index())}));
+  stream_->send(frame::hello, 0, encode(hello_body{version, all_.own(), static_cast<std::uint16_t>(loop_.index())}));
 }
 
 /// What the peer had by the former link is over.
@@ -195,7 +194,7 @@ void outgoing_link::is_down(const std::string& why) noexcept {
 
 void outgoing_link::on_broken(const error& why) noexcept {
   stream_.reset();
-  doors_.clear();
+  attachments_.clear();
   receiving_ = nullptr;
   std::erase_if(queue_, [](const command* c) { return c->at == command::stage::sent; });
   if (closed_) {
@@ -258,15 +257,16 @@ void outgoing_link::send_queued() noexcept {
 void outgoing_link::send_first(command& c) {
   const port::task& t = *c.task;
   const port::i_t_nexus& nexus = *t.nexus;
-  const auto [at, fresh] = doors_.emplace(door{std::string(c.unit), nexus.id}, next_door_);
+  const auto [at, fresh] = attachments_.emplace(attachment{std::string(c.unit), nexus.id}, next_attachment_);
   if (fresh) {
-    ++next_door_;
+    ++next_attachment_;
     stream_->send(frame::open, at->second,
                   encode(open_body{std::string(c.unit), nexus.id, nexus.relative_target_port, nexus.initiator,
                                    nexus.target_name}));
   }
-  command_body body{at->second, c.epoch, t.expected_data_out, t.expected_data_in,
-                    static_cast<std::uint32_t>(c.room.size()), t.attribute, {}};
+  command_body body{
+      at->second,  c.epoch, t.expected_data_out, t.expected_data_in, static_cast<std::uint32_t>(c.room.size()),
+      t.attribute, {}};
   const const_bytes cdb = t.whole_cdb();
   body.cdb.assign(cdb.begin(), cdb.end());
   encode(body, text_);
@@ -284,7 +284,8 @@ void outgoing_link::send_first(command& c) {
 }
 
 void outgoing_link::send_step(command& c) {
-  if (c.came == relayed::wants_data) return stream_->send(frame::data, c.number, {}, c.data_out.data(), c.data_out.size());
+  if (c.came == relayed::wants_data)
+    return stream_->send(frame::data, c.number, {}, c.data_out.data(), c.data_out.size());
   stream_->send(frame::room, c.number, encode(room_body{static_cast<std::uint32_t>(c.room.size())}));
 }
 

@@ -37,10 +37,10 @@ class outgoing_link final : frame_stream::user {
  private:
   using command = access::relayed_command;
   enum class state : std::uint8_t { idle, connecting, greeting, up, waiting, closed };
-  struct door {
+  struct attachment {
     std::string unit;
     std::uint64_t nexus;
-    auto operator<=>(const door&) const = default;
+    auto operator<=>(const attachment&) const = default;
   };
 
   void on_secured() noexcept override;
@@ -80,10 +80,10 @@ class outgoing_link final : frame_stream::user {
   std::unordered_map<std::uint32_t, command*> commands_;  // all that have no final answer, by number
   std::deque<command*> queue_;                            // steps that have not been sent
   std::deque<command*> answered_;                         // to be told
-  std::map<door, std::uint32_t> doors_;                   // that are open at the peer
+  std::map<attachment, std::uint32_t> attachments_;       // that are open at the peer
   std::vector<std::uint32_t> moved_;                      // commands whose unit has another owner by now
-  std::uint32_t next_number_ = 1, next_door_ = 1;
-  command* receiving_ = nullptr;                                  // whose answer comes
+  std::uint32_t next_number_ = 1, next_attachment_ = 1;
+  command* receiving_ = nullptr;  // whose answer comes
   access::relayed receiving_as_ = access::relayed::ended;
   octets text_;
 

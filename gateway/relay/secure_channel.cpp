@@ -122,7 +122,6 @@ secure_channel::secure_channel(side which, const secret& shared)
             ::SSL_CTX_set_ciphersuites(c, "TLS_AES_128_GCM_SHA256");
             // Neither side has a certificate: without the secret there is no handshake.
             ::SSL_CTX_set_verify(c, SSL_VERIFY_NONE, nullptr);
-            ::SSL_CTX_set_num_tickets(c, 0);
             ::SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
             ::SSL_CTX_set_mode(c, SSL_MODE_AUTO_RETRY);
             ::SSL_CTX_set_psk_use_session_callback(c, callbacks::use);

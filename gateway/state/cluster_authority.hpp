@@ -12,7 +12,7 @@ class cluster_authority : public authority {
   struct member {
     std::string gateway;  // its name
     gateway_id id = 0;
-    bool gone = false;  // it has not renewed its membership, and is fenced
+    bool gone = false;                        // it has not renewed its membership, and is fenced
     std::string link = {}, link_secret = {};  // where it takes links of others, by which secret; empty: nowhere
   };
   /// As this gateway sees them, itself among them. Any thread.

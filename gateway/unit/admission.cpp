@@ -77,8 +77,9 @@ void shard::review(nexus_record& n) noexcept {
   // What the channels of a nexus share may come to be at any time.
   const bool nothing_to_tell = !n.attentions.shared() && n.attentions.empty() &&
                                !n.attentions.with_deferred([](const deferred_error& e) { return e.pending(); });
-  n.plain = nothing_to_tell && !n.identity->relayed && n.allowance == reservations::allowance::everything && !n.reserved_by_other && active &&
-            !now.stopped && now.serves == unit_snapshot::service::on && !now.owned;  // else the lease is looked at
+  n.plain = nothing_to_tell && !n.identity->relayed && n.allowance == reservations::allowance::everything &&
+            !n.reserved_by_other && active && !now.stopped && now.serves == unit_snapshot::service::on &&
+            !now.owned;  // else the lease is looked at
 }
 
 }  // namespace sluice::unit

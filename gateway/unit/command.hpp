@@ -89,9 +89,9 @@ struct command {
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   /// The unit's owner does it, and is the medium as far as this gateway goes; null: it is done here.
   access::relayed_command* relayed = nullptr;
-  std::uint64_t data_goal = 0;           // get_data goes on until data_out_end is there
-  lock_range range;                      // the blocks it touches
-  scsi::block_command block;             // commands on blocks
+  std::uint64_t data_goal = 0;  // get_data goes on until data_out_end is there
+  lock_range range;             // the blocks it touches
+  scsi::block_command block;    // commands on blocks
   std::vector<iovec> parts;
   medium_request io;
 

@@ -136,8 +136,7 @@ job relay_to_owner(shard& s, command& c) {
   c.relayed = nullptr;
   if (c.is_aborted()) co_return outcomes::good();
   const bool repeats_well = c.row->what != scsi::command::compare_and_write;
-  const scsi::outcome unknown =
-      repeats_well ? outcomes::busy() : outcomes::aborted(scsi::asc::io_process_terminated);
+  const scsi::outcome unknown = repeats_well ? outcomes::busy() : outcomes::aborted(scsi::asc::io_process_terminated);
   switch (there.came) {
     case relayed::ended:
       if (there.silenced != port::silence::none) co_return unknown;

@@ -42,7 +42,8 @@ struct shard_options {
   /// Until when this gateway may answer by what it agreed on with others; outlives the shard.
   const state::lease* term = &state::lease::of_one_alone();
   std::string unit = {};  // its name, as the gateways of a cluster know it
-  access::owner_link* owners = nullptr;  // how commands get to the unit's owner; null: nobody relays. Outlives the shard
+  /// How commands get to the unit's owner; null: nobody relays. Outlives the shard.
+  access::owner_link* owners = nullptr;
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -312,7 +313,8 @@ class shard {
   reactor::loop& loop_;
   std::unique_ptr<store::channel> medium_;
   snapshot_ptr snapshot_;
-  std::uint64_t relayed_since_ = 0;  // of what is agreed: relayed commands that were found to be allowed earlier are refused
+  /// An epoch of what is agreed: relayed commands that were found to be allowed earlier are refused.
+  std::uint64_t relayed_since_ = 0;
   std::uint64_t publication_ = 0;  // the number of the last
 
   std::unordered_map<std::uint64_t, std::unique_ptr<nexus_record>> nexuses_;

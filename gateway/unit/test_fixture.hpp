@@ -166,6 +166,7 @@ struct fixture_options {
   bool thin = true;
   std::uint64_t patience_ns = 0;  // with answers that say: try again
   bool shares = false;            // the unit, with other gateways; then this one has the number 1
+  bool relays = false;            // likewise: commands to the unit's owner
   shard_options limits;
 };
 

@@ -1,15 +1,15 @@
-#include "gateway/relay/doors.hpp"
+#include "gateway/relay/attachments.hpp"
 
 #include "actors/base/check.hpp"
 
 namespace sluice::relay {
 
-doors::~doors() {
+attachments::~attachments() {
   SLUICE_CHECK(all_.empty());
 }
 
-doors::door& doors::open(const std::string& unit, nexus_ptr nexus) {
-  door& d = all_.try_emplace({unit, nexus->id}).first->second;
+attachments::attachment& attachments::open(const std::string& unit, nexus_ptr nexus) {
+  attachment& d = all_.try_emplace({unit, nexus->id}).first->second;
   if (d.users++ == 0) {
     d.unit = unit;
     d.nexus = std::move(nexus);
@@ -18,12 +18,12 @@ doors::door& doors::open(const std::string& unit, nexus_ptr nexus) {
   return d;
 }
 
-void doors::close(door& d) {
+void attachments::close(attachment& d) {
   --d.users;
   settle(d);
 }
 
-void doors::follow(const access::directory& now) {
+void attachments::follow(const access::directory& now) {
   units_.clear();
   const auto take = [this](const access::lun_map& luns) {
     for (const auto& [lun, handle] : luns) units_[handle->name] = handle;
@@ -33,13 +33,13 @@ void doors::follow(const access::directory& now) {
     for (const auto& [name, initiator] : target.initiators)
       if (initiator.luns) take(*initiator.luns);
   }
-  std::vector<door*> concerned;
+  std::vector<attachment*> concerned;
   for (auto& [key, d] : all_) concerned.push_back(&d);
-  for (door* d : concerned) settle(*d);
+  for (attachment* d : concerned) settle(*d);
 }
 
-/// Takes a door a step nearer to what it should be.
-void doors::settle(door& d) {
+/// Takes an attachment a step nearer to what it should be.
+void attachments::settle(attachment& d) {
   if (d.leaves) return;
   const auto found = units_.find(d.unit);
   const auto wanted = d.users != 0 && found != units_.end() ? found->second : nullptr;
@@ -58,8 +58,8 @@ void doors::settle(door& d) {
   d.handle->endpoints[loop_.index()]->add_nexus(d.nexus, nullptr);
 }
 
-void doors::detached(const std::pair<std::string, std::uint64_t>& key) {
-  door& d = all_.at(key);
+void attachments::detached(const std::pair<std::string, std::uint64_t>& key) {
+  attachment& d = all_.at(key);
   d.leaves = false;
   d.handle.reset();
   settle(d);
