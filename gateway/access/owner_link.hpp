@@ -68,6 +68,8 @@ class owner_link {
   /// The command is to end soon. The step under way is answered as ever; when none is, this is one. Any number of
   /// times.
   virtual void end(relayed_command& c) noexcept = 0;
+  /// The owner has ended it, as is known by other means: it is lost, unless its answer has come.
+  virtual void is_over(relayed_command& c) noexcept = 0;
   /// The nexus has gone from the unit; none of its commands is left.
   virtual void forget(std::string_view unit, std::uint64_t nexus_id) noexcept = 0;
   /// The unit has another owner, for which the former one has ended all that it did: what that has not answered within

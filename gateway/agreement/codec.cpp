@@ -157,7 +157,7 @@ class reader {
       abort_order& each = e.aborts.emplace_back();
       each.whom = take_addressees();
       const std::uint64_t manner = take<1>();
-      if (manner > static_cast<std::uint8_t>(abort_manner::busy)) fault();
+      if (manner > static_cast<std::uint8_t>(abort_manner::relayed)) fault();
       each.manner = static_cast<abort_manner>(manner);
       const std::uint64_t reason = take<1>();
       if (reason > static_cast<std::uint8_t>(port::silence::transport_abort)) fault();

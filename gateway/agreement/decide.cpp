@@ -157,6 +157,16 @@ decision decide_one(const agreed& now, const move& wanted, const scsi::unit_fact
   return d;
 }
 
+decision decide_one(const agreed& now, const cut& wanted, const scsi::unit_facts&) {
+  decision d = start_from(now);
+  abort_order all;
+  all.manner = abort_manner::relayed;
+  all.reason = port::silence::transport_abort;
+  all.asking_nexus = global_id(wanted.relays, 0);
+  d.aborts.push_back(all);
+  return d;
+}
+
 std::size_t orders_in(const event& each) {
   return each.attentions.size() + each.aborts.size();
 }

@@ -72,8 +72,12 @@ struct claim {
 struct move {
   gateway_id to = 0;
 };
+/// What came by a gateway that relays ends at the unit's owner, for the two cannot reach each other.
+struct cut {
+  gateway_id relays = 0;
+};
 using change =
-    std::variant<command, reset, nexus_loss, port_groups, clear_reservations, join, resume, leave, claim, move>;
+    std::variant<command, reset, nexus_loss, port_groups, clear_reservations, join, resume, leave, claim, move, cut>;
 
 struct decision {
   std::optional<agreed> next;  // none: nothing changes, and the outcome can be told at once

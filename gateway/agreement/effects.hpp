@@ -26,6 +26,7 @@ enum class abort_manner : std::uint8_t {
   silent,    // no status: resets, and what the nexus itself asked for
   by_other,  // TASK ABORTED when TAS = 1, else silent with the order's unit attention
   busy,      // BUSY: the unit moves to another gateway, where they may be sent again
+  relayed,   // silent, and only those that came by the gateway of asking_nexus: it cannot reach their owner
 };
 struct abort_order {
   addressees whom;

@@ -36,6 +36,10 @@ void core_relay::end(access::relayed_command& c) noexcept {
   outgoing_.at(c.owner)->end(c);
 }
 
+void core_relay::is_over(access::relayed_command& c) noexcept {
+  outgoing_.at(c.owner)->is_over(c);
+}
+
 void core_relay::forget(std::string_view unit, std::uint64_t nexus_id) noexcept {
   for (const auto& [gateway, link] : outgoing_) link->forget(unit, nexus_id);
 }

@@ -19,6 +19,7 @@ class core_relay final : public access::owner_link, incoming_link::host {
   void submit(access::relayed_command& c) noexcept override;
   void go_on(access::relayed_command& c) noexcept override;
   void end(access::relayed_command& c) noexcept override;
+  void is_over(access::relayed_command& c) noexcept override;
   void forget(std::string_view unit, std::uint64_t nexus_id) noexcept override;
   void has_moved(std::string_view unit, gateway_id to) noexcept override;
 

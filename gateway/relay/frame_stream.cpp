@@ -7,7 +7,7 @@ namespace sluice::relay {
 
 frame_stream::frame_stream(reactor::loop& loop, reactor::handle connection, secure_channel::side which,
                            const secret& shared, user& of)
-    : loop_(loop), connection_(connection), user_(of), tls_(which, shared), input_(receive_bytes) {}
+    : loop_(loop), connection_(connection), user_(of), tls_(which, shared), input_(strangers_bytes) {}
 
 frame_stream::~frame_stream() {
   SLUICE_CHECK(!received_.in_flight() && !writable_.in_flight() && !flush_.queued_ && !settle_.queued_);
@@ -21,6 +21,7 @@ void frame_stream::start() {
 }
 
 void frame_stream::receive() {
+  if (secured_) input_.resize(receive_bytes);
   loop_.receive(received_, connection_, input_);
 }
 

@@ -48,7 +48,9 @@ class frame_stream {
   std::size_t unsent() const { return tls_.output().size() - sent_; }
 
  private:
-  static constexpr std::size_t enough = 1024 * 1024, receive_bytes = 256 * 1024;
+  static constexpr std::size_t enough = 1024 * 1024;
+  /// What a receive may bring: of a stranger, and of a peer that has proved itself.
+  static constexpr std::size_t strangers_bytes = 8 * 1024, receive_bytes = 256 * 1024;
 
   void receive();
   void on_received(std::int64_t result) noexcept;

@@ -90,6 +90,10 @@ result<bytes> incoming_link::on_frame(const header& h, const_bytes body) noexcep
     if (auto done = greet(body); !done) return tl::unexpected(done.error());
     return bytes{};
   }
+  if (h.frame == frame::ping && greeted_) {
+    stream_.send(frame::pong, 0, {});
+    return bytes{};
+  }
   if (!welcome_) return out_of_place();
   switch (h.frame) {
     case frame::open:
@@ -110,9 +114,6 @@ result<bytes> incoming_link::on_frame(const header& h, const_bytes body) noexcep
     }
     case frame::end:
       end(h.number);
-      return bytes{};
-    case frame::ping:
-      stream_.send(frame::pong, 0, {});
       return bytes{};
     default:
       return out_of_place();

@@ -63,6 +63,16 @@ void outgoing_link::end(command& c) noexcept {
   if (at_ == state::up) stream_->send(frame::end, c.number, {});
 }
 
+void outgoing_link::is_over(command& c) noexcept {
+  if (c.has_answer) return;
+  if (receiving_ == &c) {
+    receiving_ = nullptr;
+    stream_->drop_payload();
+  }
+  std::erase(queue_, &c);
+  answer(c, c.at == command::stage::sent ? relayed::lost : relayed::not_here);
+}
+
 void outgoing_link::forget(std::string_view unit, std::uint64_t nexus_id) noexcept {
   const auto found = attachments_.find({std::string(unit), nexus_id});
   if (found == attachments_.end()) return;
@@ -79,23 +89,13 @@ void outgoing_link::has_moved(std::string_view unit) noexcept {
     else
       over.push_back(c);
   }
-  for (command* c : over) {
-    std::erase(queue_, c);
-    answer(*c, c->at == command::stage::sent ? relayed::lost : relayed::not_here);
-  }
+  for (command* c : over) is_over(*c);
   if (!moved_.empty() && !moved_timer_.armed()) loop_.arm(moved_timer_, farewell_ns);
 }
 
 void outgoing_link::on_moved() noexcept {
   for (const std::uint32_t number : std::exchange(moved_, {})) {
-    command* c = find(number);
-    if (c == nullptr) continue;
-    if (receiving_ == c) {
-      receiving_ = nullptr;
-      stream_->drop_payload();
-    }
-    std::erase(queue_, c);
-    answer(*c, relayed::lost);
+    if (command* c = find(number)) is_over(*c);
   }
 }
 
@@ -170,6 +170,8 @@ void outgoing_link::on_connected(std::int64_t result) noexcept {
 }
 
 void outgoing_link::on_secured() noexcept {
+  has_greeted_ = true;
+  heard_ns_ = loop_.now_ns();
   stream_->send(frame::hello, 0, encode(hello_body{version, all_.own(), static_cast<std::uint16_t>(loop_.index())}));
 }
 
@@ -194,6 +196,7 @@ void outgoing_link::is_down(const std::string& why) noexcept {
 
 void outgoing_link::on_broken(const error& why) noexcept {
   stream_.reset();
+  has_greeted_ = false;
   attachments_.clear();
   receiving_ = nullptr;
   std::erase_if(queue_, [](const command* c) { return c->at == command::stage::sent; });
@@ -215,14 +218,16 @@ void outgoing_link::on_tick() noexcept {
     return;
   }
   loop_.arm(tick_, tick_ns);
-  if (at_ == state::up) {
+  if (has_greeted_) {  // the peer may keep back its welcome, but answers pings
     if (now_ns - heard_ns_ > silence_ns) return stream_->close(errc::timeout, "the peer says nothing");
     if (now_ns - heard_ns_ > silence_ns / 3) stream_->send(frame::ping, 0, {});
-    return;
   }
+  if (at_ == state::up) return;
   if (now_ns - down_since_ns_ > patience_ns) answer_unsent();
   if (at_ == state::waiting) return connect();
-  if (at_ == state::connecting && now_ns - began_ns_ > patience_ns) loop_.cancel(connected_);
+  if (now_ns - began_ns_ <= patience_ns) return;
+  if (at_ == state::connecting) loop_.cancel(connected_);
+  if (at_ == state::greeting && !has_greeted_) stream_->close(errc::timeout, "the peer does not prove itself");
 }
 
 void outgoing_link::close(std::function<void()> done) {

@@ -26,6 +26,7 @@ class outgoing_link final : frame_stream::user {
   void submit(access::relayed_command& c) noexcept;
   void go_on(access::relayed_command& c) noexcept;
   void end(access::relayed_command& c) noexcept;
+  void is_over(access::relayed_command& c) noexcept;
   void forget(std::string_view unit, std::uint64_t nexus_id) noexcept;
   /// To another gateway than this link's.
   void has_moved(std::string_view unit) noexcept;
@@ -73,7 +74,7 @@ class outgoing_link final : frame_stream::user {
   std::unique_ptr<frame_stream> stream_;
   std::optional<peer> target_;
   std::function<void()> closed_;
-  bool said_so_ = false;
+  bool said_so_ = false, has_greeted_ = false;
   // By the loop's clock: since when it is not up; when the peer was heard last; when the connection was begun.
   std::uint64_t down_since_ns_ = 0, heard_ns_ = 0, began_ns_ = 0;
 

@@ -326,6 +326,20 @@ TEST(relay, when_the_unit_has_moved_a_silent_former_owner_is_not_waited_for) {
   w.world.partition(0, 1, false);
 }
 
+TEST(relay, what_is_known_to_be_over_is_not_waited_for) {
+  relay_world w;
+  w.unit->holds = true;
+  asker& held = w.write(0, 1, 2);
+  w.run(50 * ns_per_ms);
+  w.world.partition(0, 1, true);
+  w.other->end(held);
+  w.run(100 * ns_per_ms);
+  EXPECT_FALSE(held.is_over);
+  w.other->is_over(held);
+  EXPECT_EQ(w.done(held).came, relayed::lost);
+  w.world.partition(0, 1, false);
+}
+
 /// Connections break at any point: each command is answered once, and nothing of it is done after that.
 TEST(relay, breaking_connections_lose_no_command_and_do_none_late) {
   const char* const more = std::getenv("SLUICE_SEEDS");

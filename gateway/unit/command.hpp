@@ -89,6 +89,8 @@ struct command {
   std::coroutine_handle<> resume_point;  // the job's, while it waits
   /// The unit's owner does it, and is the medium as far as this gateway goes; null: it is done here.
   access::relayed_command* relayed = nullptr;
+  /// Relayed, and given up here: what was asked for. Its owner to end it; all gateways, to have its owner do that.
+  enum class end_asked : std::uint8_t { nobody, owner, everybody } end_of_relayed = end_asked::nobody;
   std::uint64_t data_goal = 0;  // get_data goes on until data_out_end is there
   lock_range range;             // the blocks it touches
   scsi::block_command block;    // commands on blocks
@@ -100,7 +102,7 @@ struct command {
   std::uint64_t hungry_since_ns = 0;  // place::memory
   std::uint32_t buffer_bytes = 0;     // likewise: what it waits for
   memory::slice buffer;               // what it got, until the job takes it; empty: nothing
-  std::uint64_t due_ns = 0;           // place::nobody: when its answer may go
+  std::uint64_t due_ns = 0;           // place::nobody: when its answer may go; relayed: when more is done about its end
   scsi::outcome coordinator_outcome;  // the coordinator's; or, place::nobody, the answer
   std::vector<memory::slice> kept;    // an abandoned one's data-out, and where its data-in were to go
   std::vector<store::extent> extents;

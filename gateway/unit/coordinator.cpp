@@ -108,6 +108,12 @@ void coordinator::on(nexus_known& message) {
   initiators_.emplace(message.nexus, std::move(message.initiator));
 }
 
+void coordinator::on(cut_request& message) {
+  enqueue(agreed_step{agreement::cut{options_.gateway}, [this, asked = message](const result<void>& outcome) {
+                        shards_[asked.shard]->send(cut_answer{asked.id, outcome.has_value()});
+                      }});
+}
+
 void coordinator::on(flush_failed&) {
   for (shard_link* shard : shards_) shard->send(flush_failed{});
 }

@@ -174,6 +174,7 @@ class coordinator final : state::watcher {
   void on(range_lock_release& message);
   void on(nexus_lost& message);
   void on(nexus_known& message);
+  void on(cut_request& message);
   void on(flush_failed& message);
   void on(passed_reset& message);
   void on(passed_reset_done& message);

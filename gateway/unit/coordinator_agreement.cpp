@@ -85,7 +85,7 @@ std::vector<control_request> coordinator::take_aborted(const std::vector<abort_o
   std::vector<control_request> taken;
   const auto concerned = [&](const control_request& request) {
     return std::any_of(orders.begin(), orders.end(), [&](const abort_order& order) {
-      if (order.whom.except_nexus == request.nexus || order.manner == agreement::abort_manner::busy) return false;
+      if (order.whom.except_nexus == request.nexus || order.manner >= agreement::abort_manner::busy) return false;
       return !order.whom.only || *order.whom.only == request.who;
     });
   };

@@ -82,11 +82,7 @@ bool shard::overdue(const command& c) const noexcept {
 
 void shard::give_up(command& c) noexcept {
   if (c.where == command::stage::waiting) return finish(c, outcomes::busy());
-  if (c.with == command::place::medium && c.relayed) {
-    end_at_owner(c);
-    // Nobody may hear that a write is over before the owner says so, or is another one.
-    return store::changes_medium(c.io.what) ? void() : abandon(c);
-  }
+  if (c.with == command::place::medium && c.relayed) return give_up_relayed(c);
   if (c.with == command::place::range_lock || c.with == command::place::lock) {
     c.with = command::place::here;
     c.medium_status = c.has_written ? store::status::timeout : store::status::aborted;

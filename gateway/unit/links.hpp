@@ -118,6 +118,12 @@ struct nexus_known {
   std::uint64_t nexus = 0;
   scsi::transport_id initiator;
 };
+/// What the unit's owner has of this gateway's initiators is to end there, for the owner does not answer. Answered by
+/// cut_answer.
+struct cut_request {
+  unsigned shard = 0;
+  std::uint64_t id = 0;  // of the shard's choice
+};
 /// A flush failed: all shards look into the unit's flush_book, and tell their nexuses.
 struct flush_failed {};
 
@@ -138,7 +144,7 @@ struct successor_gone {};
 
 using to_coordinator = std::variant<control_request, control_cancel, manage_request, acknowledgement,
                                     range_lock_request, range_lock_quiet, range_lock_release, nexus_lost, nexus_known,
-                                    flush_failed, passed_reset, passed_reset_done, successor_gone>;
+                                    cut_request, flush_failed, passed_reset, passed_reset_done, successor_gone>;
 
 // -- coordinator -> shard ---------------------------------------------------------------------------------------
 
@@ -158,6 +164,11 @@ struct manage_answer {
   std::uint64_t id = 0;
   port::task_response response = port::task_response::function_complete;
 };
+/// Everything that the owner had when that was asked for has ended; not `done`: that is not known.
+struct cut_answer {
+  std::uint64_t id = 0;
+  bool done = false;
+};
 /// Starts no further tasks inside the range lock; answered by range_lock_quiet.
 struct range_lock_held {
   std::uint64_t id = 0;
@@ -171,8 +182,8 @@ struct range_lock_granted {
 struct range_lock_gone {
   std::uint64_t id = 0;
 };
-using to_shard = std::variant<publication, control_answer, manage_answer, range_lock_held, range_lock_granted,
-                              range_lock_gone, flush_failed>;
+using to_shard = std::variant<publication, control_answer, manage_answer, cut_answer, range_lock_held,
+                              range_lock_granted, range_lock_gone, flush_failed>;
 
 /// How a shard, or another coordinator, reaches a coordinator; send() only posts, it never calls back.
 class coordinator_link {

@@ -275,7 +275,9 @@ void shard::apply(const abort_order& order, bool task_aborted_status, std::vecto
   const bool task_aborted = order.manner == abort_manner::by_other && task_aborted_status;
   std::vector<std::uint64_t> concerned;
   for (const auto& [id, n] : nexuses_)
-    if (concerns(order.whom, *n)) concerned.push_back(id);
+    if (order.manner == abort_manner::relayed ? n->identity->relayed && gateway_of(id) == gateway_of(order.asking_nexus)
+                                              : concerns(order.whom, *n))
+      concerned.push_back(id);
   // With its last task a nexus that leaves is gone.
   for (const std::uint64_t id : concerned) {
     const bool by_other = order.manner == abort_manner::by_other && id != order.asking_nexus;

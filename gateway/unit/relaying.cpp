@@ -92,6 +92,34 @@ void shard::end_at_owner(command& c) noexcept {
   options_.owners->end(*c.relayed);
 }
 
+/// Nobody hears that a write is over before its owner has ended it. An owner that does not answer has all that this
+/// gateway sent taken away from it by agreement: then it has ended that, or its life has ended.
+void shard::give_up_relayed(command& c) noexcept {
+  using asked = command::end_asked;
+  end_at_owner(c);
+  if (!store::changes_medium(c.io.what)) return abandon(c);
+  const std::uint64_t now_ns = loop_.now_ns();
+  if (c.end_of_relayed == asked::nobody) {
+    c.end_of_relayed = asked::owner;
+    c.due_ns = now_ns + options_.owner_patience_ns;
+  } else if (c.end_of_relayed == asked::owner && now_ns >= c.due_ns) {
+    c.end_of_relayed = asked::everybody;
+    return coordinator_.send(cut_request{options_.index, c.serial});
+  }
+  if (c.end_of_relayed == asked::owner && !leaving_.armed()) loop_.arm(leaving_, options_.owner_patience_ns);
+}
+
+void shard::on(cut_answer& message) {
+  for (command* c = active_.head(); c != nullptr; c = c->next) {
+    if (c->serial != message.id) continue;
+    if (!c->relayed || c->with != command::place::medium) return;
+    if (message.done) return options_.owners->is_over(*c->relayed);
+    c->end_of_relayed = command::end_asked::owner;  // this gateway has lost touch itself: once more, later
+    if (!leaving_.armed()) loop_.arm(leaving_, options_.owner_patience_ns);
+    return;
+  }
+}
+
 job relay_to_owner(shard& s, command& c) {
   port::task& t = *c.task;
   owners_part there(c);

@@ -39,6 +39,7 @@ class played_owner final : public access::owner_link {
     c.silenced = port::silence::transport_abort;
     answer(c, relayed::ended);
   }
+  void is_over(relayed_command& c) noexcept override { answer(c, relayed::lost); }
   void forget(std::string_view, std::uint64_t nexus_id) noexcept override { forgotten.push_back(nexus_id); }
   void has_moved(std::string_view, gateway_id to) noexcept override { moved_to.push_back(to); }
 
@@ -120,6 +121,7 @@ struct relaying : testing::Test {
     how.limits.unit = "disk";
     how.limits.owners = &owner;
     how.limits.deadline_ns = ns_per_s;
+    how.limits.owner_patience_ns = 0;
     s.emplace(how);
     owner.later = &s->later;
     s->run();
@@ -252,7 +254,7 @@ TEST_F(relaying, who_owes_data_to_the_owner_holds_up_no_abort) {
   EXPECT_TRUE(e.silent);
 }
 
-TEST_F(relaying, a_read_that_the_owner_does_not_answer_is_given_up_and_a_write_is_not) {
+TEST_F(relaying, a_read_that_the_owner_does_not_answer_is_given_up_and_a_write_ended_by_agreement) {
   initiator& a = add_host();
   other->take_the_unit();
   s->done(a.send(test_unit_ready()));
@@ -262,12 +264,33 @@ TEST_F(relaying, a_read_that_the_owner_does_not_answer_is_given_up_and_a_write_i
   s->run();
   s->pass(40);
   EXPECT_TRUE(read.ended_with(status::busy));
-  EXPECT_EQ(write.completions, 0) << "nobody knows whether it will be done";
-  ASSERT_EQ(owner.sent.size(), 2u);
-  for (relayed_command* each : std::vector(owner.sent)) owner.answer(*each, relayed::lost);
+  EXPECT_EQ(write.completions, 0) << "the owner does not obey yet";
+  const std::uint64_t epoch = s->coordinator->snapshot()->epoch;
+  ASSERT_FALSE(s->coordinator->snapshot()->events.empty());
+  EXPECT_EQ(s->coordinator->snapshot()->events.back().aborts.at(0).manner, abort_manner::relayed);
+  other->seat->in_force(epoch);
   s->run();
-  EXPECT_EQ(read.completions, 1);
   EXPECT_TRUE(write.ended_with(status::busy));
+  EXPECT_EQ(read.completions, 1);
+  owner.answer(*owner.sent.front(), relayed::lost);
+}
+
+TEST_F(relaying, what_came_by_a_gateway_that_cannot_reach_this_one_ends_by_agreement) {
+  initiator& far = add_relayed();
+  initiator& a = add_host();
+  far.stalled = a.stalled = true;
+  exchange& e = send_relayed(far, write10(0, 8), filled(8 * 512, 1), 0, s->coordinator->snapshot()->epoch);
+  exchange& own = a.send(write10(64, 8), filled(8 * 512, 1));
+  s->run();
+  ASSERT_TRUE(far.owes() && a.owes());
+  const std::uint64_t before = s->coordinator->snapshot()->epoch;
+  other->commit(agreement::cut{there});
+  EXPECT_TRUE(e.silent);
+  EXPECT_EQ(own.completions, 0) << "it came by this gateway";
+  exchange& late = send_relayed(far, write10(0, 1), filled(512, 1), 0, before);
+  EXPECT_EQ(late.silenced, port::silence::not_owned) << "it was on its way";
+  a.release();
+  EXPECT_TRUE(s->done(own).good());
 }
 
 TEST_F(relaying, the_units_move_does_not_wait_for_what_its_owner_has) {

@@ -71,6 +71,7 @@ void command::reset() {
   flush = guard = since = 0;
   resume_point = {};
   relayed = nullptr;
+  end_of_relayed = end_asked::nobody;
   data_goal = 0;
 }
 

@@ -44,6 +44,9 @@ struct shard_options {
   std::string unit = {};  // its name, as the gateways of a cluster know it
   /// How commands get to the unit's owner; null: nobody relays. Outlives the shard.
   access::owner_link* owners = nullptr;
+  /// How long the owner of the unit may take to end a write that was given up here. Its own patience with the medium is
+  /// within that.
+  std::uint64_t owner_patience_ns = ns_per_s;
   std::uint32_t max_abandoned = 64;  // requests without a task any more; while there are so many, commands get BUSY
 };
 
@@ -237,6 +240,8 @@ class shard {
   bool is_for_owner(const command& c) const noexcept;
   bool may_be_done_here(const command& c) const noexcept;
   void at_owner(command& c) noexcept;
+  void give_up_relayed(command& c) noexcept;
+  void on(cut_answer& message);
 
   // task_set.cpp: in which order
   void advance() noexcept;
