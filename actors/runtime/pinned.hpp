@@ -6,6 +6,7 @@
 #include "actors/base/check.hpp"
 #include "actors/runtime/core.hpp"
 #include "actors/runtime/light_message.hpp"
+#include "actors/runtime/pinned_ref.hpp"
 #include "actors/runtime/schedulable.hpp"
 
 // Everything below leans on hooks that CAF changed in 0.18.
@@ -162,15 +163,6 @@ class pinned : public Base, public schedulable, public reactor::runnable {
       nullptr;  // the newest element in the mailbox, when it is of light messages and waits: more go into it
   wake_up wake_;
   std::atomic<bool> waking_{false};
-};
-
-/// A strong handle to a pinned actor with its class: for wrappers that send notes.
-template <class Actor>
-struct pinned_ref {
-  caf::strong_actor_ptr handle;
-  Actor* operator->() const { return self; }
-  explicit operator bool() const { return self != nullptr; }
-  Actor* self = nullptr;
 };
 
 /// Spawns an actor on a core, from any thread. Its constructor runs in the caller; what needs the loop belongs in

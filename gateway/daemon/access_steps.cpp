@@ -4,6 +4,8 @@
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/secrets.hpp"
 #include "gateway/daemon/steps.hpp"
+#include "gateway/nexus/nexus_actor.hpp"
+#include "gateway/relay/links.hpp"
 
 namespace sluice::daemon {
 

@@ -4,6 +4,7 @@
 
 #include "config/schema/model.hpp"
 #include "gateway/daemon/running.hpp"
+#include "gateway/relay/peer.hpp"
 #include "gateway/state/cluster_authority.hpp"
 
 namespace sluice::daemon {

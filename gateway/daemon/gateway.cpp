@@ -12,7 +12,9 @@
 #include "gateway/daemon/starting.hpp"
 #include "gateway/daemon/steps.hpp"
 #include "gateway/daemon/unknown_names.hpp"
+#include "gateway/nexus/nexus_actor.hpp"
 #include "gateway/state/local_authority.hpp"
+#include "gateway/unit/unit_actor.hpp"
 
 namespace sluice::daemon {
 

@@ -16,6 +16,8 @@
 #include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/unknown_names.hpp"
 #include "gateway/daemon/version.hpp"
+#include "gateway/nexus/nexus_actor.hpp"
+#include "gateway/unit/unit_actor.hpp"
 
 namespace sluice::daemon {
 

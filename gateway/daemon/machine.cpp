@@ -4,6 +4,9 @@
 #include <sched.h>
 #include <time.h>
 
+#include <caf/all.hpp>
+#include <optional>
+
 #include "actors/observe/log.hpp"
 
 namespace sluice::daemon {
@@ -19,16 +22,22 @@ unsigned usable_cores() {
 
 }  // namespace
 
-machine::machine() {
-  // The pool carries control-path actors only.
-  config_.set("scheduler.max-threads", 1);
-  config_.set("scheduler.policy", caf::atom("sharing"));
-  config_.set("logger.verbosity", caf::atom("quiet"));
-}
+struct machine::actors {
+  actors() {
+    // The pool carries control-path actors only.
+    config.set("scheduler.max-threads", 1);
+    config.set("scheduler.policy", caf::atom("sharing"));
+    config.set("logger.verbosity", caf::atom("quiet"));
+    system.emplace(config);
+  }
+  caf::actor_system_config config;
+  std::optional<caf::actor_system> system;
+};
+
+machine::machine() : actors_(std::make_unique<actors>()) {}
 
 result<std::unique_ptr<machine>> machine::start(const machine_options& options) {
   std::unique_ptr<machine> made(new machine);
-  made->system_ = std::make_unique<caf::actor_system>(made->config_);
   const unsigned count = options.reactors ? options.reactors : usable_cores();
   for (unsigned i = 0; i < count; ++i) {
     std::string why;
@@ -43,7 +52,7 @@ result<std::unique_ptr<machine>> machine::start(const machine_options& options) 
       SLUICE_LOG(info, "reactor", "event loops start", {"count", count}, {"kind", (*loop)->kind()}, {"why", why});
     }
     made->loops_.push_back(std::move(*loop));
-    made->cores_.push_back(std::make_unique<runtime::core>(*made->system_, *made->loops_.back()));
+    made->cores_.push_back(std::make_unique<runtime::core>(*made->actors_->system, *made->loops_.back()));
     made->core_pointers_.push_back(made->cores_.back().get());
   }
   for (auto& loop : made->loops_) {
@@ -54,7 +63,7 @@ result<std::unique_ptr<machine>> machine::start(const machine_options& options) 
 }
 
 machine::~machine() {
-  if (system_) system_->await_all_actors_done();
+  actors_->system->await_all_actors_done();
   for (auto& loop : loops_) loop->stop();
   for (std::thread& thread : threads_) thread.join();
   cores_.clear();

@@ -1,5 +1,4 @@
 #pragma once
-#include <caf/all.hpp>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -31,9 +30,9 @@ class machine {
   double cpu_seconds(unsigned index) const;
 
  private:
+  struct actors;
   machine();
-  caf::actor_system_config config_;
-  std::unique_ptr<caf::actor_system> system_;
+  std::unique_ptr<actors> actors_;
   std::vector<std::unique_ptr<reactor::loop>> loops_;
   std::vector<std::unique_ptr<runtime::core>> cores_;
   std::vector<runtime::core*> core_pointers_;

@@ -12,11 +12,16 @@
 #include "gateway/access/directory.hpp"
 #include "gateway/daemon/relative_ports.hpp"
 #include "gateway/daemon/running_unit.hpp"
-#include "gateway/nexus/nexus_actor.hpp"
+#include "gateway/nexus/core_gateway.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/state/cluster_authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "tiers/store/store.hpp"
+
+namespace sluice::nexus {
+class registry_actor;
+class core_actor;
+}  // namespace sluice::nexus
 
 namespace sluice::daemon {
 
@@ -31,7 +36,7 @@ struct parts {
   store::changed medium_changed = {};
   /// What the gateways of a cluster agree by; null: this one is alone.
   std::shared_ptr<state::cluster_authority> cluster = {};
-  relay::relay* links = nullptr;  // to them; null: none
+  relay::links* links = nullptr;  // to them; null: none
 };
 
 /// Immutable but for `port`, which the control thread uses: a port with other settings is another value.

@@ -8,7 +8,9 @@
 
 #include "actors/observe/log.hpp"
 #include "gateway/agreement/joining.hpp"
+#include "gateway/relay/links.hpp"
 #include "gateway/state/identity.hpp"
+#include "gateway/unit/unit_actor.hpp"
 
 namespace sluice::daemon {
 

@@ -4,23 +4,34 @@
 #include <string>
 #include <vector>
 
+#include "actors/runtime/core.hpp"
+#include "actors/runtime/pinned_ref.hpp"
 #include "config/schema/model.hpp"
 #include "gateway/access/unit_endpoint.hpp"
-#include "gateway/relay/relay.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
-#include "gateway/unit/unit_actor.hpp"
+#include "gateway/unit/coordinator.hpp"
+#include "gateway/unit/shard.hpp"
+
+namespace sluice::unit {
+class coordinator_actor;
+class shard_actor;
+class late_link;
+}  // namespace sluice::unit
+namespace sluice::relay {
+class links;
+}
 
 namespace sluice::daemon {
 
 /// A logical unit that waits for its start: the coordinator has no actor yet.
 struct unit_to_start {
   std::unique_ptr<unit::coordinator> coordinator;
-  unit::late_links links;
+  std::vector<std::unique_ptr<unit::late_link>> links;
   gateway_id gateway = 0;
   bool awaits_predecessor = false;
   const state::lease* term = nullptr;
-  relay::relay* owners = nullptr;
+  relay::links* owners = nullptr;
 };
 
 /// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
@@ -51,7 +62,7 @@ struct agreement_parts {
   state::state_store& state;  // for what was kept in a former format
   gateway_id gateway = 0;
   bool shares = false;            // with other gateways
-  relay::relay* links = nullptr;  // to them; null: nobody relays
+  relay::links* links = nullptr;  // to them; null: nobody relays
 };
 
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,

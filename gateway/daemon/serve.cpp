@@ -18,6 +18,7 @@
 #include "gateway/daemon/secrets.hpp"
 #include "gateway/daemon/service.hpp"
 #include "gateway/daemon/watchdog.hpp"
+#include "gateway/relay/links.hpp"
 
 namespace sluice::daemon {
 
@@ -110,7 +111,7 @@ int run(const config::model& model, const config::serve_options& options, const 
   auto cluster = join_cluster(model);
   if (!cluster) return complain(cluster.error().message);
   std::optional<cluster_neighbours> neighbours;
-  std::optional<relay::relay> links;
+  std::optional<relay::links> links;
   if (*cluster && model.cluster->listen) {
     neighbours.emplace(*cluster);
     links.emplace((*hardware)->cores(), *neighbours);

@@ -8,13 +8,13 @@
 namespace sluice::relay {
 
 /// All links of a gateway to and from the others. Control thread, where nothing else is said.
-class relay {
+class links {
  public:
-  /// `all` may be asked on any core's loop; both outlive the relay.
-  relay(std::vector<runtime::core*> cores, const neighbours& all);
-  ~relay();  // ends all links; units have ended
-  relay(const relay&) = delete;
-  relay& operator=(const relay&) = delete;
+  /// `all` may be asked on any core's loop; both outlive the links.
+  links(std::vector<runtime::core*> cores, const neighbours& all);
+  ~links();  // ends all links; units have ended
+  links(const links&) = delete;
+  links& operator=(const links&) = delete;
 
   /// Takes links there; where, with the port that the system chose.
   result<reactor::endpoint> listen(const reactor::endpoint& at);
@@ -36,8 +36,8 @@ class relay {
   reactor::handle listener_ = reactor::no_handle;
   std::size_t next_core_ = 0;
   std::function<void()> stopped_;
-  reactor::member_operation<relay, &relay::on_accepted> accepted_{*this};
-  reactor::member_timer<relay, &relay::on_pause> pause_{*this};
+  reactor::member_operation<links, &links::on_accepted> accepted_{*this};
+  reactor::member_timer<links, &links::on_pause> pause_{*this};
 };
 
 }  // namespace sluice::relay

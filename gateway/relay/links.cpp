@@ -1,4 +1,4 @@
-#include "gateway/relay/relay.hpp"
+#include "gateway/relay/links.hpp"
 
 namespace sluice::relay {
 
@@ -10,11 +10,11 @@ constexpr std::uint64_t pause_ns = 100 * ns_per_ms;
 
 }  // namespace
 
-relay::relay(std::vector<runtime::core*> cores, const neighbours& all) : cores_(std::move(cores)), all_(all) {
+links::links(std::vector<runtime::core*> cores, const neighbours& all) : cores_(std::move(cores)), all_(all) {
   for (runtime::core* core : cores_) parts_.push_back(std::make_unique<core_relay>(core->loop(), all_, coming_));
 }
 
-relay::~relay() {
+links::~links() {
   cores_.front()->call_async([this](const std::function<void()>& finished) {
     reactor::loop& loop = cores_.front()->loop();
     loop.disarm(pause_);
@@ -32,7 +32,7 @@ relay::~relay() {
   for (std::size_t i = 0; i < cores_.size(); ++i) cores_[i]->call([&] { parts_[i].reset(); });
 }
 
-result<reactor::endpoint> relay::listen(const reactor::endpoint& at) {
+result<reactor::endpoint> links::listen(const reactor::endpoint& at) {
   result<reactor::endpoint> bound = at;
   cores_.front()->call([&] {
     reactor::loop& loop = cores_.front()->loop();
@@ -48,11 +48,11 @@ result<reactor::endpoint> relay::listen(const reactor::endpoint& at) {
   return bound;
 }
 
-void relay::accept() {
+void links::accept() {
   cores_.front()->loop().accept(accepted_, listener_);
 }
 
-void relay::on_accepted(std::int64_t result) noexcept {
+void links::on_accepted(std::int64_t result) noexcept {
   reactor::loop& loop = cores_.front()->loop();
   if (stopped_) {
     if (result >= 0) loop.close(static_cast<reactor::handle>(result));
@@ -66,7 +66,7 @@ void relay::on_accepted(std::int64_t result) noexcept {
   accept();
 }
 
-void relay::follow(const std::shared_ptr<const access::directory>& now) {
+void links::follow(const std::shared_ptr<const access::directory>& now) {
   for (std::size_t i = 0; i < cores_.size(); ++i) cores_[i]->call([&] { parts_[i]->follow(*now); });
 }
 
