@@ -113,6 +113,8 @@ struct coordinator_does {
   scsi::outcome await_resume() const noexcept { return c.coordinator_outcome; }
 };
 
+/// Whether decode_block_command() knows it.
+bool is_block_command(const scsi::opcode_row& row);
 /// What the CDB makes the command move; of a command with a row.
 std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size);
 

@@ -49,22 +49,8 @@ bool can_bring(const port::task& t, const access::relayed_command& r) {
 bool shard::is_for_owner(const command& c) const noexcept {
   if (!options_.owners || !snapshot_->owned || c.nexus->access != scsi::asymmetric_access::active_non_optimized)
     return false;
-  switch (c.row->what) {
-    case scsi::command::read:
-    case scsi::command::write:
-    case scsi::command::verify:
-    case scsi::command::write_and_verify:
-    case scsi::command::or_write:
-    case scsi::command::compare_and_write:
-    case scsi::command::write_same:
-    case scsi::command::unmap:
-    case scsi::command::synchronize_cache:
-    case scsi::command::pre_fetch:
-    case scsi::command::get_lba_status:
-      return true;
-    default:
-      return false;
-  }
+  return is_block_command(*c.row) || c.row->what == scsi::command::unmap ||
+         c.row->what == scsi::command::get_lba_status;
 }
 
 /// What another gateway sent before this one obeyed something that ends tasks might be one of them.

@@ -12,6 +12,21 @@ namespace outcomes = scsi::outcomes;
 
 namespace {
 
+/// The initiator wants to read where the command takes data: it would take GOOD for written. The other way round it
+/// gets no data, and the residual says so.
+bool is_announced_backwards(const command& c) {
+  const port::task& t = *c.task;
+  return c.row->direction == scsi::data_direction::out && t.expected_data_out == 0 && t.expected_data_in > 0;
+}
+
+shard_options with_books(shard_options options) {
+  if (!options.attentions) options.attentions = std::make_shared<attention_book>();
+  if (!options.flushes) options.flushes = std::make_shared<flush_book>();
+  return options;
+}
+
+}  // namespace
+
 bool is_block_command(const scsi::opcode_row& row) {
   switch (row.what) {
     case scsi::command::read:
@@ -28,21 +43,6 @@ bool is_block_command(const scsi::opcode_row& row) {
       return false;
   }
 }
-
-/// The initiator wants to read where the command takes data: it would take GOOD for written. The other way round it
-/// gets no data, and the residual says so.
-bool is_announced_backwards(const command& c) {
-  const port::task& t = *c.task;
-  return c.row->direction == scsi::data_direction::out && t.expected_data_out == 0 && t.expected_data_in > 0;
-}
-
-shard_options with_books(shard_options options) {
-  if (!options.attentions) options.attentions = std::make_shared<attention_book>();
-  if (!options.flushes) options.flushes = std::make_shared<flush_book>();
-  return options;
-}
-
-}  // namespace
 
 std::uint64_t transfer_bytes(const command& c, std::uint32_t block_size) {
   return is_block_command(*c.row) ? c.block.transfer_bytes(block_size) : scsi::parameter_length(*c.row, c.cdb());
