@@ -376,7 +376,8 @@ TEST(relay, breaking_connections_lose_no_command_and_do_none_late) {
       if (chance() % 25 == 0 && !w.connections.empty()) w.world.reset_connection(w.connections.back());
       if (chance() % 60 == 0) w.world.partition(0, 1, true);
       if (chance() % 20 == 0) w.world.partition(0, 1, false);
-      w.unit->holds = chance() % 4 == 0;
+      w.unit->obeys = chance() % 2 == 0;
+      w.unit->holds = chance() % 4 != 0;
       if (!w.unit->holds) w.unit->release();
       w.run(chance() % (20 * ns_per_ms));
     }

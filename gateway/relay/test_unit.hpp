@@ -44,6 +44,7 @@ class test_unit final : public access::unit_endpoint {
   }
 
   bool holds = false;        // new tasks wait
+  bool obeys = true;         // else what it holds is at its medium, and done whoever aborts it
   bool is_owner = true;      // else it does nothing, and says so
   std::uint64_t writes = 0;  // done
   unsigned aborted = 0;
@@ -55,7 +56,7 @@ class test_unit final : public access::unit_endpoint {
  private:
   void on_task(port::task& t, port::task_event event) {
     if (event == port::task_event::transport_abort) {
-      if (std::erase(held, &t) != 0) end(t, port::silence::transport_abort);
+      if (obeys && std::erase(held, &t) != 0) end(t, port::silence::transport_abort);
       return;
     }
     if (event != port::task_event::submit && t.ended != port::transfer_end::done)
