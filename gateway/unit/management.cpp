@@ -172,7 +172,9 @@ void shard::on(manage_answer& message) {
   if (it == managed_.end()) return;
   port::task_management& request = *it->second;
   managed_.erase(it);
-  reply(request, message.response);
+  // Their owner has ended them, for it obeys; here they end with its answer, or when it is known that none comes.
+  std::vector<std::uint64_t> relayed = serials_where([](const command& c) { return c.relayed && c.is_aborted(); });
+  when_gone(std::move(relayed), [this, &request, response = message.response] { reply(request, response); });
 }
 
 // -- nexuses ---------------------------------------------------------------------------------------------------
@@ -306,6 +308,13 @@ void shard::on(publication& message) {
   std::vector<std::uint64_t> serials;
   // A reset brings back the saved TAS for what comes after it.
   for (const abort_order& order : message.aborts) apply(order, before->mode.task_aborted_status, serials);
+  // What this gateway's medium has is waited for. What the owner of the unit has is its own to end before it obeys; who
+  // waited for it here would wait for ever for an owner that is gone, and keep others from taking its place.
+  std::erase_if(serials, [this](std::uint64_t serial) {
+    for (const command* c = active_.head(); c != nullptr; c = c->next)
+      if (c->serial == serial) return c->relayed != nullptr;
+    return false;
+  });
   for (const attention_order& order : message.attentions) apply(order);
   for (auto& [id, n] : nexuses_) review(*n);
   if (!message.aborts.empty()) relayed_since_ = snapshot_->epoch;

@@ -237,6 +237,28 @@ TEST_F(relaying, an_abort_ends_the_command_there_before_it_is_answered) {
   EXPECT_TRUE(e.silent);
 }
 
+TEST_F(relaying, an_owner_that_is_gone_holds_up_neither_a_reset_nor_its_successor) {
+  initiator& a = add_host();
+  other->take_the_unit();
+  s->done(a.send(test_unit_ready()));
+  owner.answers_ends = false;
+  exchange& e = a.send(write10(0, 1), filled(512, 1));
+  s->run();
+  managed& m = a.manage(port::task_function::logical_unit_reset);
+  s->run();
+  EXPECT_EQ(m.answers, 0);
+  // Gateway 2 goes without having ended it, and who stays owns the unit.
+  other->commit(agreement::leave{there, 20});
+  other->seat.reset();
+  s->run();
+  EXPECT_EQ(s->coordinator->snapshot()->owned->owner, here);
+  EXPECT_EQ(owner.moved_to.back(), here);
+  owner.answer(*owner.sent.front(), relayed::lost);  // as the link does when the unit has moved
+  s->run();
+  EXPECT_EQ(m.answers, 1);
+  EXPECT_TRUE(e.silent);
+}
+
 TEST_F(relaying, who_owes_data_to_the_owner_holds_up_no_abort) {
   initiator& a = add_host();
   other->take_the_unit();
