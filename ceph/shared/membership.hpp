@@ -21,8 +21,8 @@ namespace sluice::shared {
 struct membership_options {
   cluster::address ceph;
   std::string pool;
-  std::string name;       // of the cluster: the prefix of its objects
-  std::string gateway;    // this one's name: no two of a cluster have the same
+  std::string name;     // of the cluster: the prefix of its objects
+  std::string gateway;  // this one's name: no two of a cluster have the same
   // How long a renewal is good for, and how much longer others wait. They count from when they saw it, by their own
   // clocks, so clocks need not agree; `grace` is for clocks that run at different speed.
   std::chrono::milliseconds lease{3000}, grace{1000}, renewal{500};
