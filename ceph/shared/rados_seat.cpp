@@ -60,6 +60,7 @@ std::vector<state::cluster_authority::member> rados_authority::members() const {
 
 rados_seat::rados_seat(std::shared_ptr<membership> of, std::string name, reactor::loop& on)
     : membership_(std::move(of)), name_(std::move(name)), on_(on) {
+  way_->loop = &on;
   if (auto in = membership_->now()) {
     object_.emplace(in->pool, object_name(*membership_, name_));
     stay_ = std::move(in);
@@ -71,6 +72,10 @@ rados_seat::rados_seat(std::shared_ptr<membership> of, std::string name, reactor
 /// A gateway that gives its seat up goes on to live: nobody has to wait for this seat.
 rados_seat::~rados_seat() {
   membership_->remove(*this);
+  {
+    const std::lock_guard hold(way_->guard);
+    way_->loop = nullptr;
+  }
   if (armed()) on_.disarm(*this);
   if (!tells_ || !object_ || !stay_) return;
   object_change up;
@@ -82,8 +87,10 @@ rados_seat::~rados_seat() {
 /// What librados' threads do with an answer: bring it to the loop, where it counts if the turn has not changed.
 template <class Work>
 auto rados_seat::on_loop(Work work) {
-  return [self = std::weak_ptr(self_), on = &on_, turn = turn_, work](auto... answer) {
-    on->post([self, turn, work, answer...] {
+  return [self = std::weak_ptr(self_), to = way_, turn = turn_, work](auto... answer) {
+    const std::lock_guard hold(to->guard);
+    if (to->loop == nullptr) return;
+    to->loop->post([self, turn, work, answer...] {
       const auto here = self.lock();
       if (here && (*here)->turn_ == turn) work(**here, answer...);
     });

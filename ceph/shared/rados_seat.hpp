@@ -3,6 +3,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,6 +66,12 @@ class rados_seat final : public state::seat, private membership::listener, priva
   const std::string name_;
   reactor::loop& on_;
   std::shared_ptr<rados_seat*> self_ = std::make_shared<rados_seat*>(this);
+  /// The way to the loop for answers of librados, which may come when the seat has gone, and the loop with it.
+  struct way {
+    std::mutex guard;
+    reactor::loop* loop;  // null: the seat has gone
+  };
+  const std::shared_ptr<way> way_ = std::make_shared<way>();
 
   // Of one life of the gateway; none: it has lost its life, and has no new one yet.
   std::shared_ptr<const membership::stay> stay_;
