@@ -26,16 +26,6 @@ std::uint64_t draw_life() {
   return life;
 }
 
-/// For links to one life of a gateway: 32 octets in hex.
-std::string draw_secret() {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::random_device source;
-  std::string text;
-  while (text.size() < 64)
-    for (std::uint32_t bits = source(), i = 0; i < 8; ++i, bits >>= 4) text += digits[bits & 15];
-  return text;
-}
-
 tl::unexpected<error> unreachable(const membership_options& of, int outcome) {
   const errc code = outcome == -ETIMEDOUT ? errc::timeout : errc::io;
   return fail(code, "the cluster's object \"" + object_name(of) + "\" in the pool \"" + of.pool +
@@ -121,7 +111,7 @@ result<void> membership::begin_over(const std::shared_ptr<cluster::connection>& 
       if (auto ended = end_former(table, *connected, former->second); !ended) return ended;
     const std::lock_guard lock(renewing_);
     record_ = {*number, draw_life(), 0, false, {connected->addresses()}, options_.link, {}};
-    if (!options_.link.empty()) record_.link_secret = draw_secret();
+    if (!options_.link.empty()) record_.link_secret = options_.draw_link_secret();
     const std::uint64_t sent_ns = state::lease::now_ns();
     object_change enter;
     // Two that begin at once under one name: the one that comes second sees the other's record.

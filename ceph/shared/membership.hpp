@@ -27,6 +27,8 @@ struct membership_options {
   // clocks, so clocks need not agree; `grace` is for clocks that run at different speed.
   std::chrono::milliseconds lease{3000}, grace{1000}, renewal{500};
   std::string link = {};  // where it takes links of other gateways; empty: nowhere
+  /// With it: what who comes by such a link has to know, another one for each life; without a space.
+  std::function<std::string()> draw_link_secret = {};
 };
 
 /// The lives that may still answer initiators, or write; at one moment.

@@ -13,6 +13,7 @@ result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::mod
   as.name = wanted.name;
   as.gateway = model.gateway.name;
   if (wanted.listen) as.link = wanted.listen->to_string();
+  as.draw_link_secret = [] { return relay::secret::draw().to_string(); };
   auto joined = shared::membership::join(cluster::connections::of_this_process(), std::move(as));
   if (!joined) return fail(joined.error().code, "cluster: " + joined.error().message);
   return std::make_shared<shared::rados_authority>(std::move(*joined));

@@ -33,7 +33,6 @@ class outgoing_link final : frame_stream::user {
 
   /// No command is left; `done` runs when nothing is in flight.
   void close(std::function<void()> done);
-  gateway_id to() const { return to_; }
 
  private:
   using command = access::relayed_command;

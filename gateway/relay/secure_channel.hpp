@@ -37,7 +37,6 @@ class secure_channel {
 
   /// What came from the peer; looked at by read() and advance() until it is used up, and must stay until then.
   void feed(const_bytes from_peer);
-  bool has_input() const { return !input_.empty(); }
   /// What is to go to the peer; the caller takes it away.
   std::vector<std::uint8_t>& output() { return output_; }
 
