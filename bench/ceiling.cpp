@@ -20,11 +20,9 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::size_t scratch_bytes = 262144;
 constexpr std::uint32_t max_segment = 262144;  // both directions, and the whole of a write: it never needs an R2T
 constexpr std::uint32_t command_window = 4096;
 constexpr std::uint32_t block_size = 512;
-constexpr std::size_t max_iovecs = 1024;
 constexpr std::size_t max_queued = 8192;  // answers; beyond, it reads no more
 
 }  // namespace

@@ -13,7 +13,6 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::size_t scratch_bytes = 262144;  // stays in the cache of the core
 constexpr std::uint64_t drain_ns = 10 * ns_per_s;
 constexpr unsigned max_verified_slots = 1u << 28;
 

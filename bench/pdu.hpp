@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "actors/wire/big_endian.hpp"
@@ -25,6 +26,9 @@ enum opcode : std::uint8_t {
   r2t = 0x31,
   async_message = 0x32,
 };
+
+inline constexpr std::size_t max_iovecs = 1024;       // IOV_MAX of Linux
+inline constexpr std::size_t scratch_bytes = 262144;  // what is read and not looked at: stays in the cache of the core
 
 inline constexpr std::uint8_t immediate_bit = 0x40, final_bit = 0x80, read_bit = 0x40, write_bit = 0x20;
 inline constexpr std::uint8_t status_bit = 0x01;  // Data-In that carries the status

@@ -11,7 +11,6 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::size_t max_iovecs = 1024;            // IOV_MAX of Linux
 constexpr std::uint32_t discard_in_kernel = 32768;  // from here on a second system call is cheaper than the copy
 constexpr std::uint32_t max_small_data = 65536;
 

@@ -66,13 +66,9 @@ function(sluice_module)
   if(SLUICE_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE ${target} ${test_deps} GTest::gmock GTest::gtest_main pkg::rapidcheck)
-    if(SLUICE_SANITIZE)
-      # A third less time to compile than -O1, and as fast: what takes time in a test is the library under it. Checks of
-      # every pointer that a test uses cost another sixth, and find what the address sanitizer finds as well.
-      target_compile_options(${name}_test PRIVATE -Og)
-      if(SLUICE_SANITIZE MATCHES undefined)
-        target_compile_options(${name}_test PRIVATE -fno-sanitize=null,alignment,object-size)
-      endif()
+    if(SLUICE_SANITIZE MATCHES undefined)
+      # Checks of every pointer that a test uses take a sixth of its compilation, and find what the address sanitizer finds.
+      target_compile_options(${name}_test PRIVATE -fno-sanitize=null,alignment,object-size)
     endif()
     # Those about crashes once more by themselves: tests/run goes through thousands of their seeds in a release build.
     set(crashes ${tests})

@@ -16,6 +16,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-array-bounds
                       -Wno-stringop-overflow -Wno-stringop-overread -Wno-free-nonheap-object)
 endif()
+if(CMAKE_UNITY_BUILD)
+  # Files of one folder are compiled together, so that what they share is compiled once: less than half the time. What one
+  # file has in its unnamed namespace is then seen by others, which they may well shadow, and a name can be there once.
+  add_compile_options(-Wno-shadow -Wno-subobject-linkage)
+endif()
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${SLUICE_SANITIZE})

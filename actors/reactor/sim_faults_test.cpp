@@ -9,7 +9,7 @@
 namespace sluice::reactor {
 namespace {
 
-class recorder final : public operation {
+class last_result final : public operation {
  public:
   void on_complete(std::int64_t result) noexcept override { value = result; }
   std::int64_t value = 0;
@@ -30,7 +30,7 @@ class sim_faults_test : public testing::Test {
   }
   template <class Start>
   std::int64_t run(Start start) {
-    recorder op;
+    last_result op;
     start(op);
     EXPECT_TRUE(world_.run_until([&] { return !op.in_flight(); }, world_.now_ns() + ns_per_s));
     return op.value;

@@ -165,6 +165,11 @@ class pinned : public Base, public schedulable, public reactor::runnable {
   std::atomic<bool> waking_{false};
 };
 
+/// Any actor, of which no more is known than that it takes messages.
+inline caf::actor as_actor(const caf::strong_actor_ptr& handle) {
+  return caf::actor_cast<caf::actor>(handle);
+}
+
 /// Spawns an actor on a core, from any thread. Its constructor runs in the caller; what needs the loop belongs in
 /// make_behavior(), which runs on its own core.
 template <class Actor, class... Arguments>

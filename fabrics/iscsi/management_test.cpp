@@ -132,7 +132,7 @@ ready_to_transfer owe(fixture& s) {
   return ask ? ask->as<ready_to_transfer>() : ready_to_transfer{};
 }
 
-void pay(fixture& s, const ready_to_transfer& ask) {
+void pay_noise(fixture& s, const ready_to_transfer& ask) {
   data_out all;
   all.final = true;
   all.initiator_task_tag = ask.initiator_task_tag;
@@ -164,9 +164,9 @@ TEST(management, the_end_of_many_tasks_is_answered_when_their_r2ts_are) {
       const auto one = owe(s), other = owe(s);
       s.initiator.send(manage(s, function));
       EXPECT_FALSE(is_answered(s, ns_per_s));
-      pay(s, other);
+      pay_noise(s, other);
       EXPECT_FALSE(is_answered(s, ns_per_s)) << "one R2T has no answer yet";
-      pay(s, one);
+      pay_noise(s, one);
       EXPECT_TRUE(is_answered(s, 10 * ns_per_ms));
       EXPECT_EQ(medium_at(s, 0, 4096), untouched(0, 4096));
       const auto after = s.bare(0x00);
@@ -205,7 +205,7 @@ TEST(management, an_initiator_that_sends_no_data_after_its_reset_is_answered_all
   EXPECT_TRUE(is_answered(s, 60 * ns_per_s));
   EXPECT_GE(s.world.now_ns() - began, connection::owed_patience_ns);
   EXPECT_LE(s.world.now_ns() - began, connection::owed_patience_ns + ns_per_s);
-  pay(s, ask);  // late
+  pay_noise(s, ask);  // late
   const auto after = s.bare(0x00);
   s.initiator.send(after);
   EXPECT_EQ(s.finish(after.initiator_task_tag).status, 0);

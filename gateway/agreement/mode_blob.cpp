@@ -2,7 +2,7 @@
 
 namespace sluice::agreement {
 namespace {
-constexpr char version = 1;
+constexpr char blob_version = 1;
 constexpr unsigned write_cache = 1, descriptor_sense = 2, software_write_protect = 4, task_aborted_status = 8;
 }  // namespace
 
@@ -12,11 +12,11 @@ std::string serialise_mode(const scsi::mode_state& mode) {
   if (mode.descriptor_sense) flags |= descriptor_sense;
   if (mode.software_write_protect) flags |= software_write_protect;
   if (mode.task_aborted_status) flags |= task_aborted_status;
-  return {version, static_cast<char>(flags)};
+  return {blob_version, static_cast<char>(flags)};
 }
 
 result<scsi::mode_state> parse_mode(std::string_view blob) {
-  if (blob.size() != 2 || blob[0] != version || (static_cast<unsigned char>(blob[1]) & ~0xfu) != 0)
+  if (blob.size() != 2 || blob[0] != blob_version || (static_cast<unsigned char>(blob[1]) & ~0xfu) != 0)
     return fail(errc::corrupt, "saved mode pages: unknown format");
   const unsigned flags = static_cast<unsigned char>(blob[1]);
   scsi::mode_state mode;

@@ -16,17 +16,13 @@
 #include <filesystem>
 
 #include "actors/observe/log.hpp"
+#include "gateway/control/close_fd.hpp"
 
 namespace sluice::control {
 
 namespace {
 
 using clock = std::chrono::steady_clock;
-
-void close_fd(int& fd) {
-  if (fd >= 0) ::close(fd);
-  fd = -1;
-}
 
 /// Whoever starts a gateway by hand may not write where its service has the socket.
 tl::unexpected<error> cannot(int why, const std::string& act) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "actors/observe/log.hpp"
+#include "gateway/control/close_fd.hpp"
 
 namespace sluice::control {
 
@@ -20,11 +21,6 @@ namespace {
 
 constexpr auto patience = std::chrono::seconds(2);
 constexpr auto farewell = std::chrono::milliseconds(500);  // for the client to hang up after its answer
-
-void close_fd(int& fd) {
-  if (fd >= 0) ::close(fd);
-  fd = -1;
-}
 
 bool would_wait() {
   return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "actors/runtime/pinned.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/secrets.hpp"
 #include "gateway/daemon/steps.hpp"
@@ -10,10 +11,6 @@
 namespace sluice::daemon {
 
 namespace {
-
-caf::actor as_actor(const caf::strong_actor_ptr& handle) {
-  return caf::actor_cast<caf::actor>(handle);
-}
 
 const config::access_config* find_access(const config::target_config* in, const std::string& initiator) {
   if (!in) return nullptr;
@@ -146,9 +143,9 @@ class show_step final : public step {
     const runtime::latch everywhere(now.made_of.wait);
     const auto left = std::make_shared<std::atomic<std::size_t>>(now.core_actors.size());
     for (auto& actor : now.core_actors)
-      caf::anon_send(as_actor(actor.handle), nexus::publish_order{made, [left, open = everywhere.opener()] {
-                                                                    if (left->fetch_sub(1) == 1) open();
-                                                                  }});
+      caf::anon_send(runtime::as_actor(actor.handle), nexus::publish_order{made, [left, open = everywhere.opener()] {
+                                                                             if (left->fetch_sub(1) == 1) open();
+                                                                           }});
     everywhere.wait();
     if (now.made_of.links) now.made_of.links->follow(made);
   }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
+#include "actors/runtime/pinned.hpp"
 #include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/reconciler.hpp"
@@ -19,10 +20,6 @@
 namespace sluice::daemon {
 
 namespace {
-
-caf::actor as_actor(const caf::strong_actor_ptr& handle) {
-  return caf::actor_cast<caf::actor>(handle);
-}
 
 /// A member that does not answer is gone within some seconds.
 constexpr std::chrono::seconds move_patience{30};
@@ -54,8 +51,8 @@ gateway::gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<s
   std::vector<caf::actor> actors;
   for (runtime::core* core : made_of.cores) {
     now_.core_actors.push_back(
-        runtime::spawn_on<nexus::core_actor>(*core, core->loop(), as_actor(now_.registry.handle)));
-    actors.push_back(as_actor(now_.core_actors.back().handle));
+        runtime::spawn_on<nexus::core_actor>(*core, core->loop(), runtime::as_actor(now_.registry.handle)));
+    actors.push_back(runtime::as_actor(now_.core_actors.back().handle));
     now_.endpoints.push_back({core, &now_.core_actors.back()->gateway()});
   }
   first.call([&] { now_.registry->connect(actors); });
@@ -179,7 +176,7 @@ std::vector<nexus::nexus_info> gateway::nexuses() {
 bool gateway::kick(std::uint64_t nexus_id) {
   bool known = false;
   now_.made_of.cores.front()->call_async([&](std::function<void()> finished) {
-    caf::anon_send(as_actor(now_.registry.handle),
+    caf::anon_send(runtime::as_actor(now_.registry.handle),
                    nexus::kick_order{nexus_id, port::loss_reason::kicked, [&known, finished](bool found) {
                                        known = found;
                                        finished();

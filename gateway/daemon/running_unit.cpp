@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "actors/observe/log.hpp"
+#include "actors/runtime/pinned.hpp"
 #include "gateway/agreement/joining.hpp"
 #include "gateway/relay/links.hpp"
 #include "gateway/state/identity.hpp"
@@ -15,10 +16,6 @@
 namespace sluice::daemon {
 
 namespace {
-
-caf::actor as_actor(const caf::strong_actor_ptr& handle) {
-  return caf::actor_cast<caf::actor>(handle);
-}
 
 /// How long the end of a unit may take. A medium that names a deadline has let tasks go by then.
 std::uint64_t patience_ns_of(const running_unit& unit, patience how) {
@@ -215,8 +212,8 @@ void spawn(running_unit& unit, const std::vector<runtime::core*>& cores, std::ui
     options.unit = unit.name;
     if (waiting.owners) options.owners = &waiting.owners->on(i);
     options.deadline_ns = unit.medium->describe().deadline_ns;
-    unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(*cores[i], options, as_actor(unit.coordinator.handle),
-                                                               unit.medium, first));
+    unit.shards.push_back(runtime::spawn_on<unit::shard_actor>(
+        *cores[i], options, runtime::as_actor(unit.coordinator.handle), unit.medium, first));
     unit.handle->endpoints.push_back(unit.shards.back().self);
   }
   unit.to_start.reset();
@@ -238,7 +235,7 @@ result<void> start_units(const unit_list& made, const std::vector<runtime::core*
       for (const auto& unit : made) {
         if (unit->coordinator_core != core) continue;
         std::vector<caf::actor> shards;
-        for (const auto& shard : unit->shards) shards.push_back(as_actor(shard.handle));
+        for (const auto& shard : unit->shards) shards.push_back(runtime::as_actor(shard.handle));
         unit->coordinator->connect(shards);
       }
     });
@@ -362,8 +359,10 @@ void give_places_at_once(const unit_list& leaving, const std::vector<runtime::co
 
 void succeed(running_unit& unit, const std::shared_ptr<running_unit>& successor) {
   unit.successor = successor;
-  successor->coordinator_core->call([&] { successor->coordinator->take_place_of(as_actor(unit.coordinator.handle)); });
-  unit.coordinator_core->call([&] { unit.coordinator->give_place_to(as_actor(successor->coordinator.handle)); });
+  successor->coordinator_core->call(
+      [&] { successor->coordinator->take_place_of(runtime::as_actor(unit.coordinator.handle)); });
+  unit.coordinator_core->call(
+      [&] { unit.coordinator->give_place_to(runtime::as_actor(successor->coordinator.handle)); });
 }
 
 void give_places(unit_list leaving, const std::vector<runtime::core*>& cores, const runtime::let_run& wait) {

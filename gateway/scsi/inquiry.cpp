@@ -26,7 +26,7 @@ constexpr std::uint16_t claims[] = {
     0x0960,  // iSCSI
 };
 
-enum page_code : std::uint8_t {
+enum vital_page : std::uint8_t {
   supported_pages = 0x00,
   unit_serial_number = 0x80,
   device_identification = 0x83,
@@ -35,9 +35,9 @@ enum page_code : std::uint8_t {
   block_device_characteristics = 0xb1,
   logical_block_provisioning = 0xb2,
 };
-constexpr std::uint8_t page_codes[] = {supported_pages,           unit_serial_number, device_identification,
-                                       extended_inquiry,          block_limits,       block_device_characteristics,
-                                       logical_block_provisioning};
+constexpr std::uint8_t vital_pages[] = {supported_pages,           unit_serial_number, device_identification,
+                                        extended_inquiry,          block_limits,       block_device_characteristics,
+                                        logical_block_provisioning};
 
 /// ASCII, left aligned, padded with spaces; what is not graphic becomes a space [SPC-4 4.4.1].
 void store_ascii(bytes to, std::string_view text) {
@@ -47,7 +47,7 @@ void store_ascii(bytes to, std::string_view text) {
   }
 }
 
-page start_page(page_code code, std::size_t octets) {
+page start_page(vital_page code, std::size_t octets) {
   page p(octets);
   p[1] = code;
   return p;
@@ -136,7 +136,7 @@ page standard_inquiry(const unit_facts& unit, const port_facts& port) {
 
 page supported_pages_page() {
   page p = start_page(supported_pages, 4);
-  p.insert(p.end(), std::begin(page_codes), std::end(page_codes));
+  p.insert(p.end(), std::begin(vital_pages), std::end(vital_pages));
   return finish(std::move(p));
 }
 

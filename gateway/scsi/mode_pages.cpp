@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "actors/wire/big_endian.hpp"
+#include "gateway/scsi/bad_list.hpp"
 #include "gateway/scsi/reports.hpp"
 
 namespace sluice::scsi {
@@ -113,13 +114,6 @@ struct selection {
   const unit_facts& unit;
   mode_state state;
 };
-
-tl::unexpected<outcome> bad_length() {
-  return tl::unexpected(outcomes::parameter_list_length_error());
-}
-tl::unexpected<outcome> bad_field(std::size_t octet, std::uint8_t bit = 8) {
-  return tl::unexpected(outcomes::invalid_field_in_parameter_list(static_cast<std::uint16_t>(octet), bit));
-}
 
 /// The block descriptor may only repeat what is: 0 or all ones as the number of blocks leave it alone [SBC-3 6.5.2].
 or_outcome<> check_block_descriptor(const selection& s, std::size_t at, std::size_t octets, bool long_lba) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/wire/big_endian.hpp"
+#include "gateway/scsi/bad_list.hpp"
 
 namespace sluice::scsi {
 namespace {
@@ -11,13 +12,6 @@ constexpr std::size_t unmap_header_bytes = 8;
 constexpr std::size_t unmap_descriptor_bytes = 16;
 constexpr std::size_t pr_list_bytes = 24;
 constexpr std::size_t pr_ids_byte = 28;
-
-tl::unexpected<outcome> bad_length() {
-  return tl::unexpected(outcomes::parameter_list_length_error());
-}
-tl::unexpected<outcome> bad_field(std::size_t octet, std::uint8_t bit = 8) {
-  return tl::unexpected(outcomes::invalid_field_in_parameter_list(static_cast<std::uint16_t>(octet), bit));
-}
 
 bool registers(pr_out_action action) {
   return action == pr_out_action::register_key || action == pr_out_action::register_and_ignore_existing_key;

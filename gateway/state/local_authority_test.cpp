@@ -4,15 +4,10 @@
 
 #include <set>
 
+#include "gateway/state/test_loop.hpp"
+
 namespace sluice::state {
 namespace {
-
-std::unique_ptr<reactor::loop> make_loop() {
-  reactor::loop_options how;
-  how.kind = reactor::backend::epoll;
-  how.buffer_bytes = 16 * mib;
-  return std::move(*reactor::make_loop(how));
-}
 
 /// Counts what is written, and fails when told so.
 class counting_store final : public state_store {
@@ -51,7 +46,7 @@ class local_authority_test : public ::testing::Test {
     return now;
   }
 
-  std::unique_ptr<reactor::loop> loop = make_loop();
+  std::unique_ptr<reactor::loop> loop = make_test_loop();
   counting_store kept;
 };
 

@@ -11,7 +11,7 @@ namespace sluice::state {
 namespace {
 
 // checksum 4, length 2, type 1, payload; integers are little-endian. No record crosses the end of a block.
-constexpr std::size_t block_bytes = 32 * kib, head_bytes = 7, type_at = 6;
+constexpr std::size_t block_bytes = 32 * kib, fragment_head_bytes = 7, type_at = 6;
 // sequence 8, count 4
 constexpr std::size_t batch_head_bytes = 12;
 
@@ -34,13 +34,13 @@ std::uint32_t masked(std::uint32_t crc) {
 }
 
 std::optional<fragment> fragment_at(std::string_view rest) {
-  if (rest.size() < head_bytes) return std::nullopt;
+  if (rest.size() < fragment_head_bytes) return std::nullopt;
   const const_bytes octets = as_bytes(rest);
   const std::size_t length = load_little(octets.subspan(4), 2);
   const std::uint8_t type = octets[type_at];
-  if (type < full || type > last || head_bytes + length > rest.size()) return std::nullopt;
+  if (type < full || type > last || fragment_head_bytes + length > rest.size()) return std::nullopt;
   if (load_little(octets, 4) != masked(wire::crc32c(octets.subspan(type_at, 1 + length)))) return std::nullopt;
-  return fragment{type, rest.substr(head_bytes, length)};
+  return fragment{type, rest.substr(fragment_head_bytes, length)};
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ salvaged_log salvage_log(std::string_view log) {
       ++at;
       continue;
     }
-    at += head_bytes + read->payload.size();
+    at += fragment_head_bytes + read->payload.size();
     if (read->type == full || read->type == first) batch.clear();
     begun = read->type == full || read->type == first || begun;
     if (!begun) continue;

@@ -15,8 +15,8 @@ namespace sluice::state {
 namespace {
 
 // magic 8, number 8, CRC32C of both 4
-constexpr std::uint64_t magic = 0x736c75696365'4c43;  // sluiceLC
-constexpr std::size_t checked_bytes = 16, marker_bytes = 20;
+constexpr std::uint64_t marker_magic = 0x736c75696365'4c43;  // sluiceLC
+constexpr std::size_t marked_bytes = 16, marker_bytes = 20;
 
 /// The process that holds RocksDB's own lock, which gateways before this one took alone; 0: none.
 pid_t holder_of(const std::string& lock_path) {
@@ -64,8 +64,8 @@ result<std::optional<std::uint64_t>> state_directory::last_change() const {
   ::close(fd);
   if (got < 0) return fail_errno(failure, "read " + marker_path());
   if (got == 0) return std::nullopt;  // made, and the power was lost
-  if (got != marker_bytes || wire::load64(note, 0) != magic ||
-      wire::load32(note, checked_bytes) != wire::crc32c(const_bytes(note, checked_bytes)))
+  if (got != marker_bytes || wire::load64(note, 0) != marker_magic ||
+      wire::load32(note, marked_bytes) != wire::crc32c(const_bytes(note, marked_bytes)))
     return fail(errc::corrupt, marker_path() + " is damaged");
   return wire::load64(note, 8);
 }
@@ -74,9 +74,9 @@ result<void> state_directory::note_change(std::uint64_t number) {
   if (note_ < 0) note_ = ::open(marker_path().c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (note_ < 0) return fail_errno(errno, "make " + marker_path());
   std::uint8_t note[marker_bytes];
-  wire::store64(note, 0, magic);
+  wire::store64(note, 0, marker_magic);
   wire::store64(note, 8, number);
-  wire::store32(note, checked_bytes, wire::crc32c(const_bytes(note, checked_bytes)));
+  wire::store32(note, marked_bytes, wire::crc32c(const_bytes(note, marked_bytes)));
   const ssize_t put = ::pwrite(note_, note, sizeof note, 0);
   if (put != marker_bytes) return fail_errno(put < 0 ? errno : ENOSPC, "write " + marker_path());
   if (::fdatasync(note_) != 0) return fail_errno(errno, "write " + marker_path());

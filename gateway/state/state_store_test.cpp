@@ -17,16 +17,10 @@
 #include "gateway/state/identity.hpp"
 #include "gateway/state/log_salvage.hpp"
 #include "gateway/state/state_repair.hpp"
+#include "gateway/state/test_loop.hpp"
 
 namespace sluice::state {
 namespace {
-
-std::unique_ptr<reactor::loop> make_loop() {
-  reactor::loop_options how;
-  how.kind = reactor::backend::epoll;
-  how.buffer_bytes = 16 * mib;
-  return std::move(*reactor::make_loop(how));
-}
 
 struct folder {
   std::string path = make();
@@ -38,7 +32,7 @@ struct folder {
 };
 
 void puts_and_erases(state_store& store) {
-  const auto loop = make_loop();
+  const auto loop = make_test_loop();
   int done = 0;
   const auto count = [&](const result<void>& r) {
     EXPECT_TRUE(r.has_value());
@@ -91,7 +85,7 @@ TEST(state_store, that_cannot_be_made_names_the_key_and_a_way_out) {
 
 TEST(state_store, what_was_issued_is_written_before_the_store_goes) {
   const folder where;
-  const auto loop = make_loop();
+  const auto loop = make_test_loop();
   {
     auto store = open_rocksdb_store(where.path);
     ASSERT_TRUE(store.has_value());

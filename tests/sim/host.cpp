@@ -11,7 +11,7 @@ constexpr std::uint64_t watch_ns = 500 * ns_per_ms;
 // A command that may have been aborted counts as that when it stays silent so much longer than any cut or stall lasts,
 // and than what one behind another one waits for data that a host keeps to itself.
 constexpr std::uint64_t silence_ns = 16 * ns_per_s;
-constexpr std::uint64_t patience_ns = 20 * ns_per_s;  // then a command counts as lost
+constexpr std::uint64_t host_patience_ns = 20 * ns_per_s;  // then a command counts as lost
 }  // namespace
 
 host::host(field& of, unsigned number, unsigned share)
@@ -194,7 +194,7 @@ void host::on_watch() noexcept {
     const std::uint64_t age = now - o.watched_ns;
     if (age > silence_ns && o.unit && o.unit->may_be_silent(o.begun) && session_->sent(tag))
       silent.push_back(tag);
-    else if (age > patience_ns)
+    else if (age > host_patience_ns)
       return bad(o, "no answer for 20 s");
   }
   for (const std::uint32_t tag : silent) {

@@ -5,7 +5,7 @@
 namespace sluice::sim {
 
 namespace {
-constexpr std::uint64_t patience_ns = 120 * ns_per_s;  // a gateway gives its media a minute
+constexpr std::uint64_t media_patience_ns = 120 * ns_per_s;  // a gateway gives its media a minute
 constexpr std::uint64_t lingering_ns =
     200 * ns_per_ms;  // what a cache had lent when its unit went, it frees by a timer
 }  // namespace
@@ -69,7 +69,7 @@ void machine::step() {
 }
 
 bool machine::start(const config::model& model, const excuse& may_be) {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   state_ = std::make_unique<lasting_state>(world_, *disk_state_);
   std::vector<runtime::core*> cores;
   for (unsigned i = 0; i < reactors_; ++i) {
@@ -83,19 +83,19 @@ bool machine::start(const config::model& model, const excuse& may_be) {
     return false;
   }
   gateway_ = std::move(*made);
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   const auto done = gateway_->apply(model);
   if (!done && !(may_be && may_be(done.error()))) judge_.fail("apply: " + done.error().message);
   return done.has_value();
 }
 
 void machine::apply(const config::model& model) {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   if (auto done = gateway_->apply(model); !done) judge_.fail("apply: " + done.error().message);
 }
 
 bool machine::try_apply(const config::model& model, const excuse& may_be) {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   const auto done = gateway_->apply(model);
   // A refusal of the plan's is told in words alone.
   const auto is_early = [&] {
@@ -107,7 +107,7 @@ bool machine::try_apply(const config::model& model, const excuse& may_be) {
 }
 
 void machine::resize(const std::string& unit, std::uint64_t size_bytes) {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   if (auto done = gateway_->resize(unit, size_bytes); !done) judge_.fail("resize: " + done.error().message);
 }
 
@@ -128,7 +128,7 @@ void machine::lose_power(const std::function<void()>& at_once) {
 }
 
 void machine::tear_down() {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   gateway_->stop();
   // The daemon just ends then, with requests under way.
   if (gateway_->is_stranded()) {
@@ -151,12 +151,12 @@ void machine::tear_down() {
 }
 
 void machine::kick_all() {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   for (const nexus::nexus_info& each : gateway_->nexuses()) gateway_->kick(each.id);
 }
 
 void machine::clear_reservations(const std::string& unit) {
-  hangs_at_ns_ = world_.now_ns() + patience_ns;
+  hangs_at_ns_ = world_.now_ns() + media_patience_ns;
   if (gateway_->seen()->units.contains(unit)) (void)gateway_->clear_reservations(unit);
 }
 

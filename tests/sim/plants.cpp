@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/sim/stamp.hpp"
 #include "tiers/journal/journal_format.hpp"
 
 namespace sluice::sim {
@@ -25,7 +26,6 @@ constexpr std::pair<plant, const char*> names[] = {{plant::none, "none"},
                                                    {plant::deferred_twice, "deferred-twice"},
                                                    {plant::forgotten_losses, "forgotten-losses"}};
 constexpr unsigned one_in = 40;  // requests that suffer
-constexpr std::uint64_t sector_bytes = 512;
 
 using sector = std::array<std::uint8_t, sector_bytes>;
 

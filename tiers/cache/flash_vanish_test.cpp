@@ -260,10 +260,10 @@ TEST_P(flash_vanish, over_a_medium_that_cannot_be_told_it_is_the_operators_to_wi
   run.s.compare();
 }
 
-std::string mode_name(const testing::TestParamInfo<const mode*>& of) {
+std::string vanish_mode_name(const testing::TestParamInfo<const mode*>& of) {
   return of.param == &write_through ? "write_through" : "write_around";
 }
-INSTANTIATE_TEST_SUITE_P(modes, flash_vanish, testing::Values(&write_through, &write_around), mode_name);
+INSTANTIATE_TEST_SUITE_P(modes, flash_vanish, testing::Values(&write_through, &write_around), vanish_mode_name);
 
 }  // namespace
 }  // namespace sluice::cache

@@ -11,7 +11,7 @@ using sluice::store::request;
 using sluice::store::status;
 using sluice::store::verb;
 
-constexpr std::uint32_t million = 1'000'000;
+constexpr std::uint32_t of_a_million = 1'000'000;
 
 /// A COMPARE AND WRITE is done whole or not at all.
 bool can_tear(verb what) {
@@ -91,7 +91,7 @@ fault_channel::~fault_channel() {
 }
 
 bool fault_channel::chance(std::uint32_t ppm) {
-  return ppm != 0 && random_() % million < ppm;
+  return ppm != 0 && random_() % of_a_million < ppm;
 }
 
 verdict fault_channel::judge(const request& r) {

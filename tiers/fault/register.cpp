@@ -7,14 +7,14 @@
 namespace sluice::fault {
 namespace {
 
-constexpr std::uint64_t million = 1'000'000;
+constexpr std::uint64_t certain_ppm = 1'000'000;
 
 config::key ppm(const char* name, const char* help, const char* otherwise = "0") {
-  return {name, config::kind::number, false, help, {}, 0, million, otherwise};
+  return {name, config::kind::number, false, help, {}, 0, certain_ppm, otherwise};
 }
 
 std::uint32_t ppm_of(const config::settings& s, const char* name, std::uint64_t otherwise = 0) {
-  return static_cast<std::uint32_t>(std::min(s.number(name, otherwise), million));
+  return static_cast<std::uint32_t>(std::min(s.number(name, otherwise), certain_ppm));
 }
 
 chances chances_of(const config::settings& s) {
@@ -28,7 +28,7 @@ chances chances_of(const config::settings& s) {
   odds.lost_write_ppm = ppm_of(s, "lost_write_ppm");
   odds.delay_ns = s.number("delay", 0);
   odds.deadline_ns = s.number("deadline", 0);
-  odds.delay_ppm = ppm_of(s, "delay_ppm", million);
+  odds.delay_ppm = ppm_of(s, "delay_ppm", certain_ppm);
   return odds;
 }
 

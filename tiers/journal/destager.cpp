@@ -9,7 +9,7 @@ namespace sluice::journal {
 namespace {
 
 constexpr std::uint64_t shortest_pause_ns = 100 * ns_per_ms;
-constexpr std::uint64_t longest_pause_ns = 10 * ns_per_s;
+constexpr std::uint64_t longest_retry_ns = 10 * ns_per_s;
 
 }  // namespace
 
@@ -129,7 +129,7 @@ void destager::batch_ended(destage_batch& one, store::status outcome) noexcept {
 
 void destager::below_failed(const char* what, store::status outcome) noexcept {
   failed_as_ = outcome;
-  const std::uint64_t pause_ns = std::min(longest_pause_ns, shortest_pause_ns << std::min(failures_, 10u));
+  const std::uint64_t pause_ns = std::min(longest_retry_ns, shortest_pause_ns << std::min(failures_, 10u));
   const std::uint64_t now_ns = owner_.loop().now_ns();
   if (now_ns >= resume_ns_) ++failures_;  // those that were under way together count once
   resume_ns_ = std::max(resume_ns_, now_ns + pause_ns);

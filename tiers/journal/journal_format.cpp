@@ -18,7 +18,6 @@ constexpr std::size_t texts_at = 96;
 constexpr std::size_t text_bytes = 256;  // a length and the octets
 constexpr std::size_t lost_at = texts_at + 2 * text_bytes + 4;
 constexpr std::size_t lost_bytes = 12;
-constexpr unsigned kind_shift = 56;
 constexpr unsigned count_shift = 40;  // above the number of a block: the upper part of how many are lost
 
 static_assert(entries_at + (record_blocks_limit - 1) * entry_bytes <= wire::metadata_crc_at);

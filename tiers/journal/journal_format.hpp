@@ -29,6 +29,8 @@ inline constexpr std::uint32_t record_blocks_limit = 256;
 inline constexpr std::uint32_t min_record_blocks = 4;
 inline constexpr std::uint32_t min_log_records = 8;  // records of the greatest length that a log holds at least
 inline constexpr block_number largest_block = (block_number{1} << 40) - 2;
+inline constexpr unsigned kind_shift = 56;              // a word is a block's number, and from this bit on its kind
+inline constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that a log may hold
 inline constexpr std::size_t text_limit = 255;
 inline constexpr std::size_t lost_limit = 128;
 

@@ -5,7 +5,6 @@
 namespace sluice::journal {
 namespace {
 
-constexpr unsigned kind_shift = 56;
 constexpr std::uint64_t block_mask = (std::uint64_t{1} << kind_shift) - 1;
 constexpr unsigned steps_per_look = 64;
 

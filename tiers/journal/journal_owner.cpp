@@ -15,8 +15,7 @@ using store::verb;
 namespace {
 
 constexpr std::uint64_t rest_ns = 20 * ns_per_ms;
-constexpr double nearly_empty = 1.0 / 32;        // of the log
-constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie on flash
+constexpr double nearly_empty = 1.0 / 32;  // of the log
 
 }  // namespace
 

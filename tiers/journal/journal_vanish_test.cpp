@@ -13,13 +13,13 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t blocks = 64;
+constexpr std::uint64_t unit_blocks = 64;
 
 class vanish_run {
  public:
   explicit vanish_run(std::uint64_t seed) : s(seed) {
     s.open();
-    for (block_number b = 0; b < blocks; ++b) write(b);
+    for (block_number b = 0; b < unit_blocks; ++b) write(b);
     finish();
     EXPECT_TRUE(s.settle());
   }
@@ -43,7 +43,7 @@ class vanish_run {
   /// Writes of chance, no two of a block at a time.
   void work(unsigned count) {
     for (unsigned i = 0; i < count; ++i) {
-      if (const block_number b = s.random() % blocks; !busy_.contains(b)) write(b);
+      if (const block_number b = s.random() % unit_blocks; !busy_.contains(b)) write(b);
       s.world.sim().run_for(s.random() % (300 * ns_per_us));
     }
   }
@@ -54,7 +54,7 @@ class vanish_run {
   /// Reads all; how many blocks are lost. The others are what was written last.
   unsigned check() {
     unsigned lost = 0;
-    for (block_number b = 0; b < blocks; ++b) {
+    for (block_number b = 0; b < unit_blocks; ++b) {
       test_request r(verb::read, b * block_bytes, block_bytes,
                      payload(s.random, std::vector<std::uint8_t>(block_bytes, 0xee)));
       if (s.run(*s.channel, r) == status::medium_error) {
@@ -68,7 +68,7 @@ class vanish_run {
   }
   /// Whether each block is something that it once was.
   void check_history() {
-    for (block_number b = 0; b < blocks; ++b) {
+    for (block_number b = 0; b < unit_blocks; ++b) {
       const auto found = s.read(*s.channel, b * block_bytes, block_bytes);
       EXPECT_EQ(found, std::vector<std::uint8_t>(block_bytes, found[0]));
       EXPECT_THAT(acknowledged_[b], testing::Contains(found[0])) << "block " << b;

@@ -6,7 +6,6 @@
 namespace sluice::journal {
 namespace {
 
-constexpr std::uint64_t void_margin = 1U << 20;  // beyond the numbers of all records that may lie in the log
 constexpr std::uint64_t record_limit = std::uint64_t{1} << 32;  // that a log can hold: slots have 32 bits
 
 result<superblock> superblock_of(log_reader& reader) {
