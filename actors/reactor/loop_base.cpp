@@ -15,9 +15,6 @@
 
 namespace sluice::reactor {
 
-static constexpr std::uint64_t tick_ns = ns_per_ms;
-static constexpr unsigned run_limit = 1024;  // deferred work per turn, so that completions are never starved
-
 static thread_local const loop_base* running_loop = nullptr;
 
 static std::uint64_t monotonic_ns() {

@@ -4,6 +4,8 @@
 /// The intrusive queues that every kind of loop runs its turns from.
 namespace sluice::reactor {
 
+inline constexpr unsigned run_limit = 1024;  // deferred work per turn, so that completions are never starved
+
 /// First in, first out, through runnable::next_.
 class run_list {
  public:

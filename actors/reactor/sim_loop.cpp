@@ -11,9 +11,7 @@
 
 namespace sluice::reactor {
 
-static constexpr std::uint64_t tick_ns = ns_per_ms;
 static constexpr std::uint64_t never = ~std::uint64_t{0};
-static constexpr unsigned run_limit = 1024;
 
 sim_loop::sim_loop(sim_world& world, unsigned index, std::uint64_t buffer_bytes)
     : world_(world),

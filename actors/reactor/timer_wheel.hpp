@@ -7,6 +7,8 @@
 
 namespace sluice::reactor {
 
+inline constexpr std::uint64_t tick_ns = ns_per_ms;  // of every loop's wheel
+
 /// A hierarchical timing wheel: seven levels of 64 slots, each level's slot as wide as the whole level below. A timer
 /// sits on the level of the highest bit in which its deadline differs from the current tick, so it moves down at most
 /// six times before it expires, and arming and disarming touch one list. Ticks count from 0; 2^42 of them are the

@@ -249,6 +249,44 @@ TEST_F(rados_authority_test, two_gateways_of_one_name_are_one_too_many) {
   EXPECT_THAT(second.error().message, HasSubstr("each needs a name of its own"));
 }
 
+TEST_F(rados_authority_test, who_is_drained_yields_to_another_and_stays_so) {
+  const auto a = make("a");
+  auto b = make("b");
+  const gateway_id of_a = a->members().id(), of_b = b->members().id();
+  const std::string name = a->members().options().gateway;
+  EXPECT_FALSE(a->members().yields_to({of_a, of_b}));
+  EXPECT_EQ(a->members().drain("nobody", true).error().code, errc::not_found);
+  ASSERT_TRUE(b->members().drain(name, true));
+  EXPECT_TRUE(comes_true([&] { return a->members().yields_to({of_a, of_b}); }));
+  EXPECT_FALSE(a->members().yields_to({of_a})) << "nobody else shares it";
+  EXPECT_FALSE(b->members().yields_to({of_a, of_b}));
+  const auto once_more = [&] { return b->members().drain(b->members().options().gateway, true); };
+  ASSERT_TRUE(once_more());
+  EXPECT_TRUE(comes_true([&] { return !a->members().yields_to({of_a, of_b}); })) << "both are";
+  b.reset();
+  b = make("b");
+  EXPECT_TRUE(comes_true([&] { return !b->members().members().empty() && !b->members().yields_to({of_a, of_b}); }));
+  ASSERT_TRUE(a->members().drain(name, false));
+  EXPECT_TRUE(comes_true([&] { return b->members().yields_to({of_a, of_b}); })) << "it was drained when it began";
+}
+
+TEST_F(rados_authority_test, forgets_who_is_gone_and_nobody_else) {
+  const auto a = make("a"), b = make("b");
+  EXPECT_EQ(a->members().forget(b->members().options().gateway).error().code, errc::busy) << "it lives";
+  const std::string name = a->members().options().gateway + "-gone";
+  const shared_object table(a->members().now()->pool, test_cluster::usual("").name + ".cluster");
+  ASSERT_EQ(table.change_now({false, {}, {{"member/" + name, text_of(member_record{999, 12345, 7, true, {}})}}, {}}),
+            0);
+  const auto is_listed = [&] {
+    const auto all = a->members().members();
+    return std::any_of(all.begin(), all.end(), [&](const auto& each) { return each.gateway == name; });
+  };
+  ASSERT_TRUE(comes_true(is_listed));
+  ASSERT_TRUE(comes_true([&] { return a->members().forget(name).has_value(); }));
+  EXPECT_TRUE(comes_true([&] { return !is_listed(); }));
+  EXPECT_EQ(a->members().forget(name).error().code, errc::not_found);
+}
+
 TEST_F(rados_authority_test, a_gateway_keeps_its_number_for_good) {
   const auto number = make("a")->members().id();
   make("b");

@@ -14,6 +14,7 @@ constexpr const char* numbers_key = "numbers";  // how many were given out
 constexpr const char* joins_key = "joins";      // how many lives have begun
 constexpr const char* number_prefix = "number/";
 constexpr const char* member_prefix = "member/";
+constexpr const char* drained_prefix = "drained/";  // there while a gateway is; it outlives the gateway's record
 
 std::string object_name(const membership_options& of) {
   return of.name + ".cluster";
@@ -291,7 +292,9 @@ bool membership::look() {
   for (const auto& [name, text] : table) {
     const auto record = is_member_key(name) ? parse_member(text) : fail(errc::not_found, "no member");
     if (!record) continue;
-    all.push_back({name.substr(std::string(member_prefix).size()), *record});
+    std::string gateway = name.substr(std::string(member_prefix).size());
+    const bool drained = table.contains(drained_prefix + gateway);
+    all.push_back({std::move(gateway), *record, drained});
     if (!record->gone || !fenced_.contains(record->life)) seen.insert(record->life);
   }
   members_ = std::move(all);
@@ -321,8 +324,8 @@ void membership::mark_those_that_are_silent(const omap& table) {
     if (of.change_now({false, {{name, text}}, {{name, text_of(*record)}}, {}}, options_.lease) != 0) continue;
     SLUICE_LOG(error, "cluster", "a gateway is gone: it has not renewed its membership",
                {"gateway", name.substr(std::string(member_prefix).size())}, {"cluster", options_.name});
-    std::unique_lock lock(guard_);
-    questions_.push_back([](const lives&) {});  // look at the mark at once
+    const std::lock_guard lock(guard_);
+    look_soon();  // at the mark
   }
   std::erase_if(watched_, [&](const auto& each) { return !table.contains(each.first); });
 }
@@ -353,9 +356,14 @@ void membership::fence_soon(const std::string& gateway, const member_record& gon
     here->fencing_.erase(gone.life);
     if (!done) return;  // the next look tries again
     here->fenced_.insert(gone.life);
-    here->questions_.push_back([](const lives&) {});  // look at once
-    here->stirred_.notify_one();
+    here->look_soon();
   });
+}
+
+/// With the guard held.
+void membership::look_soon() {
+  questions_.push_back([](const lives&) {});
+  stirred_.notify_one();
 }
 
 /// When this is true, nothing that those connections sent will be done after anything that is asked from here on.
@@ -422,6 +430,66 @@ result<void> membership::announce(const cluster::connection& also) {
 std::vector<membership::member> membership::members() const {
   const std::lock_guard lock(guard_);
   return members_;
+}
+
+bool membership::yields_to(const std::vector<gateway_id>& others) const {
+  bool is_drained = false, another = false;
+  const std::lock_guard lock(guard_);
+  for (const member& each : members_) {
+    if (each.record.id == id_)
+      is_drained = each.drained;
+    else if (!each.drained && !each.record.gone)
+      another = another || std::find(others.begin(), others.end(), each.record.id) != others.end();
+  }
+  return is_drained && another;
+}
+
+result<void> membership::drain(const std::string& gateway, bool drained) {
+  const auto in = now();
+  if (!in) return fail(errc::closed, "this gateway is no member of the cluster now");
+  const shared_object table(in->pool, object_name(options_));
+  const auto [outcome, all] = table.read_now();
+  if (outcome < 0) return unreachable(options_, outcome);
+  const auto number = all.find(number_prefix + gateway);
+  if (number == all.end()) return fail(errc::not_found, "no gateway '" + gateway + "' was ever in the cluster");
+  object_change change;
+  change.expects[number->first] = number->second;
+  if (drained)
+    change.sets[drained_prefix + gateway] = "1";
+  else
+    change.removes.push_back(drained_prefix + gateway);
+  if (const int changed = table.change_now(change); changed < 0) return unreachable(options_, changed);
+  const std::lock_guard lock(guard_);
+  look_soon();
+  return {};
+}
+
+/// What it had under way is fenced by then, by this gateway; others find its life ended, as when a gateway leaves.
+result<void> membership::forget(const std::string& gateway) {
+  const auto in = now();
+  if (!in) return fail(errc::closed, "this gateway is no member of the cluster now");
+  const shared_object table(in->pool, object_name(options_));
+  const auto [outcome, all] = table.read_now();
+  if (outcome < 0) return unreachable(options_, outcome);
+  const auto found = all.find(member_prefix + gateway);
+  if (found == all.end()) return fail(errc::not_found, "no gateway '" + gateway + "' is in the cluster's list");
+  const auto record = parse_member(found->second);
+  if (record && !record->gone)
+    return fail(errc::busy, "the gateway '" + gateway + "' is not gone: it leaves the list when it is stopped");
+  if (record) {
+    const std::lock_guard lock(guard_);
+    if (!fenced_.contains(record->life))
+      return fail(errc::busy, "the gateway '" + gateway + "' is gone and not fenced yet: try again in some seconds");
+  }
+  object_change change;
+  change.expects[found->first] = found->second;
+  change.removes = {found->first, drained_prefix + gateway};
+  const int changed = table.change_now(change);
+  if (changed == -ECANCELED) return fail(errc::busy, "the gateway '" + gateway + "' has just come back");
+  if (changed < 0) return unreachable(options_, changed);
+  const std::lock_guard lock(guard_);
+  look_soon();
+  return {};
 }
 
 }  // namespace sluice::shared

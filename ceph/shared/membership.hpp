@@ -88,9 +88,15 @@ class membership : public std::enable_shared_from_this<membership> {
   struct member {
     std::string gateway;
     member_record record;
+    bool drained = false;
   };
   /// As of the last look. Any thread.
   std::vector<member> members() const;
+  /// As state::cluster_authority's. Block for some seconds at most; any thread but the membership's.
+  result<void> drain(const std::string& gateway, bool drained);
+  result<void> forget(const std::string& gateway);
+  /// As state::seat's, by the last look. Any thread.
+  bool yields_to(const std::vector<gateway_id>& others) const;
 
  private:
   struct watched {
@@ -115,6 +121,7 @@ class membership : public std::enable_shared_from_this<membership> {
   void fence_soon(const std::string& gateway, const member_record& gone);
   void lose(const std::string& why);
   void tell_stay();
+  void look_soon();
   std::string key() const;
 
   const std::shared_ptr<cluster::connections> connections_;

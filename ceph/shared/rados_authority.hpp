@@ -19,6 +19,8 @@ class rados_authority final : public state::cluster_authority {
   gateway_id id() const override { return membership_->id(); }
   const state::lease& term() const override { return membership_->term(); }
   std::vector<member> members() const override;
+  result<void> drain(const std::string& gateway, bool drained) override { return membership_->drain(gateway, drained); }
+  result<void> forget(const std::string& gateway) override { return membership_->forget(gateway); }
 
  private:
   const std::shared_ptr<membership> membership_;

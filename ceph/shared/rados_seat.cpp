@@ -52,7 +52,8 @@ result<std::unique_ptr<state::seat>> rados_authority::open(const std::string& na
 std::vector<state::cluster_authority::member> rados_authority::members() const {
   std::vector<member> all;
   for (const membership::member& each : membership_->members())
-    all.push_back({each.gateway, each.record.id, each.record.gone, each.record.link, each.record.link_secret});
+    all.push_back(
+        {each.gateway, each.record.id, each.record.gone, each.record.link, each.record.link_secret, each.drained});
   return all;
 }
 

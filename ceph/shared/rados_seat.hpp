@@ -31,6 +31,7 @@ class rados_seat final : public state::seat, private membership::listener, priva
   void in_force(std::uint64_t epoch) override;
   void confirm(std::uint64_t epoch, std::function<void()> done) override;
   void barrier(std::function<void()> done) override;
+  bool yields_to(const std::vector<gateway_id>& others) const override { return membership_->yields_to(others); }
 
  private:
   struct found {

@@ -137,7 +137,7 @@ void command_tree::add_local_commands() {
   add(app_.get(), "complete-names", "what the completion offers", "sluice complete-names UNIT",
       [this] { return complete_names(); })
       ->group("")  // hidden
-      ->add_option("kind", options_.words, "UNIT, STORE or ID");
+      ->add_option("kind", options_.words, "UNIT, STORE, ID or GATEWAY");
   add(app_.get(), "man", "print a manual for man(1): sluice(1), or sluice.toml(5), of the configuration's keys",
       "sluice man sluice.toml | man -l -", [this] { return manual(); })
       ->add_option("page", options_.page, "sluice or sluice.toml; without one: sluice")
@@ -224,10 +224,7 @@ void command_tree::add_acting_commands() {
   move_command->add_option("unit", options_.unit, "the unit")->required()->type_name("UNIT");
   move_command->add_option("--to", options_.gateway, "the gateway that is to own it")->required()->type_name("GATEWAY");
 
-  CLI::App* cluster = app_->add_subcommand("cluster", "gateways that serve the same units");
-  cluster->require_subcommand(1);
-  add_asking(cluster, "status", "its gateways, and who owns which unit", "sluice cluster status",
-             [this] { return ask("status", json::object(), render_cluster); });
+  add_cluster_commands();
 
   CLI::App* pr = app_->add_subcommand("pr", "persistent reservations");
   pr->require_subcommand(1);

@@ -27,7 +27,7 @@ struct parsed_options {
   std::string session_id, connection, address;
   std::string count = "0", seconds = "60", requests = "0";
   bool keep = false, discard = false;
-  bool shrink = false, yes = false, follow = false, probe = false;
+  bool shrink = false, yes = false, follow = false, probe = false, no_wait = false;
 };
 
 /// The whole command line, described. A command that was chosen leaves what it does in `run`.
@@ -49,6 +49,7 @@ class command_tree {
   void add_file_commands();
   void add_looking_commands();
   void add_acting_commands();
+  void add_cluster_commands();
   void add_cache_commands();
   void add_live_cache_commands(CLI::App* cache);
   void add_journal_commands(CLI::App* cache);
@@ -76,6 +77,7 @@ class command_tree {
   int ask_journal(const std::function<int(const journal_options&)>& work);
   int give_up_lost();
   int flush_cache();
+  int drain();
   int record_cache();
   /// Asks the gateway; prints JSON, all of it or what `choose` takes, or what `render` makes of it.
   int ask(const std::string& command, const nlohmann::json& arguments,
@@ -90,7 +92,7 @@ class command_tree {
 /// A script for "bash", "zsh" or "fish", made from the commands of `app`; empty for another shell.
 std::string completion_script(const CLI::App& app, const std::string& shell);
 /// The names in what "status" answers that may stand where the command line says `kind`: lines. "UNIT", "STORE", "ID"
-/// (of sessions); empty for any other.
+/// (of sessions), "GATEWAY"; empty for any other.
 std::string names_in(const nlohmann::json& status, const std::string& kind);
 
 /// A whole number, in digits and nothing else; nothing for one above `most`.

@@ -44,7 +44,7 @@ void collect(std::vector<known_words>& out, const CLI::App& app, const std::stri
 
 /// Whether the running gateway knows the names of that kind.
 bool is_named(const std::string& kind) {
-  return kind == "UNIT" || kind == "STORE" || kind == "ID";
+  return kind == "UNIT" || kind == "STORE" || kind == "ID" || kind == "GATEWAY";
 }
 
 /// Options are offered to who has begun one, and where nothing else can follow; a path where nothing is offered.
@@ -117,7 +117,7 @@ std::string zsh_script(const std::vector<known_words>& all) {
          "    _describe -o option options\n"
          "  elif (( $#commands )); then\n"
          "    _describe command commands\n"
-         "  elif [[ $kind == (UNIT|STORE|ID) ]]; then\n"
+         "  elif [[ $kind == (UNIT|STORE|ID|GATEWAY) ]]; then\n"
          "    names=(${(f)\"$(sluice complete-names $kind 2>/dev/null)\"})\n"
          "    compadd -a names\n"
          "  else\n"
@@ -179,6 +179,8 @@ std::string names_in(const nlohmann::json& status, const std::string& kind) {
   };
   if (kind == "UNIT") add(status, "units", "name");
   if (kind == "STORE") add(status, "stores", "name");
+  if (kind == "GATEWAY" && status.is_object() && status.contains("cluster"))
+    add(status["cluster"], "members", "gateway");
   if (kind == "ID" && status.is_object() && status.contains("targets") && status["targets"].is_array())
     for (const nlohmann::json& target : status["targets"]) add(target, "sessions", "id");
   return out;

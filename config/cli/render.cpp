@@ -243,13 +243,20 @@ std::string render_cluster(const json& status) {
   for (const json& each : at(cluster, "members")) {
     std::size_t owns = 0;
     for (const json& unit : at(status, "units")) owns += text(unit, "owner") == text(each, "gateway") ? 1 : 0;
+    const std::string state = text(each, "state");
     members.push_back({text(each, "gateway") + (at(each, "self").get<bool>() ? " (this one)" : ""), text(each, "id"),
-                       text(each, "state"), std::to_string(owns)});
+                       state == "drained" && owns != 0 ? "draining" : state, std::to_string(owns)});
   }
   out += render_table(members);
-  std::vector<row> units{{"UNIT", "OWNER"}};
-  for (const json& unit : at(status, "units"))
-    if (const std::string owner = text(unit, "owner"); !owner.empty()) units.push_back({text(unit, "name"), owner});
+  std::vector<row> units{{"UNIT", "OWNER", "COMMANDS SEEN HERE, BY GATEWAY"}};
+  for (const json& unit : at(status, "units")) {
+    const std::string owner = text(unit, "owner");
+    if (owner.empty()) continue;
+    std::string came_by;
+    for (const json& each : at(unit, "came_by"))
+      came_by += (came_by.empty() ? "" : ", ") + text(each, "gateway") + " " + text(each, "commands");
+    units.push_back({text(unit, "name"), owner, came_by.empty() ? "-" : came_by});
+  }
   return units.size() == 1 ? out : out + "\n" + render_table(units);
 }
 

@@ -70,6 +70,7 @@ cluster_config read_cluster(read_context& context, const tree_node& node) {
   out.user = v.text_or("user", out.user);
   out.conf = v.text_or("conf", out.conf);
   if (const std::string* listen = v.text("listen")) out.listen = parse_listen_address(*listen);
+  out.balance = v.flag("balance", out.balance);
   return out;
 }
 

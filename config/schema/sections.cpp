@@ -88,6 +88,10 @@ const std::vector<key>& cluster_keys() {
        .type = kind::endpoint,
        .help = "address and port at which the other gateways reach this one, to relay commands to the owner of a unit",
        .otherwise = "commands are not relayed"},
+      {.name = "balance",
+       .type = kind::flag,
+       .help = "a unit that this gateway owns moves to the gateway by which most of its commands come",
+       .otherwise = "true"},
   };
   return keys;
 }

@@ -533,6 +533,21 @@ fixture::completion fixture::finish(std::uint32_t tag) {
   return c;
 }
 
+data_out answer_to(const ready_to_transfer& ask) {
+  data_out out;
+  out.initiator_task_tag = ask.initiator_task_tag;
+  out.target_transfer_tag = ask.target_transfer_tag;
+  out.buffer_offset = ask.buffer_offset;
+  out.final = true;
+  return out;
+}
+
+void expect_alive(fixture& s) {
+  const auto c = s.bare(0x00);
+  s.initiator.send(c);
+  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
+}
+
 octets untouched(std::uint64_t offset, std::size_t size) {
   octets out(size);
   for (std::size_t i = 0; i < size; ++i) out[i] = pattern(offset + i);

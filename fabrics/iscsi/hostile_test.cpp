@@ -12,10 +12,6 @@ namespace {
 
 using counts = std::map<std::string, std::uint64_t>;
 
-octets block_of(std::uint8_t with, std::size_t size = 4096) {
-  return octets(size, with);
-}
-
 /// Asks for 8 blocks to be written without immediate data; gives the R2T.
 ready_to_transfer asked(fixture& s, scsi_command& c) {
   c = s.write_10(0, 8);
@@ -23,20 +19,6 @@ ready_to_transfer asked(fixture& s, scsi_command& c) {
   const auto ask = s.initiator.next();
   EXPECT_TRUE(ask && ask->code() == opcode::r2t);
   return ask ? ask->as<ready_to_transfer>() : ready_to_transfer{};
-}
-
-data_out answer_to(const ready_to_transfer& ask) {
-  data_out out;
-  out.initiator_task_tag = ask.initiator_task_tag;
-  out.target_transfer_tag = ask.target_transfer_tag;
-  out.final = true;
-  return out;
-}
-
-void expect_alive(fixture& s) {
-  const auto c = s.bare(0x00);
-  s.initiator.send(c);
-  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
 }
 
 void expect_aborted(fixture& s, const scsi_command& c, std::uint8_t code, std::uint8_t qualifier) {

@@ -7,10 +7,6 @@
 namespace sluice::iscsi::fixture {
 namespace {
 
-octets block_of(std::uint8_t with, std::size_t size) {
-  return octets(size, with);
-}
-
 struct owed {
   scsi_command write;
   std::vector<ready_to_transfer> asks;
@@ -30,15 +26,6 @@ owed owe(fixture& s, std::uint16_t blocks, std::size_t asks = 1) {
   return o;
 }
 
-data_out answer_to(const ready_to_transfer& ask) {
-  data_out out;
-  out.initiator_task_tag = ask.initiator_task_tag;
-  out.target_transfer_tag = ask.target_transfer_tag;
-  out.buffer_offset = ask.buffer_offset;
-  out.final = true;
-  return out;
-}
-
 void pay(fixture& s, const ready_to_transfer& ask, std::uint8_t with = 1) {
   s.initiator.send(answer_to(ask), block_of(with, ask.desired_length));
 }
@@ -47,12 +34,6 @@ void pay(fixture& s, const ready_to_transfer& ask, std::uint8_t with = 1) {
 void end_all(fixture& s, std::optional<scsi::outcome> outcome) {
   s.target_loop->post([&s, outcome] { s.gateway.nexus->end_all(outcome); });
   s.world.run_for(10 * ns_per_ms);
-}
-
-void expect_alive(fixture& s) {
-  const auto c = s.bare(0x00);
-  s.initiator.send(c);
-  EXPECT_EQ(s.finish(c.initiator_task_tag).status, 0);
 }
 
 bool untouched_so_far(fixture& s) {

@@ -214,6 +214,15 @@ void start(connection& of, reactor::loop& loop, reactor::handle handle, const co
 /// Octets [offset, offset + size) of a medium that was never written.
 octets untouched(std::uint64_t offset, std::size_t size);
 
+inline octets block_of(std::uint8_t with, std::size_t size = 4096) {
+  return octets(size, with);
+}
+
+/// The Data-Out PDU that pays all that an R2T asks for.
+data_out answer_to(const ready_to_transfer& ask);
+/// The session goes on.
+void expect_alive(fixture& s);
+
 /// Octets that tell where they belong.
 inline octets noise(std::size_t size, std::uint8_t salt = 0) {
   octets out(size);

@@ -76,6 +76,10 @@ void to_json(json& out, const store& v) {
   if (!v.counters.empty()) shown.add("counters", v.counters);
 }
 
+void to_json(json& out, const came_by& v) {
+  object(out).add("gateway", v.gateway).add("commands", v.commands);
+}
+
 void to_json(json& out, const unit& v) {
   object shown(out);
   shown.add("name", v.name)
@@ -87,7 +91,7 @@ void to_json(json& out, const unit& v) {
       .add("read_only", v.read_only)
       .add("health", v.health)
       .add_all("commands", v.commands);
-  if (!v.owner.empty()) shown.add("owner", v.owner);
+  if (!v.owner.empty()) shown.add("owner", v.owner).add_all("came_by", v.came_by);
 }
 
 void to_json(json& out, const ending& v) {

@@ -58,6 +58,12 @@ struct store {
   std::vector<std::string> counters = {};             // the names of those that only grow
 };
 
+/// Commands to a unit that gateways share, by the gateway that a host sent them to.
+struct came_by {
+  std::string gateway;
+  std::uint64_t commands = 0;
+};
+
 struct unit {
   std::string name, store;
   std::uint64_t size_bytes = 0;
@@ -66,7 +72,8 @@ struct unit {
   std::string serial, naa;
   std::string health = "good";
   std::vector<command> commands;
-  std::string owner = {};  // in a cluster: the gateway that owns it; "nobody"; JSON: only then
+  std::string owner = {};  // in a cluster: the gateway that owns it; "nobody"; JSON: only then, as the next one
+  std::vector<view::came_by> came_by = {};
 };
 
 /// A unit that was taken away and has not ended.
@@ -148,7 +155,7 @@ struct member {
   std::string gateway;
   std::uint64_t id = 0;
   bool self = false;
-  std::string state;  // "member", or "gone": fenced
+  std::string state;  // "member"; "drained": it owns nothing while another can; "gone": fenced
 };
 
 /// The cluster that the gateway is in.

@@ -52,12 +52,6 @@ std::optional<relay::peer> cluster_neighbours::find(gateway_id gateway) const {
   return std::nullopt;
 }
 
-gateway_id find_gateway(const state::cluster_authority& in, const std::string& name) {
-  for (const auto& each : in.members())
-    if (each.gateway == name) return each.id;
-  return 0;
-}
-
 std::string name_of(const state::cluster_authority& in, gateway_id id) {
   for (const auto& each : in.members())
     if (each.id == id) return each.gateway;

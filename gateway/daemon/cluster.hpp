@@ -29,8 +29,6 @@ class cluster_neighbours final : public relay::neighbours {
   const std::shared_ptr<const state::cluster_authority> of_;
 };
 
-/// The gateway of that name; 0: there is none.
-gateway_id find_gateway(const state::cluster_authority& in, const std::string& name);
 /// The name of a gateway; its number where that is not known.
 std::string name_of(const state::cluster_authority& in, gateway_id id);
 

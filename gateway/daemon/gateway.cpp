@@ -7,7 +7,6 @@
 
 #include "actors/observe/log.hpp"
 #include "actors/runtime/pinned.hpp"
-#include "gateway/daemon/cluster.hpp"
 #include "gateway/daemon/following.hpp"
 #include "gateway/daemon/reconciler.hpp"
 #include "gateway/daemon/starting.hpp"
@@ -20,9 +19,6 @@
 namespace sluice::daemon {
 
 namespace {
-
-/// A member that does not answer is gone within some seconds.
-constexpr std::chrono::seconds move_patience{30};
 
 config::known_types known_by(const parts& made_of) {
   config::known_types known;
@@ -212,34 +208,6 @@ result<void> gateway::clear_reservations(const std::string& unit) {
   return change_unit(*found->second, [](unit::coordinator& coordinator, unit::coordinator::done done) {
     coordinator.clear_reservations(std::move(done));
   });
-}
-
-result<void> gateway::move_unit(const std::string& unit, const std::string& to) {
-  const auto seen = now_.seen();
-  const auto found = seen->units.find(unit);
-  if (found == seen->units.end()) return no_unit(*seen, unit);
-  const auto& cluster = now_.made_of.cluster;
-  if (!cluster) return fail(errc::unsupported, "this gateway is in no cluster: its file has no [cluster]");
-  gateway_id heir = find_gateway(*cluster, to);
-  // One that has just joined is seen by the next look.
-  for (int i = 0; i < 10 && heir == 0; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    heir = find_gateway(*cluster, to);
-  }
-  if (heir == 0) {
-    std::vector<std::string> names;
-    for (const auto& each : cluster->members()) names.push_back(each.gateway);
-    return fail(errc::not_found,
-                "no gateway '" + to + "'" + config::did_you_mean(to, names, "'") + "; " + config::one_of(names));
-  }
-  const auto moved = std::make_shared<std::promise<result<void>>>();
-  auto outcome = moved->get_future();
-  found->second->coordinator_core->call([&] {
-    found->second->coordinator->inside().move(heir, [moved](const result<void>& done) { moved->set_value(done); });
-  });
-  if (outcome.wait_for(move_patience) != std::future_status::ready)
-    return fail(errc::timeout, "the unit has not moved within 30 s; `sluice cluster status` tells who owns it");
-  return outcome.get();
 }
 
 }  // namespace sluice::daemon

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "config/schema/plan.hpp"
+#include "gateway/daemon/owners.hpp"
 #include "gateway/daemon/running.hpp"
 
 namespace sluice::daemon {
@@ -64,8 +65,8 @@ class gateway {
   void follow_media();
   /// Drops every registration and reservation of a unit.
   result<void> clear_reservations(const std::string& unit);
-  /// Has another gateway of the cluster own a unit. Blocks until it does.
-  result<void> move_unit(const std::string& unit, const std::string& to);
+  /// Which gateway of the cluster owns which unit. Its calls are the gateway's own.
+  daemon::owners& owners() { return owners_; }
   /// Null: it is in none. Any thread.
   std::shared_ptr<const state::cluster_authority> cluster() const { return now_.made_of.cluster; }
   /// "good", or what cannot be kept. Any thread.
@@ -80,6 +81,7 @@ class gateway {
   void show_absent(std::vector<absent_unit> absent);
 
   running now_;
+  daemon::owners owners_{now_};
   std::shared_ptr<const config::model> asked_of_start_;  // null: all of it is there
   std::optional<std::size_t> trip_;
 };

@@ -43,6 +43,10 @@ double seconds(std::uint64_t ns) {
   return static_cast<double>(ns) / 1e9;
 }
 
+const char* state_of(const state::cluster_authority::member& of) {
+  return of.gone ? "gone" : of.drained ? "drained" : "member";
+}
+
 }  // namespace
 
 /// What one core knows of a unit.
@@ -53,6 +57,7 @@ struct onlooker::of_unit {
   unit::unit_snapshot::service serves = unit::unit_snapshot::service::on;
   std::optional<gateway_id> owner;
   unit::medium_debt owed;
+  std::map<gateway_id, std::uint64_t> came_by = {};
 };
 
 /// What one core said, whole.
@@ -135,6 +140,7 @@ class onlooker::core_look : public std::enable_shared_from_this<core_look> {
       if (const auto what = static_cast<observe::command_class>(i); counters.of(what).latency.count() > 0)
         one.counters.emplace_back(what, counters.of(what));
     one.owed = shard.inside().debt();
+    one.came_by = shard.inside().came_by();
     if (index_ != 0) return;
     one.facts = std::make_shared<const scsi::unit_facts>(shard.inside().snapshot().facts);
     one.serves = shard.inside().snapshot().serves;
@@ -206,7 +212,7 @@ onlooker::report_ptr onlooker::keep(std::size_t core, const report_ptr& fresh) {
   slim->buffers_limit = fresh->buffers_limit;
   slim->units.reserve(fresh->units.size());
   for (const of_unit& each : fresh->units)
-    slim->units.push_back({each.name, {}, each.facts, each.serves, each.owner, each.owed});
+    slim->units.push_back({each.name, {}, each.facts, each.serves, each.owner, each.owed, each.came_by});
   place = slim;
   return fresh;
 }
@@ -341,6 +347,7 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
     std::map<observe::command_class, observe::command_counters> sum;
     auto serves = unit::unit_snapshot::service::on;
     unit::medium_debt owed;
+    std::map<gateway_id, std::uint64_t> came_by;
     for (std::size_t core = 0; core < all.size(); ++core) {
       if (!all[core]) continue;
       const std::vector<of_unit>& units = all[core]->units;
@@ -349,6 +356,7 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
       const of_unit& told = units[at[core]];
       for (const auto& [what, counters] : told.counters) sum[what].merge(counters);
       add(owed, told.owed);
+      for (const auto& [gateway, commands] : told.came_by) came_by[gateway] += commands;
       if (!told.facts) continue;
       serves = told.serves;
       if (told.owner && at_.cluster())
@@ -360,6 +368,7 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
       one.naa = hex(told.facts->naa);
       if (told.facts->naa >> 60 == 6) one.naa += hex(told.facts->naa_extension).substr(2);
     }
+    for (const auto& [gateway, commands] : came_by) one.came_by.push_back({name_of(*at_.cluster(), gateway), commands});
     one.health = health_of_unit(serves, owed);
     if (!one.owner.empty() && !at_.cluster()->term().holds())
       one.health = "this gateway cannot renew its membership of the cluster, and answers BUSY";
@@ -425,7 +434,7 @@ view::status onlooker::look(bool with_latencies) {
     about.name = seen->model->cluster ? seen->model->cluster->name : "";
     about.holds = cluster->term().holds();
     for (const auto& each : cluster->members())
-      about.members.push_back({each.gateway, each.id, each.id == cluster->id(), each.gone ? "gone" : "member"});
+      about.members.push_back({each.gateway, each.id, each.id == cluster->id(), state_of(each)});
   }
   shown.connections = connections_view(at_, now);
   std::unordered_map<std::uint64_t, std::size_t> place_of;  // among its target's; it may have channels on several cores

@@ -55,7 +55,7 @@ class port_step : public step {
   }
 };
 
-class add_step final : public port_step {
+class add_port_step final : public port_step {
  public:
   using port_step::port_step;
 
@@ -107,7 +107,7 @@ class add_step final : public port_step {
 };
 
 /// Other settings; sessions that these do not concern go on.
-class change_step final : public port_step {
+class change_port_step final : public port_step {
  public:
   using port_step::port_step;
 
@@ -148,7 +148,7 @@ class change_step final : public port_step {
   std::unique_ptr<port::port_change> change_;
 };
 
-class remove_step final : public port_step {
+class remove_port_step final : public port_step {
  public:
   using port_step::port_step;
 
@@ -176,11 +176,11 @@ class remove_step final : public port_step {
 std::unique_ptr<step> make_port_step(change& in, const config::step& told) {
   switch (told.what) {
     case config::action::change_port:
-      return std::make_unique<change_step>(in, told);
+      return std::make_unique<change_port_step>(in, told);
     case config::action::remove_port:
-      return std::make_unique<remove_step>(in, told);
+      return std::make_unique<remove_port_step>(in, told);
     default:
-      return std::make_unique<add_step>(in, told);
+      return std::make_unique<add_port_step>(in, told);
   }
 }
 

@@ -254,7 +254,7 @@ void thaw_unit(const running_unit& unit) {
 
 namespace {
 
-void complain(const std::string& unit, const error& why) {
+void tell_failure(const std::string& unit, const error& why) {
   SLUICE_LOG(error, "unit", "a change did not take", {"unit", unit}, {"why", why.message});
 }
 
@@ -266,7 +266,7 @@ result<void> change_unit(running_unit& unit,
   unit.coordinator_core->call_async([&](const std::function<void()>& finished) {
     change(unit.coordinator->inside(), [&unit, &outcome, finished](const result<void>& done) {
       outcome = done;
-      if (!done) complain(unit.name, done.error());
+      if (!done) tell_failure(unit.name, done.error());
       finished();
     });
   });
@@ -287,7 +287,7 @@ void change_units(const std::vector<unit_change>& all, const std::vector<runtime
         if (each.unit->coordinator_core == core)
           each.change(each.unit->coordinator->inside(),
                       [name = each.unit->name, finished](const result<void>& outcome) {
-                        if (!outcome) complain(name, outcome.error());
+                        if (!outcome) tell_failure(name, outcome.error());
                         finished();
                       });
     });

@@ -47,7 +47,7 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int complain(const std::string& sentence) {
+int give_up(const std::string& sentence) {
   observe::say_offloaded("sluice: " + sentence);
   return 1;
 }
@@ -106,17 +106,17 @@ int run(const config::model& model, const config::serve_options& options, const 
         const sigset_t& signals, state::state_store& state, const std::function<void(gateway&)>& ready) {
   raise_descriptor_limit();
   auto hardware = machine::start(options_of(model.gateway));
-  if (!hardware) return complain(hardware.error().message);
+  if (!hardware) return give_up(hardware.error().message);
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
   auto cluster = join_cluster(model);
-  if (!cluster) return complain(cluster.error().message);
+  if (!cluster) return give_up(cluster.error().message);
   std::optional<cluster_neighbours> neighbours;
   std::optional<relay::links> links;
   if (*cluster && model.cluster->listen) {
     neighbours.emplace(*cluster);
     links.emplace((*hardware)->cores(), *neighbours);
     if (const auto bound = links->listen({model.cluster->listen->host, model.cluster->listen->port}); !bound)
-      return complain("cluster.listen: " + bound.error().message);
+      return give_up("cluster.listen: " + bound.error().message);
   }
   auto made = gateway::make({(*hardware)->cores(),
                              state,
@@ -126,12 +126,12 @@ int run(const config::model& model, const config::serve_options& options, const 
                              medium_changed,
                              *cluster,
                              links ? &*links : nullptr});
-  if (!made) return complain(made.error().message);
+  if (!made) return give_up(made.error().message);
   gateway& served = **made;
   const auto wanted = std::make_shared<const config::model>(model);
   if (auto done = apply_first(served, wanted); !done) {
     served.stop();
-    return complain(done.error().message);
+    return give_up(done.error().message);
   }
   service commands(served, **hardware, known, options.control);
   control::control_server endpoint(
@@ -149,7 +149,7 @@ int run(const config::model& model, const config::serve_options& options, const 
     endpoint.stop();
     commands.stop();
     served.stop();
-    return complain(opened.error().message);
+    return give_up(opened.error().message);
   }
   ready(served);
   notify("READY=1");
@@ -226,7 +226,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
   std::string temporary;
   if (directory.empty()) {
     temporary = (std::filesystem::temp_directory_path() / "sluice-demo-XXXXXX").string();
-    if (::mkdtemp(temporary.data()) == nullptr) return complain("cannot make a folder in " + temporary);
+    if (::mkdtemp(temporary.data()) == nullptr) return give_up("cannot make a folder in " + temporary);
     directory = temporary;
   }
   const std::string control = options.control.value_or(directory + "/control.sock");
@@ -243,7 +243,7 @@ int demo(const config::demo_options& options, const config::known_types& known) 
       print_how_to_connect(served.seen()->ports.at(0)->addresses.at(0), control);
     });
   } else {
-    complain(model.error().to_string());
+    give_up(model.error().to_string());
   }
   std::error_code ignored;
   if (!temporary.empty()) std::filesystem::remove_all(temporary, ignored);
@@ -255,7 +255,7 @@ int serve(const config::model& model, const config::serve_options& options, cons
   const observe::offloaded_log log;
   set_log_of(model.gateway);
   auto state = state::open_rocksdb_store(model.gateway.state_dir);
-  if (!state) return complain(state.error().message);
+  if (!state) return give_up(state.error().message);
   return run(model, options, known, signals, **state, [](gateway&) { say_ready(); });
 }
 

@@ -16,9 +16,10 @@ using nlohmann::json;
 namespace {
 
 /// docs/control.md
-const std::vector<std::string> commands{"status",       "plan",      "apply",      "session.kick", "connection.kick",
-                                        "unit.resize",  "unit.move", "cache.drop", "cache.flush",  "cache.resolve",
-                                        "cache.record", "pr.show",   "pr.clear",   "events"};
+const std::vector<std::string> commands{
+    "status",    "plan",       "apply",         "session.kick",    "connection.kick", "unit.resize",
+    "unit.move", "cache.drop", "cache.flush",   "cache.resolve",   "cache.record",    "pr.show",
+    "pr.clear",  "events",     "cluster.drain", "cluster.undrain", "cluster.forget"};
 
 std::string an_apply_of(const std::string& file) {
   return "an apply of " + file;
@@ -98,10 +99,11 @@ result<json> service::change(const std::string& command, const json& arguments) 
   if (command == "unit.resize") return resize(arguments);
   if (command == "unit.move") {
     const auto unit = arguments.at("unit").get<std::string>(), to = arguments.at("to").get<std::string>();
-    if (auto done = gateway_.move_unit(unit, to); !done) return tl::unexpected(done.error());
+    if (auto done = gateway_.owners().move(unit, to); !done) return tl::unexpected(done.error());
     SLUICE_LOG(info, "control", "unit moved", {"unit", unit}, {"to", to});
     return json::object();
   }
+  if (command.starts_with("cluster.")) return change_cluster(command, arguments.at("gateway").get<std::string>());
   if (command.starts_with("cache.")) return do_tier_command(gateway_, command, arguments);
   const auto unit = arguments.at("unit").get<std::string>();
   if (auto done = gateway_.clear_reservations(unit); !done) return tl::unexpected(done.error());
@@ -141,6 +143,18 @@ result<json> service::apply(const std::string& file, result<turns::turn> turn) {
     SLUICE_LOG(warning, "control", "not as the file says", {"file", file}, {"key", but.key}, {"what", but.text});
   if (done->refused.empty()) SLUICE_LOG(info, "control", "applied", {"file", file});
   return json(*done);
+}
+
+result<json> service::change_cluster(const std::string& command, const std::string& gateway) {
+  const bool drains = command == "cluster.drain", forgets = command == "cluster.forget";
+  const auto done = forgets ? gateway_.owners().forget(gateway) : gateway_.owners().drain(gateway, drains);
+  if (!done) return tl::unexpected(done.error());
+  SLUICE_LOG(info, "control",
+             forgets  ? "gateway forgotten"
+             : drains ? "gateway drained"
+                      : "gateway no longer drained",
+             {"gateway", gateway});
+  return json::object();
 }
 
 result<json> service::resize(const json& arguments) {
@@ -223,13 +237,16 @@ void service::work() {
   }
 }
 
-/// Those that were taken away and wait for their media, and those that wait for theirs to come.
+/// Those that were taken away and wait for their media, those that wait for theirs to come, and those that another
+/// gateway is to own.
 void service::look_after_units(std::unique_lock<std::mutex>& hold) {
   hold.unlock();
   const auto seen = gateway_.seen();
   if (!seen->ending.empty())
     if (const auto turn = turns_.take_briefly("the end of units")) gateway_.end_units();
   if (!seen->absent.empty()) try_absent();
+  if (gateway_.owners().are_to_be_tended())
+    if (const auto turn = turns_.take_briefly("the owners of units")) gateway_.owners().tend();
   hold.lock();
 }
 

@@ -41,6 +41,7 @@ class service {
   result<config::model> load(const std::string& file) const;
   result<nlohmann::json> plan(const std::string& file);
   result<nlohmann::json> apply(const std::string& file, result<turns::turn> turn);
+  result<nlohmann::json> change_cluster(const std::string& command, const std::string& gateway);
   result<nlohmann::json> resize(const nlohmann::json& arguments);
   result<nlohmann::json> kick_connections(const nlohmann::json& arguments);
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);

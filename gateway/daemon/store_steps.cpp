@@ -213,7 +213,7 @@ class settings_step final : public store_step {
   store::prepared settings_;
 };
 
-class remove_step final : public store_step {
+class remove_store_step final : public store_step {
  public:
   using store_step::store_step;
 
@@ -420,7 +420,7 @@ std::unique_ptr<step> make_store_step(change& in, const config::step& told) {
     case config::action::change_store:
       return std::make_unique<settings_step>(in, told);
     case config::action::remove_store:
-      return std::make_unique<remove_step>(in, told);
+      return std::make_unique<remove_store_step>(in, told);
     case config::action::resize_store:
       return std::make_unique<resize_step>(in, told);
     default:

@@ -101,13 +101,13 @@ class start_step final : public unit_step {
   }
 };
 
-class change_step final : public unit_step {
+class change_unit_step final : public unit_step {
  public:
   using unit_step::unit_step;
   void commit() override { in_.concerned.insert(name()); }
 };
 
-class remove_step final : public unit_step {
+class remove_unit_step final : public unit_step {
  public:
   using unit_step::unit_step;
   void commit() override {
@@ -225,9 +225,9 @@ class forget_binding_step final : public step {
 std::unique_ptr<step> make_unit_step(change& in, const config::step& told) {
   switch (told.what) {
     case config::action::change_unit:
-      return std::make_unique<change_step>(in, told);
+      return std::make_unique<change_unit_step>(in, told);
     case config::action::remove_unit:
-      return std::make_unique<remove_step>(in, told);
+      return std::make_unique<remove_unit_step>(in, told);
     default:
       return std::make_unique<start_step>(in, told);
   }

@@ -94,6 +94,8 @@ class seat {
   /// `done` runs, not before this returns, when what gateways that are gone by now had sent to the medium has been done
   /// or never will be, as this gateway's own requests see it from then on.
   virtual void barrier(std::function<void()> done) = 0;
+  /// Whether this gateway is drained, and one of `others` is there and is not: that one should own things.
+  virtual bool yields_to(const std::vector<gateway_id>& others) const { return static_cast<void>(others), false; }
 };
 
 class authority {

@@ -14,9 +14,16 @@ class cluster_authority : public authority {
     gateway_id id = 0;
     bool gone = false;                        // it has not renewed its membership, and is fenced
     std::string link = {}, link_secret = {};  // where it takes links of others, by which secret; empty: nowhere
+    bool drained = false;                     // it owns nothing while another one can
+    bool operator==(const member&) const = default;
   };
   /// As this gateway sees them, itself among them. Any thread.
   virtual std::vector<member> members() const = 0;
+  /// Has a gateway own nothing while another one can, or lets it again; it stays so when it ends and comes back. Others
+  /// see it within a second. errc::not_found: none of that name was ever in the cluster. Blocks; no loop's thread.
+  virtual result<void> drain(const std::string& gateway, bool drained) = 0;
+  /// Takes a gateway that is gone out of the list. errc::busy: it is not gone, or was not fenced yet. Blocks likewise.
+  virtual result<void> forget(const std::string& gateway) = 0;
 };
 
 }  // namespace sluice::state

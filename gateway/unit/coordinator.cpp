@@ -266,6 +266,10 @@ void coordinator::move(gateway_id to, done finished) {
                       }});
 }
 
+void coordinator::reconsider_owner() {
+  if (!busy_ && snapshot_) claim_if_free();
+}
+
 void coordinator::freeze(std::function<void(const snapshot_ptr&)> frozen) {
   enqueue(plain_step([this, frozen = std::move(frozen)] {
     frozen_ = true;

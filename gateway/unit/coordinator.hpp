@@ -76,6 +76,8 @@ class coordinator final : state::watcher {
   void set_groups(std::vector<scsi::target_port_group> groups, done finished = {});
   /// Another member is to own the unit; `finished` runs when it does, errc::not_found when it is no member.
   void move(gateway_id to, done finished = {});
+  /// Which gateways are drained has changed.
+  void reconsider_owner();
   /// Also gives up state that is damaged: the unit starts from nothing but its identity.
   void clear_reservations(done finished = {});
 
@@ -150,6 +152,7 @@ class coordinator final : state::watcher {
   void publish();
   void in_force();
   void claim_if_free();
+  bool yields() const;
   void settle_moves();
   void await_shards(std::function<void()> then);
   std::vector<control_request> take_aborted(const std::vector<abort_order>& orders);

@@ -142,13 +142,19 @@ void coordinator::settle_moves() {
                                    : fail(errc::not_found, "another gateway owns the unit now, or nobody"));
 }
 
+bool coordinator::yields() const {
+  std::vector<gateway_id> members;
+  for (const auto& [gateway, incarnation] : snapshot_->members) members.push_back(gateway);
+  return seat_->yields_to(members);
+}
+
 /// Who claims waits for all others to obey the epoch in which nobody owns the unit, so that no two ever touch its
 /// blocks, and for its own connections to know whom the cluster has fenced.
 void coordinator::claim_if_free() {
   if (!options_.shares || claims_ || frozen_ || !damage_.empty() || !snapshot_->owned) return;
   const agreement::ownership free = *snapshot_->owned;
   if (free.owner != 0 || snapshot_->serves != unit_snapshot::service::on) return;
-  if (free.heir != options_.gateway && snapshot_->members.contains(free.heir)) return;
+  if (free.heir != options_.gateway && (snapshot_->members.contains(free.heir) || yields())) return;
   claims_ = true;
   const agreement::claim wanted{options_.gateway, incarnation_, free.epoch};
   seat_->confirm(free.epoch, [this, turn = turn_, wanted] {

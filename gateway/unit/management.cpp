@@ -174,7 +174,10 @@ void shard::on(manage_answer& message) {
   managed_.erase(it);
   // Their owner has ended them, for it obeys; here they end with its answer, or when it is known that none comes.
   std::vector<std::uint64_t> relayed = serials_where([](const command& c) { return c.relayed && c.is_aborted(); });
-  when_gone(std::move(relayed), [this, &request, response = message.response] { reply(request, response); });
+  when_gone(std::move(relayed), [this, &request, id = message.id, response = message.response] {
+    reply(request, response);
+    task_gone(id);
+  });
 }
 
 // -- nexuses ---------------------------------------------------------------------------------------------------
@@ -198,6 +201,14 @@ void shard::attach(std::shared_ptr<const port::i_t_nexus> identity, scsi::additi
   SLUICE_CHECK(is_new);
 }
 
+/// Its task management functions that wait at the coordinator.
+std::vector<std::uint64_t> shard::managed_of(std::uint64_t nexus_id) const {
+  std::vector<std::uint64_t> found;
+  for (const auto& [id, request] : managed_)
+    if (request->nexus->id == nexus_id) found.push_back(id);
+  return found;
+}
+
 void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::function<void()> done) {
   nexus_record* n = find_nexus(nexus_id);
   const bool loses_unit = reason == port::loss_reason::unit_removed;
@@ -206,6 +217,7 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   const auto of_nexus = [n](const command& c) { return c.nexus == n; };
   if (!n || n->leaving) {  // its unit was taken away, and now the nexus ends as well: nobody waits for the answers
     if (n) abort_where(of_nexus, {abort_disposition::silent, port::silence::nexus_lost}, serials);
+    if (n && !managed_of(nexus_id).empty()) coordinator_.send(nexus_lost{nexus_id, false});
     return done();
   }
   n->leaving = true;
@@ -216,6 +228,8 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
     for (command* c : held)
       if (of_nexus(*c)) let_answer_go(*c);
     serials = serials_where(of_nexus);
+    const std::vector<std::uint64_t> managed = managed_of(nexus_id);
+    serials.insert(serials.end(), managed.begin(), managed.end());
     for (command_list* list : {&waiting_, &active_})
       for (command* c = list->head(); c != nullptr; c = c->next)
         if (c->task && of_nexus(*c) && c->with == command::place::fabric) take_back(*c, {abort_disposition::busy});

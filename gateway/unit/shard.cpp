@@ -369,6 +369,9 @@ void shard::count(const command& c, const scsi::outcome& outcome) noexcept {
   } else {
     counters.octets += std::min(t.length_in, t.expected_data_in) + std::min(t.length_out, t.expected_data_out);
   }
+  if (!snapshot_->owned) return;
+  const port::i_t_nexus& from = *c.nexus->identity;
+  ++came_by_[from.relayed ? gateway_of(from.id) : options_.gateway];
 }
 
 }  // namespace sluice::unit

@@ -101,6 +101,8 @@ class shard {
   void set_endpoint(const access::unit_endpoint* endpoint) { endpoint_ = endpoint; }
 
   const observe::unit_counters& counters() const { return counters_; }
+  /// Commands that ended here, by the gateway that they came by; of a unit that gateways share.
+  const std::map<gateway_id, std::uint64_t>& came_by() const { return came_by_; }
   const unit_snapshot& snapshot() const { return *snapshot_; }
   std::uint32_t tasks() const { return task_count_; }
   medium_debt debt() const noexcept;
@@ -293,6 +295,7 @@ class shard {
   void abort_where(Match matches, ending how, std::vector<std::uint64_t>& serials) noexcept;
   template <class Match>
   std::vector<std::uint64_t> serials_where(Match matches) const;
+  std::vector<std::uint64_t> managed_of(std::uint64_t nexus_id) const;
   void abort(command& c, ending how, std::vector<std::uint64_t>& serials) noexcept;
   void take_back(command& c, ending how) noexcept;
   void transport_abort(port::task& subject) noexcept;
@@ -365,6 +368,7 @@ class shard {
   background_flush flushing_{*this};
   std::uint64_t failures_seen_ = 0;  // of flushes, in the unit's book
   observe::unit_counters counters_;
+  std::map<gateway_id, std::uint64_t> came_by_;
 };
 
 }  // namespace sluice::unit

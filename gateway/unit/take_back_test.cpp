@@ -249,5 +249,37 @@ TEST(transfer, what_the_fabric_loses_ends_silently) {
   EXPECT_EQ(w.silenced, silence::transfer_failed);
 }
 
+TEST(taken_away, a_function_of_a_nexus_whose_unit_is_unmapped_is_done_before_it_is_answered) {
+  for (const bool nexus_ends : {false, true}) {
+    fixture s;
+    s.late = s.stalled.on = true;
+    initiator& a = s.add();
+    initiator& b = s.add();
+    initiator& c = s.add();
+    b.send(write10(0, 1), filled(512, 1));
+    s.run();
+    managed& first = c.manage(task_function::clear_task_set);  // waits for the task of b
+    s.run();
+    managed& behind = a.manage(task_function::clear_task_set);
+    s.run();
+    bool removed = false;
+    s.shards[0]->detach(a.identity->id, port::loss_reason::unit_removed, [&] { removed = true; });
+    s.run();
+    EXPECT_FALSE(removed);
+    EXPECT_EQ(behind.answers, 0) << "the tasks that it clears are there";
+    if (nexus_ends) {
+      s.shards[0]->detach(a.identity->id, port::loss_reason::connection_lost, [] {});
+      s.run();
+      EXPECT_TRUE(removed) << "nobody waits for its answer any more";
+    }
+    s.end_stall();
+    s.run();
+    EXPECT_EQ(first.answers, 1);
+    EXPECT_EQ(behind.answers, 1);
+    EXPECT_TRUE(removed);
+    s.initiators.remove_if([&](const initiator& i) { return &i == &a; });
+  }
+}
+
 }  // namespace
 }  // namespace sluice::unit

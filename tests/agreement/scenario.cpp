@@ -38,6 +38,7 @@ class scenario {
     if (wait([&] { return all(&served_gateway::serves); }, quiet_ns)) {
       const std::uint64_t until = world_.now_ns() + trouble_ns;
       for (session& s : sessions_) act(s, until);
+      if (owned_) tend_owners();
       make_trouble(until);
       wait([] { return false; }, trouble_ns);
       heal();
@@ -97,14 +98,32 @@ class scenario {
     if (owners() > 1) oracle_.fail("two gateways own the unit");
   }
 
+  void tend_owners() {
+    world_.after(300 * ns_per_ms, [this] {
+      for (auto& g : gateways_) g->tend_owner(authority_.drained());
+      tend_owners();
+    });
+  }
+  /// One that is drained only where all are.
+  bool is_well_owned() const {
+    const auto drained = [this](const auto& g) { return authority_.drained().contains(g->id()); };
+    const bool any = std::all_of(gateways_.begin(), gateways_.end(), drained);
+    return owners() == 1 && std::none_of(gateways_.begin(), gateways_.end(),
+                                         [&](const auto& g) { return g->acts_as_owner() && drained(g) && !any; });
+  }
+
   void make_trouble(std::uint64_t until) {
     world_.after(world_.below(3 * ns_per_s), [this, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
       served_gateway& g = *gateways_[world_.below(gateways)];
       const auto for_ns = world_.chance(0.5) ? world_.below(300 * ns_per_ms) : world_.below(3 * ns_per_s);
       const auto name = std::to_string(g.id());
-      const auto roll = world_.below(owned_ ? 14 : 10);
-      if (roll >= 10) {
+      const auto roll = world_.below(owned_ ? 16 : 10);
+      if (roll >= 14) {
+        std::set<gateway_id>& drained = authority_.drained();
+        if (drained.erase(g.id()) == 0) drained.insert(g.id());
+        say("gateway " + name + (drained.contains(g.id()) ? " is drained" : " is not drained any more"));
+      } else if (roll >= 10) {
         const auto to = static_cast<gateway_id>(1 + world_.below(gateways));
         say("gateway " + name + " moves the unit to " + std::to_string(to));
         g.move_to(to);
@@ -154,7 +173,8 @@ class scenario {
       return true;
     };
     if (!wait(all_in, quiet_ns)) return oracle_.fail("initiators cannot log in");
-    if (owned_ && !wait([&] { return owners() == 1; }, quiet_ns)) return oracle_.fail("no gateway owns the unit");
+    if (owned_ && !wait([&] { return is_well_owned(); }, quiet_ns))
+      return oracle_.fail("no gateway owns the unit, or one that is drained");
     wait([] { return false; }, 2 * ns_per_s);
     for (int round = 0; round < 12; ++round) {
       for (session& s : sessions_) s.send_probe();

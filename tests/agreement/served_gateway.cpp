@@ -149,6 +149,15 @@ void served_gateway::move_to(gateway_id other) {
   if (started_ && !paused_) coordinator_->move(other, [](const result<void>&) {});
 }
 
+void served_gateway::tend_owner(const std::set<gateway_id>& drained) {
+  if (!started_ || paused_) return;
+  coordinator_->reconsider_owner();
+  const unit::unit_snapshot& here = *coordinator_->snapshot();
+  if (!here.owned || here.owned->owner != id_ || !drained.contains(id_)) return;
+  for (const auto& [gateway, incarnation] : here.members)
+    if (!drained.contains(gateway)) return move_to(gateway);
+}
+
 void served_gateway::attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity) {
   shards_[index]->attach(identity, 0);
   attached_[identity->id] = index;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "gateway/unit/coordinator.hpp"
@@ -34,6 +35,8 @@ class served_gateway {
   /// Whether one of its cores would touch blocks for an initiator.
   bool acts_as_owner() const;
   void move_to(gateway_id other);
+  /// What the daemon does now and then when gateways may be drained.
+  void tend_owner(const std::set<gateway_id>& drained);
   std::uint64_t life() const { return life_; }
 
   /// Does a thing in the process, in line with all others of its key.

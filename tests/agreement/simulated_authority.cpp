@@ -284,6 +284,11 @@ void simulated_authority::seat::barrier(std::function<void()> done) {
   });
 }
 
+bool simulated_authority::seat::yields_to(const std::vector<gateway_id>& others) const {
+  const auto is_drained = [this](gateway_id each) { return all_.drained_.contains(each); };
+  return is_drained(gateway_) && !std::all_of(others.begin(), others.end(), is_drained);
+}
+
 void simulated_authority::seat::confirm(std::uint64_t epoch, std::function<void()> done) {
   if (all_.bug_ == plant::unconfirmed) return barrier(std::move(done));
   all_.to_authority(gateway_,

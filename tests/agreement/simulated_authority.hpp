@@ -1,6 +1,7 @@
 #pragma once
 #include <list>
 #include <map>
+#include <set>
 
 #include "actors/reactor/simulated.hpp"
 #include "gateway/state/authority.hpp"
@@ -30,6 +31,9 @@ class simulated_authority {
   /// Connections break; what was committed stays.
   void restart();
   const state::record& now() const { return now_; }
+  /// Gateways that an operator has drained. All see it at once: nothing may depend on when they do.
+  std::set<gateway_id>& drained() { return drained_; }
+  const std::set<gateway_id>& drained() const { return drained_; }
 
  private:
   struct session {
@@ -66,6 +70,7 @@ class simulated_authority {
   const plant bug_;
   const binding committed_;
   state::record now_{1, {}};
+  std::set<gateway_id> drained_;
   std::map<gateway_id, line> lines_;
   std::map<std::uint64_t, session> sessions_;  // members that watch
   std::map<gateway_id, std::uint64_t> gone_;
@@ -84,6 +89,7 @@ class simulated_authority::seat final : public state::seat {
   void in_force(std::uint64_t epoch) override;
   void confirm(std::uint64_t epoch, std::function<void()> done) override;
   void barrier(std::function<void()> done) override;
+  bool yields_to(const std::vector<gateway_id>& others) const override;
 
   /// Whether the gateway may do anything for initiators right now.
   bool may_serve() const;

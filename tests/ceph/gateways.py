@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
 """Three gateways, real processes, that share one image of a real Ceph cluster: one truth of identity, paths and
 reservations; what comes to a gateway that does not own the unit goes through its owner; the unit moves by command,
-when its owner stops, is killed (SIGKILL) or stands still (SIGSTOP), and what a host was told is written is read through
-whichever gateway owns it then.
+when its owner is drained, stops, is killed (SIGKILL) or stands still (SIGSTOP), and what a host was told is written is
+read through whichever gateway owns it then.
 
 usage: gateways.py [PROGRAM] [--rounds N]
 """
 
 import argparse
 import json
-import os
 import random
 import signal
-import socket
 import statistics
 import struct
 import subprocess
@@ -24,135 +22,16 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / "tests" / "harness"))
 
-import initiator  # noqa: E402
 from ceph import Cluster  # noqa: E402
 from gateway import Checks  # noqa: E402
 from initiator import (  # noqa: E402
-    GOOD, LOGICAL_UNIT_RESET, Answer, CommandFailed, ConnectionLost, Initiator, persistent_reserve_in,
-    persistent_reserve_out, read_16, registration, test_unit_ready, write_16,
+    GOOD, LOGICAL_UNIT_RESET, CommandFailed, ConnectionLost, persistent_reserve_in, persistent_reserve_out, read_16,
+    registration, test_unit_ready, write_16,
 )
-from targets import TargetError, spawn, wait_for_line  # noqa: E402
+from nodes import BLOCK, NAMES, Host, Node, stamp  # noqa: E402
+from targets import TargetError, spawn  # noqa: E402
 
-NAMES = ["alpha", "beta", "gamma"]
-TARGET = "iqn.2026-11.io.sluice:shared"
-BLOCK = 512
-STANDBY, TRANSITION, ATTENTION = "02/04/0b", "02/04/0a", "06/"
-initiator.ANSWER_S = 2  # a host's patience with a path
 FAILOVER_LIMIT_S = 15  # of a loaded machine; what was seen is printed
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Node:
-    """One gateway of the cluster; restarting keeps its folder and its port."""
-
-    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster):
-        self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
-        self.folder.mkdir()
-        self.port, self.process = free_port(), None
-        self.link = free_port()
-        self.config, self.control = self.folder / "sluice.toml", self.folder / "control.sock"
-        self.config.write_text(f"""
-[gateway]
-name = "{self.name}"
-state_dir = "{self.folder}/state"
-control = "{self.control}"
-reactors = 1
-
-[cluster]
-name = "test"
-pool = "rbd"
-user = "sluice"
-conf = "{cluster.conf}"
-listen = "127.0.0.1:{self.link}"
-
-[store.disk]
-type = "rbd"
-pool = "rbd"
-image = "shared"
-user = "sluice"
-conf = "{cluster.conf}"
-
-[target.main]
-luns = {{ 0 = "disk" }}
-
-[[target.main.port]]
-fabric = "iscsi"
-name = "{TARGET}"
-listen = ["127.0.0.1:{self.port}"]
-group = {number + 1}
-""")
-
-    def start(self) -> float:
-        began = time.monotonic()
-        with (self.folder / "log").open("ab") as log:
-            self.process = spawn([self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
-        wait_for_line(self.process, "sluice: ready", 40)
-        return time.monotonic() - began
-
-    def send(self, number: int) -> None:
-        os.kill(self.process.pid, number)
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        self.send(number)
-        self.process.wait(60)
-        self.process.stdout.close()
-        self.process = None
-
-    def ask(self, *words: str, limit_s: float = 60) -> subprocess.CompletedProcess:
-        return subprocess.run([self.program, *words, "--control", self.control], capture_output=True, text=True,
-                              timeout=limit_s, check=False)
-
-    def owner(self) -> str:
-        return json.loads(self.ask("status", "--json").stdout)["units"][0].get("owner", "")
-
-
-class Host:
-    """An initiator with a session to each gateway, that goes on through whichever takes its command."""
-
-    def __init__(self, nodes: list[Node], name: str):
-        self.nodes, self.name = nodes, f"iqn.2026-11.org.example:{name}"
-        self.sessions: dict[str, Initiator] = {}
-
-    def close(self) -> None:
-        for session in self.sessions.values():
-            session.socket.close()
-        self.sessions.clear()
-
-    def session(self, node: Node) -> Initiator:
-        if node.name not in self.sessions:
-            self.sessions[node.name] = Initiator(node.port, TARGET, self.name)
-        return self.sessions[node.name]
-
-    def through(self, node: Node, cdb: bytes, data: bytes = b"", length: int = 0) -> Answer:
-        """One path, unit attentions heard."""
-        while True:
-            answer = self.session(node).execute(cdb, data, length)
-            if not str(answer).startswith(ATTENTION):
-                return answer
-
-    def somewhere(self, cdb: bytes, data: bytes = b"", length: int = 0, limit_s: float = 60) -> tuple[Answer, float]:
-        """Any path that gives a status which is neither that of a path nor BUSY; and how long that took."""
-        began = time.monotonic()
-        while time.monotonic() - began < limit_s:
-            for node in self.nodes:
-                if node.process is None:
-                    continue
-                try:
-                    answer = self.through(node, cdb, data, length)
-                except (ConnectionLost, OSError):
-                    broken = self.sessions.pop(node.name, None)
-                    if broken:
-                        broken.socket.close()
-                    continue
-                if str(answer) not in (STANDBY, TRANSITION, "BUSY"):
-                    return answer, time.monotonic() - began
-            time.sleep(0.005)
-        raise TimeoutError(f"no path within {limit_s} s")
 
 
 def inquiry(page: int) -> bytes:
@@ -161,10 +40,6 @@ def inquiry(page: int) -> bytes:
 
 def report_target_port_groups() -> bytes:
     return bytes([0xA3, 0x0A, 0, 0, 0, 0]) + struct.pack(">I", 4096) + bytes(2)
-
-
-def stamp(number: int) -> bytes:
-    return struct.pack(">Q", number) * (BLOCK // 8)
 
 
 class Run:
@@ -316,6 +191,60 @@ class Run:
         wrong = self.nodes[0].ask("unit", "move", "disk", "--to", "bta")
         self.checks.check("a gateway that is not there is named", wrong.returncode == 1 and "beta" in wrong.stderr)
 
+    def drained(self) -> None:
+        """Through another gateway; what is drained owns nothing, even when its heir is killed, or it starts anew."""
+        owner = self.owner()
+        by, third = (node for node in self.nodes if node is not owner)
+        self.write()
+        asked = spawn([by.program, "cluster", "drain", owner.name, "--control", by.control], stdout=subprocess.PIPE,
+                      stderr=subprocess.STDOUT)
+        worst = 0.0
+        while asked.poll() is None:
+            worst = max(worst, self.write())
+        told = asked.stdout.read().decode()
+        asked.stdout.close()
+        print(f"a drain: {told.strip()}; writes pause for {worst * 1000:.0f} ms")
+        heir = self.owner()
+        self.checks.check(f"what was drained owns nothing: {told.strip()}", asked.returncode == 0 and heir is not owner)
+        self.checks.check("its paths go on to serve", self.reads_through(owner))
+        refused = by.ask("unit", "move", "disk", "--to", owner.name)
+        self.checks.check("nothing moves to it", refused.returncode == 1 and "undrain" in refused.stderr)
+        owner.end()
+        owner.start()
+        heir.end(signal.SIGKILL)
+        took = self.write()
+        after = self.owner()
+        self.checks.check(f"it is passed over when its heir is killed ({took:.1f} s), even after a start of its own",
+                          after not in (owner, heir) and self.states(owner)[owner.name] == "drained")
+        self.verify("a drain")
+        refused = owner.ask("cluster", "drain", after.name)
+        self.checks.check("the last that could own units is not drained", refused.returncode == 1)
+        self.checks.check(f"a gateway that was killed is gone: {self.states(owner)}",
+                          self.comes_true(lambda: self.states(owner).get(heir.name) == "gone"))
+        living = owner.ask("cluster", "forget", after.name)
+        self.checks.check("who lives is not forgotten", living.returncode == 1 and "not gone" in living.stderr)
+        gone = owner.ask("cluster", "forget", heir.name)
+        self.checks.check("who is gone can be",
+                          gone.returncode == 0 and self.comes_true(lambda: heir.name not in self.states(after)))
+        heir.start()
+        self.checks.check("and comes back", self.comes_true(lambda: self.states(after).get(heir.name) == "member"))
+        owner.ask("cluster", "undrain", owner.name)
+        moved = after.ask("unit", "move", "disk", "--to", owner.name)
+        self.checks.check(f"who is undrained owns units again {moved.stderr}", self.owner() is owner)
+        self.verify("an undrain")
+        wrong = by.ask("cluster", "drain", "bta")
+        self.checks.check("a gateway that was never there is named", wrong.returncode == 1 and "beta" in wrong.stderr)
+
+    def states(self, by: Node) -> dict:
+        members = json.loads(by.ask("status", "--json").stdout)["cluster"]["members"]
+        return {each["gateway"]: each["state"] for each in members}
+
+    def comes_true(self, holds, limit_s: float = 10) -> bool:
+        until = time.monotonic() + limit_s
+        while not holds() and time.monotonic() < until:
+            time.sleep(0.1)
+        return holds()
+
     def stopped(self) -> None:
         owner = self.owner()
         self.write()
@@ -393,7 +322,7 @@ def main() -> int:
             for node in nodes:
                 node.start()
             for each in (run.identity, run.paths, run.owed_data, run.reservations, run.compare_and_write, run.planned,
-                         run.stopped, run.killed, run.stands_still):
+                         run.drained, run.stopped, run.killed, run.stands_still):
                 each()
         except (TimeoutError, ConnectionLost, OSError, AssertionError, CommandFailed, TargetError) as wrong:
             checks.check(f"{type(wrong).__name__}: {wrong}", False)

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tiers/cache/blocks_of.hpp"
+
 namespace sluice::cache {
 
 using store::request;
@@ -14,13 +16,6 @@ namespace {
 constexpr unsigned turned_down_limit = 16;
 constexpr std::uint64_t hits_per_sample = 64;
 constexpr std::uint64_t misses_per_sample = 8;
-
-block_number first_block(const request& r) {
-  return r.offset_bytes / block_bytes;
-}
-block_number end_block(const request& r) {
-  return (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tiers/cache/blocks_of.hpp"
 #include "tiers/cache/cache_channel.hpp"
 
 namespace sluice::cache {
@@ -17,10 +18,6 @@ constexpr std::uint64_t lag = 64 * kib;         // readers with several requests
 constexpr std::uint64_t store_limit = 8 * mib;  // of what is read ahead and not yet taken, of all channels
 constexpr std::uint64_t patience_ns = 1 * ns_per_s;  // with a stream that does not go on
 constexpr std::uint64_t requests_in_a_row = 3;       // make a stream
-
-block_number end_block(const request& r) {
-  return (r.offset_bytes + r.length_bytes + block_bytes - 1) / block_bytes;
-}
 
 }  // namespace
 

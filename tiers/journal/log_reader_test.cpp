@@ -11,8 +11,8 @@
 namespace sluice::journal {
 namespace {
 
-constexpr std::uint32_t record_blocks = 4;
-constexpr slot slots = 8 * record_blocks;
+constexpr std::uint32_t short_record_blocks = 4;
+constexpr slot slots = 8 * short_record_blocks;
 
 class log_reader_test : public testing::Test {
  protected:
@@ -21,7 +21,7 @@ class log_reader_test : public testing::Test {
     EXPECT_TRUE(loop_->resize_file(handle_, (superblock_copies + slots) * block_bytes));
     super_.id = 77;
     super_.journal_bytes = (superblock_copies + slots) * block_bytes;
-    super_.record_blocks = record_blocks;
+    super_.record_blocks = short_record_blocks;
     super_.tail_sequence = 5;
     super_.tail_life = 1;
   }

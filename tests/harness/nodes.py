@@ -1,0 +1,139 @@
+"""Gateways of one Ceph cluster as real processes, and a host with a path to each of them."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import initiator
+from ceph import Cluster
+from initiator import Answer, ConnectionLost, Initiator
+from targets import spawn, wait_for_line
+
+NAMES = ["alpha", "beta", "gamma"]
+TARGET = "iqn.2026-11.io.sluice:shared"
+BLOCK = 512
+STANDBY, TRANSITION, ATTENTION = "02/04/0b", "02/04/0a", "06/"
+initiator.ANSWER_S = 2  # a host's patience with a path
+
+
+def stamp(number: int) -> bytes:
+    return struct.pack(">Q", number) * (BLOCK // 8)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Node:
+    """One gateway of the cluster; restarting keeps its folder and its port."""
+
+    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster):
+        self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
+        self.folder.mkdir()
+        self.port, self.process = free_port(), None
+        self.link = free_port()
+        self.config, self.control = self.folder / "sluice.toml", self.folder / "control.sock"
+        self.config.write_text(f"""
+[gateway]
+name = "{self.name}"
+state_dir = "{self.folder}/state"
+control = "{self.control}"
+reactors = 1
+
+[cluster]
+name = "test"
+pool = "rbd"
+user = "sluice"
+conf = "{cluster.conf}"
+listen = "127.0.0.1:{self.link}"
+
+[store.disk]
+type = "rbd"
+pool = "rbd"
+image = "shared"
+user = "sluice"
+conf = "{cluster.conf}"
+
+[target.main]
+luns = {{ 0 = "disk" }}
+
+[[target.main.port]]
+fabric = "iscsi"
+name = "{TARGET}"
+listen = ["127.0.0.1:{self.port}"]
+group = {number + 1}
+""")
+
+    def start(self) -> float:
+        began = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
+            self.process = spawn([self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
+        wait_for_line(self.process, "sluice: ready", 40)
+        return time.monotonic() - began
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        self.send(number)
+        self.process.wait(60)
+        self.process.stdout.close()
+        self.process = None
+
+    def ask(self, *words: str, limit_s: float = 60) -> subprocess.CompletedProcess:
+        return subprocess.run([self.program, *words, "--control", self.control], capture_output=True, text=True,
+                              timeout=limit_s, check=False)
+
+    def owner(self) -> str:
+        return json.loads(self.ask("status", "--json").stdout)["units"][0].get("owner", "")
+
+
+class Host:
+    """An initiator with a session to each gateway, that goes on through whichever takes its command."""
+
+    def __init__(self, nodes: list[Node], name: str):
+        self.nodes, self.name = nodes, f"iqn.2026-11.org.example:{name}"
+        self.sessions: dict[str, Initiator] = {}
+
+    def close(self) -> None:
+        for session in self.sessions.values():
+            session.socket.close()
+        self.sessions.clear()
+
+    def session(self, node: Node) -> Initiator:
+        if node.name not in self.sessions:
+            self.sessions[node.name] = Initiator(node.port, TARGET, self.name)
+        return self.sessions[node.name]
+
+    def through(self, node: Node, cdb: bytes, data: bytes = b"", length: int = 0) -> Answer:
+        """One path, unit attentions heard."""
+        while True:
+            answer = self.session(node).execute(cdb, data, length)
+            if not str(answer).startswith(ATTENTION):
+                return answer
+
+    def somewhere(self, cdb: bytes, data: bytes = b"", length: int = 0, limit_s: float = 60) -> tuple[Answer, float]:
+        """Any path that gives a status which is neither that of a path nor BUSY; and how long that took."""
+        began = time.monotonic()
+        while time.monotonic() - began < limit_s:
+            for node in self.nodes:
+                if node.process is None:
+                    continue
+                try:
+                    answer = self.through(node, cdb, data, length)
+                except (ConnectionLost, OSError):
+                    broken = self.sessions.pop(node.name, None)
+                    if broken:
+                        broken.socket.close()
+                    continue
+                if str(answer) not in (STANDBY, TRANSITION, "BUSY"):
+                    return answer, time.monotonic() - began
+            time.sleep(0.005)
+        raise TimeoutError(f"no path within {limit_s} s")
