@@ -20,6 +20,10 @@ if(CMAKE_UNITY_BUILD)
   # Files of one folder are compiled together, so that what they share is compiled once: less than half the time. What one
   # file has in its unnamed namespace is then seen by others, which they may well shadow, and a name can be there once.
   add_compile_options(-Wno-shadow -Wno-subobject-linkage)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT SLUICE_SANITIZE)
+    # How much g++ inlines is limited for all that is compiled together: without this, one command in a hundred is lost.
+    add_compile_options(--param=inline-unit-growth=300 --param=large-unit-insns=300000)
+  endif()
 endif()
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)

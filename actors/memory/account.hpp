@@ -157,13 +157,16 @@ class charge {
   charge() = default;
   charge(ledger& of, account& payer) : of_(&of), payer_(&payer) {}
   charge(charge&& other) noexcept : of_(other.of_), payer_(other.payer_), bytes_(std::exchange(other.bytes_, 0)) {}
-  charge& operator=(charge other) noexcept {
-    std::swap(of_, other.of_);
-    std::swap(payer_, other.payer_);
-    std::swap(bytes_, other.bytes_);
+  charge& operator=(charge&& other) noexcept {
+    if (bytes_ != 0) set(0);
+    of_ = other.of_;
+    payer_ = other.payer_;
+    bytes_ = std::exchange(other.bytes_, 0);
     return *this;
   }
-  ~charge() { set(0); }
+  ~charge() {
+    if (bytes_ != 0) set(0);
+  }
   std::uint64_t octets() const { return bytes_; }
   /// The payment goes on as that of a block (pool::take_paid).
   std::uint64_t spend() { return std::exchange(bytes_, 0); }

@@ -41,10 +41,13 @@ class slice {
       : owner_(std::exchange(other.owner_, nullptr)),
         data_(std::exchange(other.data_, nullptr)),
         size_(std::exchange(other.size_, 0)) {}
-  slice& operator=(slice other) noexcept {
-    std::swap(owner_, other.owner_);
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
+  slice& operator=(const slice& other) noexcept { return *this = slice(other); }
+  slice& operator=(slice&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    owner_ = std::exchange(other.owner_, nullptr);
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
     return *this;
   }
   ~slice() { release(); }
@@ -154,7 +157,7 @@ class pool {
   std::vector<std::unique_ptr<block[]>> headers_;  // by region
 };
 
-inline void slice::release() noexcept {
+[[gnu::always_inline]] inline void slice::release() noexcept {
   if (owner_ && --owner_->references == 0) owner_->origin->put_back(owner_);
   owner_ = nullptr;
 }

@@ -10,7 +10,7 @@ namespace sluice::wire {
 
 /// Reads a big-endian unsigned integer of 1, 2, 3, 4, 6 or 8 octets at `offset`. The caller has checked the length.
 template <unsigned Octets>
-std::uint64_t load(const_bytes from, std::size_t offset) {
+[[gnu::always_inline]] inline std::uint64_t load(const_bytes from, std::size_t offset) {
   SLUICE_CHECK(offset + Octets <= from.size());
   std::uint64_t value = 0;
   for (unsigned i = 0; i < Octets; ++i) value = value << 8 | from[offset + i];
@@ -36,7 +36,7 @@ inline std::uint64_t load64(const_bytes from, std::size_t offset) {
 }
 
 template <unsigned Octets>
-void store(bytes to, std::size_t offset, std::uint64_t value) {
+[[gnu::always_inline]] inline void store(bytes to, std::size_t offset, std::uint64_t value) {
   SLUICE_CHECK(offset + Octets <= to.size());
   for (unsigned i = 0; i < Octets; ++i) to[offset + i] = static_cast<std::uint8_t>(value >> (8 * (Octets - 1 - i)));
 }

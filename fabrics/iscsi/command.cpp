@@ -6,8 +6,7 @@
 namespace sluice::iscsi {
 
 void command::reset() {
-  // What a command without data-out has not touched is not touched for it: hundreds are in flight.
-  const bool had_data_out = task.expected_data_out != 0 || task.wanted_length != 0 || end != fate::served;
+  const bool had_data_out = may_have_data_out();
   task.reset();
   initiator_task_tag = cmd_sn = 0;
   stage_ = stage::gathering;

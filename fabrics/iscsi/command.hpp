@@ -73,6 +73,10 @@ struct command {
   std::uint32_t slot = 0;             // in commands::live()
 
   void reset();
+  /// What a command without data-out has not touched is not touched for it: hundreds are in flight.
+  bool may_have_data_out() const {
+    return task.expected_data_out != 0 || task.wanted_length != 0 || end != fate::served;
+  }
 
  private:
   stage stage_ = stage::gathering;

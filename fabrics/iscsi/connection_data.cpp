@@ -444,12 +444,18 @@ void connection::free_slot(command& c) {
 }
 
 void connection::release(command& c) {
+  const bool had_data_out = c.may_have_data_out();
   free_slot(c);
-  note_owed(c);
-  forget_bursts(c);
+  if (had_data_out) {
+    note_owed(c);
+    forget_bursts(c);
+  }
   if (!starving_.empty()) std::erase(starving_, &c);
   mover_->forget(c);
-  end_landing(c);
+  if (had_data_out)
+    end_landing(c);
+  else if (!starving_.empty())
+    loop_.defer(on_memory_);
   commands_.remove(c);
 }
 

@@ -23,15 +23,30 @@ constexpr std::chrono::seconds hand_over_patience{2};
 constexpr int looks = 10;
 constexpr std::chrono::milliseconds pause{100};
 
-/// The future of a move that was begun.
+/// What is told of a move, once; when a unit ends without a word, that.
+class move_outcome {
+ public:
+  ~move_outcome() {
+    if (!told_) promise_.set_value(fail(errc::closed, "the unit has ended"));
+  }
+  void tell(const result<void>& done) {
+    told_ = true;
+    promise_.set_value(done);
+  }
+  std::future<result<void>> future() { return promise_.get_future(); }
+
+ private:
+  std::promise<result<void>> promise_;
+  bool told_ = false;
+};
+
 std::future<result<void>> begin_move(const running_unit& unit, gateway_id heir) {
-  const auto moved = std::make_shared<std::promise<result<void>>>();
-  auto outcome = moved->get_future();
+  const auto outcome = std::make_shared<move_outcome>();
   unit.coordinator_core->call([&] {
-    if (unit.coordinator->ended()) return moved->set_value(fail(errc::closed, "the unit has ended"));
-    unit.coordinator->inside().move(heir, [moved](const result<void>& done) { moved->set_value(done); });
+    if (!unit.coordinator->ended())
+      unit.coordinator->inside().move(heir, [outcome](const result<void>& done) { outcome->tell(done); });
   });
-  return outcome;
+  return outcome->future();
 }
 
 /// A unit that gateways share, as its coordinator knows it.

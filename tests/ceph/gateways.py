@@ -4,7 +4,7 @@ reservations; what comes to a gateway that does not own the unit goes through it
 when its owner is drained, stops, is killed (SIGKILL) or stands still (SIGSTOP), and what a host was told is written is
 read through whichever gateway owns it then.
 
-usage: gateways.py [PROGRAM] [--rounds N]
+usage: gateways.py [PROGRAM] [--rounds N] [--long]
 """
 
 import argparse
@@ -235,6 +235,27 @@ class Run:
         wrong = by.ask("cluster", "drain", "bta")
         self.checks.check("a gateway that was never there is named", wrong.returncode == 1 and "beta" in wrong.stderr)
 
+    def by_load(self) -> None:
+        """A host that uses one path only draws the unit to its gateway; two that use two paths do not."""
+        owner = self.owner()
+        near = next(node for node in self.nodes if node is not owner)
+        one_path = Host([near], "one-path")
+        began = time.monotonic()
+        while self.owner() is owner and time.monotonic() - began < 60:
+            for _ in range(200):
+                one_path.somewhere(read_16(0, 1), length=BLOCK)
+        took = time.monotonic() - began
+        self.checks.check(f"the unit went to where its commands come, after {took:.0f} s",
+                          self.owner() is near and took > 25)
+        began, other_path = time.monotonic(), Host([owner], "other-path")
+        while time.monotonic() - began < 45:
+            for _ in range(100):
+                one_path.somewhere(read_16(0, 1), length=BLOCK)
+                other_path.somewhere(read_16(0, 1), length=BLOCK)
+        self.checks.check("and stays where two paths are used", self.owner() is near)
+        one_path.close()
+        other_path.close()
+
     def states(self, by: Node) -> dict:
         members = json.loads(by.ask("status", "--json").stdout)["cluster"]["members"]
         return {each["gateway"]: each["state"] for each in members}
@@ -313,6 +334,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--rounds", type=int, default=3, help="of planned moves, and of kills")
+    parser.add_argument("--long", action="store_true", help="also moves by load, which take two minutes")
     options = parser.parse_args()
     checks = Checks()
     with Cluster(images={"shared": "64M"}) as cluster, tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
@@ -324,6 +346,8 @@ def main() -> int:
             for each in (run.identity, run.paths, run.owed_data, run.reservations, run.compare_and_write, run.planned,
                          run.drained, run.stopped, run.killed, run.stands_still):
                 each()
+            if options.long:
+                run.by_load()
         except (TimeoutError, ConnectionLost, OSError, AssertionError, CommandFailed, TargetError) as wrong:
             checks.check(f"{type(wrong).__name__}: {wrong}", False)
             for node in nodes:
