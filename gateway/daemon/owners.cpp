@@ -17,8 +17,8 @@ namespace {
 
 /// A member that does not answer is gone within some seconds.
 constexpr std::chrono::seconds move_patience{30};
-/// Others wait for the control thread's turn.
-constexpr std::chrono::seconds hand_over_patience{2};
+/// Others wait for the control thread's turn; what takes longer goes on without it.
+constexpr std::chrono::milliseconds hand_over_patience{300};
 /// What other gateways have just done is seen by the next look at the cluster.
 constexpr int looks = 10;
 constexpr std::chrono::milliseconds pause{100};

@@ -38,7 +38,10 @@ class scenario {
     if (wait([&] { return all(&served_gateway::serves); }, quiet_ns)) {
       const std::uint64_t until = world_.now_ns() + trouble_ns;
       for (session& s : sessions_) act(s, until);
-      if (owned_) tend_owners();
+      if (owned_) {
+        tend_owners();
+        drain_some(until);
+      }
       make_trouble(until);
       wait([] { return false; }, trouble_ns);
       heal();
@@ -112,18 +115,25 @@ class scenario {
                                          [&](const auto& g) { return g->acts_as_owner() && drained(g) && !any; });
   }
 
+  void drain_some(std::uint64_t until) {
+    world_.after(world_.below(2 * ns_per_s), [this, until] {
+      if (oracle_.failed() || world_.now_ns() >= until) return;
+      std::set<gateway_id>& drained = authority_.drained();
+      const auto g = static_cast<gateway_id>(1 + world_.below(gateways));
+      if (drained.erase(g) == 0) drained.insert(g);
+      say("gateway " + std::to_string(g) + (drained.contains(g) ? " is drained" : " is not drained any more"));
+      drain_some(until);
+    });
+  }
+
   void make_trouble(std::uint64_t until) {
     world_.after(world_.below(3 * ns_per_s), [this, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
       served_gateway& g = *gateways_[world_.below(gateways)];
       const auto for_ns = world_.chance(0.5) ? world_.below(300 * ns_per_ms) : world_.below(3 * ns_per_s);
       const auto name = std::to_string(g.id());
-      const auto roll = world_.below(owned_ ? 16 : 10);
-      if (roll >= 14) {
-        std::set<gateway_id>& drained = authority_.drained();
-        if (drained.erase(g.id()) == 0) drained.insert(g.id());
-        say("gateway " + name + (drained.contains(g.id()) ? " is drained" : " is not drained any more"));
-      } else if (roll >= 10) {
+      const auto roll = world_.below(owned_ ? 14 : 10);
+      if (roll >= 10) {
         const auto to = static_cast<gateway_id>(1 + world_.below(gateways));
         say("gateway " + name + " moves the unit to " + std::to_string(to));
         g.move_to(to);

@@ -24,8 +24,9 @@ NAME = "iqn.2026-11.io.sluice:schema"
 HOST = "iqn.2026-11.io.sluice:host"
 PATIENCE_S = 10
 # What is there only while a loop stands still, a change takes its time, or a medium owes a unit that was taken away.
-RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "cluster", "holds", "members", "self", "state"}
-IN_A_CLUSTER = {"unit.move"}  # tests/ceph/gateways.py does it
+RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "came_by", "cluster", "holds", "members", "self",
+        "state"}
+IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget"}  # tests/ceph/gateways.py does it
 
 
 def members(schema) -> set[str]:
@@ -204,6 +205,8 @@ def refusals(door):
         door.fail("not_found", command, store="nobody")
     door.fail("not_found", "unit.resize", unit="nobody", size_bytes=1 << 20)
     door.fail("not_found", "unit.move", unit="nobody", to="nobody")
+    for command in ("cluster.drain", "cluster.undrain", "cluster.forget"):
+        door.fail("unsupported", command, gateway="nobody")
     for command in ("plan", "apply"):
         door.fail("invalid_argument", command, file=str(door.gateway.folder / "absent.toml"))
     door.fail("invalid_argument", "events", since="yesterday")
