@@ -18,18 +18,18 @@ using store::contract::payload;
 using store::contract::simulated_world;
 using store::contract::test_request;
 
-constexpr std::uint64_t size = 128 * kib;
+constexpr std::uint64_t prefix_bytes = 128 * kib;
 constexpr std::uint64_t sector = 512;
-constexpr std::uint32_t record_blocks = 16;
-constexpr std::uint64_t journal_bytes = (2 + 12 * record_blocks) * block_bytes;
+constexpr std::uint32_t prefix_record_blocks = 16;
+constexpr std::uint64_t prefix_journal_bytes = (2 + 12 * prefix_record_blocks) * block_bytes;
 
 /// One request at a time, each of them one record.
 class prefix_run {
  public:
   explicit prefix_run(std::uint64_t seed) : world_(seed), random_(seed) {
     world_.sim().options().disk_latency_ns = {20 * ns_per_us, 300 * ns_per_us};
-    below_ = *file::open_store({.path = "/image", .size_bytes = size}, world_.loop());
-    tier_ = test_over(below_, world_.loop(), "/flash", journal_bytes, record_blocks);
+    below_ = *file::open_store({.path = "/image", .size_bytes = prefix_bytes}, world_.loop());
+    tier_ = test_over(below_, world_.loop(), "/flash", prefix_journal_bytes, prefix_record_blocks);
     channel_ = tier_->attach(world_.loop());
     world_.sim().run_for(ns_per_ms);
   }
@@ -66,7 +66,7 @@ class prefix_run {
       return perform(flush);
     }
     const std::uint64_t count = 1 + random_() % 60;
-    const std::uint64_t room = size / sector - count + 1;
+    const std::uint64_t room = prefix_bytes / sector - count + 1;
     const std::uint64_t first = std::min(random_() % room, random_() % room);
     const verb what = kind == 1 ? verb::discard : kind == 2 ? verb::write_zeroes : verb::write;
     const std::uint8_t octet = what == verb::write ? next_++ | 1 : 0;
@@ -88,17 +88,17 @@ class prefix_run {
   }
 
   void check(std::uint64_t run_end) {
-    auto flash = test_flash(world_.loop(), "/flash", journal_bytes);
+    auto flash = test_flash(world_.loop(), "/flash", prefix_journal_bytes);
     ASSERT_TRUE(flash);
     const auto super = log_reader(world_.loop(), flash->handle).read_superblock();
     ASSERT_TRUE(super && *super);
     tail_ = (*super)->tail_sequence;
     auto opened = world_.loop().open_file("/image", {});
     ASSERT_TRUE(opened);
-    std::vector<std::uint8_t> image(size);
+    std::vector<std::uint8_t> image(prefix_bytes);
     ASSERT_TRUE(world_.loop().read_now(*opened, image, 0));
     world_.loop().close(*opened);
-    for (std::uint64_t s = 0; s < size / sector; ++s) {
+    for (std::uint64_t s = 0; s < prefix_bytes / sector; ++s) {
       std::uint8_t base = 0;
       std::vector<std::uint8_t> possible;
       for (const version& each : versions_[s]) {
