@@ -24,8 +24,8 @@ NAME = "iqn.2026-11.io.sluice:schema"
 HOST = "iqn.2026-11.io.sluice:host"
 PATIENCE_S = 10
 # What is there only while a loop stands still, a change takes its time, or a medium owes a unit that was taken away.
-RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "came_by", "cluster", "holds", "members", "self",
-        "state"}
+RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "came_by", "cluster", "holds", "members",
+        "self", "state"}
 IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget"}  # tests/ceph/gateways.py does it
 
 
