@@ -301,7 +301,7 @@ class Run:
         # What it will find in its socket when it wakes: a write to a block that somebody else has written by then.
         sleeper = Host([owner], "one")
         sleeper.session(owner)
-        owner.send(signal.SIGSTOP)
+        owner.suspend()
         block = (self.number + 1) % 64
         tag = sleeper.session(owner).submit(write_16(block, 1, False), stamp(666))
         took = self.write()

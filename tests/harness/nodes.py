@@ -81,6 +81,18 @@ group = {number + 1}
     def send(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
+    def suspend(self) -> None:
+        """SIGSTOP, and wait until it holds: other threads run on until one of them has come to take the signal."""
+        self.send(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            states = [(each / "stat").read_text().rpartition(")")[2].split()[0] for each in tasks.iterdir()]
+            if set(states) == {"T"}:
+                return
+            time.sleep(0.001)
+        raise TimeoutError(f"{self.name} goes on after SIGSTOP")
+
     def end(self, number: int = signal.SIGTERM) -> None:
         self.send(number)
         self.process.wait(60)
