@@ -444,12 +444,19 @@ bool membership::yields_to(const std::vector<gateway_id>& others) const {
   return is_drained && another;
 }
 
-result<void> membership::drain(const std::string& gateway, bool drained) {
+result<std::pair<shared_object, omap>> membership::read_table() const {
   const auto in = now();
   if (!in) return fail(errc::closed, "this gateway is no member of the cluster now");
-  const shared_object table(in->pool, object_name(options_));
-  const auto [outcome, all] = table.read_now();
+  shared_object table(in->pool, object_name(options_));
+  auto [outcome, all] = table.read_now();
   if (outcome < 0) return unreachable(options_, outcome);
+  return std::pair(std::move(table), std::move(all));
+}
+
+result<void> membership::drain(const std::string& gateway, bool drained) {
+  const auto read = read_table();
+  if (!read) return tl::unexpected(read.error());
+  const auto& [table, all] = *read;
   const auto number = all.find(number_prefix + gateway);
   if (number == all.end()) return fail(errc::not_found, "no gateway '" + gateway + "' was ever in the cluster");
   object_change change;
@@ -466,11 +473,9 @@ result<void> membership::drain(const std::string& gateway, bool drained) {
 
 /// What it had under way is fenced by then, by this gateway; others find its life ended, as when a gateway leaves.
 result<void> membership::forget(const std::string& gateway) {
-  const auto in = now();
-  if (!in) return fail(errc::closed, "this gateway is no member of the cluster now");
-  const shared_object table(in->pool, object_name(options_));
-  const auto [outcome, all] = table.read_now();
-  if (outcome < 0) return unreachable(options_, outcome);
+  const auto read = read_table();
+  if (!read) return tl::unexpected(read.error());
+  const auto& [table, all] = *read;
   const auto found = all.find(member_prefix + gateway);
   if (found == all.end()) return fail(errc::not_found, "no gateway '" + gateway + "' is in the cluster's list");
   const auto record = parse_member(found->second);

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "ceph/cluster/connections.hpp"
@@ -122,6 +123,8 @@ class membership : public std::enable_shared_from_this<membership> {
   void lose(const std::string& why);
   void tell_stay();
   void look_soon();
+  /// The cluster's object, and what it holds now. Blocks.
+  result<std::pair<shared_object, omap>> read_table() const;
   std::string key() const;
 
   const std::shared_ptr<cluster::connections> connections_;

@@ -1,7 +1,4 @@
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdio>
 #include <fstream>
 #include <thread>
 
@@ -44,12 +41,6 @@ std::uint64_t left_of(const json& answer) {
   return left.is_number_unsigned() ? left.get<std::uint64_t>() : 0;
 }
 
-/// One line on a terminal, written over and over.
-void show_progress(std::uint64_t left, bool over) {
-  if (::isatty(STDERR_FILENO) == 0) return;
-  std::fprintf(stderr, over ? "\r\033[K" : "\r\033[K%s to be written", approximate_size(left).c_str());
-}
-
 }  // namespace
 
 int command_tree::flush_cache() {
@@ -63,7 +54,7 @@ int command_tree::flush_cache() {
     if (!answer) return fail_with(answer.error());
     const std::uint64_t left = left_of(*answer);
     if (!question.contains("mark")) all = left;
-    show_progress(left, left == 0);
+    show_progress(left == 0 ? "" : approximate_size(left) + " to be written");
     if (left == 0) break;
     if (left != before) progress = clock::now();
     if (clock::now() - progress > patience)

@@ -1,8 +1,5 @@
 #include <chrono>
-#include <cstdio>
 #include <thread>
-
-#include <unistd.h>
 
 #include "config/cli/commands.hpp"
 #include "config/cli/render.hpp"
@@ -47,15 +44,6 @@ std::size_t units_of(const json& status, const std::string& gateway) {
   return count;
 }
 
-/// One line on a terminal, written over and over.
-void show_progress(const std::string& gateway, std::size_t left) {
-  if (::isatty(STDERR_FILENO) == 0) return;
-  if (left == 0)
-    std::fprintf(stderr, "\r\033[K");
-  else
-    std::fprintf(stderr, "\r\033[K%s still owns %zu", gateway.c_str(), left);
-}
-
 }  // namespace
 
 int command_tree::drain() {
@@ -70,7 +58,7 @@ int command_tree::drain() {
     if (!status) return fail_with(status.error());
     left = units_of(*status, options_.gateway);
     if (options_.no_wait) break;
-    show_progress(options_.gateway, left);
+    show_progress(left == 0 ? "" : options_.gateway + " still owns " + std::to_string(left));
     if (left == 0) break;
     if (left != before) progress = clock::now();
     if (clock::now() - progress > patience)

@@ -1,5 +1,7 @@
 #include "config/cli/commands.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -50,6 +52,10 @@ json errors_of(const refused& r) {
 }
 
 }  // namespace
+
+void show_progress(const std::string& line) {
+  if (::isatty(STDERR_FILENO) != 0) std::fprintf(stderr, "\r\033[K%s", line.c_str());
+}
 
 void print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -100,6 +100,8 @@ std::optional<std::uint64_t> parse_number(const std::string& text, std::uint64_t
 
 /// Prints on standard output.
 void print(const std::string& text);
+/// One line on a terminal's standard error, written over and over; empty: it goes.
+void show_progress(const std::string& line);
 /// A document for people who asked for JSON, with its newline.
 std::string to_line(const nlohmann::json& document);
 
