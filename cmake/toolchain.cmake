@@ -13,17 +13,21 @@ add_compile_options(-Wall -Wextra -Werror -Wpedantic -Wshadow -Wnon-virtual-dtor
                     -fno-omit-frame-pointer -march=x86-64-v2)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these from inside libstdc++ and CAF at -O2 (GCC bugs 105329, 105651).
-  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-array-bounds
-                      -Wno-stringop-overflow -Wno-stringop-overread -Wno-free-nonheap-object)
+  set(SLUICE_FALSE_ALARMS -Wno-restrict -Wno-maybe-uninitialized -Wno-dangling-pointer -Wno-array-bounds
+                          -Wno-stringop-overflow -Wno-stringop-overread -Wno-free-nonheap-object)
+  add_compile_options(${SLUICE_FALSE_ALARMS})
 endif()
 if(CMAKE_UNITY_BUILD)
   # Files of one folder are compiled together, so that what they share is compiled once: less than half the time. What one
   # file has in its unnamed namespace is then seen by others, which they may well shadow, and a name can be there once.
   add_compile_options(-Wno-shadow -Wno-subobject-linkage)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT SLUICE_SANITIZE)
-    # How much g++ inlines is limited for all that is compiled together: without this, one command in a hundred is lost.
-    add_compile_options(--param=inline-unit-growth=300 --param=large-unit-insns=300000)
-  endif()
+endif()
+if(SLUICE_LTO AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Up to nine commands in a hundred more. Objects hold finished code as well, which is what tests link: only the program
+  # waits a minute for its linker.
+  add_compile_options(-flto=auto -ffat-lto-objects)
+  # mold takes the finished code where there is any. A program says that it wants the other: WHOLE.
+  add_link_options("$<IF:$<BOOL:$<TARGET_PROPERTY:WHOLE>>,-flto=auto;-fuse-ld=bfd;${SLUICE_FALSE_ALARMS},-fno-lto>")
 endif()
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
