@@ -40,6 +40,7 @@ class descriptor_job final : public reactor::operation {
   void finish(status outcome) noexcept;
   void fail(int error_number) noexcept;
   bool is_told_of_others() const noexcept;
+  bool is_synced_apart() const noexcept;
   void begin_sync() noexcept;
   void end_sync() noexcept;
 

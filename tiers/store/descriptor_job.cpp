@@ -104,13 +104,13 @@ void descriptor_job::piece_done(std::uint64_t octets) noexcept {
 }
 
 void descriptor_job::phase_done() noexcept {
-  const bool write_like = phase_ == phase::allocate || phase_ == phase::repeat;
+  const bool is_not_durable = phase_ == phase::allocate || phase_ == phase::repeat || is_synced_apart();
   if (phase_ == phase::compare) {
     phase_ = phase::write;
     done_ = 0;
     return next();
   }
-  if (write_like && request_->fua) {
+  if (is_not_durable && request_->fua) {
     phase_ = phase::sync;
     return next();
   }
@@ -139,6 +139,12 @@ void descriptor_job::fail(int error_number) noexcept {
 /// A durable write tells, through the page cache, also of what others wrote before and the system could not: once.
 bool descriptor_job::is_told_of_others() const noexcept {
   return phase_ == phase::write && request_->fua && !medium_.direct;
+}
+
+/// A durable write past the page cache is a write and a sync, as the kernel would do it for a block device: as one, its
+/// EIO would not tell whether a sector is bad, or the device lost what others had left in its cache.
+bool descriptor_job::is_synced_apart() const noexcept {
+  return phase_ == phase::write && medium_.direct;
 }
 
 void descriptor_job::begin_sync() noexcept {
@@ -209,7 +215,7 @@ void descriptor_job::start_transfer() noexcept {
   }
   if (phase_ == phase::read) return owner_.loop_.read(*this, medium_.handle, parts, count, at());
   if (is_told_of_others()) begin_sync();
-  owner_.loop_.write(*this, medium_.handle, parts, count, at(), request_->fua);
+  owner_.loop_.write(*this, medium_.handle, parts, count, at(), is_told_of_others());
 }
 
 void descriptor_job::transferred(std::uint64_t octets) noexcept {

@@ -131,6 +131,29 @@ TEST_F(descriptor_test, a_sync_is_good_when_those_under_way_have_said_what_they_
   }
 }
 
+/// Past the page cache: what a device lost of its cache is told to whoever asks first, be it a durable write.
+TEST_F(descriptor_test, a_durable_write_that_was_told_of_a_loss_leaves_no_good_flush_to_others) {
+  test_request before(verb::write, 64 * kib, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 1)));
+  ASSERT_EQ(run(*first_, before), status::good);
+  test_request durable(verb::write, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 2)));
+  durable.fua = true;
+  world_.sim().faults("/medium").failed_sync = 1;
+  EXPECT_EQ(run(*second_, durable), status::medium_error);
+  world_.sim().faults("/medium").failed_sync = 0;
+  EXPECT_EQ(flush(*first_), status::medium_error);
+  EXPECT_EQ(store_->describe().losses, 1U);
+}
+
+TEST_F(descriptor_test, a_durable_write_that_fails_by_itself_loses_nothing_of_others) {
+  test_request durable(verb::write, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 2)));
+  durable.fua = true;
+  world_.sim().faults("/medium").fails_writes = true;
+  EXPECT_EQ(run(*first_, durable), status::medium_error);
+  world_.sim().faults("/medium").fails_writes = false;
+  EXPECT_EQ(flush(*second_), status::good);
+  EXPECT_EQ(store_->describe().losses, 0U);
+}
+
 TEST_F(descriptor_test, requests_that_fail_are_seen_in_health) {
   world_.sim().medium_error("/medium", 0, 4096);
   test_request look(verb::read, 0, 4 * kib, payload(random_, std::vector<std::uint8_t>(4 * kib, 0)));
