@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "actors/base/bytes.hpp"
 
@@ -19,14 +22,12 @@ constexpr std::uint64_t budget_bytes = library_bytes / 2;
 
 /// What the gateway relies on, whatever ceph.conf says.
 result<void> configure(rados_t handle, std::chrono::seconds osd_patience) {
-  const std::pair<const char*, std::string> settings[] = {
+  std::vector<std::pair<std::string_view, std::string>> settings = {
       // An operation that times out in librados is not taken back: a write could land after it was reported as failed.
       // Deadlines are the unit's, which keeps the blocks locked until the write has landed.
       {"rados_osd_op_timeout", std::to_string(osd_patience.count())},
       {"rados_mon_op_timeout", std::to_string(connection::patience.count())},
       {"client_mount_timeout", std::to_string(connection::patience.count())},
-      // The client's cache acknowledges writes before they are on the OSDs.
-      {"rbd_cache", "false"},
       // With writes that are not copied, librbd 16.2 never completes one that it refuses by itself (fenced, lock lost,
       // read only, beyond the end): the completion waits for the buffer, and the buffer for the completion.
       {"rbd_disable_zero_copy_writes", "true"},
@@ -35,9 +36,10 @@ result<void> configure(rados_t handle, std::chrono::seconds osd_patience) {
       {"log_to_stderr", "false"},
       {"err_to_stderr", "false"},
   };
+  settings.insert(settings.end(), std::begin(connection::caches), std::end(connection::caches));
   for (const auto& [name, value] : settings)
-    if (const int done = rados_conf_set(handle, name, value.c_str()); done < 0)
-      return fail(errc::unsupported, std::string("this librados does not take ") + name + " = " + value);
+    if (const int done = rados_conf_set(handle, name.data(), value.c_str()); done < 0)
+      return fail(errc::unsupported, std::string("this librados does not take ") + name.data() + " = " + value);
   return {};
 }
 

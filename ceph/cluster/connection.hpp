@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "actors/base/result.hpp"
 #include "ceph/cluster/budget.hpp"
@@ -30,6 +32,10 @@ struct address {
 class connection : public std::enable_shared_from_this<connection> {
  public:
   static constexpr std::chrono::seconds patience{10};  // for a monitor's answer
+  /// The settings by which librbd acknowledges writes before they are on the OSDs, and what turns each off: its cache
+  /// in memory, and the log on a local disk that another gateway knows nothing of.
+  static constexpr std::pair<std::string_view, std::string_view> caches[] = {{"rbd_cache", "false"},
+                                                                             {"rbd_persistent_cache_mode", "disabled"}};
 
   /// Blocks until a monitor answered, `patience` at most. `osd_patience`: when operations fail that OSDs do not answer;
   /// 0: never. A write that fails so may still land.

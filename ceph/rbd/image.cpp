@@ -134,8 +134,8 @@ result<void> image::learn() {
   return {};
 }
 
-/// The settings of a pool or an image go before the client's own: one that turns librbd's cache on would acknowledge
-/// writes which are not durable.
+/// The settings of a pool or an image go before the client's own: one that turns a cache of librbd on would acknowledge
+/// writes that are not in the cluster.
 result<void> image::refuse_a_cache(const options& wanted) const {
   std::vector<rbd_config_option_t> settings(64);
   int count = static_cast<int>(settings.size());
@@ -145,14 +145,15 @@ result<void> image::refuse_a_cache(const options& wanted) const {
     done = rbd_config_image_list(handle_, settings.data(), &count);
   }
   if (done < 0) return fail(errc::io, "cannot read the settings of " + wanted.path() + ": " + text_of(done));
-  bool cached = false;
+  std::string_view cached_by;
   for (int i = 0; i < count; ++i)
-    cached = cached || (std::strcmp(settings[static_cast<std::size_t>(i)].name, "rbd_cache") == 0 &&
-                        std::strcmp(settings[static_cast<std::size_t>(i)].value, "true") == 0);
+    for (const auto& [name, off] : cluster::connection::caches)
+      if (name == settings[static_cast<std::size_t>(i)].name && off != settings[static_cast<std::size_t>(i)].value)
+        cached_by = name;
   rbd_config_image_list_cleanup(settings.data(), count);
-  if (!cached) return {};
-  return fail(errc::invalid_argument, wanted.path() +
-                                          " has rbd_cache turned on in the settings of the image or its pool; " +
+  if (cached_by.empty()) return {};
+  return fail(errc::invalid_argument, wanted.path() + " has " + std::string(cached_by) +
+                                          " turned on in the settings of the image or its pool; " +
                                           "writes would be acknowledged before they are durable; remove that setting");
 }
 

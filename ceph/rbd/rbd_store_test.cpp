@@ -303,11 +303,18 @@ TEST_F(rbd_store_test, serves_an_encrypted_image) {
   EXPECT_THAT(refusal().message, HasSubstr("does not open"));
 }
 
-TEST_F(rbd_store_test, refuses_a_cache_that_the_image_asks_for) {
+TEST_F(rbd_store_test, refuses_a_cache_in_memory_that_the_image_asks_for) {
   open();
   beside([](image& i) { ASSERT_EQ(rbd_metadata_set(i.handle(), "conf_rbd_cache", "true"), 0); });
   drop();
   EXPECT_THAT(refusal().message, HasSubstr("rbd_cache"));
+}
+
+TEST_F(rbd_store_test, refuses_a_cache_on_a_local_disk_that_the_image_asks_for) {
+  open();
+  beside([](image& i) { ASSERT_EQ(rbd_metadata_set(i.handle(), "conf_rbd_persistent_cache_mode", "ssd"), 0); });
+  drop();
+  EXPECT_THAT(refusal().message, HasSubstr("rbd_persistent_cache_mode"));
 }
 
 TEST_F(rbd_store_test, a_fenced_connection_is_replaced_and_nothing_sent_before_is_written_after) {
