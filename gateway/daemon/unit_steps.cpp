@@ -175,10 +175,12 @@ class units_end_step final : public step {
       tell_losses(in_.now);
       in_.now.last_stores.clear();
     }
-    // Nobody waits for the medium of a unit that is taken away: initiators have lost it, its store closes when that has
-    // answered. One that gave its place must be over before the new one's initiators can rely on it.
-    end(in_.leaving, in_.now.stopping ? patience::some : patience::half_a_second);
-    end(in_.replaced, patience::some);
+    // Nobody waits for the medium of a unit that is taken away, or goes over to another store: its store closes when
+    // that has answered, and until then the new unit keeps its blocks locked.
+    unit_list ended = std::exchange(in_.leaving, {});
+    ended.insert(ended.end(), in_.replaced.begin(), in_.replaced.end());
+    in_.replaced.clear();
+    end(ended, in_.now.stopping ? patience::some : patience::half_a_second);
   }
 
  private:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "harness
 from frozen import frozen_files  # noqa: E402
 from gateway import Checks, own_gateway, play  # noqa: E402
 from initiator import (ABORT_TASK, LOGICAL_UNIT_RESET, ConnectionLost, Initiator,  # noqa: E402
-                       synchronize_cache_16, test_unit_ready, write_16)
+                       read_16, synchronize_cache_16, test_unit_ready, write_16)
 from live import NAME  # noqa: E402
 
 AT_ONCE_S, PATIENCE_S, STOP_S = 1.0, 2.0, 6.0
@@ -243,6 +243,36 @@ def taken_away(scene, stores, thaw=None):
     check("SIGTERM ends it with status 0", scene.within(STOP_S, "SIGTERM", gateway.stop) == 0)
 
 
+def goes_over(scene, thaw):
+    """A unit goes over to another store while the medium of its first one hangs: the LUN answers all the time, and its
+    blocks are read and written when the first medium can write no more."""
+    check, gateway = scene.checks.check, scene.gateway
+    host = scene.log_in()
+    scene.hang(host, 4096)
+    gateway.config.write_text(gateway.config.read_text().replace('store = "frozen"', 'store = "b"')
+                              + '[store.b]\ntype = "file"\npath = "b"\nsize = "128MiB"\n'
+                              'create = true\ndeadline = "1 s"\n')
+    scene.within(AT_ONCE_S + 0.5, "apply that gives the unit another store",
+                 lambda: gateway.run("apply", str(gateway.config)))
+    check("the other LUN serves", scene.get_ready(host) == "GOOD")
+    other = scene.log_in(OTHER, 2)
+    other.lun = 1
+    answer = scene.within(3 + HELD_BACK_S, "a read", lambda: other.execute(read_16(0, 8), b"", 4096))
+    check("that is told to wait", str(answer) == "BUSY")
+    check("LOGICAL UNIT RESET is done", scene.within(PATIENCE_S, "LOGICAL UNIT RESET",
+                                                     lambda: other.manage(LOGICAL_UNIT_RESET)) == 0)
+    thaw()
+    deadline = time.monotonic() + 20
+    while (told := str(other.execute(read_16(4096, 8), b"", 4096))) != "GOOD" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    check(f"blocks are served when the first medium has answered ({told})", told == "GOOD")
+    check("what the first one was to write is not there",
+          other.execute(read_16(4096, 8), b"", 4096).data == bytes(4096))
+    for each in (host, other):
+        each.socket.close()
+    check("SIGTERM ends it with status 0", scene.within(STOP_S, "SIGTERM", gateway.stop) == 0)
+
+
 def on_frozen_files(program, checks):
     """The same with a real file store. A process whose write waits in the kernel cannot end: thawed before that."""
     with frozen_files() as files:
@@ -255,6 +285,8 @@ def on_frozen_files(program, checks):
              lambda scene: management(scene, lambda host: scene.hang(host, 32768), lambda: files.freeze(False))])
         run(program, checks, "frozen", store,
             [lambda scene: files.freeze(True), lambda scene: taken_away(scene, store, lambda: files.freeze(False))])
+        run(program, checks, "frozen", store + 'deadline = "1 s"\n',
+            [lambda scene: files.freeze(True), lambda scene: goes_over(scene, lambda: files.freeze(False))])
     return 0
 
 
