@@ -179,6 +179,8 @@ void coordinator::finish(step& of, const result<scsi::outcome>& outcome) {
     shards_[request->shard]->send(control_answer{request->id, outcome ? *outcome : not_kept(*request)});
   } else if (const auto* managed = std::get_if<manage_request>(&of)) {
     shards_[managed->shard]->send(manage_answer{managed->id, port::task_response::function_complete});
+  } else if (const auto* lost = std::get_if<nexus_lost>(&of)) {
+    shards_[lost->shard]->send(nexus_forgotten{lost->id});
   } else {
     const auto* local = std::get_if<local_step>(&of);
     const auto* agreed = std::get_if<agreed_step>(&of);

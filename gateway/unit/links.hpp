@@ -108,8 +108,10 @@ struct range_lock_quiet {
 struct range_lock_release {
   std::uint64_t id = 0;
 };
-/// A nexus is gone (or was reset): RESERVE and PREVENT of it end.
+/// A nexus is gone (or was reset): RESERVE and PREVENT of it end. Answered by nexus_forgotten when every gateway obeys.
 struct nexus_lost {
+  unsigned shard = 0;
+  std::uint64_t id = 0;  // of the shard's choice
   std::uint64_t nexus = 0;
   bool gone = true;  // false: it was reset, and goes on
 };
@@ -182,7 +184,12 @@ struct range_lock_granted {
 struct range_lock_gone {
   std::uint64_t id = 0;
 };
-using to_shard = std::variant<publication, control_answer, manage_answer, cut_answer, range_lock_held,
+/// Nothing is agreed any more of the nexus that was lost.
+struct nexus_forgotten {
+  std::uint64_t id = 0;
+};
+
+using to_shard = std::variant<publication, control_answer, manage_answer, cut_answer, nexus_forgotten, range_lock_held,
                               range_lock_granted, range_lock_gone, flush_failed>;
 
 /// How a shard, or another coordinator, reaches a coordinator; send() only posts, it never calls back.

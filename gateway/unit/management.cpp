@@ -163,7 +163,8 @@ void shard::reset_nexus(port::task_management& request) noexcept {
     n->attentions.establish(scsi::asc::i_t_nexus_loss);
     review(*n);
   }
-  coordinator_.send(nexus_lost{nexus, false});
+  const std::uint64_t lost = lose(nexus, false);
+  if (has_agreed_state(nexus)) serials.push_back(lost);
   when_gone(std::move(serials), [this, &request] { reply(request, task_response::function_complete); });
 }
 
@@ -217,7 +218,7 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
   const auto of_nexus = [n](const command& c) { return c.nexus == n; };
   if (!n || n->leaving) {  // its unit was taken away, and now the nexus ends as well: nobody waits for the answers
     if (n) abort_where(of_nexus, {abort_disposition::silent, port::silence::nexus_lost}, serials);
-    if (n && !managed_of(nexus_id).empty()) coordinator_.send(nexus_lost{nexus_id, false});
+    if (n && !managed_of(nexus_id).empty()) lose(nexus_id, false);
     return done();
   }
   n->leaving = true;
@@ -246,9 +247,29 @@ void shard::detach(std::uint64_t nexus_id, port::loss_reason reason, std::functi
     const bool relayed = left.mapped()->identity->relayed;
     left = {};
     if (options_.owners && !relayed) options_.owners->forget(options_.unit, nexus_id);
-    if (was_last && !relayed) coordinator_.send(nexus_lost{nexus_id});
-    done();
+    if (!was_last || relayed) return done();
+    // Who reserved the unit and logs out may rely on it that another host can reserve it, at whichever gateway.
+    const std::uint64_t lost = lose(nexus_id, true);
+    has_agreed_state(nexus_id) ? when_gone({lost}, done) : done();
   });
+}
+
+/// Has the coordinator end what is agreed of a nexus; by this id when_gone() hears that it is done.
+std::uint64_t shard::lose(std::uint64_t nexus_id, bool gone) {
+  const std::uint64_t id = std::exchange(next_serial_, next_serial_ + serial_step);
+  coordinator_.send(nexus_lost{options_.index, id, nexus_id, gone});
+  return id;
+}
+
+void shard::on(nexus_forgotten& message) {
+  task_gone(message.id);
+}
+
+/// Whether a RESERVE or PREVENT of the nexus is in force, as far as is known here.
+bool shard::has_agreed_state(std::uint64_t nexus_id) const {
+  const auto& prevents = snapshot_->prevents_removal;
+  return snapshot_->reserve_holder == nexus_id ||
+         std::find(prevents.begin(), prevents.end(), nexus_id) != prevents.end();
 }
 
 void shard::establish_attention(std::uint64_t nexus_id, scsi::additional_sense code, std::uint64_t directory_version) {

@@ -129,6 +129,22 @@ TEST(unit_reservations, go_over_to_a_unit_that_takes_the_place_and_change_no_mor
   }
 }
 
+/// Else a host that another one's logout makes room for would find the unit reserved, at another gateway.
+TEST(unit_reservations, end_before_the_nexus_that_made_them) {
+  for (const octets& cdb : {octets{0x16, 0, 0, 0, 0, 0}, octets{0x1e, 0, 0, 0, 1, 0}}) {
+    fixture s;
+    initiator& a = s.add();
+    ASSERT_TRUE(s.done(a.send(cdb)).good());
+    bool was_free = false;
+    s.shards[0]->detach(a.identity->id, port::loss_reason::logout, [&] {
+      const unit_snapshot& now = *s.coordinator->snapshot();
+      was_free = now.reserve_holder == 0 && now.prevents_removal.empty();
+    });
+    s.run();
+    EXPECT_TRUE(was_free);
+  }
+}
+
 TEST(unit_reservations, the_operator_clears_them) {
   fixture s;
   initiator& a = s.add();

@@ -296,6 +296,8 @@ class shard {
   template <class Match>
   std::vector<std::uint64_t> serials_where(Match matches) const;
   std::vector<std::uint64_t> managed_of(std::uint64_t nexus_id) const;
+  std::uint64_t lose(std::uint64_t nexus_id, bool gone);
+  bool has_agreed_state(std::uint64_t nexus_id) const;
   void abort(command& c, ending how, std::vector<std::uint64_t>& serials) noexcept;
   void take_back(command& c, ending how) noexcept;
   void transport_abort(port::task& subject) noexcept;
@@ -311,6 +313,7 @@ class shard {
   void on(publication& message);
   void on(control_answer& message);
   void on(manage_answer& message);
+  void on(nexus_forgotten& message);
   void on(range_lock_held& message);
   void on(range_lock_granted& message);
   void on(range_lock_gone& message);

@@ -10,7 +10,6 @@ import random
 import signal
 import struct
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from ceph import Cluster  # noqa: E402
 from initiator import GOOD, read_16, write_16  # noqa: E402
-from nodes import BLOCK, NAMES, Host, Node, stamp  # noqa: E402
+from nodes import BLOCK, IMAGE, NAMES, Host, Node, gateways, stamp  # noqa: E402
 
 BLOCKS = 4096
 
@@ -74,10 +73,7 @@ def status(by: Node) -> None:
 
 
 def show(nodes: list[Node]) -> Load:
-    say("Three gateways join the cluster and serve the image")
     print(nodes[0].config.read_text())
-    for node in nodes:
-        print(f"{node.name} is ready after {node.start():.1f} s", flush=True)
     load = Load(nodes)
     load.start()
     load.tell(2)
@@ -111,14 +107,10 @@ def show(nodes: list[Node]) -> Load:
 def main() -> int:
     program = Path(sys.argv[1] if len(sys.argv) > 1 else TOP / "build" / "release" / "sluice").resolve()
     say("A Ceph cluster: one monitor, one OSD, cephx, a user that may use one pool")
-    with Cluster(images={"shared": "64M"}) as cluster, tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder:
-        nodes = [Node(program, Path(folder), number, cluster) for number in range(len(NAMES))]
-        try:
+    with Cluster(images={IMAGE: "64M"}) as cluster:
+        say("Three gateways join the cluster and serve the image")
+        with gateways(program, cluster, len(NAMES)) as nodes:
             load = show(nodes)
-        finally:
-            for node in nodes:
-                if node.process and node.process.poll() is None:
-                    node.end()
     well = not load.failed and load.wrong == 0
     say(f"Done: {load.commands} commands, every block as it was written." if well
         else f"NOT WELL: {load.wrong} wrong blocks {load.failed}")

@@ -15,7 +15,6 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,17 +24,13 @@ sys.path.insert(0, str(TOP / "tests" / "harness"))
 from ceph import Cluster  # noqa: E402
 from gateway import Checks  # noqa: E402
 from initiator import (  # noqa: E402
-    GOOD, LOGICAL_UNIT_RESET, CommandFailed, ConnectionLost, persistent_reserve_in, persistent_reserve_out, read_16,
-    registration, test_unit_ready, write_16,
+    GOOD, LOGICAL_UNIT_RESET, CommandFailed, ConnectionLost, inquiry, persistent_reserve_in, persistent_reserve_out,
+    read_16, registration, test_unit_ready, write_16,
 )
-from nodes import BLOCK, NAMES, Host, Node, stamp  # noqa: E402
+from nodes import BLOCK, IMAGE, NAMES, Host, Node, gateways, stamp  # noqa: E402
 from targets import TargetError, spawn  # noqa: E402
 
 FAILOVER_LIMIT_S = 15  # of a loaded machine; what was seen is printed
-
-
-def inquiry(page: int) -> bytes:
-    return bytes([0x12, 1, page, 0x10, 0, 0])
 
 
 def report_target_port_groups() -> bytes:
@@ -43,8 +38,9 @@ def report_target_port_groups() -> bytes:
 
 
 class Run:
-    def __init__(self, checks: Checks, nodes: list[Node], rounds: int):
-        self.checks, self.nodes, self.rounds = checks, nodes, rounds
+    def __init__(self, checks: Checks, nodes: list[Node], options: argparse.Namespace):
+        self.checks, self.nodes, self.rounds = checks, nodes, options.rounds
+        self.contests = 10_000 if options.long else 200
         self.by_name = {node.name: node for node in nodes}
         self.one, self.other = Host(nodes, "one"), Host(nodes, "other")
         self.number = 0  # of the newest write
@@ -151,20 +147,25 @@ class Run:
         self.other.through(second, persistent_reserve_out(3), registration(0xB, 0, False)).must_be_good("clear")
 
     def compare_and_write(self) -> None:
-        """Each round all three try to put their mark over the same value: one wins."""
-        self.one.somewhere(write_16(100, 1, False), stamp(0))
-        value, winners = 0, []
-        for turn in range(1, 21):
-            won = 0
-            for number, node in enumerate(self.nodes):
-                cdb = bytes([0x89, 0]) + struct.pack(">Q", 100) + bytes([0, 0, 0, 1, 0, 0])
-                mark = turn * 10 + number
-                answer, _ = self.one.somewhere(cdb, stamp(value) + stamp(mark))
-                if answer.status == GOOD:
-                    won, last = won + 1, mark
-            winners.append(won)
-            value = last
-        self.checks.check("COMPARE AND WRITE has one winner each round", set(winners) == {1})
+        """Each round all three try at once to put their mark over the same value: one wins."""
+        cdb = bytes([0x89, 0]) + struct.pack(">Q", 100) + bytes([0, 0, 0, 1, 0, 0])
+        for node in self.nodes:
+            self.one.through(node, test_unit_ready())
+        value, fair, wins = 0, True, dict.fromkeys(NAMES, 0)
+        self.one.through(self.nodes[0], write_16(100, 1, False), stamp(value)).must_be_good("write")
+        for turn in range(1, self.contests + 1):
+            marks = {node.name: turn * 10 + number for number, node in enumerate(self.nodes)}
+            for node in random.sample(self.nodes, len(self.nodes)):
+                self.one.session(node).submit(cdb, stamp(value) + stamp(marks[node.name]))
+            winners = [node.name for node in self.nodes if self.one.session(node).answer().status == GOOD]
+            fair = fair and len(winners) == 1
+            if not fair:
+                break
+            wins[winners[0]] += 1
+            value = marks[winners[0]]
+        self.checks.check(f"COMPARE AND WRITE has one winner in each of {self.contests} rounds: {wins}", fair)
+        held = self.one.through(self.nodes[0], read_16(100, 1), length=BLOCK)
+        self.checks.check("the last winner's mark is there", held.data == stamp(value))
 
     # -- moves -------------------------------------------------------------------------------------------------------
     def planned(self) -> None:
@@ -334,15 +335,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--rounds", type=int, default=3, help="of planned moves, and of kills")
-    parser.add_argument("--long", action="store_true", help="also moves by load, which take two minutes")
+    parser.add_argument("--long", action="store_true", help="also moves by load, which take two minutes, and "
+                        "10,000 rounds of COMPARE AND WRITE")
     options = parser.parse_args()
     checks = Checks()
-    with Cluster(images={"shared": "64M"}) as cluster, tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
-        nodes = [Node(options.sluice.resolve(), Path(folder), number, cluster) for number in range(len(NAMES))]
-        run = Run(checks, nodes, options.rounds)
+    with Cluster(images={IMAGE: "64M"}) as cluster, gateways(options.sluice, cluster, len(NAMES)) as nodes:
+        run = Run(checks, nodes, options)
         try:
-            for node in nodes:
-                node.start()
             for each in (run.identity, run.paths, run.owed_data, run.reservations, run.compare_and_write, run.planned,
                          run.drained, run.stopped, run.killed, run.stands_still):
                 each()
@@ -351,15 +350,10 @@ def main() -> int:
         except (TimeoutError, ConnectionLost, OSError, AssertionError, CommandFailed, TargetError) as wrong:
             checks.check(f"{type(wrong).__name__}: {wrong}", False)
             for node in nodes:
-                log = node.folder / "log"
-                print(f"-- {node.name}\n" + ("\n".join(log.read_text().splitlines()[-15:]) if log.exists() else ""))
+                print(f"-- {node.name}\n{node.last_lines(15)}")
         finally:
             run.one.close()
             run.other.close()
-            for node in nodes:
-                if node.process and node.process.poll() is None:
-                    node.send(signal.SIGCONT)
-                    node.end(signal.SIGKILL)
     return checks.end()
 
 

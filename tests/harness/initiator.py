@@ -293,6 +293,11 @@ def read_capacity_16() -> bytes:
     return struct.pack(">BB8xIBB", 0x9E, 0x10, 32, 0, 0)
 
 
+def inquiry(page: int) -> bytes:
+    """Of a page of vital product data."""
+    return struct.pack(">BBBHB", 0x12, 1, page, 0x1000, 0)
+
+
 def persistent_reserve_in(action: int, length: int = 512) -> bytes:
     return struct.pack(">BB5xHB", 0x5E, action, length, 0)
 

@@ -1,21 +1,24 @@
 """Gateways of one Ceph cluster as real processes, and a host with a path to each of them."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import initiator
 from ceph import Cluster
 from initiator import Answer, ConnectionLost, Initiator
-from targets import spawn, wait_for_line
+from targets import TargetError, spawn, wait_for_line
 
 NAMES = ["alpha", "beta", "gamma"]
 TARGET = "iqn.2026-11.io.sluice:shared"
+IMAGE = "shared"
 BLOCK = 512
 STANDBY, TRANSITION, ATTENTION = "02/04/0b", "02/04/0a", "06/"
 initiator.ANSWER_S = 2  # a host's patience with a path
@@ -57,9 +60,13 @@ listen = "127.0.0.1:{self.link}"
 [store.disk]
 type = "rbd"
 pool = "rbd"
-image = "shared"
+image = "{IMAGE}"
 user = "sluice"
 conf = "{cluster.conf}"
+
+[unit.disk]
+store = "disk"
+thin = true
 
 [target.main]
 luns = {{ 0 = "disk" }}
@@ -69,7 +76,12 @@ fabric = "iscsi"
 name = "{TARGET}"
 listen = ["127.0.0.1:{self.port}"]
 group = {number + 1}
+cold_reset = true
 """)
+
+    def url(self) -> str:
+        """The unit's address as libiscsi writes it."""
+        return f"iscsi://127.0.0.1:{self.port}/{TARGET}/0"
 
     def start(self) -> float:
         began = time.monotonic()
@@ -103,8 +115,34 @@ group = {number + 1}
         return subprocess.run([self.program, *words, "--control", self.control], capture_output=True, text=True,
                               timeout=limit_s, check=False)
 
+    def last_lines(self, count: int) -> str:
+        """Of its log."""
+        return "\n".join((self.folder / "log").read_text().splitlines()[-count:])
+
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def owner(self) -> str:
         return json.loads(self.ask("status", "--json").stdout)["units"][0].get("owner", "")
+
+
+@contextlib.contextmanager
+def gateways(program: Path, cluster: Cluster, count: int):
+    """That many, started; killed with the block. One that does not start ends it with the end of its log."""
+    with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
+        nodes = [Node(program.resolve(), Path(folder), number, cluster) for number in range(count)]
+        try:
+            for node in nodes:
+                try:
+                    node.start()
+                except TargetError as refused:
+                    raise TargetError(f"{node.name}: {refused}\n{node.last_lines(15)}") from None
+            yield nodes
+        finally:
+            for node in nodes:
+                if node.is_alive():
+                    node.send(signal.SIGCONT)
+                    node.end(signal.SIGKILL)
 
 
 class Host:

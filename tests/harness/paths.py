@@ -4,7 +4,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from initiator import Initiator, test_unit_ready
+from initiator import Initiator, inquiry, test_unit_ready
 
 DISCOVERY_S = 30
 TARGET_PORT = 1  # association
@@ -27,7 +27,7 @@ def until_ready(session: Initiator) -> Initiator:
 
 
 def inquiry_page(session: Initiator, page: int) -> bytes:
-    return session.execute(bytes([0x12, 1, page, 4, 0, 0]), data_in_length=1024).must_be_good("INQUIRY").data
+    return session.execute(inquiry(page), data_in_length=4096).must_be_good("INQUIRY").data
 
 
 def designators(page_83h: bytes) -> list[tuple[int, int, bytes]]:
