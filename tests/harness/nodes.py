@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 import initiator
 from ceph import Cluster
 from initiator import Answer, ConnectionLost, Initiator
-from targets import TargetError, spawn, wait_for_line
+from targets import TargetError, free_port, spawn, wait_for_line
 
 NAMES = ["alpha", "beta", "gamma"]
 TARGET = "iqn.2026-11.io.sluice:shared"
@@ -28,16 +27,11 @@ def stamp(number: int) -> bytes:
     return struct.pack(">Q", number) * (BLOCK // 8)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
-    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster):
+    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = ""):
+        """`advertise`: the address by which its portal is reached from elsewhere."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
         self.folder.mkdir()
         self.port, self.process = free_port(), None
@@ -77,6 +71,7 @@ name = "{TARGET}"
 listen = ["127.0.0.1:{self.port}"]
 group = {number + 1}
 cold_reset = true
+{f'advertise = ["{advertise}:{self.port}"]' if advertise else ""}
 """)
 
     def url(self) -> str:
@@ -127,10 +122,10 @@ cold_reset = true
 
 
 @contextlib.contextmanager
-def gateways(program: Path, cluster: Cluster, count: int):
+def gateways(program: Path, cluster: Cluster, count: int, advertise: str = ""):
     """That many, started; killed with the block. One that does not start ends it with the end of its log."""
     with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
-        nodes = [Node(program.resolve(), Path(folder), number, cluster) for number in range(count)]
+        nodes = [Node(program.resolve(), Path(folder), number, cluster, advertise) for number in range(count)]
         try:
             for node in nodes:
                 try:

@@ -3,14 +3,18 @@ ask the host to do."""
 
 import re
 import shutil
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
+from ceph import Cluster
 from gateway import Checks, Gateway, own_gateway
 from initiator import Initiator, persistent_reserve_out, registration, test_unit_ready
+from nodes import IMAGE, TARGET, Node
+from nodes import gateways as nodes_of_cluster
 from packages import LabError
 from targets import Sluice, Target, Tgt, Unit, free_port
 
@@ -18,7 +22,7 @@ HOST_IN_GUEST = "10.0.2.2"  # by QEMU's user network; what the guest sends there
 GUEST = "iqn.2026-11.io.sluice:guest"
 NODE = "iqn.2026-11.io.sluice:node"  # another host, of this side
 REGISTER, RESERVE, REGISTRANTS_ONLY = 0, 1, 5  # PERSISTENT RESERVE OUT, and a type of reservation [SPC-4 6.16]
-OPERATIONS = Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md"
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 Requests = dict[str, Callable[[], None]]
 
 
@@ -133,23 +137,43 @@ class TwoGroups:
                 "without-group-2": self.with_groups(1), "without-groups": self.with_groups()}
 
 
-def multipath_stanza() -> str:
-    """What docs/operations.md tells operators to write: the job takes it from there."""
-    found = re.search(r"^```multipath\n(.*?)^```", OPERATIONS.read_text(encoding="utf-8"), re.M | re.S)
+def write_multipath_conf(job: Path, page: str) -> None:
+    """What a page of docs tells operators to write: the job takes it from there."""
+    found = re.search(r"^```multipath\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S)
     if not found:
-        raise LabError(f"{OPERATIONS} has no block of multipath.conf")
-    return found[1]
+        raise LabError(f"{page} has no block of multipath.conf")
+    (job / "multipath.conf").write_text(found[1])
 
 
 @contextmanager
 def two_paths(options, job: Path):
-    (job / "multipath.conf").write_text(multipath_stanza())
+    write_multipath_conf(job, "operations.md")
     with job_gateway(options) as gateway:
         groups = TwoGroups(gateway)
         gateway.write(groups.body([1, 2]))
         gateway.start()
         yield Hosting({"IQN": groups.names[0], "OTHER_IQN": groups.names[1], "PORT": groups.portals[0],
                        "SECOND_PORT": groups.portals[1]}, groups.requests())
+
+
+@contextmanager
+def two_gateways(options, job: Path):
+    """An image of a Ceph cluster by two gateways; the first owns the unit."""
+    write_multipath_conf(job, "cluster.md")
+    with (Cluster(images={IMAGE: "256M"}) as cluster,
+          nodes_of_cluster(options.sluice, cluster, 2, HOST_IN_GUEST) as nodes):
+        first, second = nodes
+
+        def move(to: Node) -> None:
+            done = first.ask("unit", "move", "disk", "--to", to.name)
+            if done.returncode:
+                raise LabError(f"the unit does not move: {done.stderr}")
+
+        move(first)
+        yield Hosting({"IQN": TARGET, "PORT": first.port, "SECOND_PORT": second.port},
+                      {"kill-first": lambda: first.end(signal.SIGKILL), "start-first": first.start,
+                       "kill-second": lambda: second.end(signal.SIGKILL), "start-second": second.start,
+                       "move-to-first": lambda: move(first), "move-to-second": lambda: move(second)})
 
 
 @contextmanager
@@ -256,6 +280,7 @@ def counted(options, job: Path):
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
+            "failover": two_gateways,
             "srp": in_the_guest, "srp-channels": four_processors, "srp-link": in_the_guest,
             "iser": in_the_guest, "conformance": in_the_guest, "cost": counted}.get(name, one_path)
 

@@ -3,25 +3,9 @@
 # nothing.
 . /job/lib.sh
 
-diagnose() {
-  multipath -ll | cat
-  multipathd show paths
-  iscsiadm -m session
-  cat /tmp/registrants
-  tail -n 20 /tmp/multipathd.log /tmp/iscsid.log /tmp/fio.*.log
-}
+. /job/multipath_lib.sh
 
-modprobe -a dm_multipath scsi_dh_alua
-iscsi_initiator # before udev, which would give the interface another name
-mkdir -p /etc/multipath
-cp /job/multipath.conf /etc/multipath.conf
-/usr/lib/systemd/systemd-udevd > /tmp/udevd.log 2>&1 &
-wait_for 60 udev udevadm control --ping
-step 60 udevadm trigger --subsystem-match=block
-step 120 udevadm settle
-multipathd -d > /tmp/multipathd.log 2>&1 &
-wait_for 60 multipathd multipathd show daemon
-
+start_multipath
 first=$PORTAL_HOST:$PORT second=$PORTAL_HOST:$SECOND_PORT
 step 60 iscsiadm -m discovery -t sendtargets -p "$first"
 must "discovery shows both targets, and the groups of each" test "$(iscsiadm -m node | sort)" = \
@@ -29,10 +13,6 @@ must "discovery shows both targets, and the groups of each" test "$(iscsiadm -m 
 step 180 iscsiadm -m node --login
 ask_host sessions
 
-maps() { multipathd show maps raw format "%n"; }
-# Of maps: the map, the disk, dm's state of the path and the checker's, the priority.
-paths() { multipathd show paths raw format "%m %d %t %T %p" | grep -v orphan; }
-has_paths() { [ "$(paths | grep -c " active ready ")" = "$1" ]; }
 wait_for 120 "map with two paths" has_paths 2
 step 60 udevadm settle
 map=$(maps)
@@ -43,13 +23,6 @@ must "the kernel asks them by ALUA" grep -q "hwhandler='1 alua'" <(multipath -ll
 must "both are active/optimized" test "$(paths | grep -c ' 50$')" = 2
 
 # Which path lies in which group: what the session says, the path's own page 83h, and REPORT TARGET PORT GROUPS.
-path_of() { # IQN GROUP: the disk
-  local session
-  for session in /sys/class/iscsi_session/session*; do
-    [ "$(cat "$session/targetname") $(cat "$session/tpgt")" = "$1 $2" ] || continue
-    ls "$session"/device/target*/*/block
-  done
-}
 one=$(path_of "$IQN" 1) two=$(path_of "$IQN" 2) other=$(path_of "$OTHER_IQN" 1)
 echo "paths: $map is $one (group 1) and $two (group 2); the other target's disk is $other"
 numbers() { xargs -r printf '%d %d\n'; } # of hexadecimal ones, two in a line
@@ -101,12 +74,6 @@ goes_on() { # WHERE: both loads get further by a round that began and ended sinc
     must "its data are right" test ! -e /tmp/failed.$name
   done
 }
-requests_of() { awk '{print $1 + $5}' "/sys/block/$1/stat"; } # reads and writes that ended
-takes_requests() { [ "$(requests_of "$1")" -gt "$2" ]; }
-used() { # DISK: its path takes requests
-  wait_for 120 "I/O by $1" takes_requests "$1" $(($(requests_of "$1") + 20))
-}
-is_down() { paths | grep -q "$1 failed "; }
 all_are_down() { [ "$(paths | grep -c " failed ")" = 2 ]; }
 load map "$disk" &
 load other "/dev/$other" &
