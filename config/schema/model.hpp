@@ -44,6 +44,7 @@ struct cluster_config {
   std::string user, conf;                // empty: librados' own
   std::optional<listen_address> listen;  // for links of the other gateways; none: commands are not relayed
   bool balance = true;                   // units move to the gateway by which most of their commands come
+  bool hosts_move = false;               // hosts are told that they may choose the owner of a unit
   place at;
   bool operator==(const cluster_config&) const = default;
 };

@@ -71,6 +71,7 @@ cluster_config read_cluster(read_context& context, const tree_node& node) {
   out.conf = v.text_or("conf", out.conf);
   if (const std::string* listen = v.text("listen")) out.listen = parse_listen_address(*listen);
   out.balance = v.flag("balance", out.balance);
+  out.hosts_move = v.flag("hosts_move", out.hosts_move);
   return out;
 }
 

@@ -92,6 +92,11 @@ const std::vector<key>& cluster_keys() {
        .type = kind::flag,
        .help = "a unit that this gateway owns moves to the gateway by which most of its commands come",
        .otherwise = "true"},
+      {.name = "hosts_move",
+       .type = kind::flag,
+       .help =
+           "hosts are told that they choose which gateway owns a unit, by SET TARGET PORT GROUPS; the same everywhere",
+       .otherwise = "false"},
   };
   return keys;
 }

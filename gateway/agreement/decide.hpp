@@ -85,6 +85,8 @@ struct decision {
   std::vector<attention_order> attentions;
   std::vector<abort_order> aborts;
   bool lasts = false;  // must be durable first
+  /// The gateway that is to own the unit before the outcome is told, by a change of its own; 0: none.
+  gateway_id moves_to = 0;
 };
 
 /// `facts`: what the gateway that was asked knows of the unit. Total: whatever initiators send gives an outcome.

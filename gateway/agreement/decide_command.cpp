@@ -188,6 +188,37 @@ decision prevent_allow(const agreed& now, const command& c) {
   return d;
 }
 
+/// [SPC-4 6.45] Hosts choose which gateway owns the unit: its groups are optimized. What the groups of the others are
+/// is not theirs to choose.
+decision set_target_port_groups(const agreed& now, const command& c) {
+  const auto list = scsi::parse_wanted_groups(c.parameters);
+  if (!list) return refuse(list.error());
+  const auto bad_field = [](std::size_t octet) {
+    return refuse(outcomes::invalid_field_in_parameter_list(static_cast<std::uint16_t>(octet)));
+  };
+  const auto gateway_of = [&](std::uint16_t group) {
+    for (const auto& [gateway, groups] : now.ports)
+      for (const scsi::target_port_group& each : groups)
+        if (each.number == group) return gateway;
+    return gateway_id{0};
+  };
+  agreed wanted = now;
+  for (const scsi::wanted_group& each : *list) {
+    const gateway_id gateway = gateway_of(each.number);
+    if (gateway == 0) return bad_field(each.at + 2);
+    if (now.owned && each.state == scsi::asymmetric_access::active_optimized) wanted.owned->owner = gateway;
+  }
+  const std::vector<scsi::target_port_group> groups = groups_of(wanted);
+  for (const scsi::wanted_group& each : *list)
+    if (std::none_of(groups.begin(), groups.end(), [&](const scsi::target_port_group& group) {
+          return group.number == each.number && group.state == each.state;
+        }))
+      return bad_field(each.at);
+  decision d = no_change();
+  if (wanted.owned != now.owned) d.moves_to = wanted.owned->owner;
+  return d;
+}
+
 }  // namespace
 
 decision decide_command(const agreed& now, const command& c, const scsi::unit_facts& facts) {
@@ -206,6 +237,8 @@ decision decide_command(const agreed& now, const command& c, const scsi::unit_fa
       return start_stop(now, c);
     case scsi::command::prevent_allow_medium_removal:
       return prevent_allow(now, c);
+    case scsi::command::set_target_port_groups:
+      return set_target_port_groups(now, c);
     default:
       return refuse(outcomes::invalid_opcode());
   }

@@ -221,6 +221,57 @@ TEST(decide, a_shared_unit_moves_to_the_heir_alone) {
   EXPECT_EQ(decide(without, claim{2, 20, without.owned->epoch}, facts).next->owned->owner, 2) << "whoever comes first";
 }
 
+/// States for groups, by number.
+decision set_groups(const agreed& now, const std::vector<std::pair<std::uint8_t, asymmetric_access>>& wanted) {
+  octets cdb{0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, list(4);
+  for (const auto& [group, state] : wanted) list.insert(list.end(), {static_cast<std::uint8_t>(state), 0, 0, group});
+  wire::store32(cdb, 6, static_cast<std::uint32_t>(list.size()));
+  return decide(now, command{1, 7, host('a'), cdb, list}, facts);
+}
+
+TEST(decide, a_host_chooses_the_owner_by_the_states_of_target_port_groups) {
+  agreed now = *decide({}, sharing(1, 10), facts).next;
+  now = *decide(now, claim{1, 10, now.owned->epoch}, facts).next;
+  now = *decide(now, sharing(2, 20), facts).next;
+  const auto optimized = asymmetric_access::active_optimized;
+  for (const auto& wanted : {std::vector{std::pair{std::uint8_t{2}, optimized}},
+                             {{1, asymmetric_access::standby}, {2, optimized}},
+                             {{2, optimized}, {1, asymmetric_access::standby}}}) {
+    const decision d = set_groups(now, wanted);
+    EXPECT_FALSE(d.next);
+    EXPECT_EQ(d.moves_to, 2);
+    EXPECT_EQ(d.outcome.status, scsi::status::good);
+  }
+  for (const auto& as_it_is : {std::vector<std::pair<std::uint8_t, asymmetric_access>>{},
+                               {{1, optimized}},
+                               {{1, optimized}, {2, asymmetric_access::standby}}}) {
+    const decision d = set_groups(now, as_it_is);
+    EXPECT_EQ(d.moves_to, 0);
+    EXPECT_EQ(d.outcome.status, scsi::status::good);
+  }
+}
+
+TEST(decide, what_target_port_groups_cannot_be_is_refused_at_its_place) {
+  agreed now = *decide({}, sharing(1, 10), facts).next;
+  now = *decide(now, claim{1, 10, now.owned->epoch}, facts).next;
+  now = *decide(now, sharing(2, 20), facts).next;
+  const auto optimized = asymmetric_access::active_optimized;
+  const auto place = [&](const std::vector<std::pair<std::uint8_t, asymmetric_access>>& wanted) {
+    const decision d = set_groups(now, wanted);
+    EXPECT_EQ(d.moves_to, 0);
+    EXPECT_EQ(d.outcome.sense.code, scsi::asc::invalid_field_in_parameter_list);
+    return d.outcome.sense.field_byte;
+  };
+  EXPECT_EQ(place({{1, optimized}, {3, optimized}}), 10) << "there is no such group";
+  EXPECT_EQ(place({{1, optimized}, {2, optimized}}), 4) << "one gateway owns the unit";
+  EXPECT_EQ(place({{1, asymmetric_access::standby}}), 4) << "somebody owns it";
+  EXPECT_EQ(place({{2, asymmetric_access::unavailable}}), 4) << "not for a host to say";
+  now.owned.reset();
+  EXPECT_EQ(set_groups(now, {{1, optimized}}).outcome.status, scsi::status::good)
+      << "all groups of a unit of its own are";
+  EXPECT_EQ(place({{1, asymmetric_access::standby}}), 4);
+}
+
 TEST(decide, others_learn_of_each_epoch_and_of_what_it_does) {
   agreed now = alone(1);
   EXPECT_EQ(now.events.size(), 1u) << "there are no others";

@@ -30,6 +30,7 @@ void follow(const std::shared_ptr<running_unit>& unit, const config::unit_config
   facts.serial = unit->facts.serial;
   facts.naa = unit->facts.naa;
   facts.naa_extension = unit->facts.naa_extension;
+  facts.explicit_access = unit->facts.explicit_access;
   const std::uint64_t capacity = std::exchange(facts.capacity_blocks, unit->facts.capacity_blocks);
   if (facts != unit->facts)
     told.push_back({unit, [facts](unit::coordinator& coordinator, unit::coordinator::done done) {

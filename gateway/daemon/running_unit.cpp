@@ -113,6 +113,7 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   auto made = std::make_shared<running_unit>();
   made->name = config.name;
   made->facts = facts_of(config, about);
+  made->facts.explicit_access = agreed.hosts_move;
   if (!config.naa.empty()) set_naa(made->facts, config.naa);
   made->medium = medium;
   made->coordinator_core = &coordinator_core;

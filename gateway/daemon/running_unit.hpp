@@ -63,6 +63,7 @@ struct agreement_parts {
   gateway_id gateway = 0;
   bool shares = false;            // with other gateways
   relay::links* links = nullptr;  // to them; null: nobody relays
+  bool hosts_move = false;        // hosts are told that they may choose the owner
 };
 
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,

@@ -56,7 +56,7 @@ class start_step final : public unit_step {
     }
     auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
                           *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(),
-                                                    true, now.made_of.links}
+                                                    true, now.made_of.links, in_.wanted->cluster->hosts_move}
                                   : agreement_parts{*now.authority, now.made_of.state},
                           replaces);
     if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);

@@ -31,6 +31,7 @@ const std::map<command, allowed> wanted = {
     {command::read_defect_data, allowed::unless_exclusive},
     {command::get_lba_status, allowed::unless_exclusive},
     {command::mode_select, allowed::never},
+    {command::set_target_port_groups, allowed::never},
     {command::send_diagnostic, allowed::never},
     {command::write, allowed::never},
     {command::write_and_verify, allowed::never},

@@ -59,7 +59,8 @@
   row(overlapped_commands, 0x4e00, "overlapped commands attempted")                                       \
   row(removal_prevented, 0x5302, "medium removal prevented")                                              \
   row(insufficient_resources, 0x5503, "insufficient resources")                                           \
-  row(insufficient_registration_resources, 0x5504, "insufficient registration resources")
+  row(insufficient_registration_resources, 0x5504, "insufficient registration resources")                 \
+  row(set_target_port_groups_failed, 0x670a, "set target port groups command failed")
 // clang-format on
 
 namespace sluice::scsi {

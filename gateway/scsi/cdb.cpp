@@ -169,6 +169,7 @@ std::uint32_t parameter_length(const opcode_row& row, const_bytes cdb) {
       return row.cdb_bytes == 10 ? from.u16(7) : from.u32(6);
     case command::report_luns:
     case command::report_target_port_groups:
+    case command::set_target_port_groups:
     case command::report_supported_operation_codes:
     case command::report_supported_task_management_functions:
       return from.u32(6);

@@ -91,6 +91,11 @@ void run(const_bytes cdb, const_bytes list, const unit_facts& unit) {
   SLUICE_CHECK(cdb.size() >= (*row)->cdb_bytes);
   if ((*row)->what == command::unmap) return run_unmap(list, unit);
   if ((*row)->what == command::persistent_reserve_out) return run_pr_out(cdb, list);
+  if ((*row)->what == command::set_target_port_groups) {
+    const auto wanted = parse_wanted_groups(list);
+    SLUICE_CHECK(!wanted || wanted->size() <= list.size() / 4);
+    return;
+  }
   if ((*row)->what == command::mode_select) {
     (void)apply_mode_select(decode_mode_select(**row, cdb), list, unit, default_mode_state(unit));
     return;

@@ -119,7 +119,7 @@ page standard_inquiry(const unit_facts& unit, const port_facts& port) {
   p[2] = version_spc_4;
   p[3] = 0x12;  // HISUP; RESPONSE DATA FORMAT 2
   p[4] = standard_bytes - 5;
-  p[5] = 0x10;  // TPGS: implicit
+  p[5] = unit.explicit_access ? 0x30 : 0x10;  // TPGS: implicit, or both
   p[6] = port.multiple_ports ? 0x10 : 0x00;
   p[7] = 0x02;  // CMDQUE
   const bytes all(p);

@@ -69,6 +69,7 @@ constexpr manner about_groups = {.direction = in,
                                  .under_reserve = true,
                                  .access = access_rule::any_state,
                                  .timeout_s = 10};
+constexpr manner change_groups = {.direction = out, .access = access_rule::any_state, .timeout_s = 60};
 constexpr manner readiness = {.reservation = rr::always, .needs_medium = true, .timeout_s = 10};
 constexpr manner settings_in = {
     .direction = in, .reservation = rr::read_like, .access = access_rule::not_unavailable, .timeout_s = 10};
@@ -177,6 +178,8 @@ constexpr opcode_row table[] = {
            {0xa3, 0x0c, 0x87, x, x, x, x, x, x, x, 0, 0}, settings_in),
     action(c::report_supported_task_management_functions, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", 12,
            {0xa3, 0x0d, 0x80, 0, 0, 0, x, x, x, x, 0, 0}, settings_in),
+    action(c::set_target_port_groups, "SET TARGET PORT GROUPS", 12,
+           {0xa4, 0x0a, 0, 0, 0, 0, x, x, x, x, 0, 0}, change_groups),
     plain(c::read, "READ(12)", 12, {0xa8, 0x18, x, x, x, x, x, x, x, x, 0x1f, 0}, block_read),
     plain(c::write, "WRITE(12)", 12, {0xaa, 0x18, x, x, x, x, x, x, x, x, 0x1f, 0}, block_write),
     plain(c::write_and_verify, "WRITE AND VERIFY(12)", 12, {0xae, 0x16, x, x, x, x, x, x, x, x, 0x1f, 0}, block_write),
@@ -381,6 +384,8 @@ const char* to_string(command what) {
       return "persistent_reserve_out";
     case command::report_target_port_groups:
       return "report_target_port_groups";
+    case command::set_target_port_groups:
+      return "set_target_port_groups";
     case command::report_supported_operation_codes:
       return "report_supported_operation_codes";
     case command::report_supported_task_management_functions:

@@ -39,6 +39,7 @@ enum class command : std::uint8_t {
   persistent_reserve_in,
   persistent_reserve_out,
   report_target_port_groups,
+  set_target_port_groups,
   report_supported_operation_codes,
   report_supported_task_management_functions,
 };

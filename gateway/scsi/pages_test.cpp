@@ -46,6 +46,12 @@ TEST(inquiry, standard_data_say_who_and_what) {
   EXPECT_EQ(wire::load16(p, 64), 0x0960);
 }
 
+TEST(inquiry, says_that_hosts_choose_the_optimized_group_where_they_are_to) {
+  unit_facts unit = disk();
+  unit.explicit_access = true;
+  EXPECT_EQ(standard_inquiry(unit, port())[5] >> 4 & 3, 3);
+}
+
 TEST(inquiry, listed_pages_exist_ascend_and_tell_their_length) {
   const octets list = supported_pages_page();
   for (std::size_t i = 4; i < list.size(); ++i) {

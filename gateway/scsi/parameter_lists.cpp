@@ -12,6 +12,8 @@ constexpr std::size_t unmap_header_bytes = 8;
 constexpr std::size_t unmap_descriptor_bytes = 16;
 constexpr std::size_t pr_list_bytes = 24;
 constexpr std::size_t pr_ids_byte = 28;
+constexpr std::size_t group_header_bytes = 4;
+constexpr std::size_t group_descriptor_bytes = 4;
 
 bool registers(pr_out_action action) {
   return action == pr_out_action::register_key || action == pr_out_action::register_and_ignore_existing_key;
@@ -90,6 +92,18 @@ or_outcome<pr_move_list> parse_pr_move(const_bytes list) {
   if (!id || used != list.size() - pr_list_bytes) return bad_field(pr_list_bytes);
   p.destination = std::move(*id);
   return p;
+}
+
+or_outcome<std::vector<wanted_group>> parse_wanted_groups(const_bytes list) {
+  std::vector<wanted_group> wanted;
+  if (list.empty()) return wanted;
+  if (list.size() % group_descriptor_bytes != 0) return bad_length();
+  for (std::size_t at = group_header_bytes; at < list.size(); at += group_descriptor_bytes) {
+    const auto state = static_cast<asymmetric_access>(list[at] & 0x0f);
+    if (state > asymmetric_access::unavailable) return bad_field(at, 3);
+    wanted.push_back({at, wire::load16(list, at + 2), state});
+  }
+  return wanted;
 }
 
 }  // namespace sluice::scsi

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "gateway/scsi/cdb.hpp"
+#include "gateway/scsi/reports.hpp"
 #include "gateway/scsi/transport_id.hpp"
 
 /// Parameter lists that arrive as data-out. Every parser is total: any octets give a value or an outcome.
@@ -49,5 +50,14 @@ struct pr_move_list {
   transport_id destination;
 };
 or_outcome<pr_move_list> parse_pr_move(const_bytes list);
+
+/// One descriptor of a SET TARGET PORT GROUPS parameter list [SPC-4 6.45].
+struct wanted_group {
+  std::size_t at = 0;  // its first octet in the list
+  std::uint16_t number = 0;
+  asymmetric_access state = asymmetric_access::active_optimized;
+};
+/// No descriptor is no error. Offline and transitioning cannot be asked for.
+or_outcome<std::vector<wanted_group>> parse_wanted_groups(const_bytes list);
 
 }  // namespace sluice::scsi

@@ -106,6 +106,29 @@ TEST(pr_move, reads_the_destination) {
   EXPECT_EQ(parse_pr_move(list).error().sense.field_byte, 8);
 }
 
+TEST(wanted_groups, are_read_with_their_place) {
+  const octets list{0, 0, 0, 0, 0x01, 0, 0x12, 0x34, 0xf0, 0, 0, 2};
+  const auto wanted = parse_wanted_groups(list);
+  ASSERT_TRUE(wanted);
+  ASSERT_EQ(wanted->size(), 2U);
+  EXPECT_EQ((*wanted)[0].at, 4U);
+  EXPECT_EQ((*wanted)[0].number, 0x1234);
+  EXPECT_EQ((*wanted)[0].state, asymmetric_access::active_non_optimized);
+  EXPECT_EQ((*wanted)[1].state, asymmetric_access::active_optimized) << "the high bits are reserved";
+  EXPECT_TRUE(parse_wanted_groups({})->empty());
+  EXPECT_TRUE(parse_wanted_groups(octets(4))->empty());
+}
+
+TEST(wanted_groups, of_broken_lists_and_of_states_that_nobody_can_have_are_refused) {
+  for (const std::size_t size : {1u, 3u, 5u, 7u, 9u})
+    EXPECT_EQ(parse_wanted_groups(octets(size)).error().sense.code, asc::parameter_list_length_error) << size;
+  for (const std::uint8_t state : {0x04, 0x0e, 0x0f}) {
+    const auto refused = parse_wanted_groups(octets{0, 0, 0, 0, state, 0, 0, 1});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().sense.field_byte, 4);
+  }
+}
+
 TEST(transport_id, every_protocol_round_trips) {
   const transport_id ids[] = {host,
                               session,

@@ -24,6 +24,7 @@ struct unit_facts {
   bool removable = false;
   bool volatile_cache = true;  // the store acknowledges before data are durable
   bool rotational = false;
+  bool explicit_access = false;  // TPGS says that hosts choose which target port group is optimized
   std::uint32_t optimal_granularity_blocks = 8;
   /// OPTIMAL TRANSFER LENGTH. Linux 6.1 sends no request that is longer.
   std::uint32_t optimal_bytes = 4 * mib;

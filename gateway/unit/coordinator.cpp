@@ -129,7 +129,12 @@ void coordinator::run(control_request&& request) {
   const agreement::command asked{request.nexus,      request.id, request.who, {request.cdb.data(), request.cdb_bytes},
                                  request.parameters, known};
   const agreement::decision d = agreement::decide(*snapshot_, asked, snapshot_->facts);
-  begin(d, std::move(request));
+  if (d.moves_to == 0) return begin(d, std::move(request));
+  end_step();
+  move(d.moves_to, [this, shard = request.shard, id = request.id](const result<void>& moved) {
+    const scsi::outcome failed = outcomes::hardware_error(scsi::asc::set_target_port_groups_failed);
+    shards_[shard]->send(control_answer{id, moved ? outcomes::good() : failed});
+  });
 }
 
 void coordinator::run(manage_request&& request) {

@@ -73,6 +73,7 @@ void shard::execute(command& c) noexcept {
     case scsi::command::reserve:
     case scsi::command::release:
     case scsi::command::persistent_reserve_out:
+    case scsi::command::set_target_port_groups:
       send_to_coordinator(*this, c);
       return;
     case scsi::command::test_unit_ready:

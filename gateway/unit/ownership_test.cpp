@@ -1,3 +1,4 @@
+#include "gateway/agreement/codec.hpp"
 #include "gateway/scsi/asc.hpp"
 #include "gateway/state/lease.hpp"
 #include "gateway/unit/test_fixture.hpp"
@@ -27,6 +28,16 @@ std::unique_ptr<state::seat> join_another(fixture& s) {
   s.run();
   EXPECT_TRUE(joined);
   return seat;
+}
+
+/// The other gateway changes what is agreed.
+void commit(fixture& s, state::seat& by, const agreement::change& wanted) {
+  const agreement::agreed& now = *s.coordinator->snapshot();
+  const agreement::decision d = agreement::decide(now, wanted, {});
+  ASSERT_TRUE(d.next);
+  by.propose({now.epoch, agreement::encode(*d.next), d.lasts},
+             [](const state::verdict& v) { EXPECT_EQ(v.what, state::verdict::kind::committed); });
+  s.run();
 }
 
 TEST(ownership, who_is_alone_claims_the_unit_and_serves_it) {
@@ -84,6 +95,33 @@ TEST(ownership, what_the_medium_has_ends_before_the_unit_moves_and_the_rest_may_
   EXPECT_TRUE(late.sensed(sense_key::unit_attention, asc::asymmetric_access_changed));
   exchange& between = s.done(a.send(write10(0, 1), filled(512, 3)));
   EXPECT_TRUE(between.sensed(sense_key::not_ready, asc::asymmetric_access_transition));
+}
+
+TEST(ownership, a_host_that_sets_target_port_groups_is_answered_when_the_unit_has_moved) {
+  fixture s(shared_unit());
+  s.run();
+  const auto other = join_another(s);
+  initiator& a = s.add();
+  const octets cdb{0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0}, list{0, 0, 0, 0, 0, 0, 0, 2};
+  exchange& asked = a.send(cdb, list);
+  s.run();
+  EXPECT_EQ(asked.completions, 0) << "the heir has not claimed it";
+  EXPECT_EQ(s.coordinator->snapshot()->owned->heir, 2);
+  commit(s, *other, agreement::claim{2, 20, s.coordinator->snapshot()->owned->epoch});
+  EXPECT_TRUE(asked.good());
+  EXPECT_EQ(s.coordinator->snapshot()->owned->owner, 2);
+}
+
+TEST(ownership, a_host_is_told_when_the_unit_did_not_move) {
+  fixture s(shared_unit());
+  s.run();
+  const auto other = join_another(s);
+  initiator& a = s.add();
+  exchange& asked = a.send({0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 2});
+  s.run();
+  commit(s, *other, agreement::leave{2, 20});
+  EXPECT_TRUE(asked.sensed(sense_key::hardware_error, asc::set_target_port_groups_failed));
+  EXPECT_EQ(s.coordinator->snapshot()->owned->owner, 1) << "nobody else is there";
 }
 
 }  // namespace

@@ -33,6 +33,11 @@ from targets import TargetError, spawn  # noqa: E402
 FAILOVER_LIMIT_S = 15  # of a loaded machine; what was seen is printed
 
 
+def set_target_port_groups(group: int, state: int) -> tuple[bytes, bytes]:
+    """The command and its parameter list [SPC-4 6.45]."""
+    return struct.pack(">BB4xIxx", 0xA4, 0x0A, 8), struct.pack(">4xBxH", state, group)
+
+
 def report_target_port_groups() -> bytes:
     return bytes([0xA3, 0x0A, 0, 0, 0, 0]) + struct.pack(">I", 4096) + bytes(2)
 
@@ -75,6 +80,9 @@ class Run:
         for page, what in ((0x80, "serial number"), (0xB2, "provisioning page")):
             told = {self.one.through(node, inquiry(page), length=4096).data for node in self.nodes}
             self.checks.check(f"one {what} on three gateways", len(told) == 1)
+        standard = bytes([0x12, 0, 0, 0, 96, 0])
+        told = {self.one.through(node, standard, length=96).data[5] >> 4 & 3 for node in self.nodes}
+        self.checks.check("INQUIRY says that hosts may choose the owner", told == {3})
         groups = {self.one.through(node, report_target_port_groups(), length=4096).data for node in self.nodes}
         self.checks.check("REPORT TARGET PORT GROUPS says the same on three gateways", len(groups) == 1)
         data = next(iter(groups))
@@ -191,6 +199,19 @@ class Run:
         self.verify("planned moves")
         wrong = self.nodes[0].ask("unit", "move", "disk", "--to", "bta")
         self.checks.check("a gateway that is not there is named", wrong.returncode == 1 and "beta" in wrong.stderr)
+
+    def chosen(self) -> None:
+        """A host chooses the owner, through a gateway that is neither the owner nor to be it."""
+        owner = self.owner()
+        to, by = [node for node in self.nodes if node is not owner]
+        began = time.monotonic()
+        told = self.one.through(by, *set_target_port_groups(self.nodes.index(to) + 1, 0))
+        took = time.monotonic() - began
+        self.checks.check(f"SET TARGET PORT GROUPS moves the unit: {told} after {took * 1000:.0f} ms",
+                          told.status == GOOD and by.owner() == to.name)
+        self.verify("a host's choice")
+        told = self.one.through(by, *set_target_port_groups(self.nodes.index(to) + 1, 2))
+        self.checks.check(f"the owner's group cannot be sent to standby alone: {told}", str(told) == "05/26/00")
 
     def drained(self) -> None:
         """Through another gateway; what is drained owns nothing, even when its heir is killed, or it starts anew."""
@@ -339,11 +360,12 @@ def main() -> int:
                         "10,000 rounds of COMPARE AND WRITE")
     options = parser.parse_args()
     checks = Checks()
-    with Cluster(images={IMAGE: "64M"}) as cluster, gateways(options.sluice, cluster, len(NAMES)) as nodes:
+    with (Cluster(images={IMAGE: "64M"}) as cluster,
+          gateways(options.sluice, cluster, len(NAMES), hosts_move=True) as nodes):
         run = Run(checks, nodes, options)
         try:
             for each in (run.identity, run.paths, run.owed_data, run.reservations, run.compare_and_write, run.planned,
-                         run.drained, run.stopped, run.killed, run.stands_still):
+                         run.chosen, run.drained, run.stopped, run.killed, run.stands_still):
                 each()
             if options.long:
                 run.by_load()

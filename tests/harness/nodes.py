@@ -30,7 +30,8 @@ def stamp(number: int) -> bytes:
 class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
-    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = ""):
+    def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = "",
+                 hosts_move: bool = False):
         """`advertise`: the address by which its portal is reached from elsewhere."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
         self.folder.mkdir()
@@ -50,6 +51,7 @@ pool = "rbd"
 user = "sluice"
 conf = "{cluster.conf}"
 listen = "127.0.0.1:{self.link}"
+hosts_move = {str(hosts_move).lower()}
 
 [store.disk]
 type = "rbd"
@@ -122,10 +124,11 @@ cold_reset = true
 
 
 @contextlib.contextmanager
-def gateways(program: Path, cluster: Cluster, count: int, advertise: str = ""):
-    """That many, started; killed with the block. One that does not start ends it with the end of its log."""
+def gateways(program: Path, cluster: Cluster, count: int, **keys):
+    """That many, made with these keys and started; killed with the block. One that does not start ends it, with the end
+    of its log."""
     with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
-        nodes = [Node(program.resolve(), Path(folder), number, cluster, advertise) for number in range(count)]
+        nodes = [Node(program.resolve(), Path(folder), number, cluster, **keys) for number in range(count)]
         try:
             for node in nodes:
                 try:

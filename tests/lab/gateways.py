@@ -161,7 +161,7 @@ def two_gateways(options, job: Path):
     """An image of a Ceph cluster by two gateways; the first owns the unit."""
     write_multipath_conf(job, "cluster.md")
     with (Cluster(images={IMAGE: "256M"}) as cluster,
-          nodes_of_cluster(options.sluice, cluster, 2, HOST_IN_GUEST) as nodes):
+          nodes_of_cluster(options.sluice, cluster, 2, advertise=HOST_IN_GUEST) as nodes):
         first, second = nodes
 
         def move(to: Node) -> None:
