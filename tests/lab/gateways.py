@@ -280,7 +280,7 @@ def counted(options, job: Path):
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
-            "failover": two_gateways,
+            "failover": two_gateways, "brief": in_the_guest,
             "srp": in_the_guest, "srp-channels": four_processors, "srp-link": in_the_guest,
             "iser": in_the_guest, "conformance": in_the_guest, "cost": counted}.get(name, one_path)
 

@@ -32,6 +32,7 @@ thin = true
 [target.main]
 luns = { 0 = "a" }
 [target.main.access."$GUEST"]
+${MORE_PORTS:-}
 [[target.main.port]]
 fabric = "iser"
 name = "$iqn"
