@@ -131,10 +131,7 @@ void coordinator::run(control_request&& request) {
   const agreement::decision d = agreement::decide(*snapshot_, asked, snapshot_->facts);
   if (d.moves_to == 0) return begin(d, std::move(request));
   end_step();
-  move(d.moves_to, [this, shard = request.shard, id = request.id](const result<void>& moved) {
-    const scsi::outcome failed = outcomes::hardware_error(scsi::asc::set_target_port_groups_failed);
-    shards_[shard]->send(control_answer{id, moved ? outcomes::good() : failed});
-  });
+  begin(moving{d.moves_to, ++next_move_, false, {}, std::move(request)});
 }
 
 void coordinator::run(manage_request&& request) {
@@ -261,16 +258,28 @@ void coordinator::links_are_up() {
 }
 
 void coordinator::move(gateway_id to, done finished) {
-  if (!snapshot_->owned || !snapshot_->members.contains(to))
-    return finished(fail(errc::not_found, "that gateway does not serve the unit"));
-  if (snapshot_->owned->owner == to) return finished({});
-  const std::uint64_t number = ++next_move_;
-  moving_.push_back({to, number, false, std::move(finished)});
-  enqueue(agreed_step{agreement::move{to}, [this, number](const result<void>&) {
+  begin(moving{to, ++next_move_, false, std::move(finished), {}});
+}
+
+void coordinator::begin(moving what) {
+  if (!snapshot_->owned || !snapshot_->members.contains(what.to))
+    return end(what, fail(errc::not_found, "that gateway does not serve the unit"));
+  if (snapshot_->owned->owner == what.to) return end(what, {});
+  const agreement::move wanted{what.to};
+  const std::uint64_t number = what.number;
+  moving_.push_back(std::move(what));
+  enqueue(agreed_step{wanted, [this, number](const result<void>&) {
                         for (moving& each : moving_)
                           if (each.number == number) each.given_up = true;
                         settle_moves();
                       }});
+}
+
+/// Who asked for a move learns what has become of it.
+void coordinator::end(const moving& what, const result<void>& outcome) {
+  if (!what.asked) return what.finished(outcome);
+  const scsi::outcome failed = outcomes::hardware_error(scsi::asc::set_target_port_groups_failed);
+  shards_[what.asked->shard]->send(control_answer{what.asked->id, outcome ? outcomes::good() : failed});
 }
 
 void coordinator::reconsider_owner() {

@@ -211,7 +211,10 @@ class coordinator final : state::watcher {
     std::uint64_t number;
     bool given_up;  // by the former owner
     done finished;
+    std::optional<control_request> asked;  // a command that waits for it, instead
   };
+  void begin(moving what);
+  void end(const moving& what, const result<void>& outcome);
   std::vector<moving> moving_;
   std::uint64_t next_move_ = 0;
   change current_;

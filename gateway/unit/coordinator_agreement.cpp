@@ -95,6 +95,11 @@ std::vector<control_request> coordinator::take_aborted(const std::vector<abort_o
     taken.push_back(std::move(*request));
     return true;
   });
+  std::erase_if(moving_, [&](moving& each) {  // the unit moves all the same
+    if (!each.asked || !concerned(*each.asked)) return false;
+    taken.push_back(std::move(*each.asked));
+    return true;
+  });
   return taken;
 }
 
@@ -138,8 +143,8 @@ void coordinator::settle_moves() {
     return true;
   });
   for (const moving& each : over)
-    each.finished(owner == each.to ? result<void>()
-                                   : fail(errc::not_found, "another gateway owns the unit now, or nobody"));
+    end(each,
+        owner == each.to ? result<void>() : fail(errc::not_found, "another gateway owns the unit now, or nobody"));
 }
 
 bool coordinator::yields() const {

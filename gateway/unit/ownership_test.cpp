@@ -112,6 +112,21 @@ TEST(ownership, a_host_that_sets_target_port_groups_is_answered_when_the_unit_ha
   EXPECT_EQ(s.coordinator->snapshot()->owned->owner, 2);
 }
 
+TEST(ownership, a_reset_does_not_wait_for_a_move_that_a_host_asked_for) {
+  fixture s(shared_unit());
+  s.run();
+  const auto other = join_another(s);
+  initiator& a = s.add();
+  initiator& b = s.add(1);
+  exchange& asked = a.send({0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 2});
+  s.run();
+  managed& reset = b.manage(port::task_function::logical_unit_reset);
+  s.run();
+  EXPECT_EQ(reset.answers, 1);
+  EXPECT_EQ(asked.silenced, port::silence::reset);
+  commit(s, *other, agreement::claim{2, 20, s.coordinator->snapshot()->owned->epoch});
+}
+
 TEST(ownership, a_host_is_told_when_the_unit_did_not_move) {
   fixture s(shared_unit());
   s.run();
