@@ -102,6 +102,9 @@ void coordinator::on(nexus_lost& message) {
     return true;
   });
   for (step& each : ended) finish(each, outcomes::good());
+  // Who joins anew drops what its nexuses held: nothing is left to agree on, and that may take as long as the cluster.
+  if (snapshot_->serves == unit_snapshot::service::suspended)
+    return shards_[message.shard]->send(nexus_forgotten{message.id});
   enqueue(message);
 }
 void coordinator::on(nexus_known& message) {

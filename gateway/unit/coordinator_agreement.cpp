@@ -298,8 +298,8 @@ void coordinator::lose_touch() {
   ++publications_;
   for (shard_link* shard : shards_) shard->send(publication{publications_, snapshot_, {}, {all}});
   for (step& each : unsure) {
-    if (std::holds_alternative<control_request>(each))
-      finish(each, scsi::outcome{});  // its task ends without it
+    if (std::holds_alternative<control_request>(each) || std::holds_alternative<nexus_lost>(each))
+      finish(each, scsi::outcome{});  // its task ends without it; what a nexus held is dropped by joining anew
     else
       queue_.push_back(std::move(each));  // done twice, resets and the operator's changes are the same
   }

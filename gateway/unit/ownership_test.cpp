@@ -97,6 +97,26 @@ TEST(ownership, what_the_medium_has_ends_before_the_unit_moves_and_the_rest_may_
   EXPECT_TRUE(between.sensed(sense_key::not_ready, asc::asymmetric_access_transition));
 }
 
+TEST(ownership, a_nexus_that_reserved_can_go_while_its_gateway_is_out_of_touch) {
+  fixture s(shared_unit());
+  s.run();
+  const auto other = join_another(s);
+  initiator& holder = s.add();
+  s.late = s.stalled.on = true;
+  s.add(1).send(write10(0, 1), filled(512, 1));
+  s.run();
+  ASSERT_TRUE(s.done(holder.send({0x16, 0, 0, 0, 0, 0})).good());
+  commit(s, *other, agreement::leave{1, s.coordinator->snapshot()->members.at(1)});
+  ASSERT_EQ(s.coordinator->snapshot()->serves, unit_snapshot::service::suspended) << "until the medium has answered";
+  bool gone = false;
+  s.shards[0]->detach(holder.identity->id, port::loss_reason::logout, [&] { gone = true; });
+  s.run();
+  EXPECT_TRUE(gone);
+  s.end_stall();
+  s.run();
+  EXPECT_EQ(s.coordinator->snapshot()->serves, unit_snapshot::service::on);
+}
+
 TEST(ownership, a_host_that_sets_target_port_groups_is_answered_when_the_unit_has_moved) {
   fixture s(shared_unit());
   s.run();
