@@ -358,7 +358,7 @@ TEST(journal, goes_on_wherever_there_is_a_channel_when_others_go_one_after_the_o
                         journal_bytes, record_blocks);
   std::vector<std::unique_ptr<store::channel>> channels;
   for (const auto& each : loops) channels.push_back(tier->attach(*each));
-  world.run_for(ns_per_ms);
+  world.run_until([&] { return channels[0]->idle(); }, world.now_ns() + ns_per_s);  // it flushes what was below before
   // The owner is at the first; the second goes while the owner is on its way there.
   channels[0].reset();
   channels[1].reset();
