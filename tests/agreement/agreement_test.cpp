@@ -19,8 +19,9 @@ TEST(agreement, has_at_most_one_owner_and_in_the_end_one) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) EXPECT_EQ(run(seed, plant::none, false, true).failure, "") << seed;
 }
 
+/// One seed in eight finds it (14 of the first 120): in twenty it can stay hidden, in forty it hardly does.
 TEST(agreement, finds_an_owner_that_did_not_wait_for_the_other_one) {
-  constexpr std::uint64_t at_most = 20;
+  constexpr std::uint64_t at_most = 40;
   std::uint64_t seed = 1;
   while (seed <= at_most && run(seed, plant::unconfirmed, false, true).failure.empty()) ++seed;
   EXPECT_LE(seed, at_most);
