@@ -373,6 +373,23 @@ TEST(journal, goes_on_wherever_there_is_a_channel_when_others_go_one_after_the_o
   tier.reset();
 }
 
+/// What was below before a start waits for a flush that comes by the journal.
+TEST(journal, brings_to_the_medium_what_was_written_below_before_it_was_opened) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    journal_fixture s(seed);
+    s.open();
+    test_request before(verb::write, 0, 65536, payload(s.random, std::vector<std::uint8_t>(65536, 7)));
+    ASSERT_EQ(s.run(*s.direct, before), status::good);
+    s.close();
+    s.open();
+    test_request flush(verb::flush, 0, 0);
+    ASSERT_EQ(s.run(*s.channel, flush), status::good);
+    s.lose_power();
+    s.open();
+    EXPECT_THAT(s.read(*s.channel, 0, 65536), Each(7)) << seed;
+  }
+}
+
 TEST(journal, that_was_drained_lets_go_of_the_medium_also_when_the_process_crashes_then) {
   journal_fixture s(46);
   s.open();
