@@ -76,6 +76,7 @@ class journal_core {
   std::atomic<std::uint64_t> destage_delay_ns;
   /// What was written below before this journal held anything back is durable there.
   std::atomic<bool> below_is_flushed;
+  bool passes_flushes = false;  // of units, until one of the journal's own was good. The owner's
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;

@@ -218,7 +218,7 @@ void journal_owner::enter(journal_job& job) noexcept {
     if (core_.wanted.is_volatile) return wait_for_all_before(job);
     core_.close_epoch();
     // What was acknowledged is durable, but for what went below before the journal.
-    if (core_.below_is_flushed) return finish(job);
+    if (core_.below_is_flushed && !core_.passes_flushes) return finish(job);
     flush_below();
     return pass(job);
   }
@@ -319,6 +319,7 @@ void journal_owner::own_flush::done(status outcome) noexcept {
 }
 
 void journal_owner::below_flushed() noexcept {
+  core_.passes_flushes = false;
   if (!core_.below_is_flushed.exchange(true) && core_.wanted.was_volatile) core_.listeners.tell();
 }
 

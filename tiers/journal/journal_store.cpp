@@ -237,7 +237,7 @@ result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store
   if (!core) return tl::unexpected(core.error());
   // What was written to the store below before this start may have been left to a flush that has not come yet. In
   // memory, each flush goes below.
-  if (below->describe().volatile_cache && !(*core)->wanted.is_volatile) (*core)->below_is_flushed = false;
+  (*core)->passes_flushes = below->describe().volatile_cache && !(*core)->wanted.is_volatile;
   return std::make_shared<journal_store>(std::move(below), std::move(*core));
 }
 

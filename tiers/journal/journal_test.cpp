@@ -14,6 +14,8 @@ using testing::HasSubstr;
 TEST(journal, a_write_is_answered_before_the_store_below_hears_of_it_and_reaches_it_in_the_end) {
   journal_fixture s(1);
   s.open();
+  ASSERT_EQ(s.write(0, 4096, 1), status::good);
+  ASSERT_TRUE(s.settle()) << "what was below before has been flushed";
   s.control->stall();
   EXPECT_EQ(s.write(8192, 4096, 7), status::good);
   EXPECT_THAT(s.read(*s.channel, 8192, 4096), Each(7));
