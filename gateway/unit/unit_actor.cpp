@@ -5,7 +5,7 @@ namespace sluice::unit {
 namespace {
 
 /// Notes to a shard: the task events as they are, then these.
-enum message_kind : std::uint32_t { manage_message = 0x100, call_message };
+enum message_kind : std::uint32_t { manage_message = 0x100, call_message, leave_message };
 
 }  // namespace
 
@@ -21,12 +21,23 @@ caf::behavior shard_actor::make_behavior() {
   shard_.emplace(options_, static_cast<coordinator_link&>(*this), own_core().loop(), medium_->attach(own_core().loop()),
                  std::move(first_));
   shard_->set_endpoint(this);
+  set_exit_handler([this](const caf::exit_msg&) { leave_when_idle(); });
   return {
       [this](to_shard& message) { shard_->on_message(std::move(message)); },
   };
 }
 
+void shard_actor::leave_when_idle() {
+  if (shard_->idle()) return quit();
+  if (!armed()) own_core().loop().arm(*this, ns_per_ms);
+}
+
+void shard_actor::on_timer() noexcept {
+  send_message(nullptr, leave_message);
+}
+
 void shard_actor::on_exit() {
+  own_core().loop().disarm(*this);
   shard_.reset();
   medium_.reset();
   ended_ = true;
@@ -52,6 +63,8 @@ void shard_actor::on_message(void* subject, std::uint32_t kind) {
     case manage_message:
       shard_->on_manage(*static_cast<port::task_management*>(subject));
       return;
+    case leave_message:
+      return leave_when_idle();
     case call_message: {
       const std::unique_ptr<std::function<void(shard&)>> work(static_cast<std::function<void(shard&)>*>(subject));
       (*work)(*shard_);

@@ -16,10 +16,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(sluice::unit::to_shard)
 namespace sluice::unit {
 
 /// Brings a shard its messages. Its endpoint (access::unit_endpoint) may be used on its core until the actor was told
-/// to end.
+/// to end; it ends when the shard is idle, which may be a moment later: a tier below may just have begun something for
+/// itself.
 class shard_actor final : public runtime::pinned<caf::event_based_actor>,
                           public access::unit_endpoint,
-                          coordinator_link {
+                          coordinator_link,
+                          reactor::timer {
  public:
   shard_actor(caf::actor_config& config, shard_options options, caf::actor coordinator,
               std::shared_ptr<store::store> medium, snapshot_ptr first);
@@ -42,6 +44,8 @@ class shard_actor final : public runtime::pinned<caf::event_based_actor>,
  private:
   void send(to_coordinator message) override;
   void on_message(void* subject, std::uint32_t kind) override;
+  void on_timer() noexcept override;
+  void leave_when_idle();
   /// Puts work in line behind the tasks that were posted before.
   void enqueue_call(std::function<void(shard&)> work);
 

@@ -13,6 +13,7 @@ import source
 MAX_LINE = 120
 MAX_LINES = 600
 HERE = Path(__file__).resolve().parent
+AWAIT_IN_CONDITION = re.compile(r"\b(if|while|switch) \((?:[^()]|\([^()]*\))*\bco_await\b")
 
 
 def words() -> list[re.Pattern]:
@@ -39,6 +40,8 @@ def check_file(name: str, text: str, forbidden: list[re.Pattern]) -> list[str]:
             errors.append(f"{name}:{number}: blanks at the end of the line")
         if code and re.search(r"^\s*using namespace (std|sluice)\s*;", line):
             errors.append(f"{name}:{number}: a using directive for a whole namespace")
+        if code and AWAIT_IN_CONDITION.search(line):
+            errors.append(f"{name}:{number}: co_await in a condition: GCC 12 destroys what it waits for too early")
         errors += [f"{name}:{number}: the word {match[0]!r}" for one in forbidden if (match := one.search(line))]
     return errors
 

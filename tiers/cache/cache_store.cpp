@@ -120,7 +120,18 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
   SLUICE_CHECK(!wanted.mode->journals || wanted.has_journal());
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
+    // The file may be the very flash that the medium waits for: it is not even cut to its size.
+    if (!wanted.has_journal())
+      if (auto unmarked = check_unmarked(*below); !unmarked)
+        return fail(unmarked.error().code, unmarked.error().message +
+                                               ": open it through that, or give them up with: sluice cache resolve "
+                                               "--store " +
+                                               wanted.medium + " --config FILE --discard");
     auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, binding);
+    if (opened && !wanted.has_journal()) {
+      if (auto gone = (*opened)->forget_journal(); !gone)
+        opened = fail(gone.error().code, "flash.path: " + wanted.flash.path + ": " + gone.error().message);
+    }
     if (opened) {
       flash = std::move(*opened);
     } else {
@@ -138,13 +149,11 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
     auto opened = journal::journal_store::open(below, options_of_journal(wanted, flash.get()), std::move(*lies_in));
     if (!opened) return tl::unexpected(opened.error());
     over = {*opened, *opened, flash == nullptr};
-  } else if (flash && check_unmarked(*below)) {
-    // Else it is for others to say whether the medium may be used; they may yet need what lies there.
-    if (auto gone = flash->forget_journal(); !gone)
-      return fail(gone.error().code, "flash.path: " + wanted.flash.path + ": " + gone.error().message);
   }
   auto known = flash ? flash->confirm() : binding->confirm(0).map([](bool) {});
   if (!known) return fail(known.error().code, "over: " + known.error().message);
+  // What is there already may yet be lost with the power; flash would keep what is read of it.
+  if (flash && p.volatile_cache) flash->all_unflushed();
   auto core = std::make_shared<cache_core>(wanted, p.size_bytes, std::move(over), std::move(flash));
   return std::make_shared<cache_store>(std::move(below), std::move(core), control_loop, binding,
                                        std::move(flash_trouble));

@@ -22,43 +22,70 @@ destager::destager(journal_core& core, journal_owner& owner) : core_(core), owne
 
 void destager::look() noexcept {
   if (failures_ != 0 && owner_.loop().now_ns() < resume_ns_) return;
-  if (phase_ == phase::idle) begin_run();
-  switch (phase_) {
-    case phase::idle:
-      return;
-    case phase::blocks:
-      return bring_blocks();
-    case phase::flushing:
-      if (std::exchange(step_started_, true)) return;
-      owner_.begins();
-      return owner_.below().submit(flush_);
-    case phase::superblock:
-      if (!std::exchange(step_started_, true)) write_copies();
-      return;
+  if (std::exchange(waits_for_turn_, false)) return place_.resume();
+  if (at_work_) return;
+  if (plan_run()) {
+    bring_run();
+  } else if (must_flush()) {
+    flush_what_was_below();
   }
+}
+
+void destager::rest() noexcept {
+  at_work_ = false;
+  place_.let_go();
+  owner_.wake();
 }
 
 /// Epochs that are closed and durable, as many as make a run of an eighth of the log, are brought below together: a
 /// flush for each would cost more than what it orders.
-void destager::begin_run() noexcept {
+bool destager::plan_run() noexcept {
   const log_position limit = core_.slots / 8;
   run_epochs_ = 0;
   for (const std::uint64_t end : core_.epochs) {
     if (end > core_.acknowledged) break;
-    const auto after =
-        std::upper_bound(core_.records.begin(), core_.records.end(), end,
-                         [](std::uint64_t sequence, const record_info& r) { return sequence < r.sequence; });
+    const auto after = core_.record_behind(end);
     // An epoch that is larger than a run goes alone.
     if (run_epochs_ != 0 && std::prev(after)->position - core_.tail > limit) break;
     run_end_ = end;
     ++run_epochs_;
   }
-  if (run_epochs_ == 0) return;
-  phase_ = phase::blocks;
+  return run_epochs_ != 0;
+}
+
+routine destager::bring_run() noexcept {
+  at_work_ = true;
   core_.figures.run_end.store(run_end_, std::memory_order_relaxed);
   run_started_ns_ = owner_.loop().now_ns();
   run_bytes_ = 0;
-  gather_blocks();
+  for (bool is_durable = false; !is_durable;) {
+    // Again after a flush that failed: what was written since the last one may be lost, and the system tells of it
+    // once.
+    gather_blocks();
+    while (bring_blocks()) co_await next_turn();
+    is_durable = co_await flush();
+    if (!is_durable) co_await next_turn();
+  }
+  // The run is durable below: only now the log may begin behind it.
+  core_.plan_tail(*std::prev(core_.record_behind(run_end_)));
+  // A copy that is not durable does not stop the end of the run: what recovery would bring below again is there.
+  static_cast<void>(co_await write_superblock());
+  end_run();
+  rest();
+}
+
+routine destager::flush_what_was_below() noexcept {
+  at_work_ = true;
+  static_cast<void>(co_await flush());
+  rest();
+}
+
+routine destager::write_what_is() noexcept {
+  SLUICE_CHECK(!at_work_);
+  at_work_ = true;
+  const bool good = co_await write_superblock();
+  owner_.superblock_written(good);
+  rest();
 }
 
 void destager::gather_blocks() noexcept {
@@ -81,7 +108,8 @@ void destager::gather_blocks() noexcept {
   blocks_.resize(kept);
 }
 
-void destager::bring_blocks() noexcept {
+/// Whether some of the run is not below yet.
+bool destager::bring_blocks() noexcept {
   for (destage_batch* each : std::exchange(failed_, {})) {
     ++busy_;
     owner_.begins();
@@ -89,16 +117,12 @@ void destager::bring_blocks() noexcept {
   }
   while (busy_ < depth && start_batch()) {
   }
-  // blocks -> flushing: every batch of the run has been answered, and none failed.
-  if (busy_ != 0 || next_block_ != blocks_.size() || !failed_.empty()) return;
-  phase_ = phase::flushing;
-  step_started_ = false;
-  look();
+  return busy_ != 0 || next_block_ != blocks_.size() || !failed_.empty();
 }
 
 bool destager::start_batch() noexcept {
   if (next_block_ == blocks_.size() || !failed_.empty()) return false;
-  const auto idle = std::find_if(batches_.begin(), batches_.end(), [](const auto& each) { return !each->busy; });
+  const auto idle = std::find_if(batches_.begin(), batches_.end(), [](const auto& each) { return !each->busy(); });
   const kind what = core_.index.place_at(blocks_[next_block_].where).what;
   const std::size_t limit = what == kind::data ? destage_batch::data_limit : destage_batch::zeroes_limit;
   std::vector<destage_batch::block> taken{blocks_[next_block_++]};
@@ -112,17 +136,18 @@ bool destager::start_batch() noexcept {
   return true;
 }
 
-void destager::batch_ended(destage_batch& one, store::status outcome) noexcept {
+void destager::batch_refused(destage_batch& one, store::status outcome) noexcept {
   --busy_;
-  if (outcome == store::status::good) {
-    one.busy = false;
-    if (failures_ != 0 && failed_.empty()) {
-      failures_ = 0;
-      core_.set_below_trouble({});
-    }
-  } else {
-    failed_.push_back(&one);
-    below_failed("the store below refuses writes", outcome);
+  failed_.push_back(&one);
+  below_failed("the store below refuses writes", outcome);
+  owner_.ended();
+}
+
+void destager::batch_ended() noexcept {
+  --busy_;
+  if (failures_ != 0 && failed_.empty()) {
+    failures_ = 0;
+    core_.set_below_trouble({});
   }
   owner_.ended();
 }
@@ -137,72 +162,46 @@ void destager::below_failed(const char* what, store::status outcome) noexcept {
   core_.set_below_trouble(what);
 }
 
-void destager::flushed(store::status outcome) noexcept {
-  if (outcome == store::status::good) {
+subroutine<bool> destager::flush() noexcept {
+  const std::uint32_t others = core_.others_below;
+  owner_.begins();
+  co_await until(place_, [this] { owner_.below().submit(flush_); });
+  owner_.ended();
+  core_.lost_below = flush_.said != store::status::good && flush_.loss != 0;
+  if (flush_.said == store::status::good) {
     failures_ = 0;
     flush_.written_anew = 0;
     core_.set_below_trouble({});
-    // flushing -> superblock: the run is durable below. Only now the log may begin behind it.
-    owner_.below_flushed();
-    phase_ = phase::superblock;
-    step_started_ = false;
-    const auto after =
-        std::upper_bound(core_.records.begin(), core_.records.end(), run_end_,
-                         [](std::uint64_t sequence, const record_info& r) { return sequence < r.sequence; });
-    core_.plan_tail(*std::prev(after));
-  } else {
-    // What was written since the last flush may be lost, and the system tells of it once: all of the run goes again.
-    below_failed("the store below refuses to flush", outcome);
-    // Else what others wrote before the journal began may be lost, too.
-    if (core_.below_is_flushed) flush_.written_anew = flush_.loss;
-    phase_ = phase::blocks;
-    gather_blocks();
+    if (others == core_.others_below) owner_.below_flushed();
+    co_return true;
   }
-  owner_.ended();
+  below_failed("the store below refuses to flush", flush_.said);
+  // Else what others wrote before the journal began may be lost, too.
+  if (core_.below_is_flushed) flush_.written_anew = flush_.loss;
+  co_return false;
 }
 
-void destager::write_superblock() noexcept {
-  SLUICE_CHECK(phase_ == phase::idle);
-  run_epochs_ = 0;
-  phase_ = phase::superblock;
-  step_started_ = true;
-  write_copies();
-}
-
-void destager::write_copies() noexcept {
+/// One copy after the other: a power loss tears one of them at most, and the other says what was true before or is true
+/// now.
+subroutine<bool> destager::write_superblock() noexcept {
   if (!image_) image_ = allocate_blocks(1);
   ++core_.super.serial;
   core_.sign_superblock();
   encode(core_.super, {image_.get(), block_bytes});
   image_part_ = {image_.get(), block_bytes};
-  copies_written_ = 0;
-  owner_.begins();
-  write_copy();
-}
-
-void destager::write_copy() noexcept {
-  // One copy after the other: a power loss tears one of them at most, and the other says what was true before or is
-  // true now.
-  const std::uint64_t copy = (first_copy_ + copies_written_) % superblock_copies;
-  owner_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
-}
-
-void destager::copy_written(std::int64_t result) noexcept {
-  const bool whole = result == static_cast<std::int64_t>(block_bytes);
-  if (whole && ++copies_written_ < superblock_copies) return write_copy();
-  if (!whole) {
-    first_copy_ = (first_copy_ + copies_written_) % superblock_copies;
-    core_.fail_flash("the superblock cannot be written");
+  bool whole = true;
+  for (std::uint64_t written = 0; whole && written < superblock_copies; ++written) {
+    const std::uint64_t copy = (first_copy_ + written) % superblock_copies;
+    owner_.begins();
+    co_await until(place_, [this, copy] {
+      owner_.loop().write(copy_, core_.flash.handle, &image_part_, 1, copy * block_bytes, true);
+    });
+    owner_.ended();
+    whole = copy_.result == static_cast<std::int64_t>(block_bytes);
+    if (!whole) first_copy_ = copy;
   }
-  // superblock -> idle. A copy that is not durable does not stop the end of the run: what recovery would bring below
-  // again is there already.
-  phase_ = phase::idle;
-  if (run_epochs_ != 0) {
-    end_run();
-  } else {
-    owner_.superblock_written(whole);
-  }
-  owner_.ended();
+  if (!whole) core_.fail_flash("the superblock cannot be written");
+  co_return whole;
 }
 
 /// All of the run is below, and the superblock says so.

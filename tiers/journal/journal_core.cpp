@@ -39,6 +39,12 @@ journal_core::journal_core(options how, journal_medium medium, const superblock&
   figures.last_record = acknowledged;
 }
 
+std::deque<record_info>::const_iterator journal_core::record_behind(std::uint64_t sequence) const noexcept {
+  return std::upper_bound(
+      records.begin(), records.end(), sequence,
+      [](std::uint64_t wanted_sequence, const record_info& r) { return wanted_sequence < r.sequence; });
+}
+
 std::uint32_t journal_core::valid_bytes(block_number block) const noexcept {
   const std::uint64_t size = store_bytes.load(std::memory_order_acquire);
   const std::uint64_t begin = block * block_bytes;

@@ -76,7 +76,14 @@ class journal_core {
   std::atomic<std::uint64_t> destage_delay_ns;
   /// What was written below before this journal held anything back is durable there.
   std::atomic<bool> below_is_flushed;
-  bool passes_flushes = false;  // of units, until one of the journal's own was good. The owner's
+  /// Else what units write from now on could outlive what they wrote before, and nobody was told: it does not go to the
+  /// log, nor, when units believe that they need no flush, anywhere. The owner asks.
+  bool may_journal() const noexcept { return below_is_flushed || lost_below; }
+  bool may_pass() const noexcept { return may_journal() || wanted.was_volatile || others_write_below(); }
+  bool lost_below = false;  // the last flush there said so, and units hear of it
+  /// How often others began to write below, and ended: odd while they do. The control thread changes it.
+  std::atomic<std::uint32_t> others_below = 0;
+  bool others_write_below() const noexcept { return others_below % 2 != 0; }
 
   /// Octets of a block that lie within the store: fewer than block_bytes in its last one, 0 beyond it.
   std::uint32_t valid_bytes(block_number block) const noexcept;
@@ -108,6 +115,8 @@ class journal_core {
   void found_again(block_number first, block_number last);  // [first, last) was written anew
   std::uint64_t forget_lost();                              // they read as what lies below; how many they are
   std::vector<block_range> lost_ranges() const;
+  /// The flash tells of lost blocks, none of which is lost any more.
+  bool has_regained() const noexcept { return !super.lost.empty() && !any_lost() && !wanted.is_volatile; }
 
   // -- the owner: the log ---------------------------------------------------------------------------------------------
   superblock super;  // as it is on flash, but for what changed since
@@ -119,6 +128,7 @@ class journal_core {
   const std::uint64_t life;
   std::deque<record_info> records;   // durable, and not yet brought below
   std::deque<std::uint64_t> epochs;  // the last record of each that is closed
+  std::deque<record_info>::const_iterator record_behind(std::uint64_t sequence) const noexcept;
   slot slot_of(log_position at) const noexcept { return static_cast<slot>(at % slots); }
   log_position place(log_position at) const noexcept { return place_of_record(at, slots, super.record_blocks); }
   bool has_room() const noexcept { return place(head) + super.record_blocks <= tail + slots; }

@@ -27,10 +27,7 @@ journal_owner::journal_owner(std::shared_ptr<journal_core> core, std::shared_ptr
       marks_(marks),
       appender_(core_, *this),
       destager_(core_, *this),
-      destaged_(core_.super.tail_sequence - 1) {
-  flush_.what = verb::flush;
-  flush_.owner = this;
-}
+      destaged_(core_.super.tail_sequence - 1) {}
 
 journal_owner::~journal_owner() {
   SLUICE_CHECK(members_.empty());
@@ -218,9 +215,7 @@ void journal_owner::enter(journal_job& job) noexcept {
     if (core_.wanted.is_volatile) return wait_for_all_before(job);
     core_.close_epoch();
     // What was acknowledged is durable, but for what went below before the journal.
-    if (core_.below_is_flushed && !core_.passes_flushes) return finish(job);
-    flush_below();
-    return pass(job);
+    return core_.below_is_flushed ? finish(job) : pass(job);
   }
   if (!job.changes() || locks_.lock(job)) route(job);
 }
@@ -289,10 +284,11 @@ void journal_owner::change_state() noexcept {
   // choice.
   if (core_.now == state::journaling && shall_pass && (core_.flash_failed() || core_.fill() < nearly_empty))
     core_.now = state::draining;
+  // passing -> draining: writers are held until what others wrote is durable.
+  if (core_.now == state::passing && !core_.may_pass()) core_.now = state::draining;
   // draining or passing -> journaling: what was held goes to the log, in the order in which it came.
-  if (core_.now != state::journaling && !shall_pass) {
+  if (core_.now != state::journaling && !shall_pass && core_.may_journal()) {
     core_.now = state::journaling;
-    flush_below();
     for (journal_job* each : std::exchange(held_, {})) route(*each);
   }
   // Also one that became ready only after the change.
@@ -300,26 +296,13 @@ void journal_owner::change_state() noexcept {
     for (journal_job* each : appender_.take_waiting()) held_.push_back(each);
   if (core_.now == state::draining) {
     core_.close_epoch();
-    if (appender_.empty() && core_.records.empty() && !destager_.at_work() && !disowning_) drained();
+    const bool is_empty = appender_.empty() && core_.records.empty() && !destager_.at_work() && !disowning_;
+    if (is_empty && core_.may_pass()) drained();
   }
   wishes_heard_.store(wishes, std::memory_order_seq_cst);
 }
 
-/// What was written below before there was a journal, and that needs it.
-void journal_owner::flush_below() noexcept {
-  if (core_.below_is_flushed || core_.now != state::journaling || std::exchange(flush_.at_work, true)) return;
-  begins();
-  below().submit(flush_);
-}
-
-void journal_owner::own_flush::done(status outcome) noexcept {
-  at_work = false;
-  if (outcome == status::good) owner->below_flushed();
-  owner->ended();
-}
-
 void journal_owner::below_flushed() noexcept {
-  core_.passes_flushes = false;
   if (!core_.below_is_flushed.exchange(true) && core_.wanted.was_volatile) core_.listeners.tell();
 }
 
@@ -329,8 +312,10 @@ void journal_owner::drained() noexcept {
     // A record that failed may be on flash all the same: it must never be found.
     core_.restart_log(core_.next_sequence + void_margin, loop().random());
     voided_ = true;
-    return destager_.write_superblock();
+    return static_cast<void>(destager_.write_what_is());
   }
+  // What was lost was written anew, and the flash must not tell of it any more once the medium is free.
+  if (core_.has_regained()) return static_cast<void>(destager_.write_what_is());
   // draining -> passing: the log is empty, and void on flash if it failed.
   core_.epochs.clear();
   core_.now = state::passing;

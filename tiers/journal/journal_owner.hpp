@@ -48,6 +48,10 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   /// Something is under way that must end before the owner can move; it ended.
   void begins() noexcept { ++under_way_; }
   void ended() noexcept;
+  /// A turn comes soon.
+  void wake() noexcept {
+    if (!leaves_) seat_->loop.defer(*seat_);
+  }
   void read(journal_job& job) noexcept;
   void granted(journal_job& job) noexcept;
   void ready(journal_job& job) noexcept { appender_.add(job); }
@@ -80,20 +84,10 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
     std::unique_ptr<overlay_reader> reader;
   };
 
-  class own_flush final : public store::request {
-   public:
-    void done(store::status outcome) noexcept override;
-    journal_owner* owner = nullptr;
-    bool at_work = false;
-  };
-
   void sit_down(reactor::loop& on);
   void get_up(reactor::loop& on);
   void move_on();
   void poke() noexcept;
-  void wake() noexcept {
-    if (!leaves_) seat_->loop.defer(*seat_);
-  }
   void turn() noexcept;
   void take_inbox() noexcept;
   void enter(journal_job& job) noexcept;
@@ -103,7 +97,6 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   void pass(journal_job& job) noexcept;
   void pass_what_may() noexcept;
   void change_state() noexcept;
-  void flush_below() noexcept;
   void drained() noexcept;
   void close_epochs(std::uint64_t now_ns) noexcept;
   void arm_timer(std::uint64_t now_ns) noexcept;
@@ -132,7 +125,6 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   bool voided_ = false;
   std::atomic<bool> disowning_ = false;  // the medium is being told that the log is void
   bool leaves_ = false;                  // the seat: another one looks at what comes now
-  own_flush flush_;
   unsigned under_way_ = 0;
   std::uint64_t rests_until_ns_ = 0;
 

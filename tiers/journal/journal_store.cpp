@@ -235,9 +235,10 @@ result<std::shared_ptr<journal_store>> journal_store::open(std::shared_ptr<store
                                                            journal_medium flash) {
   auto core = opening(*below, wanted, flash).run();
   if (!core) return tl::unexpected(core.error());
-  // What was written to the store below before this start may have been left to a flush that has not come yet. In
-  // memory, each flush goes below.
-  (*core)->passes_flushes = below->describe().volatile_cache && !(*core)->wanted.is_volatile;
+  // What was written to the store below before this start may have been left to a flush that has not come yet. Not when
+  // the log holds something: before that was written, there was a flush.
+  (*core)->below_is_flushed =
+      !below->describe().volatile_cache || (*core)->wanted.is_volatile || !(*core)->records.empty();
   return std::make_shared<journal_store>(std::move(below), std::move(*core));
 }
 
@@ -250,6 +251,7 @@ std::shared_ptr<journal_store> journal_store::begin_anew(std::shared_ptr<store> 
   super.life = flash.control_loop.random() | 1;
   auto core = std::make_shared<journal_core>(std::move(wanted), std::move(flash), super, empty_log(super), super.life,
                                              below->describe().size_bytes);
+  core->others_below = 1;
   if (!ownership && ownership.error().code != errc::unsupported)
     core->fail_flash("the medium does not tell whom it lacks data of: " + ownership.error().message);
   return std::make_shared<journal_store>(std::move(below), std::move(core), false);
@@ -274,8 +276,7 @@ journal_store::~journal_store() {
   if (core_->index.empty() && !core_->any_lost() && !core_->stale()) {
     static_cast<void>(clear_ownership());
   } else if (is_formatted_ && !core_->flash_failed() && !core_->wanted.is_volatile) {
-    core_->sign_superblock();
-    static_cast<void>(log_reader(core_->flash.control_loop, core_->flash.handle).write_superblock(core_->super));
+    static_cast<void>(sign_flash());
   }
 }
 
@@ -313,6 +314,7 @@ std::string journal_store::holder() const {
 
 /// From now on the medium may lack data: it says so first.
 void journal_store::take_over() {
+  if (core_->others_write_below()) ++core_->others_below;
   if (!is_formatted_ && !core_->flash_failed()) format();
   if (core_->flash_failed()) return;
   // What memory holds is lost with it: then the medium lacks nothing that anybody could bring.
@@ -325,6 +327,11 @@ void journal_store::take_over() {
   if (done) return;
   SLUICE_LOG(error, "journal", "the medium cannot be marked: nothing is held back from it",
              {"path", core_->wanted.path}, {"why", done.error().message});
+}
+
+void journal_store::hand_over() {
+  if (!core_->others_write_below()) ++core_->others_below;
+  core_->below_is_flushed = false;
 }
 
 /// The owner does not look at the superblock before it journals.
@@ -351,8 +358,15 @@ result<std::uint64_t> journal_store::give_up_lost() {
   return core_->forget_lost() * block_bytes;
 }
 
+/// With the owner passing, or gone. Flash that failed need not take what it is told: at the worst it is refused later.
 bool journal_store::clear_ownership() {
+  if (core_->has_regained() && !sign_flash() && !core_->flash_failed()) return false;
   return core_->wanted.is_volatile || marks_.clear();
+}
+
+bool journal_store::sign_flash() {
+  core_->sign_superblock();
+  return log_reader(core_->flash.control_loop, core_->flash.handle).write_superblock(core_->super).has_value();
 }
 
 std::uint64_t journal_store::undestaged_bytes(std::uint64_t ownership) const {

@@ -42,7 +42,7 @@ class journal_store final : public store::store {
   /// Not while anybody else writes to the store below, nor to the flash.
   void take_over() override;
   /// Others wrote to the store below, and may have left it to a flush to make that durable.
-  void hand_over() override { core_->below_is_flushed = false; }
+  void hand_over() override;
   void begin_hand_over() override { owner_->want_passing(true); }
   /// errc::io: blocks are lost.
   result<void> handed_over() override;
@@ -63,6 +63,7 @@ class journal_store final : public store::store {
 
  private:
   bool clear_ownership();
+  bool sign_flash();
   void format();
 
   std::shared_ptr<store> below_;
