@@ -79,7 +79,7 @@ struct returned<void> {
 
 /// A coroutine that another one waits for, at once and once: `co_await f()`. It runs at once too, so that one that has
 /// nothing to wait for costs its caller neither a turn nor stack, however often it is called. Not in a condition: GCC
-/// 12 destroys what an `if` waits for before it has ended (a lint looks for that).
+/// 12 takes a coroutine without local variables for done there (findings/gcc-co-await-in-a-condition.sh; a lint looks).
 template <class T = void>
 class [[nodiscard]] subroutine {
  public:

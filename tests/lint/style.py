@@ -41,7 +41,7 @@ def check_file(name: str, text: str, forbidden: list[re.Pattern]) -> list[str]:
         if code and re.search(r"^\s*using namespace (std|sluice)\s*;", line):
             errors.append(f"{name}:{number}: a using directive for a whole namespace")
         if code and AWAIT_IN_CONDITION.search(line):
-            errors.append(f"{name}:{number}: co_await in a condition: GCC 12 destroys what it waits for too early")
+            errors.append(f"{name}:{number}: co_await in a condition: GCC 12 takes the coroutine for done there")
         errors += [f"{name}:{number}: the word {match[0]!r}" for one in forbidden if (match := one.search(line))]
     return errors
 
