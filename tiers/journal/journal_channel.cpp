@@ -47,24 +47,14 @@ bool journal_channel::idle() noexcept {
 
 void journal_channel::finished(journal_job& job, const reactor::loop& on) noexcept {
   if (&on == &loop_) return answer(job);
-  journal_job* first = outbox_->first.load(std::memory_order_relaxed);
-  do {
-    job.next = first;
-  } while (!outbox_->first.compare_exchange_weak(first, &job, std::memory_order_seq_cst));
-  if (first != nullptr) return;
+  if (!outbox_->jobs.push(job)) return;
   loop_.post([held = outbox_] {
     if (held->channel) held->channel->take_outbox();
   });
 }
 
 void journal_channel::take_outbox() noexcept {
-  journal_job* newest = outbox_->first.exchange(nullptr, std::memory_order_seq_cst);
-  journal_job* oldest = nullptr;
-  while (newest) {
-    journal_job* const older = std::exchange(newest->next, oldest);
-    oldest = std::exchange(newest, older);
-  }
-  while (oldest) answer(*std::exchange(oldest, oldest->next));
+  for (journal_job* next = outbox_->jobs.take(); next;) answer(*std::exchange(next, next->next));
 }
 
 void journal_channel::answer(journal_job& job) noexcept {

@@ -24,7 +24,7 @@ class journal_channel final : public store::channel {
  private:
   /// Answers on their way from another core; outlives the channel when the loop still has it in line.
   struct outbox {
-    std::atomic<journal_job*> first = nullptr;  // newest first
+    inbox<journal_job> jobs;
     journal_channel* channel = nullptr;
   };
   void answer(journal_job& job) noexcept;

@@ -29,55 +29,11 @@ journal_owner::journal_owner(std::shared_ptr<journal_core> core, std::shared_ptr
       destager_(core_, *this),
       destaged_(core_.super.tail_sequence - 1) {}
 
-journal_owner::~journal_owner() {
-  SLUICE_CHECK(members_.empty());
-}
-
 // -- where it sits ---------------------------------------------------------------------------------------------------
-
-void journal_owner::attach(reactor::loop& on) {
-  const std::lock_guard lock(guard_);
-  const auto found = std::find_if(members_.begin(), members_.end(), [&](const member& m) { return m.loop == &on; });
-  if (found != members_.end()) {
-    ++found->channels;
-    return;
-  }
-  members_.push_back({&on, 1});
-  if (members_.size() == 1) sit_down(on);
-}
-
-void journal_owner::detach(reactor::loop& on) {
-  const std::lock_guard lock(guard_);
-  const auto found = std::find_if(members_.begin(), members_.end(), [&](const member& m) { return m.loop == &on; });
-  SLUICE_CHECK(found != members_.end());
-  if (--found->channels != 0) return;
-  members_.erase(found);
-  if (here_.load() != &on) return;
-  get_up(on);
-  move_on();
-}
-
-/// To another loop, whose channels may go before it comes there. With guard_ held.
-void journal_owner::move_on() {
-  if (members_.empty()) return;
-  reactor::loop* const next = members_.front().loop;
-  next->post([held = weak_from_this(), next] {
-    const auto self = held.lock();
-    if (!self) return;
-    const std::lock_guard lock(self->guard_);
-    if (self->here_.load() != nullptr) return;
-    const bool stays =
-        std::any_of(self->members_.begin(), self->members_.end(), [&](const member& m) { return m.loop == next; });
-    stays ? self->sit_down(*next) : self->move_on();
-  });
-}
 
 void journal_owner::sit_down(reactor::loop& on) {
   seat_ = std::make_unique<seat>(*this, on, below_store_->attach(on));
   rests_until_ns_ = 0;
-  // Who sends puts the job into the inbox first and looks at here_ then; this is the other way round. So the job is
-  // in the inbox when the first turn comes, or its sender sees this loop.
-  here_.store(&on, std::memory_order_seq_cst);
   wake();
 }
 
@@ -86,8 +42,6 @@ void journal_owner::get_up(reactor::loop& on) {
   seat_->reader.reset();
   seat_->below.reset();  // may answer what it still holds
   leaves_ = false;
-  // From here on senders leave their jobs in the inbox for whoever sits down next.
-  here_.store(nullptr, std::memory_order_seq_cst);
   under_way_ = 0;  // but for what a crash of the (simulated) machine made the loop forget, it is
   if (seat_->armed()) on.disarm(*seat_);
   if (!seat_->queued_) return seat_.reset();
@@ -101,40 +55,21 @@ void journal_owner::seat::run() noexcept {
 }
 
 void journal_owner::send(journal_job& job, const reactor::loop& from) noexcept {
-  journal_job* first = inbox_.load(std::memory_order_relaxed);
-  do {
-    job.next = first;
-    // A stack that is only ever taken whole (take_inbox), so that no job can come back to its top unseen.
-  } while (!inbox_.compare_exchange_weak(first, &job, std::memory_order_seq_cst));
-  if (here_.load(std::memory_order_seq_cst) == &from) {
+  const bool is_first = inbox_.push(job);
+  if (here() == &from) {
     rests_until_ns_ = 0;
     return wake();
   }
   // Whoever put the first job in has poked already, and a poke reaches the owner wherever it has moved to.
-  if (first == nullptr) poke();
+  if (is_first) poke();
 }
 
-/// Lets the owner have a turn soon; from any thread. When it is on its way to another loop, it looks there anyhow.
-void journal_owner::poke() noexcept {
-  reactor::loop* const to = here_.load(std::memory_order_seq_cst);
-  if (!to) return;
-  to->post([held = weak_from_this(), to] {
-    const auto self = held.lock();
-    if (!self) return;
-    // It may have moved since.
-    reactor::loop* const now = self->here_.load(std::memory_order_seq_cst);
-    if (now == to) return self->wake();
-    if (now) self->poke();
-  });
+void journal_owner::wake() noexcept {
+  if (!leaves_) seat_->loop.defer(*seat_);
 }
 
 bool journal_owner::may_leave(const reactor::loop& on) noexcept {
-  if (here_.load(std::memory_order_seq_cst) != &on) return true;
-  {
-    const std::lock_guard lock(guard_);
-    for (const member& m : members_)
-      if (m.loop == &on && m.channels > 1) return true;
-  }
+  if (stays_without(on)) return true;
   rests_until_ns_ = loop().now_ns() + rest_ns;
   return under_way_ == 0;
 }
@@ -151,12 +86,7 @@ bool journal_owner::is_passing() noexcept {
   const std::uint64_t heard = wishes_heard_.load(std::memory_order_seq_cst);
   if (heard == wishes_.load(std::memory_order_seq_cst)) return core_.now == state::passing;
   // Without channels there is nobody to hear of it, nor to write.
-  return !has_channels() && core_.index.empty();
-}
-
-bool journal_owner::has_channels() noexcept {
-  const std::lock_guard lock(guard_);
-  return !members_.empty();
+  return !has_users() && core_.index.empty();
 }
 
 void journal_owner::want_destage_delay(std::uint64_t ns) noexcept {
@@ -195,15 +125,9 @@ void journal_owner::turn() noexcept {
 
 /// Oldest first: writes of one core to the same blocks keep their order.
 void journal_owner::take_inbox() noexcept {
-  journal_job* newest = inbox_.exchange(nullptr, std::memory_order_seq_cst);
-  journal_job* oldest = nullptr;
-  while (newest) {
-    journal_job* const older = std::exchange(newest->next, oldest);
-    oldest = std::exchange(newest, older);
-  }
-  while (oldest) {
-    journal_job& job = *oldest;
-    oldest = job.next;
+  for (journal_job* next = inbox_.take(); next;) {
+    journal_job& job = *next;
+    next = job.next;
     enter(job);
   }
 }
@@ -333,7 +257,7 @@ void journal_owner::superblock_written(bool good) noexcept {
   disowning_ = true;
   const std::string holder = core_.any_lost() ? holder_name(core_.super) : std::string();
   marks_.disown_off_loop(holder, [held = weak_from_this()](bool known) {
-    const auto self = held.lock();
+    const auto self = std::static_pointer_cast<journal_owner>(held.lock());
     if (!self) return;
     if (!known) self->core_.set_stale();
     self->disowning_ = false;
@@ -386,7 +310,7 @@ void journal_owner::passed(journal_job& job) noexcept {
 
 void journal_owner::finish(journal_job& job) noexcept {
   if (job.changes()) locks_.unlock(job);
-  job.from().finished(job, *here_.load());
+  job.from().finished(job, *here());
 }
 
 }  // namespace sluice::journal

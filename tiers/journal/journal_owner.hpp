@@ -2,27 +2,24 @@
 #include <atomic>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "actors/base/inbox.hpp"
+#include "actors/reactor/wanderer.hpp"
 #include "tiers/journal/appender.hpp"
 #include "tiers/journal/destager.hpp"
 #include "tiers/journal/overlay_reader.hpp"
 
 namespace sluice::journal {
 
-/// The one that changes a journal: it has a seat on one of the loops with channels, and moves to another when the last
-/// channel there goes. All that changes the store comes here, is put in order where it overlaps, and is written to the
-/// log, or passes to the store below.
-class journal_owner : public std::enable_shared_from_this<journal_owner> {
+/// The one that changes a journal, on one of the loops with channels at a time. All that changes the store comes here,
+/// is put in order where it overlaps, and is written to the log, or passes to the store below.
+class journal_owner final : public reactor::wanderer {
  public:
   /// `marks` lives as long as there are channels.
   journal_owner(std::shared_ptr<journal_core> core, std::shared_ptr<store::store> below, ownership_keeper& marks);
-  ~journal_owner();
 
   // -- channels ------------------------------------------------------------------------------------------------------
-  void attach(reactor::loop& on);
-  void detach(reactor::loop& on);
   /// Any thread with a channel.
   void send(journal_job& job, const reactor::loop& from) noexcept;
   /// Whether the channel may go as far as the owner is concerned, which then rests for a moment. On the channel's loop.
@@ -33,7 +30,6 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   void want_passing(bool wanted) noexcept;
   /// Whether it has heard what is wanted, and holds nothing back.
   bool is_passing() noexcept;
-  bool has_channels() noexcept;
   void want_destage_delay(std::uint64_t ns) noexcept;
   /// Something that its turns look at has changed. Any thread.
   void look_soon() noexcept { poke(); }
@@ -49,9 +45,7 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   void begins() noexcept { ++under_way_; }
   void ended() noexcept;
   /// A turn comes soon.
-  void wake() noexcept {
-    if (!leaves_) seat_->loop.defer(*seat_);
-  }
+  void wake() noexcept override;
   void read(journal_job& job) noexcept;
   void granted(journal_job& job) noexcept;
   void ready(journal_job& job) noexcept { appender_.add(job); }
@@ -64,10 +58,6 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   void superblock_written(bool good) noexcept;
 
  private:
-  struct member {
-    reactor::loop* loop;
-    unsigned channels;
-  };
   /// What the owner has on its loop.
   class seat final : public reactor::runnable, public reactor::timer {
    public:
@@ -84,10 +74,8 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
     std::unique_ptr<overlay_reader> reader;
   };
 
-  void sit_down(reactor::loop& on);
-  void get_up(reactor::loop& on);
-  void move_on();
-  void poke() noexcept;
+  void sit_down(reactor::loop& on) override;
+  void get_up(reactor::loop& on) override;
   void turn() noexcept;
   void take_inbox() noexcept;
   void enter(journal_job& job) noexcept;
@@ -110,8 +98,7 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   appender appender_;
   destager destager_;
   std::unique_ptr<seat> seat_;
-  std::atomic<reactor::loop*> here_ = nullptr;  // seat_->loop
-  std::atomic<journal_job*> inbox_ = nullptr;   // newest first
+  inbox<journal_job> inbox_;
   std::atomic<bool> wants_passing_ = true;
   std::atomic<std::uint64_t> wishes_ = 0;  // how often something else was wanted; of them, those it has looked at
   std::atomic<std::uint64_t> wishes_heard_ = 0;
@@ -127,9 +114,6 @@ class journal_owner : public std::enable_shared_from_this<journal_owner> {
   bool leaves_ = false;                  // the seat: another one looks at what comes now
   unsigned under_way_ = 0;
   std::uint64_t rests_until_ns_ = 0;
-
-  std::mutex guard_;  // of members_, and of who sits where
-  std::vector<member> members_;
 };
 
 }  // namespace sluice::journal

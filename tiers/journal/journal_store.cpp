@@ -348,7 +348,7 @@ result<void> journal_store::handed_over() {
                               " written blocks of 4 KiB are lost, which nobody would be told of any more: write them "
                               "anew, or give them up with: sluice cache resolve --store NAME --discard");
   if (owner_->is_passing() && clear_ownership()) return {};
-  if (!owner_->has_channels() && !core_->index.empty())
+  if (!owner_->has_users() && !core_->index.empty())
     return fail(errc::unsupported,
                 "it holds data that nobody brings below as long as no unit uses it: give it a unit first");
   return fail(errc::busy, "it holds data that the store below does not take (" + health() + ")");
