@@ -32,7 +32,7 @@ rbd_channel::rbd_channel(std::shared_ptr<medium> of, reactor::loop& loop)
 }
 
 rbd_channel::~rbd_channel() {
-  SLUICE_CHECK(in_flight_ == 0 && waiting_.empty() && due_.empty() && gathered_.load() == nullptr);
+  SLUICE_CHECK(in_flight_ == 0 && waiting_.empty() && due_.empty() && gathered_.empty());
   if (image_) image_->on().share().leave(this);
   medium_->leave(this);
   *self_ = nullptr;
@@ -172,25 +172,11 @@ void rbd_channel::take_image() noexcept {
 // -- from librbd ---------------------------------------------------------------------------------------------------
 
 void rbd_channel::gather(rbd_job& job) noexcept {
-  rbd_job* before = gathered_.load(std::memory_order_relaxed);
-  do {
-    job.next = before;
-  } while (!gathered_.compare_exchange_weak(before, &job, std::memory_order_acq_rel, std::memory_order_relaxed));
-  if (before == nullptr) loop_.post(collect_);
+  if (gathered_.push(job)) loop_.post(collect_);
 }
 
 void rbd_channel::collect() noexcept {
-  rbd_job* newest = gathered_.exchange(nullptr, std::memory_order_acquire);
-  rbd_job* oldest = nullptr;
-  while (newest) {
-    rbd_job* following = std::exchange(newest->next, oldest);
-    oldest = std::exchange(newest, following);
-  }
-  while (oldest) {
-    rbd_job* following = oldest->next;
-    landed(*oldest);
-    oldest = following;
-  }
+  for (rbd_job* next = gathered_.take(); next;) landed(*std::exchange(next, next->next));
   if (!waiting_.empty()) go_on();
 }
 
@@ -230,7 +216,7 @@ bool rbd_channel::has_more(rbd_job& job) noexcept {
 bool rbd_channel::compared(rbd_job& job) noexcept {
   request& r = *job.request_;
   switch (job.phase_) {
-    case rbd_job::phase::compare_natively:
+    case rbd_job::phase::whole:
       if (job.result_ == -EILSEQ)  // librbd counts from the start of the object, not from that of the request
         r.miscompare_offset = std::min(job.mismatch_ % facts_.object_bytes, r.length_bytes - 1);
       if (job.result_ != -EINVAL && job.result_ != -EOPNOTSUPP) return false;
@@ -248,9 +234,10 @@ bool rbd_channel::compared(rbd_job& job) noexcept {
       job.phase_ = rbd_job::phase::write_compared;
       return true;
     }
-    default:
+    case rbd_job::phase::write_compared:
       return false;
   }
+  return false;
 }
 
 status rbd_channel::outcome_of(const rbd_job& job) noexcept {

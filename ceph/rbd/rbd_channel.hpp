@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "actors/base/inbox.hpp"
 #include "actors/reactor/loop.hpp"
 #include "ceph/rbd/medium.hpp"
 #include "tiers/store/scatter.hpp"
@@ -23,8 +24,8 @@ class rbd_job {
  private:
   friend class rbd_channel;
 
-  /// What a piece is. compare_and_write passes through one or two.
-  enum class phase : std::uint8_t { whole, compare_natively, read_to_compare, write_compared };
+  /// What a piece is. A compare_and_write that librbd does not do as a whole is a read and a write.
+  enum class phase : std::uint8_t { whole, read_to_compare, write_compared };
 
   void prepare(store::request& r, const image_facts& facts) noexcept;
   /// Hands the next piece to librbd. False: `result` says why not.
@@ -127,7 +128,7 @@ class rbd_channel final : public store::channel {
   std::uint64_t waiting_count_ = 0;
   job_queue due_;  // to be answered without librbd, in a later turn
   reactor::member_runnable<rbd_channel, &rbd_channel::run_due> run_due_{*this};
-  std::atomic<rbd_job*> gathered_ = nullptr;
+  inbox<rbd_job> gathered_;
   reactor::member_runnable<rbd_channel, &rbd_channel::collect> collect_{*this};
   // What posted work finds of the channel, should the channel be gone by then.
   std::shared_ptr<rbd_channel*> self_ = std::make_shared<rbd_channel*>(this);

@@ -40,7 +40,7 @@ void rbd_job::prepare(request& r, const image_facts& facts) noexcept {
   if (r.what == verb::compare_and_write) {
     const bool native =
         fits_one_object_ && (r.length_bytes <= 512 || compares_much()) && 2 * r.length_bytes <= memory::pool::largest;
-    phase_ = native ? phase::compare_natively : phase::read_to_compare;
+    phase_ = native ? phase::whole : phase::read_to_compare;
   }
   if (r.what == verb::discard || r.what == verb::write_zeroes || r.what == verb::write_same)
     piece_ = std::min(piece_, objects_at_once * facts.object_bytes);
@@ -105,7 +105,7 @@ int rbd_job::issue_compare(rbd_image_t handle, rbd_completion_t completion) noex
   const std::uint64_t length = r.length_bytes;
   const unsigned rest = r.part_count - r.parts_compare;
   switch (phase_) {
-    case phase::compare_natively: {
+    case phase::whole: {
       const auto* expected = static_cast<const char*>(r.parts[0].iov_base);
       const auto* wanted = static_cast<const char*>(r.parts[r.parts_compare].iov_base);
       if (r.parts_compare != 1 || rest != 1) {  // librbd takes each half in one piece
@@ -124,8 +124,6 @@ int rbd_job::issue_compare(rbd_image_t handle, rbd_completion_t completion) noex
       return rbd_aio_read(handle, r.offset_bytes, length, reinterpret_cast<char*>(bounce_.data()), completion);
     case phase::write_compared:
       return rbd_aio_writev(handle, r.parts + r.parts_compare, static_cast<int>(rest), r.offset_bytes, completion);
-    case phase::whole:
-      break;
   }
   return -EINVAL;
 }

@@ -80,7 +80,7 @@ void descriptor_channel::finish_queued() noexcept {
   }
 }
 
-memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t octets) noexcept {
+memory::slice descriptor_channel::take_bounce(std::uint64_t octets) noexcept {
   octets = std::min(octets, bounce_limit);
   memory::slice taken = loop_.buffers().take(static_cast<std::uint32_t>(octets));
   if (!taken.empty()) return taken;
@@ -88,10 +88,13 @@ memory::slice descriptor_channel::take_bounce(descriptor_job& job, std::uint64_t
     reserve_taken_ = true;
     return memory::slice::borrow(reserve_.get(), static_cast<std::uint32_t>(std::min(octets, reserve_length)));
   }
+  return {};
+}
+
+void descriptor_channel::wait_for_bounce(descriptor_job& job) noexcept {
   job.next_job_ = nullptr;
   (waiting_first_ ? waiting_last_->next_job_ : waiting_first_) = &job;
   waiting_last_ = &job;
-  return {};
 }
 
 /// Syncs of this core let it settle at once; for those of other cores the clock does.
@@ -103,10 +106,10 @@ void descriptor_channel::wait_for_syncs(descriptor_job& job) noexcept {
 
 void descriptor_channel::settle_waiting() noexcept {
   descriptor_job* waiting = std::exchange(unsettled_, nullptr);
-  while (waiting) std::exchange(waiting, waiting->next_job_)->settle();
+  while (waiting) std::exchange(waiting, waiting->next_job_)->waiting().resume();
 }
 
-/// What is queued has somebody to settle until it runs: a channel that nobody waits for may go.
+/// What is queued has somebody waiting until it runs: a channel that nobody waits for may go.
 void descriptor_channel::settle_in_time() noexcept {
   if (!settle_soon_.queued_) settle_waiting();
 }
@@ -117,7 +120,7 @@ void descriptor_channel::drop_bounce(memory::slice& bounce) noexcept {
   bounce = {};
   if (descriptor_job* job = waiting_first_) {
     waiting_first_ = job->next_job_;
-    job->next();
+    job->waiting().resume();
   }
 }
 

@@ -1,8 +1,10 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "actors/base/routine.hpp"
 #include "actors/memory/slab.hpp"
 #include "actors/reactor/loop.hpp"
 #include "tiers/store/descriptor.hpp"
@@ -20,64 +22,63 @@ class descriptor_job final : public reactor::operation {
   descriptor_job(descriptor_channel& owner, descriptor& medium) : owner_(owner), medium_(medium) {}
 
   void start(request& r) noexcept;
-  /// Starts the next piece, or finishes.
-  void next() noexcept;
   void on_complete(std::int64_t result) noexcept override;
-  /// Ends a request whose sync was good, or waits until it is known that it was.
-  void settle() noexcept;
+  waiting_place& waiting() noexcept { return place_; }
 
   descriptor_job* next_job_ = nullptr;  // the channel's: free, or waiting for a bounce buffer, or for other syncs
 
  private:
   static constexpr unsigned parts_limit = 64;
 
-  /// What the pieces are. A request passes through one to three: compare, transfer; allocate, repeat, sync.
-  enum class phase : std::uint8_t { read, write, compare, repeat, allocate, map, sync };
-
-  phase first_phase() const noexcept;
-  void piece_done(std::uint64_t octets) noexcept;
-  void phase_done() noexcept;
-  void finish(status outcome) noexcept;
-  void fail(int error_number) noexcept;
+  routine run() noexcept;
+  bool moves_data() const noexcept;
+  bool is_write() const noexcept;
+  void finish() noexcept;
+  bool fails(int error_number) noexcept;
   bool is_told_of_others() const noexcept;
-  bool is_synced_apart() const noexcept;
+  bool needs_sync() const noexcept;
   void begin_sync() noexcept;
   void end_sync() noexcept;
 
+  bool choose_piece() noexcept;
   void start_transfer() noexcept;
-  void start_compare() noexcept;
-  void start_repeat() noexcept;
-  void start_allocate() noexcept;
-
-  void transferred(std::uint64_t octets) noexcept;
-  void compared(std::uint64_t octets) noexcept;
-  void allocated(std::int64_t result) noexcept;
-  void mapped(std::int64_t result) noexcept;
-  void synced(std::int64_t result) noexcept;
-
+  // What a piece came to: false when the request ends with it, and outcome_ is set.
+  bool written() noexcept;
+  bool transferred() noexcept;
+  bool compared() noexcept;
+  bool mapped() noexcept;
   bool ends_early(std::uint64_t octets) noexcept;
-  bool need_bounce(std::uint64_t octets) noexcept;
+
+  // All pieces of a kind; likewise.
+  subroutine<bool> compare() noexcept;
+  subroutine<bool> repeat() noexcept;
+  subroutine<bool> allocate() noexcept;
+  subroutine<bool> map() noexcept;
+  subroutine<> sync() noexcept;
+
+  bool has_bounce(std::uint64_t octets) noexcept;
   bool aligned(const iovec* parts, unsigned count) const noexcept;
   scatter data() const noexcept;
   std::uint64_t at() const noexcept { return request_->offset_bytes + done_; }
   std::uint64_t left() const noexcept { return request_->length_bytes - done_; }
+  std::uint64_t moved() const noexcept { return std::min(static_cast<std::uint64_t>(result_), asked_); }
   std::uint64_t whole_blocks(std::uint64_t octets) const noexcept;
 
   descriptor_channel& owner_;
   descriptor& medium_;
+  waiting_place place_;
   request* request_ = nullptr;
-  phase phase_ = phase::read;
-  std::uint64_t done_ = 0;   // octets of the range that this phase is through with
-  std::uint64_t asked_ = 0;  // octets of the piece in flight
+  status outcome_ = status::good;
   bool bounced_ = false;     // the piece in flight goes through bounce_
+  std::int64_t result_ = 0;  // of the piece
+  std::uint64_t done_ = 0;   // octets of the range that are through
+  std::uint64_t asked_ = 0;  // octets of the piece in flight
+  const iovec* piece_ = nullptr;
+  unsigned piece_parts_ = 0;
+  std::uint32_t losses_before_ = 0;  // of the medium, when the request began
+  std::uint64_t sync_ = 0;           // its number while it is under way
   memory::slice bounce_;
-  const std::uint8_t* repeated_ = nullptr;  // repeat: what is written over and over
-  std::uint64_t repeated_length_ = 0;
-  std::uint32_t losses_before_ = 0;   // of the medium, when the request began
-  std::uint64_t sync_ = 0;            // its number while it is under way
-  std::uint64_t syncs_before_ = 0;    // those that its outcome waits for, up to this number
-  std::uint64_t written_before_ = 0;  // octets that the medium had taken when the flush began
-  std::uint64_t data_begin_ = 0;      // map: find_data's answer
+  std::uint64_t data_begin_ = 0;  // map: find_data's answer
   std::uint64_t data_end_ = 0;
   iovec parts_[parts_limit];
 };
@@ -98,10 +99,12 @@ class descriptor_channel final : public channel {
   void finish_queued() noexcept;
   bool is_cut_off(const request& r) const noexcept;
   void give_back(descriptor_job& job) noexcept;
-  /// Memory for a piece of at most `octets`; empty when `job` has to wait, and next() is called when there is some.
-  memory::slice take_bounce(descriptor_job& job, std::uint64_t octets) noexcept;
+  /// Memory for a piece of at most `octets`; empty when there is none.
+  memory::slice take_bounce(std::uint64_t octets) noexcept;
+  /// Has `job` go on when there may be some.
+  void wait_for_bounce(descriptor_job& job) noexcept;
   void drop_bounce(memory::slice& bounce) noexcept;
-  /// Has `job` settle when other syncs have ended.
+  /// Has `job` go on when other syncs may have ended.
   void wait_for_syncs(descriptor_job& job) noexcept;
   void settle_waiting() noexcept;
   void settle_in_time() noexcept;

@@ -24,127 +24,99 @@ bool not_supported(std::int64_t result) {
 
 void descriptor_job::start(request& r) noexcept {
   request_ = &r;
+  outcome_ = status::good;
   done_ = 0;
-  bounced_ = false;
   losses_before_ = medium_.condition->losses();
-  phase_ = first_phase();
-  next();
-}
-
-descriptor_job::phase descriptor_job::first_phase() const noexcept {
-  switch (request_->what) {
-    case verb::read:
-      return phase::read;
-    case verb::write:
-      return phase::write;
-    case verb::flush:
-      return phase::sync;
-    case verb::discard:
-    case verb::write_zeroes:
-      return phase::allocate;
-    case verb::write_same:
-      return phase::repeat;
-    case verb::compare_and_write:
-      return phase::compare;
-    case verb::map:
-      return phase::map;
-  }
-  SLUICE_CHECK(false);
-}
-
-void descriptor_job::next() noexcept {
-  switch (phase_) {
-    case phase::read:
-    case phase::write:
-      return start_transfer();
-    case phase::compare:
-      return start_compare();
-    case phase::repeat:
-      return start_repeat();
-    case phase::allocate:
-      return start_allocate();
-    case phase::map:
-      return owner_.loop_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_);
-    case phase::sync:
-      written_before_ = medium_.condition->written();
-      begin_sync();
-      return owner_.loop_.sync(*this, medium_.handle);
-  }
+  run();
 }
 
 void descriptor_job::on_complete(std::int64_t result) noexcept {
-  if (result == -EINTR) return next();
-  switch (phase_) {
-    case phase::allocate:
-      return allocated(result);
-    case phase::map:
-      return mapped(result);
-    case phase::sync:
-      return synced(result);
-    default:
+  result_ = result;
+  place_.resume();
+}
+
+routine descriptor_job::run() noexcept {
+  bool goes_on = true;
+  switch (request_->what) {
+    case verb::read:
+    case verb::write:
+      break;
+    case verb::compare_and_write:
+      goes_on = co_await compare();
+      break;
+    case verb::discard:
+    case verb::write_zeroes:
+      goes_on = co_await allocate();
+      break;
+    case verb::write_same:
+      goes_on = co_await repeat();
+      break;
+    case verb::map:
+      goes_on = co_await map();
+      break;
+    case verb::flush:
       break;
   }
-  if (result < 0) {
-    if (is_told_of_others() && result == -EIO) medium_.condition->lose_writes(EIO);
-    end_sync();
-    return fail(static_cast<int>(-result));
+  if (moves_data()) {
+    // Not a subroutine: this is the way of every read and write.
+    for (done_ = 0; goes_on && left() != 0;) {
+      while (!choose_piece()) co_await until(place_, [this] { owner_.wait_for_bounce(*this); });
+      co_await until(place_, [this] { start_transfer(); });
+      if (result_ != -EINTR) goes_on = is_write() ? written() : transferred();
+    }
   }
-  end_sync();
-  const std::uint64_t octets = std::min(static_cast<std::uint64_t>(result), asked_);
-  if (phase_ == phase::compare) return compared(octets);
-  if (phase_ == phase::read) return transferred(octets);
-  // A short write is carried on from the last whole block; one that moved nothing would be carried on for ever.
-  const std::uint64_t kept = octets == asked_ ? octets : whole_blocks(octets);
-  return kept == 0 ? fail(EIO) : piece_done(kept);
+  if (goes_on && needs_sync()) co_await sync();
+  place_.let_go();  // whoever is answered may have the job do something else at once
+  finish();
 }
 
-void descriptor_job::piece_done(std::uint64_t octets) noexcept {
-  done_ += octets;
-  return left() == 0 ? phase_done() : next();
+bool descriptor_job::moves_data() const noexcept {
+  return request_->what == verb::read || is_write();
 }
 
-void descriptor_job::phase_done() noexcept {
-  const bool is_not_durable = phase_ == phase::allocate || phase_ == phase::repeat || is_synced_apart();
-  if (phase_ == phase::compare) {
-    phase_ = phase::write;
-    done_ = 0;
-    return next();
-  }
-  if (is_not_durable && request_->fua) {
-    phase_ = phase::sync;
-    return next();
-  }
-  finish(status::good);
+bool descriptor_job::is_write() const noexcept {
+  return request_->what == verb::write || request_->what == verb::compare_and_write;
 }
 
-void descriptor_job::finish(status outcome) noexcept {
-  request& r = *request_;
-  request_ = nullptr;
-  if (outcome == status::good) {
+void descriptor_job::finish() noexcept {
+  request& r = *std::exchange(request_, nullptr);
+  if (outcome_ == status::good) {
     if (!r.fua && changes_medium(r.what)) medium_.condition->wrote(r.length_bytes);
     if (medium_.condition->is_failing()) medium_.condition->went_well(r.what, owner_.loop_.now_ns());
   }
+  const status outcome = outcome_;
   owner_.drop_bounce(bounce_);
   owner_.give_back(*this);
   r.done(outcome);
 }
 
-void descriptor_job::fail(int error_number) noexcept {
+/// False, for those whom it ends.
+bool descriptor_job::fails(int error_number) noexcept {
   request_->failed_offset = at();
   request_->loss = medium_.condition->newest_loss();
   if (error_number != ECANCELED) medium_.condition->failed(request_->what, error_number, owner_.loop_.now_ns());
-  finish(status_of_errno(error_number));
+  outcome_ = status_of_errno(error_number);
+  return false;
 }
 
 /// A durable write tells, through the page cache, also of what others wrote before and the system could not: once.
 bool descriptor_job::is_told_of_others() const noexcept {
-  return phase_ == phase::write && request_->fua && !medium_.direct;
+  return is_write() && request_->fua && !medium_.direct;
 }
 
-/// A durable write past the page cache is a write and a sync, as the kernel would do it for a block device: as one, its
-/// EIO would not tell whether a sector is bad, or the device lost what others had left in its cache.
-bool descriptor_job::is_synced_apart() const noexcept {
-  return phase_ == phase::write && medium_.direct;
+/// Whether what it did needs a sync. A durable write past the page cache is a write and a sync, as the kernel would do
+/// it for a block device: as one, its EIO would not tell whether a sector is bad, or the device lost what others had
+/// left in its cache.
+bool descriptor_job::needs_sync() const noexcept {
+  switch (request_->what) {
+    case verb::flush:
+      return true;
+    case verb::write:
+    case verb::compare_and_write:
+      return request_->fua && medium_.direct;
+    default:
+      return request_->fua && changes_medium(request_->what);
+  }
 }
 
 void descriptor_job::begin_sync() noexcept {
@@ -160,7 +132,7 @@ void descriptor_job::end_sync() noexcept {
 // -- data between the medium and the request's buffers -----------------------------------------------------------
 
 scatter descriptor_job::data() const noexcept {
-  const unsigned skip = phase_ == phase::write ? request_->parts_compare : 0;
+  const unsigned skip = request_->parts_compare;
   return {request_->parts + skip, request_->part_count - skip};
 }
 
@@ -176,49 +148,65 @@ bool descriptor_job::aligned(const iovec* parts, unsigned count) const noexcept 
   });
 }
 
-/// True when there is a bounce buffer; otherwise this job waits for one.
-bool descriptor_job::need_bounce(std::uint64_t octets) noexcept {
-  if (bounce_.empty()) bounce_ = owner_.take_bounce(*this, octets);
+/// False when there is none.
+bool descriptor_job::has_bounce(std::uint64_t octets) noexcept {
+  if (bounce_.empty()) bounce_ = owner_.take_bounce(octets);
   return !bounce_.empty();
 }
 
-void descriptor_job::start_transfer() noexcept {
-  const unsigned skip = phase_ == phase::write ? request_->parts_compare : 0;
-  const iovec* parts = request_->parts + skip;
-  unsigned count = request_->part_count - skip;
+/// The next piece: as much of what is left as one operation takes. False when that has to wait for a bounce buffer.
+bool descriptor_job::choose_piece() noexcept {
+  piece_ = request_->parts + request_->parts_compare;
+  piece_parts_ = request_->part_count - request_->parts_compare;
   asked_ = request_->length_bytes;
-  const bool as_it_is = done_ == 0 && asked_ <= transfer_limit && count <= system_parts_limit &&
-                        aligned(parts, count) && total_bytes(parts, count) == asked_;
-  if (!as_it_is) {
-    scatter rest = data();
-    rest.skip(done_);
-    asked_ = 0;
-    for (count = 0; count < parts_limit && asked_ < std::min(left(), transfer_limit); ++count) {
-      const bytes piece = rest.next(std::min(left(), transfer_limit) - asked_);
-      SLUICE_CHECK(!piece.empty());
-      parts_[count] = {piece.data(), piece.size()};
-      asked_ += piece.size();
-    }
-    parts = parts_;
+  bounced_ = false;
+  if (done_ == 0 && asked_ <= transfer_limit && piece_parts_ <= system_parts_limit && aligned(piece_, piece_parts_) &&
+      total_bytes(piece_, piece_parts_) == asked_)
+    return true;
+  scatter rest = data();
+  rest.skip(done_);
+  asked_ = 0;
+  for (piece_parts_ = 0; piece_parts_ < parts_limit && asked_ < std::min(left(), transfer_limit); ++piece_parts_) {
+    const bytes part = rest.next(std::min(left(), transfer_limit) - asked_);
+    SLUICE_CHECK(!part.empty());
+    parts_[piece_parts_] = {part.data(), part.size()};
+    asked_ += part.size();
   }
-  bounced_ = !as_it_is && !aligned(parts_, count);
-  if (bounced_) {
-    if (!need_bounce(left())) return;
-    asked_ = std::min<std::uint64_t>(left(), bounce_.size());
-    parts_[0] = {bounce_.data(), asked_};
-    count = 1;
-    if (phase_ == phase::write) {
-      scatter rest = data();
-      rest.skip(done_);
-      rest.gather(bounce_.data(), asked_);
-    }
-  }
-  if (phase_ == phase::read) return owner_.loop_.read(*this, medium_.handle, parts, count, at());
-  if (is_told_of_others()) begin_sync();
-  owner_.loop_.write(*this, medium_.handle, parts, count, at(), is_told_of_others());
+  piece_ = parts_;
+  bounced_ = !aligned(parts_, piece_parts_);
+  if (!bounced_) return true;
+  if (!has_bounce(left())) return false;
+  asked_ = std::min<std::uint64_t>(left(), bounce_.size());
+  parts_[0] = {bounce_.data(), asked_};
+  piece_parts_ = 1;
+  if (request_->what == verb::read) return true;
+  scatter source = data();
+  source.skip(done_);
+  source.gather(bounce_.data(), asked_);
+  return true;
 }
 
-void descriptor_job::transferred(std::uint64_t octets) noexcept {
+void descriptor_job::start_transfer() noexcept {
+  if (request_->what == verb::read) return owner_.loop_.read(*this, medium_.handle, piece_, piece_parts_, at());
+  if (is_told_of_others()) begin_sync();
+  owner_.loop_.write(*this, medium_.handle, piece_, piece_parts_, at(), is_told_of_others());
+}
+
+/// A short write is carried on from the last whole block; one that moved nothing would be carried on for ever.
+bool descriptor_job::written() noexcept {
+  if (result_ == -EIO && is_told_of_others()) medium_.condition->lose_writes(EIO);
+  end_sync();
+  if (result_ < 0) return fails(static_cast<int>(-result_));
+  const std::uint64_t octets = moved();
+  const std::uint64_t kept = octets == asked_ ? octets : whole_blocks(octets);
+  if (kept == 0) return fails(EIO);
+  done_ += kept;
+  return true;
+}
+
+bool descriptor_job::transferred() noexcept {
+  if (result_ < 0) return fails(static_cast<int>(-result_));
+  std::uint64_t octets = moved();
   scatter rest = data();
   rest.skip(done_);
   if (bounced_) {
@@ -228,11 +216,12 @@ void descriptor_job::transferred(std::uint64_t octets) noexcept {
   }
   // The end of the file. Direct I/O ends within a block only there.
   if (octets == 0 || whole_blocks(octets) != octets) {
-    if (ends_early(octets)) return;
+    if (ends_early(octets)) return false;
     rest.zero(left() - octets);
     octets = left();
   }
-  piece_done(octets);
+  done_ += octets;
+  return true;
 }
 
 /// Whether the file ends before it should, so that the request has failed. A shrink of our own may have overtaken a
@@ -242,129 +231,161 @@ bool descriptor_job::ends_early(std::uint64_t octets) noexcept {
   if (end >= size) return false;
   medium_.condition->found_end(end, size);
   request_->failed_offset = end;
-  finish(status::medium_error);
+  outcome_ = status::medium_error;
   return true;
 }
 
 // -- compare_and_write -------------------------------------------------------------------------------------------
 
-void descriptor_job::start_compare() noexcept {
-  if (!need_bounce(left())) return;
-  asked_ = std::min<std::uint64_t>(left(), bounce_.size());
-  parts_[0] = {bounce_.data(), asked_};
-  owner_.loop_.read(*this, medium_.handle, parts_, 1, at());
+/// False when it differs, or cannot be read.
+subroutine<bool> descriptor_job::compare() noexcept {
+  while (left() != 0) {
+    while (!has_bounce(left())) co_await until(place_, [this] { owner_.wait_for_bounce(*this); });
+    asked_ = std::min<std::uint64_t>(left(), bounce_.size());
+    parts_[0] = {bounce_.data(), asked_};
+    co_await until(place_, [this] { owner_.loop_.read(*this, medium_.handle, parts_, 1, at()); });
+    if (result_ == -EINTR) continue;
+    if (!compared()) co_return false;
+  }
+  co_return true;
 }
 
-void descriptor_job::compared(std::uint64_t octets) noexcept {
+bool descriptor_job::compared() noexcept {
+  if (result_ < 0) return fails(static_cast<int>(-result_));
+  std::uint64_t octets = moved();
   if (octets == 0 || whole_blocks(octets) != octets) {
-    if (ends_early(octets)) return;
+    if (ends_early(octets)) return false;
     std::memset(bounce_.data() + octets, 0, asked_ - octets);
     octets = asked_;
   }
   scatter expected(request_->parts, request_->parts_compare);
   expected.skip(done_);
   const std::uint64_t equal = expected.match(bounce_.data(), octets);
-  if (equal == octets) return piece_done(octets);
-  request_->miscompare_offset = done_ + equal;
-  finish(status::miscompare);
+  if (equal != octets) {
+    request_->miscompare_offset = done_ + equal;
+    outcome_ = status::miscompare;
+    return false;
+  }
+  done_ += octets;
+  return true;
 }
 
 // -- write_same, and zeroes where the medium can't make them itself ------------------------------------------------
 
-void descriptor_job::start_repeat() noexcept {
-  if (request_->what != verb::write_same) {
-    repeated_ = zeroes;
-    repeated_length_ = repeat_length;
-  } else if (bounce_.empty()) {
-    if (!need_bounce(repeat_length)) return;
+subroutine<bool> descriptor_job::repeat() noexcept {
+  const std::uint8_t* pattern = zeroes;
+  std::uint64_t pattern_length = repeat_length;
+  if (request_->what == verb::write_same) {
+    while (!has_bounce(repeat_length)) co_await until(place_, [this] { owner_.wait_for_bounce(*this); });
     const std::uint64_t unit = request_->parts[0].iov_len;
     SLUICE_CHECK(unit != 0 && unit <= bounce_.size());
-    repeated_ = bounce_.data();
-    repeated_length_ = bounce_.size() / unit * unit;
-    for (std::uint64_t to = 0; to < repeated_length_; to += unit) {
+    pattern = bounce_.data();
+    pattern_length = bounce_.size() / unit * unit;
+    for (std::uint64_t to = 0; to < pattern_length; to += unit)
       std::memcpy(bounce_.data() + to, request_->parts[0].iov_base, unit);
+  }
+  while (left() != 0) {
+    piece_parts_ = 0;
+    for (asked_ = 0; piece_parts_ < parts_limit && asked_ < left(); ++piece_parts_) {
+      const std::uint64_t from = (done_ + asked_) % pattern_length;
+      const std::uint64_t length = std::min(pattern_length - from, left() - asked_);
+      parts_[piece_parts_] = {const_cast<std::uint8_t*>(pattern) + from, length};
+      asked_ += length;
     }
+    co_await until(place_, [this] { owner_.loop_.write(*this, medium_.handle, parts_, piece_parts_, at(), false); });
+    if (result_ == -EINTR) continue;
+    if (!written()) co_return false;
   }
-  unsigned count = 0;
-  for (asked_ = 0; count < parts_limit && asked_ < left(); ++count) {
-    const std::uint64_t from = (done_ + asked_) % repeated_length_;
-    const std::uint64_t length = std::min(repeated_length_ - from, left() - asked_);
-    parts_[count] = {const_cast<std::uint8_t*>(repeated_) + from, length};
-    asked_ += length;
-  }
-  owner_.loop_.write(*this, medium_.handle, parts_, count, at(), false);
+  co_return true;
 }
 
 // -- discard and write_zeroes ------------------------------------------------------------------------------------
 
-void descriptor_job::start_allocate() noexcept {
+/// What the medium cannot make of a range by itself is written.
+subroutine<bool> descriptor_job::allocate() noexcept {
   const bool punch = request_->what == verb::discard;
-  if (!(punch ? medium_.punches : medium_.zeroes).load(std::memory_order_relaxed)) {
-    phase_ = phase::repeat;
-    return next();
+  std::atomic<bool>& can = punch ? medium_.punches : medium_.zeroes;
+  while (left() != 0 && can.load(std::memory_order_relaxed)) {
+    asked_ = std::min(left(), allocate_limit);
+    const auto mode = punch ? reactor::allocate_mode::punch_hole : reactor::allocate_mode::zero_range;
+    co_await until(place_, [this, mode] { owner_.loop_.allocate(*this, medium_.handle, mode, at(), asked_); });
+    if (result_ == -EINTR) continue;
+    if (not_supported(result_)) {
+      can.store(false, std::memory_order_relaxed);
+    } else if (result_ < 0) {
+      co_return fails(static_cast<int>(-result_));
+    } else {
+      done_ += asked_;
+    }
   }
-  asked_ = std::min(left(), allocate_limit);
-  const auto mode = punch ? reactor::allocate_mode::punch_hole : reactor::allocate_mode::zero_range;
-  owner_.loop_.allocate(*this, medium_.handle, mode, at(), asked_);
-}
-
-void descriptor_job::allocated(std::int64_t result) noexcept {
-  if (not_supported(result)) {
-    (request_->what == verb::discard ? medium_.punches : medium_.zeroes).store(false, std::memory_order_relaxed);
-    return next();
-  }
-  return result < 0 ? fail(static_cast<int>(-result)) : piece_done(asked_);
+  bool done = true;
+  if (left() != 0) done = co_await repeat();
+  co_return done;
 }
 
 // -- map ---------------------------------------------------------------------------------------------------------
 
-void descriptor_job::mapped(std::int64_t result) noexcept {
+subroutine<bool> descriptor_job::map() noexcept {
+  bool goes_on = true;
+  while (goes_on) {
+    co_await until(place_, [this] { owner_.loop_.find_data(*this, medium_.handle, at(), &data_begin_, &data_end_); });
+    if (result_ != -EINTR) goes_on = mapped();
+  }
+  co_return false;  // there is nothing else to do
+}
+
+/// Whether there is more to look at.
+bool descriptor_job::mapped() noexcept {
   std::vector<extent>& extents = *request_->extents;
-  if (not_supported(result)) {
+  if (not_supported(result_)) {
     medium_.maps.store(false, std::memory_order_relaxed);
     append_extent(extents, {at(), left(), true});
-    return finish(status::good);
+    return false;
   }
-  if (result < 0) return fail(static_cast<int>(-result));
+  if (result_ < 0) return fails(static_cast<int>(-result_));
   const std::uint64_t from = at();
   const std::uint64_t end = from + left();
   const bool only_hole = data_begin_ >= data_end_ || data_begin_ >= end;
   const std::uint64_t begin = only_hole ? end : std::max(from, data_begin_ / map_granularity * map_granularity);
   const std::uint64_t rounded = (data_end_ + map_granularity - 1) / map_granularity * map_granularity;
-  const std::uint64_t until = only_hole ? end : std::min(end, std::max(rounded, begin + map_granularity));
+  const std::uint64_t until_here = only_hole ? end : std::min(end, std::max(rounded, begin + map_granularity));
   append_extent(extents, {from, begin - from, false});
-  append_extent(extents, {begin, until - begin, true});
-  done_ = until - request_->offset_bytes;
+  append_extent(extents, {begin, until_here - begin, true});
+  done_ = until_here - request_->offset_bytes;
   if (extents.size() > request_->extent_limit) extents.pop_back();
-  if (left() == 0 || extents.size() >= request_->extent_limit) return finish(status::good);
-  next();
+  return left() != 0 && extents.size() < request_->extent_limit;
 }
 
-// -- flush -------------------------------------------------------------------------------------------------------
+// -- flush, and what must be durable
+// -------------------------------------------------------------------------------------------------------
 
-void descriptor_job::synced(std::int64_t result) noexcept {
-  if (result < 0) {
-    if (result != -ECANCELED) medium_.condition->lose_writes(static_cast<int>(-result));
-    end_sync();
-    return fail(static_cast<int>(-result));
-  }
-  end_sync();
-  syncs_before_ = medium_.condition->syncs_begun();
-  settle();
-}
-
-/// A sync that the system called good may owe that to another one, of any core, which was told of the loss before and
-/// has not come back yet. So its outcome counts when all that were under way by then have ended.
-void descriptor_job::settle() noexcept {
+subroutine<> descriptor_job::sync() noexcept {
   medium_condition& condition = *medium_.condition;
-  if (!condition.have_syncs_ended(syncs_before_)) return owner_.wait_for_syncs(*this);
-  // The sync of somebody else that failed meanwhile has taken with it what this request had written, and the system
-  // tells that once.
-  if (request_->what != verb::flush && condition.losses() != losses_before_) return fail(EIO);
-  const int lost = request_->what == verb::flush ? condition.flushed(written_before_, request_->written_anew) : 0;
-  if (lost == 0) return finish(status::good);
-  request_->loss = condition.newest_loss();
-  finish(status_of_errno(lost));
+  const std::uint64_t written_before = condition.written();
+  begin_sync();
+  do {
+    co_await until(place_, [this] { owner_.loop_.sync(*this, medium_.handle); });
+  } while (result_ == -EINTR);
+  if (result_ < 0 && result_ != -ECANCELED) condition.lose_writes(static_cast<int>(-result_));
+  end_sync();
+  if (result_ < 0) {
+    fails(static_cast<int>(-result_));
+    co_return;
+  }
+  // A sync that the system called good may owe that to another one, of any core, which was told of the loss before and
+  // has not come back yet. So its outcome counts when all that were under way by then have ended.
+  const std::uint64_t others = condition.syncs_begun();
+  while (!condition.have_syncs_ended(others)) co_await until(place_, [this] { owner_.wait_for_syncs(*this); });
+  if (request_->what == verb::flush) {
+    const int lost = condition.flushed(written_before, request_->written_anew);
+    if (lost == 0) co_return;
+    request_->loss = condition.newest_loss();
+    outcome_ = status_of_errno(lost);
+  } else if (condition.losses() != losses_before_) {
+    // The sync of somebody else that failed meanwhile has taken with it what this request had written, and the system
+    // tells that once.
+    fails(EIO);
+  }
 }
 
 }  // namespace sluice::store
