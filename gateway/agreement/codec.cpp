@@ -3,6 +3,7 @@
 #include <set>
 
 #include "actors/wire/big_endian.hpp"
+#include "actors/wire/byte_record.hpp"
 #include "actors/wire/crc.hpp"
 #include "gateway/agreement/mode_blob.hpp"
 #include "gateway/reservations/blob.hpp"
@@ -52,19 +53,10 @@ const char* to_string(section s) {
   return "octets of an unknown section";
 }
 
-class writer {
+class writer : public wire::byte_writer<std::string> {
  public:
-  template <unsigned Bytes>
-  void put(std::uint64_t value) {
-    std::uint8_t octets[Bytes];
-    wire::store<Bytes>(octets, 0, value);
-    text.append(as_text(octets));
-  }
-  /// With its length in 2.
-  void put_text(const std::string& value) {
-    put<2>(value.size());
-    text += value;
-  }
+  explicit writer(std::string& into) : byte_writer(into) {}
+  using byte_writer::put;
   void put(const addressees& whom) {
     put<8>(whom.except_nexus);
     put<1>(whom.only ? 1 : 0);
@@ -93,54 +85,20 @@ class writer {
       put<2>(each.attention);
     }
   }
-  std::string text;
 };
 
-/// Reads what writer wrote; after the first thing that is not there, or not valid, ok() is false and all is 0.
-class reader {
+class reader : public wire::byte_reader {
  public:
-  explicit reader(const_bytes from) : rest_(from) {}
-  bool ok() const { return ok_; }
-  bool at_end() const { return ok_ && rest_.empty(); }
-  std::size_t left() const { return rest_.size(); }
-
-  template <unsigned Bytes>
-  std::uint64_t take() {
-    if (!ok_ || rest_.size() < Bytes) return fault();
-    const std::uint64_t value = wire::load<Bytes>(rest_, 0);
-    rest_ = rest_.subspan(Bytes);
-    return value;
-  }
-  std::uint64_t fault() {
-    ok_ = false;
-    return 0;
-  }
-  std::string take_text(std::size_t length) {
-    if (!ok_ || rest_.size() < length) {
-      fault();
-      return {};
-    }
-    std::string text(as_text(rest_.first(length)));
-    rest_ = rest_.subspan(length);
-    return text;
-  }
-  std::string take_text() { return take_text(take<2>()); }
-  bool take_flag() {
-    const std::uint64_t value = take<1>();
-    if (value > 1) fault();
-    return value == 1;
-  }
+  using byte_reader::byte_reader;
   addressees take_addressees() {
     addressees whom;
     whom.except_nexus = take<8>();
     if (!take_flag()) return whom;
     whom.only.emplace();
     whom.only->relative_target_port = static_cast<std::uint16_t>(take<2>());
-    const std::uint64_t protocol = take<1>();
-    if (protocol > 0xf) fault();
-    whom.only->initiator.protocol = static_cast<scsi::protocol>(protocol);
-    whom.only->initiator.name = take_text();
-    whom.only->initiator.extension = take_text();
+    whom.only->initiator.protocol = take_one_of<scsi::protocol>(0x10);
+    whom.only->initiator.name = as_text(take_text());
+    whom.only->initiator.extension = as_text(take_text());
     return whom;
   }
   event take_event() {
@@ -148,39 +106,31 @@ class reader {
     e.epoch = take<8>();
     e.nexus = take<8>();
     e.request = take<8>();
-    for (std::uint64_t n = take<4>(); n > 0 && ok_; --n) {
+    for (std::uint64_t n = take<4>(); n > 0 && good(); --n) {
       attention_order& each = e.attentions.emplace_back();
       each.whom = take_addressees();
       each.code = static_cast<scsi::additional_sense>(take<2>());
     }
-    for (std::uint64_t n = take<4>(); n > 0 && ok_; --n) {
+    for (std::uint64_t n = take<4>(); n > 0 && good(); --n) {
       abort_order& each = e.aborts.emplace_back();
       each.whom = take_addressees();
-      const std::uint64_t manner = take<1>();
-      if (manner > static_cast<std::uint8_t>(abort_manner::relayed)) fault();
-      each.manner = static_cast<abort_manner>(manner);
-      const std::uint64_t reason = take<1>();
-      if (reason > static_cast<std::uint8_t>(port::silence::transport_abort)) fault();
-      each.reason = static_cast<port::silence>(reason);
+      each.manner = take_one_of<abort_manner>(static_cast<unsigned>(abort_manner::relayed) + 1);
+      each.reason = take_one_of<port::silence>(static_cast<unsigned>(port::silence::transport_abort) + 1);
       each.asking_nexus = take<8>();
       each.asking_request = take<8>();
       each.attention = static_cast<scsi::additional_sense>(take<2>());
     }
     return e;
   }
-
- private:
-  const_bytes rest_;
-  bool ok_ = true;
 };
 
 void append(std::string& to, section tag, const std::string& payload) {
-  writer w;
-  w.put<1>(static_cast<std::uint8_t>(tag));
-  w.put<4>(payload.size());
-  w.text += payload;
-  w.put<4>(wire::crc32c(as_bytes(w.text)));
-  to += w.text;
+  const std::size_t begin = to.size();
+  writer into(to);
+  into.put<1>(static_cast<std::uint8_t>(tag));
+  into.put<4>(payload.size());
+  to += payload;
+  into.put<4>(wire::crc32c(as_bytes(std::string_view(to).substr(begin))));
 }
 
 tl::unexpected<error> corrupt(const std::string& what) {
@@ -207,11 +157,11 @@ bool is_serial(std::string_view text) {
 }
 
 bool read_ports(reader& from, agreed& into) {
-  while (from.ok() && from.left() > 0) {
+  while (from.good() && from.left() > 0) {
     const auto gateway = static_cast<gateway_id>(from.take<2>());
     if (into.ports.contains(gateway)) return false;
     std::vector<scsi::target_port_group>& groups = into.ports[gateway];
-    for (std::uint64_t n = from.take<2>(); n > 0 && from.ok(); --n) {
+    for (std::uint64_t n = from.take<2>(); n > 0 && from.good(); --n) {
       scsi::target_port_group& group = groups.emplace_back();
       group.number = static_cast<std::uint16_t>(from.take<2>());
       const std::uint64_t state = from.take<1>();
@@ -219,43 +169,43 @@ bool read_ports(reader& from, agreed& into) {
       group.state = static_cast<scsi::asymmetric_access>(state);
       group.preferred = from.take_flag();
       group.status = static_cast<std::uint8_t>(from.take<1>());
-      for (std::uint64_t ports = from.take<2>(); ports > 0 && from.ok(); --ports)
+      for (std::uint64_t ports = from.take<2>(); ports > 0 && from.good(); --ports)
         group.ports.push_back(static_cast<std::uint16_t>(from.take<2>()));
     }
   }
-  return from.ok();
+  return from.good();
 }
 
 bool read_members(reader& from, agreed& into) {
-  while (from.ok() && from.left() > 0) {
+  while (from.good() && from.left() > 0) {
     const auto gateway = static_cast<gateway_id>(from.take<2>());
     if (!into.members.emplace(gateway, from.take<8>()).second) return false;
   }
-  return from.ok();
+  return from.good();
 }
 
 bool read_nexuses(reader& from, agreed& into) {
   into.reserve_holder = from.take<8>();
   into.stopped = from.take_flag();
-  while (from.ok() && from.left() > 0) into.prevents_removal.push_back(from.take<8>());
-  return from.ok();
+  while (from.good() && from.left() > 0) into.prevents_removal.push_back(from.take<8>());
+  return from.good();
 }
 
 bool read_events(reader& from, agreed& into) {
-  while (from.ok() && from.left() > 0) {
+  while (from.good() && from.left() > 0) {
     into.events.push_back(from.take_event());
     const std::size_t count = into.events.size();
     if (count > max_events || (count > 1 && into.events[count - 2].epoch + 1 != into.events[count - 1].epoch))
       return false;
   }
-  return from.ok();
+  return from.good();
 }
 
 bool read_reservations(reader& from, agreed& into) {
   const auto generation = static_cast<std::uint32_t>(from.take<4>());
   const bool aptpl = from.take_flag();
-  auto parsed = reservations::parse(from.take_text(from.left()));
-  if (!from.ok() || !parsed) return false;
+  auto parsed = reservations::parse(as_text(from.take_bytes(from.left())));
+  if (!from.good() || !parsed) return false;
   into.reservations = std::move(*parsed);
   into.reservations.generation = generation;
   into.reservations.aptpl = aptpl;
@@ -293,7 +243,7 @@ bool read(section tag, const_bytes payload, agreed& into) {
       into.owned->owner = static_cast<gateway_id>(from.take<2>());
       into.owned->heir = static_cast<gateway_id>(from.take<2>());
       into.owned->epoch = from.take<8>();
-      return from.at_end();
+      return from.ends_well();
   }
   return false;
 }
@@ -308,30 +258,34 @@ result<const_bytes> sections_of(std::string_view content) {
 }  // namespace
 
 std::string encode(const agreed& now) {
-  writer head;
+  std::string text;
+  writer head(text);
   head.put<4>(magic);
   head.put<1>(version);
-  std::string text = std::move(head.text);
   append(text, section::identity, now.serial);
   append(text, section::mode, serialise_mode(now.mode));
   if (now.saved_mode) append(text, section::saved_mode, serialise_mode(*now.saved_mode));
-  writer held;
+  std::string held_text;
+  writer held(held_text);
   held.put<4>(now.reservations.generation);
   held.put<1>(now.reservations.aptpl ? 1 : 0);
-  held.text += reservations::serialise(now.reservations);
-  append(text, section::reservations, held.text);
-  writer nexuses;
+  held_text += reservations::serialise(now.reservations);
+  append(text, section::reservations, held_text);
+  std::string nexuses_text;
+  writer nexuses(nexuses_text);
   nexuses.put<8>(now.reserve_holder);
   nexuses.put<1>(now.stopped ? 1 : 0);
   for (const std::uint64_t nexus : now.prevents_removal) nexuses.put<8>(nexus);
-  append(text, section::nexuses, nexuses.text);
-  writer members;
+  append(text, section::nexuses, nexuses_text);
+  std::string members_text;
+  writer members(members_text);
   for (const auto& [gateway, incarnation] : now.members) {
     members.put<2>(gateway);
     members.put<8>(incarnation);
   }
-  append(text, section::members, members.text);
-  writer ports;
+  append(text, section::members, members_text);
+  std::string ports_text;
+  writer ports(ports_text);
   for (const auto& [gateway, groups] : now.ports) {
     ports.put<2>(gateway);
     ports.put<2>(groups.size());
@@ -344,17 +298,19 @@ std::string encode(const agreed& now) {
       for (const std::uint16_t port : group.ports) ports.put<2>(port);
     }
   }
-  append(text, section::ports, ports.text);
+  append(text, section::ports, ports_text);
   if (now.owned) {
-    writer owned;
+    std::string owned_text;
+    writer owned(owned_text);
     owned.put<2>(now.owned->owner);
     owned.put<2>(now.owned->heir);
     owned.put<8>(now.owned->epoch);
-    append(text, section::ownership, owned.text);
+    append(text, section::ownership, owned_text);
   }
-  writer events;
+  std::string events_text;
+  writer events(events_text);
   for (const event& each : now.events) events.put(each);
-  append(text, section::events, events.text);
+  append(text, section::events, events_text);
   return text;
 }
 

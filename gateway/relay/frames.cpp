@@ -1,69 +1,12 @@
 #include "gateway/relay/frames.hpp"
 
-#include "actors/wire/big_endian.hpp"
+#include "actors/wire/byte_record.hpp"
 
 namespace sluice::relay {
 namespace {
 
-class writer {
- public:
-  explicit writer(octets& into) : into_(into) {}
-  template <unsigned Octets>
-  void put(std::uint64_t value) {
-    const std::size_t at = into_.size();
-    into_.resize(at + Octets);
-    wire::store<Octets>(into_, at, value);
-  }
-  void put(const_bytes text) {
-    put<2>(text.size());
-    into_.insert(into_.end(), text.begin(), text.end());
-  }
-  void put(const std::string& text) { put(as_bytes(text)); }
-
- private:
-  octets& into_;
-};
-
-class reader {
- public:
-  explicit reader(const_bytes from) : rest_(from) {}
-  template <unsigned Octets>
-  std::uint64_t take() {
-    if (rest_.size() < Octets) {
-      good_ = false;
-      rest_ = {};
-      return 0;
-    }
-    const std::uint64_t value = wire::load<Octets>(rest_, 0);
-    rest_ = rest_.subspan(Octets);
-    return value;
-  }
-  /// One of [0, limit).
-  template <class Enumeration>
-  Enumeration take(unsigned limit) {
-    const std::uint64_t value = take<1>();
-    good_ = good_ && value < limit;
-    return static_cast<Enumeration>(good_ ? value : 0);
-  }
-  const_bytes text() {
-    const std::size_t size = take<2>();
-    if (rest_.size() < size) {
-      good_ = false;
-      rest_ = {};
-      return {};
-    }
-    const const_bytes found = rest_.first(size);
-    rest_ = rest_.subspan(size);
-    return found;
-  }
-  /// All was there, and nothing else.
-  bool ends_well() const { return good_ && rest_.empty(); }
-  void refuse() { good_ = false; }
-
- private:
-  const_bytes rest_;
-  bool good_ = true;
-};
+using writer = wire::byte_writer<octets>;
+using reader = wire::byte_reader;
 
 tl::unexpected<error> damaged(const char* what) {
   return fail(errc::corrupt, std::string("the peer sent ") + what + " that no gateway of this version sends");
@@ -135,26 +78,26 @@ result<hello_body> decode_hello(const_bytes from) {
 octets encode(const open_body& from) {
   octets made;
   writer to(made);
-  to.put(from.unit);
+  to.put_text(from.unit);
   to.put<8>(from.nexus);
   to.put<2>(from.relative_port);
   to.put<1>(static_cast<std::uint8_t>(from.initiator.protocol));
-  to.put(from.initiator.name);
-  to.put(from.initiator.extension);
-  to.put(from.target);
+  to.put_text(from.initiator.name);
+  to.put_text(from.initiator.extension);
+  to.put_text(from.target);
   return made;
 }
 
 result<open_body> decode_open(const_bytes from) {
   reader text(from);
   open_body found;
-  found.unit = as_text(text.text());
+  found.unit = as_text(text.take_text());
   found.nexus = text.take<8>();
   found.relative_port = static_cast<std::uint16_t>(text.take<2>());
-  found.initiator.protocol = text.take<scsi::protocol>(10);
-  found.initiator.name = as_text(text.text());
-  found.initiator.extension = as_text(text.text());
-  found.target = as_text(text.text());
+  found.initiator.protocol = text.take_one_of<scsi::protocol>(10);
+  found.initiator.name = as_text(text.take_text());
+  found.initiator.extension = as_text(text.take_text());
+  found.target = as_text(text.take_text());
   if (!text.ends_well()) return damaged("a nexus");
   return found;
 }
@@ -168,7 +111,7 @@ void encode(const command_body& from, octets& into) {
   to.put<8>(from.expected_in);
   to.put<4>(from.room);
   to.put<1>(static_cast<std::uint8_t>(from.attribute));
-  to.put(const_bytes(from.cdb));
+  to.put_text(const_bytes(from.cdb));
 }
 
 result<command_body> decode_command(const_bytes from) {
@@ -179,8 +122,8 @@ result<command_body> decode_command(const_bytes from) {
   found.expected_out = text.take<8>();
   found.expected_in = text.take<8>();
   found.room = static_cast<std::uint32_t>(text.take<4>());
-  found.attribute = text.take<port::task_attribute>(4);
-  const const_bytes cdb = text.text();
+  found.attribute = text.take_one_of<port::task_attribute>(4);
+  const const_bytes cdb = text.take_text();
   found.cdb.assign(cdb.begin(), cdb.end());
   if (cdb.empty() || cdb.size() > port::max_cdb_bytes || found.room > max_payload) text.refuse();
   if (!text.ends_well()) return damaged("a command");
@@ -253,10 +196,10 @@ result<ended_body> decode_ended(const_bytes from) {
   s.has_progress = flags & has_progress;
   s.deferred = flags & deferred;
   found.not_here = flags & not_here;
-  found.silenced = text.take<port::silence>(static_cast<unsigned>(port::silence::not_owned) + 1);
+  found.silenced = text.take_one_of<port::silence>(static_cast<unsigned>(port::silence::not_owned) + 1);
   const std::uint64_t status = text.take<1>();
   found.outcome.status = static_cast<scsi::status>(status);
-  s.key = text.take<scsi::sense_key>(16);
+  s.key = text.take_one_of<scsi::sense_key>(16);
   s.code = static_cast<scsi::additional_sense>(text.take<2>());
   s.information = text.take<8>();
   s.field_bit = static_cast<std::uint8_t>(text.take<1>());

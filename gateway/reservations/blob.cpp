@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/wire/big_endian.hpp"
+#include "actors/wire/byte_record.hpp"
 #include "actors/wire/crc.hpp"
 
 namespace sluice::reservations {
@@ -17,13 +18,6 @@ constexpr std::size_t head_bytes = 10;
 constexpr std::size_t registrant_bytes = 15;
 constexpr std::size_t crc_bytes = 4;
 constexpr std::size_t longest_name = 238;  // 223 by [RFC7143 4.2.7.1], but longer ones have been let in
-
-template <unsigned Octets>
-void append(std::string& to, std::uint64_t value) {
-  std::uint8_t octets[Octets];
-  wire::store<Octets>(octets, 0, value);
-  to.append(as_text(octets));
-}
 
 tl::unexpected<error> corrupt(const char* what) {
   return fail(errc::corrupt, std::string("persistent reservations: ") + what);
@@ -83,21 +77,22 @@ std::string serialise(const state& now) {
   for (std::size_t i = 0; i < now.registrants.size(); ++i)
     if (now.holder == now.registrants[i].who) holder = static_cast<std::uint16_t>(i);
   std::string blob;
-  append<4>(blob, magic);
-  append<1>(blob, version);
-  append<1>(blob, static_cast<std::uint8_t>(now.type));
-  append<2>(blob, holder);
-  append<2>(blob, now.registrants.size());
+  wire::byte_writer to(blob);
+  to.put<4>(magic);
+  to.put<1>(version);
+  to.put<1>(static_cast<std::uint8_t>(now.type));
+  to.put<2>(holder);
+  to.put<2>(now.registrants.size());
   for (const registrant& r : now.registrants) {
-    append<8>(blob, r.key);
-    append<2>(blob, r.who.relative_target_port);
-    append<1>(blob, static_cast<std::uint8_t>(r.who.initiator.protocol));
-    append<2>(blob, r.who.initiator.name.size());
-    append<2>(blob, r.who.initiator.extension.size());
+    to.put<8>(r.key);
+    to.put<2>(r.who.relative_target_port);
+    to.put<1>(static_cast<std::uint8_t>(r.who.initiator.protocol));
+    to.put<2>(r.who.initiator.name.size());
+    to.put<2>(r.who.initiator.extension.size());
     blob += r.who.initiator.name;
     blob += r.who.initiator.extension;
   }
-  append<4>(blob, wire::crc32c(as_bytes(blob)));
+  to.put<4>(wire::crc32c(as_bytes(blob)));
   return blob;
 }
 
