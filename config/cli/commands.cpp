@@ -91,9 +91,24 @@ command_tree::command_tree(const cli_hooks& hooks)
   add_looking_commands();
   add_acting_commands();
   add_cache_commands();
+  add_own_commands();
+  group_commands();
   // Before the command line is parsed, so that --control comes after it. CLI11 would look at the environment once for
   // each command that was not given, and all of them share the option.
   if (const char* named = std::getenv("SLUICE_CONTROL"); named && *named) options_.control = named;
+}
+
+/// What `sluice --help` lists, under headings.
+void command_tree::group_commands() {
+  const std::pair<const char*, std::vector<const char*>> headings[] = {
+      {"Run a gateway", {"serve", "demo"}},
+      {"Configure it", {"check", "plan", "apply"}},
+      {"See what it does", {"ls", "status", "top", "events"}},
+      {"Act on it", {"session", "unit", "pr", "cluster", "cache", "state"}},
+      {"About this program", {"help", "man", "completion", "version"}},
+  };
+  for (const auto& [heading, commands] : headings)
+    for (const char* name : commands) app_->get_subcommand(name)->group(heading);
 }
 
 CLI::App* command_tree::add(CLI::App* to, const std::string& name, const std::string& what, const std::string& example,
@@ -136,7 +151,9 @@ void command_tree::add_local_commands() {
       ->type_name("DIR");
   demo_command->add_option("--control", options_.control, "a control socket instead of a temporary one")
       ->type_name("SOCKET");
+}
 
+void command_tree::add_own_commands() {
   CLI::App* completion = add(app_.get(), "completion", "print a script that completes this command line",
                              "sluice completion bash > /etc/bash_completion.d/sluice", [this] { return complete(); });
   completion->add_option("shell", options_.shell, "bash, zsh or fish")->required()->type_name("SHELL");

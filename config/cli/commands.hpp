@@ -51,6 +51,8 @@ class command_tree {
   void add_acting_commands();
   void add_cluster_commands();
   void add_cache_commands();
+  void add_own_commands();
+  void group_commands();
   void add_live_cache_commands(CLI::App* cache);
   void add_journal_commands(CLI::App* cache);
 
