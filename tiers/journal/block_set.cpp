@@ -12,6 +12,7 @@ bool block_set::contains(block_number block) const {
   return after != ranges_.begin() && std::prev(after)->second > block;
 }
 
+/// Ranges that touch become one: in the set they neither overlap nor touch.
 std::uint64_t block_set::insert(block_number first, block_number last) {
   if (first >= last) return 0;
   const std::uint64_t before = blocks_;
@@ -29,6 +30,7 @@ std::uint64_t block_set::insert(block_number first, block_number last) {
   return blocks_ - before;
 }
 
+/// A range that sticks out on either side leaves a part there, or two.
 void block_set::erase(block_number first, block_number last) {
   if (first >= last) return;
   auto at = ranges_.upper_bound(first);

@@ -53,6 +53,9 @@ bool destager::plan_run() noexcept {
   return run_epochs_ != 0;
 }
 
+/// In this order, each step only when the one before is durable: the blocks below; the superblock, which says that the
+/// log begins behind them; their slots free for new records. A crash between any two finds blocks in both places, never
+/// in neither.
 routine destager::bring_run() noexcept {
   at_work_ = true;
   core_.figures.run_end.store(run_end_, std::memory_order_relaxed);
@@ -74,6 +77,7 @@ routine destager::bring_run() noexcept {
   rest();
 }
 
+/// One try: when it fails, look() comes back to it after a pause.
 routine destager::flush_what_was_below() noexcept {
   at_work_ = true;
   static_cast<void>(co_await flush());
@@ -152,6 +156,7 @@ void destager::batch_ended() noexcept {
   owner_.ended();
 }
 
+/// Tries again after a pause that doubles, as long as it takes: what is on flash has nowhere else to go.
 void destager::below_failed(const char* what, store::status outcome) noexcept {
   failed_as_ = outcome;
   const std::uint64_t pause_ns = std::min(longest_retry_ns, shortest_pause_ns << std::min(failures_, 10u));

@@ -25,6 +25,7 @@ journal_channel::~journal_channel() {
 }
 
 void journal_channel::submit(request& r) noexcept {
+  // With nothing dirty anywhere a read costs one look more than without a journal.
   if (r.what == verb::read) return is_clean() ? below_->submit(r) : reader_.read(r);
   if (r.what != verb::flush && r.length_bytes == 0) return below_->submit(r);
   if (!free_) {
@@ -41,10 +42,13 @@ bool journal_channel::try_now(request& r, status& outcome) noexcept {
   return r.what == verb::read && is_clean() && below_->try_now(r, outcome);
 }
 
+/// The owner may sit here, and do what no request asks for.
 bool journal_channel::idle() noexcept {
   return owner_->may_leave(loop_) && below_->idle();
 }
 
+/// From the owner's loop. An answer crosses to the channel's by its outbox, which is posted once for all that gathers
+/// until the loop looks.
 void journal_channel::finished(journal_job& job, const reactor::loop& on) noexcept {
   if (&on == &loop_) return answer(job);
   if (!outbox_->jobs.push(job)) return;

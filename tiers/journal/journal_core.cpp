@@ -45,6 +45,7 @@ std::deque<record_info>::const_iterator journal_core::record_behind(std::uint64_
       [](std::uint64_t wanted_sequence, const record_info& r) { return wanted_sequence < r.sequence; });
 }
 
+/// Of a store that shrinks or grows meanwhile: as it is now.
 std::uint32_t journal_core::valid_bytes(block_number block) const noexcept {
   const std::uint64_t size = store_bytes.load(std::memory_order_acquire);
   const std::uint64_t begin = block * block_bytes;
@@ -123,12 +124,23 @@ std::uint64_t journal_core::forget_lost() {
   return count;
 }
 
+/// Where there are more than a superblock holds, the nearest ones become one: more is told as lost than is.
 std::vector<block_range> journal_core::lost_ranges() const {
   const std::lock_guard lock(guard_);
   return lost_.ranges(lost_limit);
 }
 
 // -- the log ---------------------------------------------------------------------------------------------------------
+//
+// Positions count up for ever; a slot is a position modulo the number of slots:
+//
+//      tail                                   head
+//   ....|-- run --|-- closed epochs --|-- open --|......... tail + slots
+//       |         planned_tail_       epoch_from_           records from head on are under way
+//
+//   tail <= planned_tail_ <= head, head + a record <= tail + slots.
+//
+// The superblock on flash names a tail between the two: what lies before it may be written over only when it says so.
 
 void journal_core::close_epoch() {
   if (!epoch_is_open()) return;
@@ -160,6 +172,7 @@ void journal_core::retract(log_position position, std::uint64_t sequence) {
   close_epoch();
 }
 
+/// Where it begins does not move: the number is far beyond any that a record there can have, and the life is new.
 void journal_core::restart_log(std::uint64_t sequence, std::uint64_t life_before) {
   next_sequence = super.tail_sequence = sequence;
   last_life = super.tail_life = life_before;

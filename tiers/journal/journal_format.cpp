@@ -7,6 +7,23 @@
 #include "actors/wire/big_endian.hpp"
 #include "actors/wire/metadata_block.hpp"
 
+// What lies on flash, all of it in blocks of 4 KiB:
+//
+//   block 0, 1   the superblock, twice; the one with the higher serial counts
+//   block 2 on   the log: slots 0 ... n - 1, a ring. A record is a header and the data of its blocks, never round the
+//   end.
+//
+// A superblock: magic 8, id 8, serial 8, octets of the journal 8, blocks of a record 4, tail 4 (the slot where the log
+// begins), number 8 and life 8 of what lies there, epoch 8, time 8, adopted 1, claimed 1, at 80 life 8, acknowledged 8,
+// at 96 the medium and the owner (length 1, octets), then how many stretches are lost 4 and each of them: first block
+// 5, upper part of the count 3, lower part 4. Last, as in each block of this kind, a CRC32C.
+//
+// A header: magic 8, id 8, sequence 8, life 8, life of the record before 8, acknowledged 8, number of entries 4, at 64
+// the entries: block and kind 8, CRC32C of the data 4. Those with data come first, in the order of the data behind the
+// header.
+//
+// Sequence, id and both lives bind a record to the one before it: what an earlier turn of the ring, or an earlier life
+// that was cut off, left in the slots does not follow.
 namespace sluice::journal {
 namespace {
 

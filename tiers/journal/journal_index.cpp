@@ -2,6 +2,14 @@
 
 #include <bit>
 
+// One core writes, all read, without a lock. A chain hangs at each head; a slot of the log is its own node. What makes
+// that safe:
+//   - a node is whole before the head points to it (release, then acquire), and only the head ever gains a node;
+//   - a newer version of a block goes in front before the older one is taken out behind it: a reader finds one of them;
+//   - a node that was taken out keeps its `next`, so that a reader who stands on it comes back to the chain;
+//   - a slot is used anew only after free_removed() has counted freed_ on. A reader who sees that count move looks
+//   again:
+//     only then may what it walked over have become part of another chain.
 namespace sluice::journal {
 namespace {
 
@@ -13,6 +21,7 @@ constexpr unsigned steps_per_look = 64;
 journal_index::journal_index(slot slots)
     : mask_(std::bit_ceil(std::size_t{slots}) - 1), heads_(mask_ + 1), nodes_(slots) {}
 
+/// Blocks come in stretches: the multiplication spreads neighbours, the shifts bring the upper half of the word down.
 std::size_t journal_index::head_of(block_number block) const noexcept {
   std::uint64_t mixed = (block ^ block >> 32) * 0x9e3779b97f4a7c15U;
   mixed ^= mixed >> 29;
@@ -50,12 +59,13 @@ std::optional<journal_index::place> journal_index::find(block_number block) cons
 
 void journal_index::insert(block_number block, const place& at) noexcept {
   const std::size_t head = head_of(block);
-  const slot first = heads_[head].load(std::memory_order_relaxed);
+  const slot first = heads_[head].load(std::memory_order_relaxed);  // its only writer is this core
   node& fresh = nodes_[at.where];
   fresh.word.store(block | static_cast<std::uint64_t>(at.what) << kind_shift, std::memory_order_release);
   fresh.crc.store(at.crc, std::memory_order_release);
   fresh.next.store(first, std::memory_order_release);
   heads_[head].store(at.where + 1, std::memory_order_release);
+  // The version before is behind the new one in the same chain; there is one at most.
   slot before = at.where;
   for (slot next = first; next != 0; next = nodes_[before].next.load(std::memory_order_relaxed)) {
     if (block_at(next - 1) == block) return unlink(head, before, next - 1);
@@ -75,7 +85,7 @@ void journal_index::remove(block_number block, slot where) noexcept {
   for (slot next = heads_[head].load(std::memory_order_relaxed); next != 0;
        next = nodes_[before].next.load(std::memory_order_relaxed)) {
     if (next - 1 == where) {
-      if (block_at(where) != block) return;
+      if (block_at(where) != block) return;  // the slot has something newer already
       unlink(head, before, where);
       count_.fetch_sub(1, std::memory_order_release);
       return;

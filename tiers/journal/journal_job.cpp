@@ -47,6 +47,7 @@ void journal_job::granted() noexcept {
   loop_->granted(*this);
 }
 
+/// What would fill the log with little to say, or with the same block over and over, is cheaper below.
 bool journal_job::is_journaled() const noexcept {
   if (asked_->fua && loop_->core().wanted.is_volatile) return false;
   switch (asked_->what) {
@@ -155,6 +156,7 @@ void journal_job::rewind() noexcept {
   source_ = data();
 }
 
+/// Zeroes and discards cost an entry each and no data; but for blocks that they cover in part.
 journal_job::block journal_job::peek() const noexcept {
   const bool zeroes = asked_->what == verb::discard || asked_->what == verb::write_zeroes;
   if (!zeroes || is_partial(next_block_)) return {next_block_, kind::data};
@@ -201,6 +203,7 @@ void journal_job::put_bytes(std::uint8_t* to, std::uint64_t length) noexcept {
   }
 }
 
+/// A compare_and_write whose comparison was made here is a write below: its blocks are held until then.
 void journal_job::ask_below(bool durable) noexcept {
   passes_ = true;
   memory_ = {};

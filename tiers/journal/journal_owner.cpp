@@ -198,6 +198,18 @@ void journal_owner::read(journal_job& job) noexcept {
 }
 
 // -- states ----------------------------------------------------------------------------------------------------------
+//
+//                 what the log holds is below, and may_pass()
+//     draining --------------------------------------------------> passing
+//        |  ^                                                      |   |
+//        |  |   others wrote below and left it to a flush          |   |
+//        |  +------------------------------------------------------+   |
+//        |  ^                                                          |
+//        |  |   shall pass, and little is left; or the flash failed    |
+//        v  |                                                          v
+//     journaling <------------------------------------------------- shall journal, and may_journal()
+//
+// Writes are held in `draining` only. A flash that failed never journals again: draining, then passing.
 
 void journal_owner::change_state() noexcept {
   const std::uint64_t wishes = wishes_.load(std::memory_order_seq_cst);

@@ -143,7 +143,15 @@ class opening {
            std::none_of(log_.records.begin(), log_.records.end(), is_new);
   }
 
-  /// What the journal holds must belong to this medium, and what the medium lacks must be in this journal.
+  /// What the journal holds must belong to this medium, and what the medium lacks must be in this journal. The medium's
+  /// mark (holder, epoch) beside the flash:
+  ///
+  ///   holder        log       known   outcome
+  ///   another one   any       any     refused: the data are there
+  ///   none          empty     any     used: a new beginning
+  ///   none          dirty     any     refused, unless the operator said so: the medium was used without it
+  ///   this one      any       yes     used: it goes on
+  ///   this one      any       no      refused: one of the two is an older copy
   result<void> check_owner() {
     auto ownership = below_.read_ownership();
     if (!ownership && ownership.error().code != errc::unsupported) return tl::unexpected(ownership.error());

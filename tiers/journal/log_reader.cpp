@@ -8,6 +8,18 @@
 #include "actors/base/check.hpp"
 #include "actors/wire/crc.hpp"
 
+// How much of the log counts after a crash:
+//
+//   - records count from the tail on as long as each follows the one before (id, sequence, life);
+//   - a record that is not whole and that nobody was told of (its number is above `acknowledged`, which later records
+//   and
+//     the superblock carry) is where the power went: it ends the log, and nothing is missing;
+//   - one that is not whole and was acknowledged is kept with its data marked by their CRC: those blocks are told as
+//   lost
+//     when they are read or brought below, and all others are there;
+//   - when something behind the end, or the superblock, says that more was acknowledged, data are missing of which not
+//   even
+//     the blocks are known. Nobody but the operator decides then (offline.hpp).
 namespace sluice::journal {
 namespace {
 
@@ -50,6 +62,7 @@ class log_reader::window {
     bad_.clear();
     const std::uint64_t length = std::uint64_t{filled_} * block_bytes;
     if (reads_whole(reader_.loop_.read_now(reader_.handle_, {memory_.get(), length}, offset_of(where)), length)) return;
+    // Block by block: one that cannot be read must not take its neighbours with it.
     for (slot i = 0; i < filled_; ++i) {
       const bytes block{memory_.get() + i * block_bytes, block_bytes};
       if (reads_whole(reader_.loop_.read_now(reader_.handle_, block, offset_of(where + i)), block_bytes)) continue;
@@ -91,6 +104,7 @@ result<std::optional<superblock>> log_reader::read_superblock() {
 }
 
 result<void> log_reader::write_superblock(superblock& wanted) {
+  // The older copy first: a power loss tears one of the two at most.
   const aligned_memory memory = allocate_blocks(1);
   ++wanted.serial;
   encode(wanted, {memory.get(), block_bytes});
@@ -186,6 +200,8 @@ class log_reader::walker {
  private:
   enum class content : std::uint8_t { whole, torn, unreadable };
 
+  /// The life of the record before tells a record of this turn of the ring from one that a life wrote which was cut
+  /// off, and whose number was given out again.
   bool follows(const record_header& header) const {
     return header.id == super_.id && header.sequence == found_.next_sequence &&
            header.life_before == found_.last_life && header.blocks() <= super_.record_blocks;

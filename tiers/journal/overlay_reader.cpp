@@ -5,6 +5,14 @@
 
 #include "actors/wire/crc.hpp"
 
+// A read goes window by window, as large as a buffer for flash can be:
+//
+//   look up which of its blocks are dirty -> read those from flash and the rest from below, all at once -> see that the
+//   dirty ones are still where they were -> check them -> lay them over what came from below
+//
+// It takes no lock: the destager may bring a block below and free its slot meanwhile. Then what was read may be
+// neither, and the window begins again; the block is below by then. A block that became dirty meanwhile was written
+// while the read was under way: either content is right.
 namespace sluice::journal {
 namespace {
 
@@ -55,6 +63,7 @@ bool overlay_read::look_up() noexcept {
   dirty_.clear();
   data_blocks_ = 0;
   freed_ = core.index.freed();
+  // freed_ was taken before: a slot that is let go of from here on is noticed.
   for (block_number block = block_of(from_); block * block_bytes < until_; ++block) {
     if (const auto found = core.index.find(block)) {
       dirty_.push_back({block, *found, data_blocks_});
@@ -142,6 +151,8 @@ void overlay_read::window_ended() noexcept {
   if (outcome_ != store::status::good) return finish();
   // Slots that were let go of meanwhile may hold something else by now: their blocks are below.
   if (!still_there()) return begin_window();
+  // Again before it is told: a slot may have been written anew under the read, or the flash may do better the next
+  // time.
   if (flash_failed_ || !check()) {
     if (++failures_ < failures_limit) return begin_window();
     outcome_ = store::status::medium_error;

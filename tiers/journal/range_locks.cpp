@@ -5,6 +5,9 @@
 
 #include "actors/base/check.hpp"
 
+// First come, first served where ranges overlap: whoever waits holds up those behind it that overlap it, even where
+// they could go at once. So a large write is not passed by small ones for ever, and writes of the same blocks keep
+// their order, which is what the log needs: its records say which version of a block is the newest.
 namespace sluice::journal {
 namespace {
 
@@ -15,6 +18,7 @@ bool overlap(const range_locks::holder& a, const range_locks::holder& b) {
 }  // namespace
 
 bool range_locks::is_free(block_number first, block_number last) const {
+  // What is held does not overlap: the range behind and the one before are all that could.
   const auto next = held_.lower_bound(first);
   if (next != held_.end() && next->first < last) return false;
   return next == held_.begin() || std::prev(next)->second <= first;
@@ -46,7 +50,7 @@ void range_locks::unlock(holder& who) {
     next.push_back(&each);
     it = waiting_.erase(it);
   }
-  for (holder* each : next) each->granted();
+  for (holder* each : next) each->granted();  // last: it may lock and unlock
 }
 
 }  // namespace sluice::journal
