@@ -42,6 +42,8 @@ cache_channel::~cache_channel() {
   generations_->leave(*this, counted_, used);
 }
 
+/// New requests begin with `to`; those that are under way end with what they began with. Over the same store below both
+/// go through the same channel.
 void cache_channel::go_over(const std::shared_ptr<cache_core>& to) {
   if (tiers_->core == to) return;
   ahead_.drop();
@@ -65,7 +67,9 @@ void cache_channel::let_go_of_old_tiers() {
 
 // -- hits -----------------------------------------------------------------------------------------------------------
 
-/// Answers a read from RAM, all of it or nothing.
+/// Answers a read from RAM, all of it or nothing: first that all blocks are there, then the copies. A frame may be
+/// filled anew under the copy, by its owner on another core, or made void by a write: its version tells, and the read
+/// goes below as if nothing had been there. What was copied until then is written over.
 bool cache_channel::hit(request& r) noexcept {
   if (!core().keeps() || absent(r.offset_bytes, r.length_bytes)) return false;
   const block_number first = first_block(r), last = end_block(r);
@@ -110,10 +114,13 @@ bool cache_channel::hit(request& r) noexcept {
   return true;
 }
 
+/// The clock costs as much as a hit: one of some is timed. 0: not this one.
 std::uint64_t cache_channel::sample_miss() noexcept {
   return ++sampling_misses_ % misses_per_sample == 0 ? loop_.now_ns() : 0;
 }
 
+/// Only blocks that this loop owns are lent: their owner alone knows what is lent, and replaces memory that is lent
+/// when its block is written.
 bool cache_channel::borrow(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                            std::vector<memory::slice>& out) noexcept {
   fetch_ahead();
@@ -177,6 +184,8 @@ void cache_channel::fetch_ahead() noexcept {
 
 // -- requests -------------------------------------------------------------------------------------------------------
 
+/// A read: RAM, what was read ahead, flash, below. A write: by the mode. All else goes below, and with flash a flush is
+/// noted, for what it makes durable below may stay on flash.
 void cache_channel::submit(request& r) noexcept {
   note(r.what, r.offset_bytes, r.length_bytes);
   if (tiers_->flash && r.what == verb::flush) {
@@ -235,6 +244,8 @@ bool cache_channel::try_now(request& r, status& outcome) noexcept {
   return acted;
 }
 
+/// As a read through a job, within one turn. The versions are taken before the medium is asked: a write that begins on
+/// another core meanwhile makes them void, and what was read is not kept.
 bool cache_channel::read_below_now(request& r, status& outcome) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   const std::uint64_t started_ns = sample_miss();
@@ -252,6 +263,7 @@ void cache_channel::write_below(request& r, bool keeps) noexcept {
   take_job().write(r, after(r, keeps));
 }
 
+/// The marks of begin and end stand around the medium's answer also when it turns the request down.
 bool cache_channel::write_below_now(request& r, status& outcome, bool keeps) noexcept {
   const block_number first = first_block(r), last = end_block(r);
   core().begin_blocks(first, last, &spot_fill_versions_);
@@ -271,6 +283,7 @@ bool cache_channel::passes_by(const request& r, std::uint64_t run) noexcept {
   return beyond;
 }
 
+/// What is written in one long stream is not worth the place, but what the tiers have of it must not stay as it was.
 cache_job::after_write cache_channel::after(const request& r, bool keeps) noexcept {
   counted_.written_blocks.add(end_block(r) - first_block(r));
   if (!keeps || r.what != verb::write) return cache_job::after_write::forget;
@@ -280,6 +293,8 @@ cache_job::after_write cache_channel::after(const request& r, bool keeps) noexce
 
 // -- blocks ---------------------------------------------------------------------------------------------------------
 
+/// Each whole block goes to the core that owns its shard: at once to this one, by message to others. Nothing waits for
+/// that, and each block is checked against its version where it arrives, so that a late one is only not kept.
 void cache_channel::keep(cache_core& core, block_number first, const std::vector<std::uint64_t>& fill_versions,
                          std::uint64_t offset_bytes, std::uint64_t length_bytes, store::scatter parts,
                          ram_shard::keep how) noexcept {
@@ -368,6 +383,7 @@ void cache_channel::look_again() noexcept {
   if (!old_tiers_.empty() && !look_timer_.armed()) loop_.arm(look_timer_, ns_per_ms);
 }
 
+/// What either does may queue more: that is for the next turn.
 void cache_channel::run_later() noexcept {
   store::request_queue finished = std::exchange(finished_, {});
   cache_job* stepping = std::exchange(stepping_first_, nullptr);

@@ -2,6 +2,18 @@
 
 #include "tiers/cache/cache_channel.hpp"
 
+// A write through the tiers, and why in this order:
+//
+//   1. its blocks are marked in RAM, which makes void what is cached of them and what any core is just reading to keep;
+//   2. flash says, durably, that it has nothing of their regions: a crash from here on finds no block there that is
+//   older
+//      than what may be below;
+//   3. the store below writes; until it answers nobody can say which content the blocks have, so nobody keeps any;
+//   4. what a volatile store below may still lose is noted before the write is answered: flash takes none of it until a
+//      flush has made it durable;
+//   5. the marks end, and only a version from in between counts: the write's own content is kept, unless another write
+//   of
+//      the same blocks was under way with it.
 namespace sluice::cache {
 
 using store::request;
@@ -46,6 +58,7 @@ void cache_job::read(request& r, bool keeps) noexcept {
   tiers->below->submit(*this);
 }
 
+/// The versions that keep() checks are from before the read began: what was written meanwhile is not kept.
 void cache_job::read_ended(status outcome) noexcept {
   if (outcome != status::good && !edges_.empty()) {
     // What failed may be what nobody asked for.
@@ -138,6 +151,7 @@ subroutine<> cache_job::mark_piecemeal(bool begins) noexcept {
 
 // -- all else -------------------------------------------------------------------------------------------------------
 
+/// A flush covers what was acknowledged before it began: its number is taken before it goes below.
 routine cache_job::pass(request& r) noexcept {
   begin(r);
   const std::uint64_t flush = tiers->flash && r.what == verb::flush ? tiers->flash->flush_begins() : 0;

@@ -4,6 +4,11 @@
 #include "tiers/cache/cache_channel.hpp"
 
 // What a request has to do with the flash.
+//
+// A read from flash is good when, after it, the index still names the same slot with the same checksum for each block,
+// and the content has that checksum. A write takes its blocks out of the index before it goes below, and a slot that is
+// written anew was taken out before: so a read that any of them overtook finds another slot or none, and goes below
+// instead. Reads that fail never fail the request.
 namespace sluice::cache {
 
 using store::request;
@@ -20,6 +25,7 @@ constexpr unsigned spoil_tries_limit = 32;
 
 // -- reads ----------------------------------------------------------------------------------------------------------
 
+/// Whether RAM and flash together have all of it, and there is a buffer: a read partly from below would be no faster.
 bool cache_job::look_on_flash(request& r) noexcept {
   flash_tier& flash = *tiers->flash;
   begin(r);
@@ -56,6 +62,7 @@ routine cache_job::read_flash() noexcept {
   finish(status::good);
 }
 
+/// Slots that follow each other by one read.
 void cache_job::plan_flash_reads() noexcept {
   reads_planned_ = 0;
   for (std::size_t i = 0; i < pieces_.size(); ++i) {

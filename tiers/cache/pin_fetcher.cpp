@@ -26,6 +26,8 @@ void pin_fetcher::again_in(std::uint64_t delay_ns) noexcept {
   if (!paused_) owner_.loop_.arm(timer_, delay_ns);
 }
 
+/// Walks over what is pinned, and fetches what is not there: at first, and whenever writes or faults have taken it out.
+/// Slowly, for initiators come first.
 void pin_fetcher::turn() noexcept {
   const auto pins = owner_.core().pins();
   if (!pins || at_work() || paused_) return;

@@ -6,6 +6,13 @@
 #include "tiers/cache/blocks_of.hpp"
 #include "tiers/cache/cache_channel.hpp"
 
+// A stream is a reader that has read some requests in a row. Ahead of it lie chunks: reads of this channel's own, each
+// into a buffer of its own, which is not in the tiers. So a reader that stops costs the tiers nothing, and what it does
+// take goes to them block by block, as it would have without reading ahead.
+//
+//   under way (tiers != null) -> here -> taken, or void: passed by, written to meanwhile, or its tiers are others
+//
+// A chunk holds the versions of its blocks from before it was read: a write to a block makes it void for good (look()).
 namespace sluice::cache {
 
 using store::request;
@@ -118,6 +125,7 @@ void read_ahead::take(request& r, std::uint64_t run) noexcept {
   owner_.counted_.prefetch_used_blocks.add(used);
 }
 
+/// Those who waited may find it void, or need the next chunk as well: each looks anew.
 void read_ahead::arrived(chunk& c, status outcome) noexcept {
   const bool others = c.tiers != owner_.tiers_.get();
   --std::exchange(c.tiers, nullptr)->jobs;
@@ -156,6 +164,7 @@ void read_ahead::missed(const request& r) noexcept {
     begin_stream(end);
 }
 
+/// In the place of the stream that has not gone on for longest.
 void read_ahead::begin_stream(std::uint64_t at) noexcept {
   stream& s = *std::min_element(streams_.begin(), streams_.end(),
                                 [](const stream& a, const stream& b) { return a.used < b.used; });

@@ -8,6 +8,20 @@
 #include "actors/wire/big_endian.hpp"
 #include "actors/wire/metadata_block.hpp"
 
+// What lies on flash, behind the journal where there is one, all of it in blocks of 4 KiB:
+//
+//   block 0       the superblock
+//   then          the region table: for each region of the store the number of the newest segment that is void for it
+//   then          segments, the first at a multiple of their size: a header and the blocks that it lists. A log:
+//   segments
+//                 are written one after the other and round again, each with a higher number.
+//
+// A superblock: magic 8, id 8, octets of flash 8, of the store 8, blocks of a segment 4, pages of the table 4, blocks
+// of a region 8. A header: magic 8, id 8, number 8, entries 4, segment 4, then block 8 and CRC32C 4 each. A page of the
+// table: magic 8, id 8, number of the page 8, at 32 8 for each region. Last, in each, a CRC32C.
+//
+// A block counts when its segment's number is above that of its region, and no newer segment has the block: to void a
+// region costs one write, however many blocks of it lie on flash.
 namespace sluice::cache::flash {
 namespace {
 

@@ -55,6 +55,8 @@ auto flash_recovery::write(std::uint64_t offset, std::uint64_t length) noexcept 
   });
 }
 
+/// First a flush of the store below: what it acknowledged to an earlier process and might still lose must not be older
+/// than what flash is found to hold. A sync of the flash before it is read: the power must not take that back later.
 routine flash_recovery::start() noexcept {
   at_work_ = true;
   what = store::verb::flush;
@@ -82,6 +84,7 @@ subroutine<bool> flash_recovery::find_what_is_there() noexcept {
 }
 
 /// Makes the flash this store's, with nothing on it.
+/// The table before the superblock: without that nothing of it counts.
 subroutine<bool> flash_recovery::format() noexcept {
   tier_->layout.id = loop_.random() | 1;
   tier_->layout.store_bytes = store_blocks_ * block_bytes;
@@ -166,6 +169,7 @@ void flash_recovery::header_arrived(header_read& one, std::int64_t result) noexc
   if (under_way_ == 0) place_.resume();
 }
 
+/// In any order: of two segments that hold a block the one with the higher number counts.
 void flash_recovery::take_header(std::uint64_t segment, const_bytes from) noexcept {
   const auto header = flash::decode_header(from);
   if (!header && flash::looks_like_header(from)) suspicious_ = true;

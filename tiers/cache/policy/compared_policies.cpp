@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+// The names of the paper: once_ is T1 and often_ is T2, their ghosts are B1 and B2, once_share_ is p.
 namespace sluice::cache {
 
 arc::arc(std::uint32_t capacity)
@@ -51,6 +52,7 @@ slot arc::give_way(slot_list& from, ghost_queue* remember) noexcept {
   return s;
 }
 
+/// Who comes may be a ghost: that moves the shares before somebody gives way, and admitted() must not do so again.
 slot arc::victim(block_number incoming) noexcept {
   const bool was_often = often_ghosts_.contains(incoming);
   if (!adapt(incoming)) {

@@ -18,6 +18,7 @@ frequency_sketch::place frequency_sketch::at(std::uint64_t hash, unsigned row) c
   return {spread & mask_, static_cast<unsigned>(row * 4 + (spread >> 62)) * 4};
 }
 
+/// Only the least of a key's counters grow: the others are larger by what other keys have added.
 void frequency_sketch::add(block_number key) noexcept {
   const unsigned now = estimate(key);
   if (now == most) return;

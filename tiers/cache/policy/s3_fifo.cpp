@@ -44,6 +44,7 @@ bool s3_fifo::shall_be_pinned(block_number key) const noexcept {
   return pins_ && has_room_for_pins() && pins_->contains(key);
 }
 
+/// Who is pinned no more goes to the main queue: it was wanted until now.
 void s3_fifo::pin(std::shared_ptr<const pin_set> pins) {
   if (!pins && !pins_) return;
   pins_ = std::move(pins);
@@ -60,6 +61,8 @@ void s3_fifo::pin(std::shared_ptr<const pin_set> pins) {
   }
 }
 
+/// From the small queue as long as it has more than its share. Who was asked for often enough there moves to the main
+/// queue, who was asked for in the main queue goes round once more for each time; `chances` bounds what that costs.
 slot s3_fifo::victim(block_number) noexcept {
   if (small_.empty() && main_.empty()) return leave(pinned_.oldest());
   for (std::uint32_t chances = 0;; ++chances) {

@@ -12,6 +12,7 @@ constexpr unsigned tries = 4;  // to find a round that is over, or memory that h
 
 }  // namespace
 
+/// Addresses for all of it at once, and memory only where it is touched. By huge pages: hits lie anywhere.
 frame_memory::frame_memory(std::uint64_t limit_bytes) {
   const std::uint64_t octets = limit_bytes + huge_page;
   void* range = ::mmap(nullptr, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -46,6 +47,7 @@ std::uint8_t* frame_memory::take() noexcept {
   return base_ + std::uint64_t{page} * block_bytes;
 }
 
+/// Memory that is lent is not used anew before it has come back: whoever it was lent to still sends it.
 void frame_memory::give_back(std::uint8_t* taken, loan last) noexcept {
   const auto page = static_cast<std::uint32_t>(static_cast<std::uint64_t>(taken - base_) / block_bytes);
   if (is_lent(last)) {
@@ -66,6 +68,7 @@ void frame_memory::look_for_returned() noexcept {
   }
 }
 
+/// One that is over serves anew, under a higher number; null: all that there may be are under way, and nothing is lent.
 frame_memory::round* frame_memory::next_round() noexcept {
   round* found = nullptr;
   for (unsigned i = 0; i < tries && !rounds_.empty() && !found; ++i) {
