@@ -89,8 +89,8 @@ TEST_F(wanderer_world, reads_what_was_sent_while_it_was_on_its_way) {
   settle();
   EXPECT_EQ(postman_->here(), &on(1));
   EXPECT_EQ(postman_->read, std::vector<letter*>{&letters_[0]});
-  postman_->detach(on(1));
   postman_->detach(on(2));
+  postman_->detach(on(1));
 }
 
 TEST_F(wanderer_world, goes_on_when_those_it_was_on_its_way_to_are_gone) {
@@ -152,11 +152,15 @@ TEST(wanderer, loses_no_letter_of_loops_that_come_and_go) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (shared->count != workers * letters_each && std::chrono::steady_clock::now() < end)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // What moves it is posted to loops that still run.
+  std::atomic<unsigned> left = workers;
   for (unsigned w = 0; w < workers; ++w)
     loops[w]->post([&, w] {
       shared->detach(*loops[w]);
-      loops[w]->stop();
+      --left;
     });
+  while (left != 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (unsigned w = 0; w < workers; ++w) loops[w]->post([&, w] { loops[w]->stop(); });
   for (std::thread& each : threads) each.join();
   ASSERT_EQ(shared->read.size(), workers * letters_each);
   std::array<unsigned, workers> seen{};
