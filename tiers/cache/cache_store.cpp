@@ -121,13 +121,8 @@ result<std::shared_ptr<cache_store>> cache_store::open(std::shared_ptr<store> be
   if (!wanted.flash.path.empty()) {
     SLUICE_CHECK(control_loop != nullptr);
     // The file may be the very flash that the medium waits for: it is not even cut to its size.
-    if (!wanted.has_journal())
-      if (auto unmarked = check_unmarked(*below); !unmarked)
-        return fail(unmarked.error().code, unmarked.error().message +
-                                               ": open it through that, or give them up with: sluice cache resolve "
-                                               "--store " +
-                                               wanted.medium + " --config FILE --discard");
-    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, binding);
+    const result<void> may_change = wanted.has_journal() ? result<void>() : check_unmarked(*below);
+    auto opened = flash_tier::open(wanted.flash, p.size_bytes, *control_loop, binding, may_change);
     if (opened && !wanted.has_journal()) {
       if (auto gone = (*opened)->forget_journal(); !gone)
         opened = fail(gone.error().code, "flash.path: " + wanted.flash.path + ": " + gone.error().message);

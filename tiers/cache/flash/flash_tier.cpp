@@ -34,7 +34,8 @@ result<reactor::handle> open_when_free(reactor::loop& control_loop, const std::s
 
 result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted, std::uint64_t store_bytes,
                                                      reactor::loop& control_loop,
-                                                     std::shared_ptr<flash_binding> binding) {
+                                                     std::shared_ptr<flash_binding> binding,
+                                                     const result<void>& may_change) {
   reactor::open_flags flags{.direct = true, .exclusive = true};
   auto opened = open_when_free(control_loop, wanted.path, flags);
   if (!opened && opened.error().code == errc::not_found && wanted.size_bytes != 0) {
@@ -55,6 +56,7 @@ result<std::shared_ptr<flash_tier>> flash_tier::open(const flash_options& wanted
   const std::uint64_t journal = journal_bytes_of(wanted, wanted.size_bytes ? wanted.size_bytes : info->size_bytes);
   if (auto usable = journal::check_use(control_loop, *opened, wanted.path, journal); !usable)
     return tl::unexpected(usable.error());
+  if (!may_change) return tl::unexpected(may_change.error());
   return over(std::move(file), wanted, store_bytes, true, std::move(binding));
 }
 

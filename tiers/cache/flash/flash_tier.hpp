@@ -45,9 +45,11 @@ struct flash_file {
 class flash_tier {
  public:
   /// Opens the file or device; blocking. What lies on it is found out by flash_recovery. errc::invalid_argument when it
-  /// is too small or too large, errc::busy when somebody else holds it.
+  /// is too small or too large, errc::busy when somebody else holds it, or a journal with data; then `may_change` when
+  /// that is an error, before anything of the file is changed.
   static result<std::shared_ptr<flash_tier>> open(const flash_options& wanted, std::uint64_t store_bytes,
-                                                  reactor::loop& control_loop, std::shared_ptr<flash_binding> binding);
+                                                  reactor::loop& control_loop, std::shared_ptr<flash_binding> binding,
+                                                  const result<void>& may_change = {});
   /// Over the file that this tier has open, for another size; nothing changes before begin_anew(). Blocking.
   result<std::shared_ptr<flash_tier>> successor(const flash_options& wanted, std::uint64_t store_bytes) const;
   /// The tier begins at the octet `base_bytes` of the file.
