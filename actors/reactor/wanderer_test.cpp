@@ -160,6 +160,7 @@ TEST(wanderer, loses_no_letter_of_loops_that_come_and_go) {
       --left;
     });
   while (left != 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(left, 0U) << "a loop stands still";
   for (unsigned w = 0; w < workers; ++w) loops[w]->post([&, w] { loops[w]->stop(); });
   for (std::thread& each : threads) each.join();
   ASSERT_EQ(shared->read.size(), workers * letters_each);
