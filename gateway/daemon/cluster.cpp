@@ -22,13 +22,17 @@ result<std::shared_ptr<state::cluster_authority>> join_cluster(const config::mod
 result<bool> is_shared(const parts& made_of, const config::model& model, const config::unit_config& unit) {
   if (!made_of.cluster) return false;
   const config::store_config* at = config::find_named(model.stores, unit.store);
-  bool has_tiers = false;
-  for (; at && !at->over.empty(); at = config::find_named(model.stores, at->over)) has_tiers = true;
+  std::vector<const config::store_config*> tiers;
+  for (; at && !at->over.empty(); at = config::find_named(model.stores, at->over)) tiers.push_back(at);
   const store::factory* type = at ? made_of.stores.find(at->type) : nullptr;
   if (!type || !type->shared) return false;
-  if (has_tiers)
-    return fail(errc::unsupported, "the gateways of the cluster share " + at->name +
-                                       ", and a cache of one would not see what others write: serve it without");
+  for (const config::store_config* tier : tiers) {
+    const store::factory* of = made_of.stores.find(tier->type);
+    const auto may = of && of->may_be_shared
+                         ? of->may_be_shared(tier->settings)
+                         : fail(errc::unsupported, "type: gateways cannot share what lies below it");
+    if (!may) return fail(may.error().code, "store." + tier->name + ": " + may.error().message);
+  }
   if (at->settings.text_or("conf", "") != model.cluster->conf)
     return fail(errc::unsupported, "conf of store." + at->name +
                                        " is not that of [cluster]: a gateway that is gone could not be fenced there");

@@ -82,6 +82,7 @@ result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
 
 result<config::plan> gateway::apply_once(const std::shared_ptr<const config::model>& wanted,
                                          const std::function<void(const std::string&)>& tell) {
+  const std::lock_guard changing(now_.changing);
   change under_way(now_, wanted);
   config::plan told = plan_for(under_way);
   const steps all = make_steps(under_way, told);
@@ -155,6 +156,7 @@ result<void> gateway::apply(const config::model& wanted) {
 }
 
 void gateway::stop() {
+  const std::lock_guard changing(now_.changing);
   now_.stopping = true;
   change last(now_, std::make_shared<const config::model>());
   last.directory = std::make_shared<access::directory>();
@@ -194,10 +196,12 @@ result<void> gateway::resize(const std::string& unit, std::uint64_t size_bytes) 
 }
 
 void gateway::end_units() {
+  const auto changing = hold_changes();
   take_over(now_);
 }
 
 void gateway::follow_media() {
+  const auto changing = hold_changes();
   daemon::follow_media(now_);
 }
 

@@ -69,6 +69,8 @@ class gateway {
   daemon::owners& owners() { return owners_; }
   /// Null: it is in none. Any thread.
   std::shared_ptr<const state::cluster_authority> cluster() const { return now_.made_of.cluster; }
+  /// While it is held, nobody else changes stores. Any thread but a loop's.
+  std::unique_lock<std::mutex> hold_changes() { return std::unique_lock(now_.changing); }
   /// "good", or what cannot be kept. Any thread.
   std::string state_health() const { return now_.made_of.state.health(); }
   const std::vector<runtime::core*>& cores() const { return now_.made_of.cores; }

@@ -113,6 +113,7 @@ struct running {
   std::map<std::string, std::unique_ptr<port::running_fabric>> fabrics;  // those that have had a port
   std::mutex calling_ports;                             // a plan may ask a port while an apply changes it
   std::mutex preparing_settings;                        // likewise of a store
+  std::mutex changing;                                  // held by whoever changes stores, and what runs over them
   std::vector<std::shared_ptr<running_unit>> stranded;  // ended, but for requests that the medium does not answer
   unsigned next_coordinator = 0;
   bool stopping = false;

@@ -136,6 +136,10 @@ result<std::shared_ptr<running_unit>> make_unit(const config::unit_config& confi
   how.shares = agreed.shares;
   how.relays = agreed.shares && agreed.links;
   how.awaits_links = true;
+  if (agreed.shares) {
+    made->tenure = std::make_unique<medium_tenure>(config.name, medium, coordinator_core.loop(), *agreed.changing);
+    how.tenure = made->tenure.get();
+  }
   if (agreed.shares && !how.before) how.before = agreement::load_alone(agreed.state, config.name);
   auto seat = agreed.authority.open(agreement::record_name(config.name), coordinator_core.loop());
   if (!seat) return tl::unexpected(seat.error());
@@ -405,6 +409,7 @@ unit_list stop_units(unit_list leaving, const std::vector<runtime::core*>& cores
     });
   give_places_at_once(leaving, cores);
   for (const auto& unit : leaving) {
+    if (unit->tenure && unit->successor.expired()) unit->tenure->end_now();
     for (auto& shard : unit->shards) caf::anon_send_exit(shard.handle, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(unit->coordinator.handle, caf::exit_reason::user_shutdown);
   }

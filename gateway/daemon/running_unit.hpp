@@ -8,6 +8,7 @@
 #include "actors/runtime/pinned_ref.hpp"
 #include "config/schema/model.hpp"
 #include "gateway/access/unit_endpoint.hpp"
+#include "gateway/daemon/medium_tenure.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/state/state_store.hpp"
 #include "gateway/unit/coordinator.hpp"
@@ -34,14 +35,15 @@ struct unit_to_start {
   relay::links* owners = nullptr;
 };
 
-/// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, actors
-/// and handle stay; the rest belongs to the control thread.
+/// A running logical unit: its coordinator, its shards, and the handle by which LUN maps know it. Name, medium, tenure,
+/// actors and handle stay; the rest belongs to the control thread.
 struct running_unit {
   std::string name;
   std::optional<unit_to_start> to_start;
   scsi::unit_facts facts;
   std::vector<scsi::target_port_group> groups;
   std::shared_ptr<store::store> medium;
+  std::unique_ptr<medium_tenure> tenure;  // of a unit that gateways share
   runtime::core* coordinator_core = nullptr;
   runtime::pinned_ref<unit::coordinator_actor> coordinator;
   std::vector<runtime::pinned_ref<unit::shard_actor>> shards;
@@ -61,9 +63,10 @@ struct agreement_parts {
   state::authority& authority;
   state::state_store& state;  // for what was kept in a former format
   gateway_id gateway = 0;
-  bool shares = false;            // with other gateways
-  relay::links* links = nullptr;  // to them; null: nobody relays
-  bool hosts_move = false;        // hosts are told that they may choose the owner
+  bool shares = false;             // with other gateways
+  relay::links* links = nullptr;   // to them; null: nobody relays
+  bool hosts_move = false;         // hosts are told that they may choose the owner
+  std::mutex* changing = nullptr;  // with shares: held by whoever changes what runs
 };
 
 /// Makes a unit of so many cores, for start_units(). `replaces`: it takes the place of the running unit of its name,

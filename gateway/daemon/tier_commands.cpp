@@ -61,14 +61,15 @@ result<json> record(store::store& tier, const json& arguments, std::uint64_t now
 
 }  // namespace
 
-result<json> do_tier_command(const gateway& of, const std::string& command, const json& arguments) {
+result<json> do_tier_command(gateway& of, const std::string& command, const json& arguments) {
   const auto name = arguments.at("store").get<std::string>();
   const auto tier = find_tier(of, name, command == "cache.resolve");
   if (!tier) return tl::unexpected(tier.error());
-  if (command == "cache.drop") return drop(name, **tier);
   if (command == "cache.flush") return flush(**tier, arguments);
-  if (command == "cache.resolve") return give_up_lost(name, **tier);
   if (command == "cache.record") return record(**tier, arguments, of.cores().front()->loop().now_ns());
+  const auto changing = of.hold_changes();
+  if (command == "cache.drop") return drop(name, **tier);
+  if (command == "cache.resolve") return give_up_lost(name, **tier);
   return fail(errc::invalid_argument, "no command '" + command + "'");
 }
 

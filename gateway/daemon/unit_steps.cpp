@@ -54,11 +54,12 @@ class start_step final : public unit_step {
       freeze_unit(*running->second);
       in_.frozen.push_back(running->second);
     }
-    auto made = make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
-                          *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(),
-                                                    true, now.made_of.links, in_.wanted->cluster->hosts_move}
-                                  : agreement_parts{*now.authority, now.made_of.state},
-                          replaces);
+    auto made =
+        make_unit(config, in_.medium(config.store), cores.size(), *cores[now.next_coordinator++ % cores.size()],
+                  *shares ? agreement_parts{*now.made_of.cluster, now.made_of.state, now.made_of.cluster->id(), true,
+                                            now.made_of.links, in_.wanted->cluster->hosts_move, &now.changing}
+                          : agreement_parts{*now.authority, now.made_of.state},
+                  replaces);
     if (!made) return fail(made.error().code, "unit." + name() + ": " + made.error().message);
     in_.units[name()] = std::move(*made);
     return {};
@@ -209,11 +210,9 @@ class forget_binding_step final : public step {
 
   result<void> prepare() override {
     const config::unit_config& unit = *config::find_named(in_.wanted->units, unit_);
-    store::store& medium = *in_.medium(unit.store);
-    if (medium.describe().read_only) return {};
-    const auto named = medium.read_binding();
-    if (named ? *named == 0 : named.error().code == errc::unsupported) return {};
-    auto forgotten = named ? medium.write_binding(0) : tl::unexpected(named.error());
+    const auto shares = is_shared(in_.now.made_of, *in_.wanted, unit);
+    if (shares && *shares) return {};  // with each tenure
+    const auto forgotten = forget_flash_of(*in_.medium(unit.store));
     if (forgotten) return {};
     return fail(forgotten.error().code, "unit." + unit_ + ": store." + unit.store + ": " + forgotten.error().message);
   }

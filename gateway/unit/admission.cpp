@@ -69,9 +69,10 @@ void shard::review(nexus_record& n) noexcept {
                                             : reservations::allowance::everything;
   n.reserved_by_other = now.reserve_holder != 0 && now.reserve_holder != n.identity->id;
   const scsi::target_port_group* group = now.group(n.identity->port.id.group);
-  n.access = now.owned ? agreement::access_through(now, options_.gateway)
-             : group   ? group->state
-                       : scsi::asymmetric_access::active_optimized;
+  n.access = now.opening ? scsi::asymmetric_access::transitioning
+             : now.owned ? agreement::access_through(now, options_.gateway)
+             : group     ? group->state
+                         : scsi::asymmetric_access::active_optimized;
   const bool active = n.access == scsi::asymmetric_access::active_optimized ||
                       n.access == scsi::asymmetric_access::active_non_optimized;
   // What the channels of a nexus share may come to be at any time.

@@ -24,6 +24,10 @@ coordinator::coordinator(coordinator_options options, std::vector<shard_link*> s
     range_locks_.push_back({{0, predecessor_lock_id(options_.gateway), predecessor_lock_range}, 0, true, true});
 }
 
+coordinator::~coordinator() {
+  if (begin_again_.armed()) loop_.disarm(begin_again_);
+}
+
 void coordinator::on_message(to_coordinator message) {
   std::visit([this](auto& m) { on(m); }, message);
 }

@@ -12,6 +12,7 @@
 #include "gateway/agreement/joining.hpp"
 #include "gateway/state/authority.hpp"
 #include "gateway/unit/links.hpp"
+#include "gateway/unit/tenure.hpp"
 
 namespace sluice::unit {
 
@@ -31,6 +32,7 @@ struct coordinator_options {
   bool shares = false;                           // with other gateways: see agreement::ownership
   bool relays = false;                           // with shares: commands to whoever owns the unit
   bool awaits_links = false;                     // nothing is sent to shards before links_are_up()
+  unit::tenure* tenure = nullptr;                // with shares; null: the medium is always ready. Outlives it
 };
 
 /// Where the cores of a gateway agree about one logical unit, among themselves and with other gateways. It decides
@@ -52,6 +54,7 @@ class coordinator final : state::watcher {
   /// `shards[i]` is the shard with index i; links and `loop` outlive the coordinator.
   coordinator(coordinator_options options, std::vector<shard_link*> shards, reactor::loop& loop,
               std::unique_ptr<state::seat> seat);
+  ~coordinator();
   /// Becomes a member; `started` runs when there is a snapshot. Once, before all else. A record that is damaged gives a
   /// unit that does nothing until clear_reservations(): damage() says what is wrong. When its identity cannot be read
   /// either, it tells none.
@@ -155,6 +158,9 @@ class coordinator final : state::watcher {
   bool yields() const;
   void settle_moves();
   void await_shards(std::function<void()> then);
+  void follow_tenure(unit_snapshot& next);
+  void begin_tenure() noexcept;
+  void when_tenure_ended(std::function<void()> then);
   std::vector<control_request> take_aborted(const std::vector<abort_order>& orders);
   draft draft_of(const agreement::agreed& agreed) const;
   agreement::joining joining_now();
@@ -223,6 +229,13 @@ class coordinator final : state::watcher {
   std::function<void()> acknowledged_;  // what happens when there are none
   std::list<step> unconfirmed_;         // in force here; other gateways may not obey yet
   std::uint64_t turn_ = 0;              // what was asked of the authority in an earlier one comes too late
+
+  std::uint64_t tenure_ = 0;  // the epoch of the ownership that the medium is, or is being made, ready for; 0: none
+  bool tenure_has_begun_ = false;
+  unsigned tenures_ending_ = 0;
+  std::function<void()> tenure_ended_;  // what happens when there are none
+  reactor::member_timer<coordinator, &coordinator::begin_tenure> begin_again_{*this};
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);  // for what comes from the tenure
 
   std::map<std::uint64_t, scsi::transport_id> initiators_;  // of the nexuses of this gateway
   std::deque<range_lock> range_locks_;                      // in the order of their requests

@@ -64,6 +64,7 @@ void coordinator::publish() {
   if (next && !options_.name.empty() && (!snapshot_ || snapshot_->owned != next))
     SLUICE_LOG(info, "unit", next->owner == 0 ? "no gateway owns the unit" : "a gateway owns the unit",
                {"unit", options_.name}, {"gateway", next->owner}, {"epoch", next->epoch});
+  follow_tenure(*current_.next);
   snapshot_ = current_.next;
   const std::vector<control_request> aborted = take_aborted(current_.aborts);
   ++publications_;
@@ -72,7 +73,47 @@ void coordinator::publish() {
   // The shards answer nobody before these have come.
   for (const control_request& request : aborted) shards_[request.shard]->send(control_answer{request.id, {}});
   busy_ = true;
-  await_shards([this] { in_force(); });
+  await_shards([this] { when_tenure_ended([this] { in_force(); }); });
+}
+
+// -- the medium of a unit that gateways share ------------------------------------------------------------------------
+
+/// Made ready for each ownership anew, and given up before anybody hears that this gateway obeys: then another one may
+/// own the unit.
+void coordinator::follow_tenure(unit_snapshot& next) {
+  if (!options_.tenure) return;
+  const bool ours = next.owned && next.owned->owner == options_.gateway && next.serves == unit_snapshot::service::on;
+  const std::uint64_t wanted = ours ? next.owned->epoch : 0;
+  const std::uint64_t before = std::exchange(tenure_, wanted);
+  if (before != wanted) tenure_has_begun_ = false;
+  if (before != 0 && wanted == 0) {
+    ++tenures_ending_;
+    options_.tenure->end([this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired() || --tenures_ending_ != 0) return;
+      if (const auto then = std::exchange(tenure_ended_, {})) then();
+    });
+  } else if (before != wanted) {
+    begin_tenure();
+  }
+  next.opening = ours && !tenure_has_begun_;
+}
+
+void coordinator::begin_tenure() noexcept {
+  if (tenure_ == 0 || tenure_has_begun_) return;
+  constexpr std::uint64_t try_again_ns = 100 * ns_per_ms;
+  options_.tenure->begin([this, alive = std::weak_ptr(alive_), epoch = tenure_](const result<void>& how) {
+    if (alive.expired() || tenure_ != epoch || tenure_has_begun_) return;
+    if (!how) return loop_.arm(begin_again_, try_again_ns);
+    tenure_has_begun_ = true;
+    enqueue(local_step{[](unit_snapshot&, std::vector<attention_order>&) {}, {}});
+  });
+}
+
+void coordinator::when_tenure_ended(std::function<void()> then) {
+  if (tenures_ending_ == 0) return then();
+  tenure_ended_ = [this, turn = turn_, then = std::move(then)] {
+    if (turn == turn_) then();
+  };
 }
 
 void coordinator::await_shards(std::function<void()> then) {
@@ -221,7 +262,9 @@ agreement::joining coordinator::joining_now() {
 void coordinator::start(done started) {
   agreement::join_unit(*seat_, joining_now(), [this, started](const result<agreement::agreed>& agreed) {
     if (!agreed) return start_damaged(agreed.error(), started);
-    snapshot_ = draft_of(*agreed);
+    const draft first = draft_of(*agreed);
+    follow_tenure(*first);
+    snapshot_ = first;
     started({});
   });
 }

@@ -193,6 +193,7 @@ std::unique_ptr<unit::coordinator> fixture::make_coordinator(bool replaces) {
   how.gateway = options.shares ? 1 : 0;
   how.shares = how.awaits_links = options.shares;
   how.relays = options.relays;
+  how.tenure = options.tenure;
   how.awaits_predecessor = options.limits.awaits_predecessor;
   std::vector<shard_link*> links;
   for (to_shard_link& l : shard_links_) links.push_back(&l);

@@ -67,6 +67,95 @@ TEST(ownership, a_gateway_whose_lease_ran_out_answers_busy_until_it_holds_again)
   EXPECT_EQ(s.done(a.send(read10(0, 1), {}, 512)).in, filled(512, 1));
 }
 
+/// A medium that takes its time to become this gateway's, and to be given up.
+struct slow_tenure final : tenure {
+  std::deque<std::function<void(const result<void>&)>> beginning;
+  std::deque<std::function<void()>> ending;
+  void begin(std::function<void(const result<void>&)> done) override { beginning.push_back(std::move(done)); }
+  void end(std::function<void()> done) override { ending.push_back(std::move(done)); }
+  void begun(const result<void>& how = {}) {
+    ASSERT_FALSE(beginning.empty());
+    const auto done = std::move(beginning.front());
+    beginning.pop_front();
+    done(how);
+  }
+  void ended() {
+    ASSERT_FALSE(ending.empty());
+    const auto done = std::move(ending.front());
+    ending.pop_front();
+    done();
+  }
+};
+
+TEST(ownership, an_owner_serves_when_its_medium_is_ready_for_it) {
+  slow_tenure medium;
+  fixture_options how = shared_unit();
+  how.tenure = &medium;
+  fixture s(how);
+  s.run();
+  ASSERT_EQ(s.coordinator->snapshot()->owned->owner, 1);
+  initiator& a = s.add();
+  EXPECT_TRUE(
+      s.done(a.send(write10(0, 1), filled(512, 1))).sensed(sense_key::not_ready, asc::asymmetric_access_transition));
+  EXPECT_TRUE(s.done(a.send({0x12, 0, 0, 0, 36, 0}, {}, 36)).good());
+  medium.begun(fail(errc::io, "the cluster does not answer"));
+  s.run();
+  EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).sensed(sense_key::not_ready, asc::asymmetric_access_transition));
+  while (medium.beginning.empty()) s.pass(1);
+  medium.begun();
+  s.run();
+  EXPECT_TRUE(s.done(a.send(write10(0, 1), filled(512, 1))).good());
+  EXPECT_EQ(s.done(s.add(1).send(read10(0, 1), {}, 512)).in, filled(512, 1));
+}
+
+TEST(ownership, nobody_else_owns_the_unit_before_its_medium_is_given_up) {
+  slow_tenure medium;
+  fixture_options how = shared_unit();
+  how.tenure = &medium;
+  fixture s(how);
+  s.run();
+  medium.begun();
+  s.run();
+  const auto other = join_another(s);
+  s.coordinator->move(2, [](const result<void>&) {});
+  s.run();
+  ASSERT_EQ(s.coordinator->snapshot()->owned->heir, 2);
+  ASSERT_EQ(medium.ending.size(), 1U);
+  EXPECT_FALSE(s.coordinator->idle()) << "it does not obey yet";
+  medium.ended();
+  s.run();
+  EXPECT_TRUE(s.coordinator->idle());
+}
+
+TEST(ownership, a_medium_is_made_ready_for_each_ownership_anew) {
+  slow_tenure medium;
+  fixture_options how = shared_unit();
+  how.tenure = &medium;
+  fixture s(how);
+  s.run();
+  const auto other = join_another(s);
+  // It goes and comes back before the first has been answered.
+  s.coordinator->move(2, [](const result<void>&) {});
+  s.run();
+  medium.ended();
+  s.run();
+  const agreement::agreed now = *s.coordinator->snapshot();
+  commit(s, *other, agreement::claim{2, 20, now.owned->epoch});
+  ASSERT_EQ(s.coordinator->snapshot()->owned->owner, 2);
+  commit(s, *other, agreement::move{1});
+  other->in_force(s.coordinator->snapshot()->epoch);
+  s.run();
+  ASSERT_EQ(s.coordinator->snapshot()->owned->owner, 1);
+  initiator& a = s.add();
+  s.done(a.send(read10(0, 1), {}, 512));
+  medium.begun();  // the first, which is nobody's by now
+  s.run();
+  EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).sensed(sense_key::not_ready, asc::asymmetric_access_transition));
+  medium.begun();
+  s.run();
+  EXPECT_TRUE(s.done(a.send(read10(0, 1), {}, 512)).good());
+}
+
 TEST(ownership, what_the_medium_has_ends_before_the_unit_moves_and_the_rest_may_be_sent_again) {
   fixture s(shared_unit());
   s.run();

@@ -56,7 +56,7 @@ bool shard::is_for_owner(const command& c) const noexcept {
 /// What another gateway sent before this one obeyed something that ends tasks might be one of them.
 bool shard::may_be_done_here(const command& c) const noexcept {
   return snapshot_->owned && snapshot_->owned->owner == options_.gateway &&
-         snapshot_->serves == unit_snapshot::service::on && options_.term->holds() &&
+         snapshot_->serves == unit_snapshot::service::on && !snapshot_->opening && options_.term->holds() &&
          c.task->agreed_epoch >= relayed_since_;
 }
 

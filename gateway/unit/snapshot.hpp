@@ -17,6 +17,7 @@ struct unit_snapshot : agreement::agreed {
   /// Nothing may be done for initiators: this gateway has lost touch with the others, or what is agreed cannot be read.
   enum class service : std::uint8_t { on, suspended, damaged };
   unit_snapshot::service serves = service::on;
+  bool opening = false;  // this gateway owns the unit, and its store is not ready for that yet
   // Worked out of the above.
   scsi::mode_state mode_saved;
   std::vector<scsi::target_port_group> groups;

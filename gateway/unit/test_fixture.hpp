@@ -164,9 +164,10 @@ struct fixture_options {
   std::uint64_t blocks = 8192;
   std::uint32_t block_size = 512;
   bool thin = true;
-  std::uint64_t patience_ns = 0;  // with answers that say: try again
-  bool shares = false;            // the unit, with other gateways; then this one has the number 1
-  bool relays = false;            // likewise: commands to the unit's owner
+  std::uint64_t patience_ns = 0;   // with answers that say: try again
+  bool shares = false;             // the unit, with other gateways; then this one has the number 1
+  bool relays = false;             // likewise: commands to the unit's owner
+  unit::tenure* tenure = nullptr;  // likewise: the medium's; outlives the fixture
   shard_options limits;
 };
 

@@ -4,7 +4,7 @@ reservations; what comes to a gateway that does not own the unit goes through it
 when its owner is drained, stops, is killed (SIGKILL) or stands still (SIGSTOP), and what a host was told is written is
 read through whichever gateway owns it then.
 
-usage: gateways.py [PROGRAM] [--rounds N] [--long]
+usage: gateways.py [PROGRAM] [--rounds N] [--caches] [--long]
 """
 
 import argparse
@@ -342,6 +342,19 @@ class Run:
         self.checks.check("it joins again, and reads through the one that took over",
                           self.reads_through(owner) and self.owner() is not owner)
 
+    def cached(self) -> None:
+        """What a gateway kept of before is not read when the unit comes back to it, and it keeps again."""
+        for node in self.nodes[:2] * 2:
+            node.ask("unit", "move", "disk", "--to", node.name)
+            for _ in range(70):
+                self.write()
+            for _ in range(3):
+                self.verify(f"{node.name} has a cache")
+            shown = {store["name"]: store["figures"] for store in
+                     json.loads(node.ask("status", "--json").stdout)["stores"]}
+            hits = shown["hot"]["ram_hit_blocks"]
+            self.checks.check(f"{node.name} reads from its cache: {hits} blocks", hits > 0)
+
     def reads_through(self, node: Node) -> bool:
         try:
             return self.other.through(node, read_16(0, 1), length=BLOCK).status == GOOD
@@ -356,17 +369,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sluice", type=Path, nargs="?", default=TOP / "build" / "release" / "sluice", metavar="PROGRAM")
     parser.add_argument("--rounds", type=int, default=3, help="of planned moves, and of kills")
+    parser.add_argument("--caches", action="store_true", help="two of the gateways have a cache over the image")
     parser.add_argument("--long", action="store_true", help="also moves by load, which take two minutes, and "
                         "10,000 rounds of COMPARE AND WRITE")
     options = parser.parse_args()
     checks = Checks()
     with (Cluster(images={IMAGE: "64M"}) as cluster,
-          gateways(options.sluice, cluster, len(NAMES), hosts_move=True) as nodes):
+          gateways(options.sluice, cluster, len(NAMES), hosts_move=True, caches=options.caches) as nodes):
         run = Run(checks, nodes, options)
         try:
             for each in (run.identity, run.paths, run.owed_data, run.reservations, run.compare_and_write, run.planned,
                          run.chosen, run.drained, run.stopped, run.killed, run.stands_still):
                 each()
+            if options.caches:
+                run.cached()
             if options.long:
                 run.by_load()
         except (TimeoutError, ConnectionLost, OSError, AssertionError, CommandFailed, TargetError) as wrong:

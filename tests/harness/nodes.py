@@ -31,8 +31,9 @@ class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
     def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = "",
-                 hosts_move: bool = False):
-        """`advertise`: the address by which its portal is reached from elsewhere."""
+                 hosts_move: bool = False, caches: bool = False):
+        """`advertise`: the address by which its portal is reached from elsewhere. `caches`: over the image, the first
+        gateway has one with flash, the second one of RAM only, the third none."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
         self.folder.mkdir()
         self.port, self.process = free_port(), None
@@ -60,8 +61,10 @@ image = "{IMAGE}"
 user = "sluice"
 conf = "{cluster.conf}"
 
+{self.cache(number) if caches else ""}
+
 [unit.disk]
-store = "disk"
+store = "{'hot' if caches and number < 2 else 'disk'}"
 thin = true
 
 [target.main]
@@ -75,6 +78,18 @@ group = {number + 1}
 cold_reset = true
 {f'advertise = ["{advertise}:{self.port}"]' if advertise else ""}
 """)
+
+    def cache(self, number: int) -> str:
+        if number == 2:
+            return ""
+        flash = f"""flash = {{ path = "{self.folder}/flash", size = "64MiB" }}""" if number == 0 else ""
+        return f"""
+[store.hot]
+type = "cache"
+over = "disk"
+ram = "16MiB"
+{flash}
+"""
 
     def url(self) -> str:
         """The unit's address as libiscsi writes it."""

@@ -394,6 +394,27 @@ result<void> cache_store::handed_over() {
   return journal ? journal->handed_over() : result<void>();
 }
 
+/// Whoever had the medium meanwhile changed its note, even if he kept nothing: so flash that it still names was told of
+/// every write. What is in RAM has no such proof.
+result<void> cache_store::begin_tenure() {
+  if (auto begun = medium_->begin_tenure(); !begun) return begun;
+  const auto flash = generations_->newest()->flash();
+  const auto named = binding_->confirm(flash ? flash->believed_id() : 0);
+  if (!named) return fail(named.error().code, "over: " + named.error().message);
+  if (!is_as_opened_ || (flash && !*named))
+    if (auto dropped = drop(); !dropped) return dropped;
+  is_as_opened_ = false;
+  generations_->set_tenure(true);
+  binding_->set_tenure(true);
+  return {};
+}
+
+void cache_store::end_tenure() {
+  generations_->set_tenure(false);
+  binding_->set_tenure(false);
+  medium_->end_tenure();
+}
+
 result<std::uint64_t> cache_store::give_up_lost() {
   const auto journal = over().journal;
   if (!journal) return fail(errc::unsupported, "it has no journal");

@@ -47,6 +47,8 @@ class cache_store final : public store::store {
   void hand_over() override;
   void begin_hand_over() override;
   result<void> handed_over() override;
+  result<void> begin_tenure() override;
+  void end_tenure() override;
   result<std::uint64_t> give_up_lost() override;
   std::string holder() const override;
   void on_change(sluice::store::changed callback) override { listeners_->add(std::move(callback)); }
@@ -74,7 +76,8 @@ class cache_store final : public store::store {
   const std::shared_ptr<generation_switch> generations_;
   reactor::loop* const control_loop_;  // null: there is no flash, and never will be
   const std::shared_ptr<flash_binding> binding_;
-  bool journals_;  // the mode, as last applied
+  bool journals_;             // the mode, as last applied
+  bool is_as_opened_ = true;  // nothing was kept since
   std::shared_ptr<const void> flash_watch_;
   mutable std::mutex guard_;   // of what follows
   std::string flash_trouble_;  // why the cache began without the flash that it should have; empty: it did not

@@ -74,6 +74,12 @@ void generation_switch::hand_over() {
   current_->set_keeps(false);
 }
 
+void generation_switch::set_tenure(bool holds) {
+  const std::lock_guard lock(guard_);
+  has_tenure_ = holds;
+  holds ? keep_when_alone() : current_->set_keeps(false);
+}
+
 void generation_switch::sum(counters& into) const {
   const std::lock_guard lock(guard_);
   into.add(gone_);
@@ -150,7 +156,8 @@ void generation_switch::one_loop_is_through() {
 /// have come true, the last of them included.
 void generation_switch::keep_when_alone() {
   std::erase_if(departing_, [](const departing& each) { return each.users == 0; });
-  if (next_ || loops_left_ != 0 || !departing_.empty() || !taken_over_ || current_->keeps()) return;
+  if (next_ || loops_left_ != 0 || !departing_.empty()) return;
+  if (!taken_over_ || !has_tenure_ || current_->keeps()) return;
   // What the store below acknowledged under other tiers may need a flush that this flash has not seen.
   if (current_->flash() && current_->volatile_below()) current_->flash()->all_unflushed();
   current_->set_keeps(true);

@@ -59,6 +59,8 @@ class generation_switch : public std::enable_shared_from_this<generation_switch>
   /// As the store's; whoever hands over makes void what cores keep.
   void take_over();
   void hand_over();
+  /// Whether the medium is this gateway's, as the store's tenure says: nothing is kept while it is not. Any thread.
+  void set_tenure(bool holds);
   /// Adds up what all channels counted, those that are gone included.
   void sum(counters& into) const;
 
@@ -91,6 +93,7 @@ class generation_switch : public std::enable_shared_from_this<generation_switch>
   std::size_t loops_left_ = 0;        // of step 1 or 2
   std::vector<departing> departing_;
   bool taken_over_ = true;
+  bool has_tenure_ = true;
   std::vector<member> members_;
   counters gone_;
 };

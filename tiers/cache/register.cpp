@@ -144,6 +144,14 @@ void register_store(store::registry& to) {
              store::probe_file({.path = *flash, .direct = true, .made_when_absent = s.number("flash.size", 0) != 0});
          if (!found) return fail(found.error().code, "flash.path: " + found.error().message);
          return {};
+       },
+       false,
+       [](const config::settings& s) -> result<void> {
+         const auto wanted = read_options(s);
+         if (!wanted || !wanted->has_journal()) return {};
+         return fail(errc::unsupported,
+                     "mode: gateways share what lies below, and what is written to this one's flash is lost to the "
+                     "others when it is: write-through or write-around, without flash.dirty");
        }});
 }
 

@@ -293,6 +293,14 @@ class store {
   /// errc::busy: not yet. Any other error: it never will be.
   virtual result<void> handed_over() { return {}; }
 
+  /// Of a medium that gateways share: from now on this one alone uses it, until end_tenure(); a store that was just
+  /// opened is in use. What a store over a store kept before is not believed, for the writes of others passed it by.
+  /// Returns before the first request. errc::busy: an earlier change is not through yet. Control path; may block.
+  virtual result<void> begin_tenure() { return {}; }
+  /// Others may use the medium when it returns: what is under way brings nothing that is kept, and notes nothing with
+  /// the medium. Control path; may block.
+  virtual void end_tenure() {}
+
   /// Gives up what was acknowledged and is lost: it reads as what lies below from now on. Returns how many octets those
   /// are. errc::unsupported: the store keeps no account of such. Control path.
   virtual result<std::uint64_t> give_up_lost() { return fail(errc::unsupported, "it holds nothing back"); }
@@ -354,6 +362,9 @@ struct factory {
   /// stores that come. Empty where there is nothing to look at. May block.
   std::function<result<void>(const config::settings&)> probe = {};
   bool shared = false;  // all gateways of a cluster reach the same medium
+  /// Of a tier: whether gateways that share what lies below may each have one of their own over it, so set; the
+  /// sentence begins with a key. Empty: they may not.
+  std::function<result<void>(const config::settings&)> may_be_shared = {};
 };
 
 class registry {

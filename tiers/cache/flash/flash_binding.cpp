@@ -30,11 +30,16 @@ bool flash_binding::forget() {
   return clear(named_.exchange(0));
 }
 
+void flash_binding::set_tenure(bool holds) {
+  const std::lock_guard lock(guard_);
+  has_tenure_ = holds;
+}
+
 void flash_binding::name_off_loop(std::uint64_t flash) {
   named_ = flash;
   calls_.run([this, flash] {
     const std::lock_guard lock(guard_);
-    if (named_ != flash) return;
+    if (named_ != flash || !has_tenure_) return;
     const auto done = medium_->write_binding(flash);
     if (!done && done.error().code != errc::unsupported)
       SLUICE_LOG(warning, "cache", "the medium cannot note which flash knows of all writes: it begins empty next time",

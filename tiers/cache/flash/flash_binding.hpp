@@ -26,6 +26,9 @@ class flash_binding {
   result<bool> confirm(std::uint64_t flash);
   /// The flash that was confirmed or named last is told of nothing from now on. False when the medium still names it.
   bool forget();
+  /// Whether the medium is this gateway's, as the store's tenure says. While it is not, nobody is named: another
+  /// gateway's writes are told to none of ours. Returns when nobody is about to be.
+  void set_tenure(bool holds);
 
   // -- loops: these do not ------------------------------------------------------------------------------------------
   /// Flash of this id holds nothing yet, and is told of every write from now on.
@@ -38,8 +41,9 @@ class flash_binding {
 
   const std::shared_ptr<store::store> medium_;
   std::atomic<std::uint64_t> named_ = 0;  // that the medium names, or is about to; 0: none
-  std::mutex guard_;                      // of the note, while it is read and written
-  reactor::offloaded_calls calls_;        // last: they use all of the above
+  bool has_tenure_ = true;
+  std::mutex guard_;                // of that, and of the note while it is read and written
+  reactor::offloaded_calls calls_;  // last: they use all of the above
 };
 
 }  // namespace sluice::cache
