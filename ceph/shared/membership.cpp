@@ -225,7 +225,13 @@ int membership::write_record(const shared_object& table, member_record next) {
   return outcome;
 }
 
+/// Not while the record is locked: who opens a connection, and so holds up whoever looks at the open ones, waits for it.
 void membership::renew() {
+  if (const std::string why = try_to_renew(); !why.empty()) lose(why);
+}
+
+/// Why this gateway is no member any more; empty: it is, or nobody knows.
+std::string membership::try_to_renew() {
   const auto in = now();
   const shared_object table(in->pool, object_name(options_));
   const std::lock_guard lock(renewing_);
@@ -233,20 +239,24 @@ void membership::renew() {
   ++next.renewed;
   const std::uint64_t sent_ns = state::lease::now_ns();
   const int outcome = write_record(table, next);
-  if (outcome == 0) return term_->hold_until(sent_ns + ns_of(options_.lease));
-  if (outcome == -ESHUTDOWN) return lose("the cluster has fenced this gateway");
+  if (outcome == 0) {
+    term_->hold_until(sent_ns + ns_of(options_.lease));
+    return {};
+  }
+  if (outcome == -ESHUTDOWN) return "the cluster has fenced this gateway";
   if (outcome != -ECANCELED) {
     SLUICE_LOG(warning, "cluster", "cannot renew", {"cluster", options_.name}, {"why", cluster::text_of(outcome)});
-    return;
+    return {};
   }
   // An earlier renewal that nobody answered was made all the same; or somebody has marked this gateway.
   const auto [read, all] = table.read_now(options_.lease);
-  if (read < 0) return;
+  if (read < 0) return {};
   const auto found = all.find(key());
   const auto seen = found == all.end() ? fail(errc::not_found, "no record") : parse_member(found->second);
-  if (!seen || seen->gone || seen->life != record_.life) return lose("another gateway has declared this one gone");
+  if (!seen || seen->gone || seen->life != record_.life) return "another gateway has declared this one gone";
   record_ = *seen;
   written_ = found->second;
+  return {};
 }
 
 void membership::lose(const std::string& why) {

@@ -115,6 +115,7 @@ class membership : public std::enable_shared_from_this<membership> {
   void work();
   bool turn();
   void renew();
+  std::string try_to_renew();
   bool look();
   static bool fence(const std::vector<std::string>& addresses, const cluster::connection& by);
   void mark_those_that_are_silent(const omap& table);

@@ -359,9 +359,7 @@ class Run:
         try:
             return self.other.through(node, read_16(0, 1), length=BLOCK).status == GOOD
         except (ConnectionLost, OSError):
-            broken = self.other.sessions.pop(node.name, None)
-            if broken:
-                broken.socket.close()
+            self.other.drop(node)
             return False
 
 

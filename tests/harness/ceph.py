@@ -17,13 +17,15 @@ class ClusterError(Exception):
 
 
 class Cluster:
-    """`images`: name -> size as the rbd tool takes it."""
+    """`images`: name -> size as the rbd tool takes it. `within`: what makes a command run where its address is."""
 
     def __init__(self, osds: int = 1, store: str = "memstore", images: dict[str, str] | None = None,
-                 settings: dict[str, str] | None = None, size: int = 4 << 30):
+                 settings: dict[str, str] | None = None, size: int = 4 << 30, address: str = "127.0.0.1",
+                 within: tuple[str, ...] = ()):
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-ceph-"))
         self.conf = self.folder / "cluster" / "ceph.conf"
-        self.options = ["--osds", osds, "--store", store, "--size", size]
+        self.options = ["--osds", osds, "--store", store, "--size", size, "--address", address]
+        self.within = within
         for name, image_size in (images or {}).items():
             self.options += ["--image", f"{name}={image_size}"]
         for key, value in (settings or {}).items():
@@ -69,8 +71,8 @@ class Cluster:
         return {"pool": POOL, "image": image, "user": "sluice", "conf": str(self.conf), **more}
 
     def _tool(self, command: str, *words, limit_s: float = 90, given: str = "") -> str:
-        done = subprocess.run([str(TOOL), command, str(self.conf.parent), *map(str, words)], capture_output=True,
-                              input=given, text=True, timeout=limit_s, check=False)
+        done = subprocess.run([*self.within, str(TOOL), command, str(self.conf.parent), *map(str, words)],
+                              capture_output=True, input=given, text=True, timeout=limit_s, check=False)
         if done.returncode != 0:
             raise ClusterError(f"cluster {command}: {done.stderr.strip()}")
         return done.stdout.strip()

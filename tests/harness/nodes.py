@@ -13,10 +13,12 @@ from pathlib import Path
 import initiator
 from ceph import Cluster
 from initiator import Answer, ConnectionLost, Initiator
+from network import Box
 from targets import TargetError, free_port, spawn, wait_for_line
 
 NAMES = ["alpha", "beta", "gamma"]
 TARGET = "iqn.2026-11.io.sluice:shared"
+PREFIX = "iqn.2026-11.org.example:"
 IMAGE = "shared"
 BLOCK = 512
 STANDBY, TRANSITION, ATTENTION = "02/04/0b", "02/04/0a", "06/"
@@ -31,10 +33,13 @@ class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
     def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = "",
-                 hosts_move: bool = False, caches: bool = False):
+                 hosts_move: bool = False, caches: bool = False, boxes: dict[str, Box] | None = None):
         """`advertise`: the address by which its portal is reached from elsewhere. `caches`: over the image, the first
-        gateway has one with flash, the second one of RAM only, the third none."""
+        gateway has one with flash, the second one of RAM only, the third none. `boxes`: where the gateways run, by
+        name; here without."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
+        box = boxes[self.name] if boxes else None
+        self.address, self.within = (box.address, box.prefix) if box else ("127.0.0.1", [])
         self.folder.mkdir()
         self.port, self.process = free_port(), None
         self.link = free_port()
@@ -51,7 +56,7 @@ name = "test"
 pool = "rbd"
 user = "sluice"
 conf = "{cluster.conf}"
-listen = "127.0.0.1:{self.link}"
+listen = "{self.address}:{self.link}"
 hosts_move = {str(hosts_move).lower()}
 
 [store.disk]
@@ -73,10 +78,11 @@ luns = {{ 0 = "disk" }}
 [[target.main.port]]
 fabric = "iscsi"
 name = "{TARGET}"
-listen = ["127.0.0.1:{self.port}"]
+listen = ["{self.address}:{self.port}"]
 group = {number + 1}
 cold_reset = true
 {f'advertise = ["{advertise}:{self.port}"]' if advertise else ""}
+{"".join(f'[target.main.access."{PREFIX}{name}"]' + chr(10) for name in ("one", "other", "third")) if box else ""}
 """)
 
     def cache(self, number: int) -> str:
@@ -93,12 +99,12 @@ ram = "16MiB"
 
     def url(self) -> str:
         """The unit's address as libiscsi writes it."""
-        return f"iscsi://127.0.0.1:{self.port}/{TARGET}/0"
+        return f"iscsi://{self.address}:{self.port}/{TARGET}/0"
 
     def start(self) -> float:
         began = time.monotonic()
         with (self.folder / "log").open("ab") as log:
-            self.process = spawn([self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
+            self.process = spawn([*self.within, self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
         wait_for_line(self.process, "sluice: ready", 40)
         return time.monotonic() - began
 
@@ -162,7 +168,7 @@ class Host:
     """An initiator with a session to each gateway, that goes on through whichever takes its command."""
 
     def __init__(self, nodes: list[Node], name: str):
-        self.nodes, self.name = nodes, f"iqn.2026-11.org.example:{name}"
+        self.nodes, self.name = nodes, PREFIX + name
         self.sessions: dict[str, Initiator] = {}
 
     def close(self) -> None:
@@ -172,8 +178,13 @@ class Host:
 
     def session(self, node: Node) -> Initiator:
         if node.name not in self.sessions:
-            self.sessions[node.name] = Initiator(node.port, TARGET, self.name)
+            self.sessions[node.name] = Initiator(node.port, TARGET, self.name, host=node.address)
         return self.sessions[node.name]
+
+    def drop(self, node: Node) -> None:
+        """A session that broke."""
+        if broken := self.sessions.pop(node.name, None):
+            broken.socket.close()
 
     def through(self, node: Node, cdb: bytes, data: bytes = b"", length: int = 0) -> Answer:
         """One path, unit attentions heard."""
@@ -192,9 +203,7 @@ class Host:
                 try:
                     answer = self.through(node, cdb, data, length)
                 except (ConnectionLost, OSError):
-                    broken = self.sessions.pop(node.name, None)
-                    if broken:
-                        broken.socket.close()
+                    self.drop(node)
                     continue
                 if str(answer) not in (STANDBY, TRANSITION, "BUSY"):
                     return answer, time.monotonic() - began
