@@ -225,7 +225,8 @@ int membership::write_record(const shared_object& table, member_record next) {
   return outcome;
 }
 
-/// Not while the record is locked: who opens a connection, and so holds up whoever looks at the open ones, waits for it.
+/// Not while the record is locked: who opens a connection, and so holds up whoever looks at the open ones, waits for
+/// it.
 void membership::renew() {
   if (const std::string why = try_to_renew(); !why.empty()) lose(why);
 }

@@ -162,9 +162,9 @@ class Run:
     def reserve(self) -> None:
         for load in (self.one, self.other):
             load.host.somewhere(write_16(load.first, AREA, False), bytes(AREA * BLOCK))[0].must_be_good("write")
+            parameters = registration(0, KEY[load.host.name.rpartition(":")[2]], False)
             for node in load.host.nodes:
-                load.host.through(node, persistent_reserve_out(0),
-                                  registration(0, KEY[load.host.name.rpartition(":")[2]], False)).must_be_good("register")
+                load.host.through(node, persistent_reserve_out(0), parameters).must_be_good("register")
         self.one.host.through(self.nodes[0], persistent_reserve_out(1, RESERVED),
                               registration(KEY["one"], 0, False)).must_be_good("reserve")
         self.reservation = self.read_reservation()

@@ -104,7 +104,8 @@ ram = "16MiB"
     def start(self) -> float:
         began = time.monotonic()
         with (self.folder / "log").open("ab") as log:
-            self.process = spawn([*self.within, self.program, "serve", "--config", self.config], stdout=subprocess.PIPE, stderr=log)
+            self.process = spawn([*self.within, self.program, "serve", "--config", self.config],
+                                 stdout=subprocess.PIPE, stderr=log)
         wait_for_line(self.process, "sluice: ready", 40)
         return time.monotonic() - began
 
