@@ -69,7 +69,7 @@ exchange& session::begin(asked::kind what) {
   exchange& e = exchanges_.emplace_back();
   e.what.what = what;
   e.what.nexus = identity_->id;
-  e.what.pr.initiator = host_ * gateways + gateway_.place();
+  e.what.pr.initiator = host_ * max_gateways + gateway_.place();
   current_ = &e;
   state_ = state::busy;
   oracle_.begin(e.what);
@@ -127,10 +127,28 @@ void session::manage(exchange& e) {
 void session::send_probe() {
   if (now() != state::idle) return;
   asks_status_ = false;
+  if (gateway_.shares()) return send_blocks();
   std::vector<std::uint8_t> write(10);
   write[0] = 0x2a;
   write[8] = 1;
   submit(begin(asked::kind::probe), write, std::vector<std::uint8_t>(512, static_cast<std::uint8_t>(host_)));
+}
+
+/// To one of its own blocks, or from any.
+void session::send_blocks() {
+  const auto own = static_cast<unsigned>(host_ * block_model::of_each + world_.below(block_model::of_each));
+  const bool writes = world_.below(2) == 0 && oracle_.blocks.may_write(own);
+  const auto any = static_cast<unsigned>(world_.below(initiators * block_model::of_each));
+  exchange& e = begin(asked::kind::probe);
+  e.what.block = writes ? oracle_.blocks.write(own) : oracle_.blocks.read(any);
+  std::vector<std::uint8_t> cdb(10);
+  cdb[0] = writes ? 0x2a : 0x28;
+  wire::store32(cdb, 2, writes ? own : any);
+  cdb[8] = 1;
+  if (!writes) return submit(e, cdb, {}, 512);
+  std::vector<std::uint8_t> data(512);
+  wire::store64(data, 0, e.what.block->number);
+  submit(e, cdb, data);
 }
 
 void session::ask_status() {
@@ -151,7 +169,7 @@ void session::ask_status() {
 void session::send_reservation() {
   // A guess at what would do something, often wrong by now.
   const sim::reservation_state& guess = oracle_.reservations();
-  const unsigned self = host_ * gateways + gateway_.place();
+  const unsigned self = host_ * max_gateways + gateway_.place();
   const auto own = guess.keys.find(self);
   const auto key = [&] { return 0x100 + world_.below(6); };
   sim::pr_command pr;
@@ -188,6 +206,7 @@ void session::send_reservation() {
 void session::send_any() {
   if (now() != state::idle) return;
   asks_status_ = false;
+  if (gateway_.shares() && world_.below(2) == 0) return send_probe();
   const auto roll = world_.below(40);
   if (roll < 14) return send_probe();
   if (roll < 33) return send_reservation();
@@ -231,7 +250,7 @@ void session::post(port::task& subject, port::task_event event) noexcept {
                  current_ = nullptr;
                  state_ = state::idle;
                  heard_good_ = outcome.status == scsi::status::good;
-                 if (!asks_status_) return oracle_.answered(e->what, outcome);
+                 if (!asks_status_) return oracle_.answered(e->what, outcome, data);
                  if (heard_good_) status_ = data;
                });
 }

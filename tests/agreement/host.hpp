@@ -37,6 +37,7 @@ class session final : public port::task_endpoint {
 
  private:
   exchange& begin(asked::kind what);
+  void send_blocks();
   void send_reservation();
   void submit(exchange& e, std::vector<std::uint8_t> cdb, const std::vector<std::uint8_t>& out = {},
               std::uint64_t room = 0);

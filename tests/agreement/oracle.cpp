@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "actors/wire/big_endian.hpp"
 #include "gateway/agreement/codec.hpp"
 #include "gateway/scsi/asc.hpp"
 
@@ -14,7 +15,7 @@ namespace asc = scsi::asc;
 
 unsigned i_t_of(const reservations::i_t& who) {
   const unsigned host = static_cast<unsigned>(who.initiator.name.back() - '0');
-  return host * gateways + who.relative_target_port - 1;
+  return host * max_gateways + who.relative_target_port - 1;
 }
 
 sim::reservation_state model_of(const reservations::state& now) {
@@ -155,7 +156,28 @@ bool oracle::some_state(const asked& command, Fits fits) const {
   return false;
 }
 
-void oracle::answered(asked& command, const scsi::outcome& outcome) {
+void oracle::given_up(asked& command) {
+  command.ended = true;
+  if (command.block) blocks.over(*command.block);
+}
+
+void oracle::answered(asked& command, const scsi::outcome& outcome, const std::vector<std::uint8_t>& data) {
+  if (command.block) look_at_block(command, outcome, data);
+  judge(command, outcome);
+}
+
+void oracle::look_at_block(const asked& command, const scsi::outcome& outcome, const std::vector<std::uint8_t>& data) {
+  const block_model::question& q = *command.block;
+  blocks.over(q);
+  if (outcome.status != scsi::status::good) return;
+  if (!q.reads) return blocks.written(q);
+  const std::uint64_t found = data.size() == 512 ? wire::load64(data, 0) : 0;
+  if (data.size() != 512 || !blocks.found(q, found))
+    fail("nexus " + number(command.nexus) + " finds " + number(found) + " in block " + number(q.block) +
+         ", which is known to hold " + number(q.number) + " or more");
+}
+
+void oracle::judge(asked& command, const scsi::outcome& outcome) {
   command.ended = true;
   if (verbose)
     std::printf("           nexus %llx kind %d action %d key %llx: status %d sense %x, epoch %llu\n",
@@ -196,7 +218,9 @@ void oracle::answered(asked& command, const scsi::outcome& outcome) {
     switch (command.what) {
       case asked::kind::probe:
       case asked::kind::mode_select: {
-        const bool conflicts = by_reserve || sim::conflicts(s.reservations, i_t, sim::pr_need::writes);
+        const bool reads = command.block && command.block->reads;
+        const bool conflicts =
+            by_reserve || sim::conflicts(s.reservations, i_t, reads ? sim::pr_need::reads : sim::pr_need::writes);
         return conflict ? conflicts : good && !conflicts;
       }
       case asked::kind::reservation: {

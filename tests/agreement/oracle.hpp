@@ -7,20 +7,22 @@
 
 #include "gateway/scsi/outcome.hpp"
 #include "gateway/state/authority.hpp"
+#include "tests/agreement/block_model.hpp"
 #include "tests/sim/reservation_model.hpp"
 
 namespace sluice::agreement_sim {
 
-constexpr unsigned initiators = 4, gateways = 3;
+constexpr unsigned initiators = 4, max_gateways = 16;
 
 /// What an initiator asked for, as the oracle follows it.
 struct asked {
   enum class kind : std::uint8_t { probe, reservation, reserve, release, mode_select, reset };
   kind what = kind::probe;
-  sim::pr_command pr;           // reservation; its initiator is the I_T: initiator * gateways + gateway
-  std::uint64_t nexus = 0;      // global id
-  std::uint64_t floor = 0;      // epochs of all that was acknowledged before it was sent
-  std::uint64_t committed = 0;  // the epoch that it became; 0: none yet
+  sim::pr_command pr;       // reservation; its initiator is the I_T: initiator * max_gateways + gateway
+  std::uint64_t nexus = 0;  // global id
+  std::optional<block_model::question> block;  // of a probe that reads, or writes what is to be found
+  std::uint64_t floor = 0;                     // epochs of all that was acknowledged before it was sent
+  std::uint64_t committed = 0;                 // the epoch that it became; 0: none yet
   bool ended = false;
 };
 
@@ -46,10 +48,12 @@ class oracle {
   void attached(std::uint64_t nexus, unsigned i_t, std::uint64_t since_epoch);
   void detached(std::uint64_t nexus);
   void begin(asked& command);
-  void answered(asked& command, const scsi::outcome& outcome);
+  /// `data`: that came along.
+  void answered(asked& command, const scsi::outcome& outcome, const std::vector<std::uint8_t>& data);
   void reset_answered(asked& command);
   /// Nobody will answer.
-  void given_up(asked& command) { command.ended = true; }
+  void given_up(asked& command);
+  block_model blocks;
 
   /// All is quiet, and each nexus has heard all that it is to hear.
   void settle();
@@ -80,6 +84,8 @@ class oracle {
   void attribute(std::uint64_t epoch, asked* cause, unit_state& next);
   bool apply(asked& cause, unit_state& next) const;
   void owe(std::uint64_t epoch, unsigned i_t, scsi::additional_sense code);
+  void judge(asked& command, const scsi::outcome& outcome);
+  void look_at_block(const asked& command, const scsi::outcome& outcome, const std::vector<std::uint8_t>& data);
   void heard(std::uint64_t nexus, scsi::additional_sense code);
   template <class Fits>
   bool some_state(const asked& command, Fits fits) const;

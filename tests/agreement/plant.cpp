@@ -13,6 +13,8 @@ constexpr std::pair<plant, const char*> names[] = {
     {plant::dropped_attention, "dropped-attention"},
     {plant::unconfirmed, "unconfirmed"},
     {plant::no_lease, "no-lease"},
+    {plant::unfenced, "unfenced"},
+    {plant::stale_cache, "stale-cache"},
 };
 }  // namespace
 

@@ -15,6 +15,9 @@ enum class plant : std::uint8_t {
   dropped_attention,  // unit attentions of a commit are not established on other gateways
   unconfirmed,        // confirm() does not wait for others
   no_lease,           // a gateway goes on when the authority does not count on it any more
+  // Of a unit that one gateway at a time owns:
+  unfenced,     // what a gateway that is gone sent to the image is done whenever it gets there
+  stale_cache,  // a gateway's cache answers by what it kept before another one owned the unit
 };
 
 const char* to_string(plant p);

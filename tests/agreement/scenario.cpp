@@ -13,17 +13,20 @@ constexpr std::uint64_t trouble_ns = 8 * ns_per_s, quiet_ns = 30 * ns_per_s;
 
 class scenario {
  public:
-  scenario(std::uint64_t seed, plant bug, bool verbose, bool owned)
+  scenario(std::uint64_t seed, const world_options& how)
       : world_(seed),
         loop_(world_.make_loop(0, 8 * mib)),
         medium_(*ram::ram_store::make(64 * 512)),
-        authority_(world_, bug, [this](const state::record& now, gateway_id by) { on_commit(now, by); }),
-        verbose_(verbose),
-        owned_(owned) {
-    oracle_.verbose = verbose;
-    for (unsigned g = 0; g < gateways; ++g)
-      gateways_.push_back(std::make_unique<served_gateway>(world_, *loop_, *medium_, authority_, oracle_,
-                                                           static_cast<gateway_id>(g + 1), owned));
+        image_(world_, how.bug),
+        authority_(world_, how.bug, how.owned ? &image_ : nullptr,
+                   [this](const state::record& now, gateway_id by) { on_commit(now, by); }),
+        verbose_(how.verbose),
+        owned_(how.owned) {
+    oracle_.verbose = how.verbose;
+    for (unsigned g = 0; g < how.gateways; ++g)
+      gateways_.push_back(std::make_unique<served_gateway>(world_, *loop_, *medium_, owned_ ? &image_ : nullptr,
+                                                           authority_, oracle_, static_cast<gateway_id>(g + 1),
+                                                           how.bug));
     for (unsigned h = 0; h < initiators; ++h)
       for (auto& g : gateways_) sessions_.emplace_back(world_, *loop_, oracle_, *g, h);
   }
@@ -119,7 +122,7 @@ class scenario {
     world_.after(world_.below(2 * ns_per_s), [this, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
       std::set<gateway_id>& drained = authority_.drained();
-      const auto g = static_cast<gateway_id>(1 + world_.below(gateways));
+      const auto g = static_cast<gateway_id>(1 + world_.below(gateways_.size()));
       if (drained.erase(g) == 0) drained.insert(g);
       say("gateway " + std::to_string(g) + (drained.contains(g) ? " is drained" : " is not drained any more"));
       drain_some(until);
@@ -129,12 +132,12 @@ class scenario {
   void make_trouble(std::uint64_t until) {
     world_.after(world_.below(3 * ns_per_s), [this, until] {
       if (oracle_.failed() || world_.now_ns() >= until) return;
-      served_gateway& g = *gateways_[world_.below(gateways)];
+      served_gateway& g = *gateways_[world_.below(gateways_.size())];
       const auto for_ns = world_.chance(0.5) ? world_.below(300 * ns_per_ms) : world_.below(3 * ns_per_s);
       const auto name = std::to_string(g.id());
       const auto roll = world_.below(owned_ ? 14 : 10);
       if (roll >= 10) {
-        const auto to = static_cast<gateway_id>(1 + world_.below(gateways));
+        const auto to = static_cast<gateway_id>(1 + world_.below(gateways_.size()));
         say("gateway " + name + " moves the unit to " + std::to_string(to));
         g.move_to(to);
       } else if (roll < 4) {
@@ -209,6 +212,7 @@ class scenario {
   std::unique_ptr<reactor::loop> loop_;
   std::shared_ptr<ram::ram_store> medium_;
   oracle oracle_;
+  simulated_image image_;
   simulated_authority authority_;
   std::vector<std::unique_ptr<served_gateway>> gateways_;
   std::list<session> sessions_;
@@ -218,8 +222,8 @@ class scenario {
 
 }  // namespace
 
-report run(std::uint64_t seed, plant bug, bool verbose, bool owned) {
-  scenario all(seed, bug, verbose, owned);
+report run(std::uint64_t seed, const world_options& how) {
+  scenario all(seed, how);
   return all.run();
 }
 

@@ -13,11 +13,17 @@ struct report {
   std::uint64_t commands = 0;  // answered
 };
 
-/// Three gateways serve one unit over one authority; four initiators work on it through all of them, while gateways are
+struct world_options {
+  plant bug = plant::none;
+  bool verbose = false;
+  /// One gateway at a time may touch the blocks, of an image that some have caches over: never two, and in the end one.
+  bool owned = false;
+  unsigned gateways = 3;  // at most max_gateways
+};
+
+/// Gateways serve one unit over one authority; four initiators work on it through all of them, while gateways are
 /// paused, killed, cut off, and the authority starts again. Then all is healed, and everything must agree. The same
 /// seed gives the same history.
-///
-/// `owned`: one gateway at a time may touch the blocks; never two, and in the end one.
-report run(std::uint64_t seed, plant bug = plant::none, bool verbose = false, bool owned = false);
+report run(std::uint64_t seed, const world_options& how = {});
 
 }  // namespace sluice::agreement_sim

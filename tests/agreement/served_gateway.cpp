@@ -6,7 +6,7 @@ namespace sluice::agreement_sim {
 
 namespace {
 constexpr reactor::sim_options::range message_delay_ns{1 * ns_per_us, 300 * ns_per_us};
-constexpr std::uint64_t authority_key = 1000;
+constexpr std::uint64_t authority_key = 1000, image_key = 1001, tenure_key = 1002;
 }  // namespace
 
 void served_gateway::to_coordinator_link::send(unit::to_coordinator message) {
@@ -23,8 +23,9 @@ void served_gateway::to_shard_link::send(unit::to_shard message) {
 }
 
 served_gateway::served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium,
-                               simulated_authority& all, oracle& told, gateway_id id, bool shares)
-    : world_(world), loop_(loop), medium_(medium), authority_(all), oracle_(told), id_(id), shares_(shares) {
+                               simulated_image* image, simulated_authority& all, oracle& told, gateway_id id, plant bug)
+    : world_(world), loop_(loop), medium_(medium), image_(image), authority_(all), oracle_(told), id_(id), bug_(bug) {
+  tenure_.owner = this;
   for (unsigned i = 0; i < shards; ++i) {
     coordinator_links_[i].owner = shard_links_[i].owner = this;
     coordinator_links_[i].index = shard_links_[i].index = i;
@@ -82,7 +83,7 @@ void served_gateway::start() {
   how.facts.capacity_blocks = 64;
   how.facts.volatile_cache = true;
   how.groups = {{.number = id_, .ports = {id_}}};
-  how.shares = shares_;
+  how.shares = shares();
   how.awaits_links = true;
   how.serial = "0123456789abcdef0123456789abcdef";
   std::vector<unit::shard_link*> links;
@@ -90,10 +91,48 @@ void served_gateway::start() {
   const auto in_process = [this, life = life_](std::function<void()> what) {
     if (life == life_) post(authority_key, std::move(what));
   };
-  auto seat = authority_.connect(id_, in_process);
+  if (shares()) {
+    opened_ = image_->open([this, life = life_](std::function<void()> what) {
+      if (life == life_) post(image_key, std::move(what));
+    });
+    open_image();
+    how.tenure = &tenure_;
+  }
+  auto seat = authority_.connect(
+      id_, in_process, [opened = opened_] { return opened ? opened->connection() : 0; },
+      [opened = opened_] {
+        if (opened) opened->reconnect();
+      });
   seat_ = seat.get();
   coordinator_ = std::make_unique<unit::coordinator>(how, links, loop_, std::move(seat));
   try_start();
+}
+
+/// Some gateways have a cache.
+void served_gateway::open_image() {
+  store_ = opened_;
+  if (id_ % 3 == 0) return;
+  cache::options wanted;
+  wanted.ram_bytes = 64 * kib;
+  wanted.bypass_bytes = wanted.prefetch_bytes = 0;
+  const auto made = cache::cache_store::open(opened_, wanted);
+  if (!made) return oracle_.fail(made.error().message);
+  store_ = *made;
+  if (bug_ != plant::stale_cache) store_->end_tenure();
+  store_->take_over();
+}
+
+void served_gateway::image_tenure::begin(std::function<void(const result<void>&)> done) {
+  owner->post(tenure_key, [this, done = std::move(done)] {
+    done(owner->bug_ == plant::stale_cache ? result<void>() : owner->store_->begin_tenure());
+  });
+}
+
+void served_gateway::image_tenure::end(std::function<void()> done) {
+  owner->post(tenure_key, [this, done = std::move(done)] {
+    if (owner->bug_ != plant::stale_cache) owner->store_->end_tenure();
+    done();
+  });
 }
 
 void served_gateway::try_start() {
@@ -103,7 +142,8 @@ void served_gateway::try_start() {
       unit::shard_options limits;
       limits.index = i;
       limits.gateway = id_;
-      shards_.push_back(std::make_unique<unit::shard>(limits, coordinator_links_[i], loop_, medium_.attach(loop_),
+      store::store& medium = store_ ? *store_ : static_cast<store::store&>(medium_);
+      shards_.push_back(std::make_unique<unit::shard>(limits, coordinator_links_[i], loop_, medium.attach(loop_),
                                                       coordinator_->snapshot()));
     }
     oracle_.published(id_, coordinator_->snapshot()->epoch);
@@ -120,14 +160,20 @@ void served_gateway::kill() {
   ++life_;
   started_ = false;
   seat_->end();
+  if (opened_) opened_->end();
   drain();
   for (const auto& [nexus, index] : std::exchange(attached_, {})) {
     shards_[index]->detach(nexus, port::loss_reason::connection_lost, [] {});
     oracle_.detached(nexus);
   }
-  drain();
+  for (int rounds = 0; rounds < 4; ++rounds) {  // what a request's end sets off may be another one
+    drain();
+    if (opened_) opened_->end();
+  }
   shards_.clear();
   coordinator_.reset();
+  store_.reset();
+  opened_.reset();
   seat_ = nullptr;
   inbox_.clear();
   ++life_;  // what was answered just now never left the process
@@ -141,7 +187,7 @@ bool served_gateway::serves() const {
 bool served_gateway::acts_as_owner() const {
   if (!admits()) return false;
   for (const auto& each : shards_)
-    if (each->snapshot().owned && each->snapshot().owned->owner == id_) return true;
+    if (each->snapshot().owned && each->snapshot().owned->owner == id_ && !each->snapshot().opening) return true;
   return false;
 }
 
@@ -162,7 +208,7 @@ void served_gateway::attach(unsigned index, const std::shared_ptr<const port::i_
   shards_[index]->attach(identity, 0);
   attached_[identity->id] = index;
   const unsigned host = static_cast<unsigned>(identity->initiator.name.back() - '0');
-  oracle_.attached(identity->id, host * gateways + place(), shards_[index]->snapshot().epoch);
+  oracle_.attached(identity->id, host * max_gateways + place(), shards_[index]->snapshot().epoch);
 }
 
 void served_gateway::detach(unsigned index, std::uint64_t nexus, std::function<void()> done) {

@@ -10,6 +10,8 @@
 #include "gateway/unit/shard.hpp"
 #include "tests/agreement/oracle.hpp"
 #include "tests/agreement/simulated_authority.hpp"
+#include "tests/agreement/simulated_image.hpp"
+#include "tiers/cache/cache_store.hpp"
 #include "tiers/ram/ram_store.hpp"
 
 namespace sluice::agreement_sim {
@@ -20,8 +22,10 @@ class served_gateway {
  public:
   static constexpr unsigned shards = 2;
 
-  served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium, simulated_authority& all,
-                 oracle& told, gateway_id id, bool shares);
+  /// `image`: that gateways own in turn; null: they all use `medium`, which answers at once.
+  served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium, simulated_image* image,
+                 simulated_authority& all, oracle& told, gateway_id id, plant bug);
+  bool shares() const { return image_ != nullptr; }
   ~served_gateway();
 
   void start();
@@ -61,6 +65,13 @@ class served_gateway {
     unsigned index = 0;
     void send(unit::to_shard message) override;
   };
+  /// The tenure of the store over the image, which blocks nobody in this world.
+  struct image_tenure final : unit::tenure {
+    served_gateway* owner = nullptr;
+    void begin(std::function<void(const result<void>&)> done) override;
+    void end(std::function<void()> done) override;
+  };
+  void open_image();
   void step();
   void try_start();
   void drain();
@@ -68,10 +79,11 @@ class served_gateway {
   reactor::sim_world& world_;
   reactor::loop& loop_;
   ram::ram_store& medium_;
+  simulated_image* const image_;
   simulated_authority& authority_;
   oracle& oracle_;
   const gateway_id id_;
-  const bool shares_;
+  const plant bug_;
   std::map<std::uint64_t, std::deque<std::function<void()>>> inbox_;
   bool paused_ = false;
   std::uint64_t held_steps_ = 0;
@@ -81,6 +93,9 @@ class served_gateway {
   std::vector<to_coordinator_link> coordinator_links_{shards};
   std::vector<to_shard_link> shard_links_{shards};
   simulated_authority::seat* seat_ = nullptr;
+  std::shared_ptr<simulated_image::opened> opened_;
+  std::shared_ptr<store::store> store_;  // over that
+  image_tenure tenure_;
   std::unique_ptr<unit::coordinator> coordinator_;
   std::vector<std::unique_ptr<unit::shard>> shards_;
   std::map<std::uint64_t, unsigned> attached_;  // nexus, its shard

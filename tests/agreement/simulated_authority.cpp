@@ -42,14 +42,19 @@ void simulated_authority::to_gateway(const std::weak_ptr<seat*>& who, gateway_id
   });
 }
 
-std::unique_ptr<simulated_authority::seat> simulated_authority::connect(gateway_id gateway, deliver to_gateway) {
+std::unique_ptr<simulated_authority::seat> simulated_authority::connect(gateway_id gateway, deliver to_gateway,
+                                                                        std::function<std::uint64_t()> connection,
+                                                                        std::function<void()> lost) {
   ++lines_[gateway].life;
-  return std::make_unique<seat>(*this, gateway, std::move(to_gateway));
+  return std::make_unique<seat>(*this, gateway, std::move(to_gateway), std::move(connection), std::move(lost));
 }
 
 void simulated_authority::restart() {
   for (auto& [gateway, l] : lines_) ++l.life;
-  for (const auto& [number, each] : sessions_) gone_[each.gateway] = each.incarnation;
+  for (const auto& [number, each] : sessions_) {
+    gone_[each.gateway] = each.incarnation;
+    ended_.insert(each.connection);
+  }
   // Nobody may be served until the leases of before are over: so nothing is answered until then.
   sessions_.clear();
   waiting_.clear();
@@ -83,9 +88,14 @@ void simulated_authority::propose(gateway_id from, const state::proposal& what,
 }
 
 void simulated_authority::watch(const std::weak_ptr<seat*>& who, gateway_id gateway, std::uint64_t incarnation,
-                                std::uint64_t epoch, std::uint64_t number, std::uint64_t sent_ns) {
-  std::erase_if(sessions_, [&](const auto& each) { return each.second.gateway == gateway; });
-  session& made = sessions_[number] = {who, gateway, incarnation, epoch, 0, lines_[gateway].life};
+                                std::uint64_t epoch, std::uint64_t number, std::uint64_t sent_ns,
+                                std::uint64_t connection) {
+  std::erase_if(sessions_, [&](const auto& each) {
+    if (each.second.gateway != gateway) return false;
+    if (each.second.connection != connection) ended_.insert(each.second.connection);
+    return true;
+  });
+  session& made = sessions_[number] = {who, gateway, incarnation, epoch, 0, lines_[gateway].life, connection};
   for (const auto& left : gone_)
     if (left.first != gateway)
       to_gateway(who, gateway, [number, other = left.first, stay = left.second](seat& s) {
@@ -127,6 +137,7 @@ void simulated_authority::lapse(std::uint64_t number) {
   const session left = sessions_.at(number);
   sessions_.erase(number);
   gone_[left.gateway] = left.incarnation;
+  ended_.insert(left.connection);
   for (const auto& [other, each] : sessions_)
     to_gateway(each.who, each.gateway,
                [gateway = left.gateway, incarnation = left.incarnation, number = other](seat& s) {
@@ -218,9 +229,10 @@ void simulated_authority::seat::watch(gateway_id gateway, std::uint64_t incarnat
   session_ = all_.next_session_++;
   member_ = false;
   const std::uint64_t sent = all_.world_.now_ns();
-  all_.to_authority(
-      gateway_, [all = &all_, who = std::weak_ptr(self_), gateway, incarnation, epoch = committed_, number = session_,
-                 sent] { all->watch(who, gateway, incarnation, epoch, number, sent); });
+  all_.to_authority(gateway_, [all = &all_, who = std::weak_ptr(self_), gateway, incarnation, epoch = committed_,
+                               number = session_, sent, connection = connection_()] {
+    all->watch(who, gateway, incarnation, epoch, number, sent, connection);
+  });
   lease_until_ns_ = sent + lease_ns;  // for the answer
   look_at_lease(session_);
 }
@@ -264,6 +276,7 @@ void simulated_authority::seat::lose() {
   session_ = 0;
   member_ = false;
   ++call_;
+  lost_();
   if (tells_) tells_->on_lost();
 }
 
@@ -275,9 +288,10 @@ void simulated_authority::seat::in_force(std::uint64_t epoch) {
   all_.to_authority(gateway_, [all = &all_, number = session_, epoch] { all->acknowledge(number, epoch); });
 }
 
-/// The medium of this world does what it is asked at once: there is nothing to fence, only time that passes.
+/// What lives that are over sent to the image and is not done by now never is.
 void simulated_authority::seat::barrier(std::function<void()> done) {
   all_.to_authority(gateway_, [all = &all_, who = std::weak_ptr(self_), gateway = gateway_, number = session_, done] {
+    if (all->image_) all->image_->fence(all->ended_);
     all->to_gateway(who, gateway, [number, done](seat& s) {
       if (s.session_ == number) done();
     });

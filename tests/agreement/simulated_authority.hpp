@@ -6,6 +6,7 @@
 #include "actors/reactor/simulated.hpp"
 #include "gateway/state/authority.hpp"
 #include "tests/agreement/plant.hpp"
+#include "tests/agreement/simulated_image.hpp"
 
 namespace sluice::agreement_sim {
 
@@ -22,11 +23,14 @@ class simulated_authority {
   using deliver = std::function<void(std::function<void()>)>;
   using binding = std::function<void(const state::record& committed, gateway_id by)>;
 
-  simulated_authority(reactor::sim_world& world, plant bug, binding committed)
-      : world_(world), bug_(bug), committed_(std::move(committed)) {}
+  /// `image`: what is to be fenced; null: nothing is.
+  simulated_authority(reactor::sim_world& world, plant bug, simulated_image* image, binding committed)
+      : world_(world), bug_(bug), image_(image), committed_(std::move(committed)) {}
 
   class seat;
-  std::unique_ptr<seat> connect(gateway_id gateway, deliver to_gateway);
+  /// `connection`: over which the gateway uses the image; `lost`: it is no member any more, and must take another.
+  std::unique_ptr<seat> connect(gateway_id gateway, deliver to_gateway, std::function<std::uint64_t()> connection,
+                                std::function<void()> lost);
   void cut(gateway_id gateway, bool cut);
   /// Connections break; what was committed stays.
   void restart();
@@ -42,7 +46,8 @@ class simulated_authority {
     std::uint64_t incarnation = 0;
     std::uint64_t acknowledged = 0;
     std::uint64_t heard_ns = 0;
-    std::uint64_t line = 0;  // the life of the connection that it watches over
+    std::uint64_t line = 0;        // the life of the connection that it watches over
+    std::uint64_t connection = 0;  // to the image
   };
   struct waiting {
     std::uint64_t session;
@@ -59,7 +64,7 @@ class simulated_authority {
   void to_gateway(const std::weak_ptr<seat*>& who, gateway_id gateway, std::function<void(seat&)> what);
   void propose(gateway_id from, const state::proposal& what, std::function<void(const state::verdict&)> answer);
   void watch(const std::weak_ptr<seat*>& who, gateway_id gateway, std::uint64_t incarnation, std::uint64_t epoch,
-             std::uint64_t number, std::uint64_t sent_ns);
+             std::uint64_t number, std::uint64_t sent_ns, std::uint64_t connection);
   void renew(const std::weak_ptr<seat*>& who, gateway_id gateway, std::uint64_t number, std::uint64_t sent_ns);
   void acknowledge(std::uint64_t number, std::uint64_t epoch);
   void hear(std::uint64_t number, session& of);
@@ -68,7 +73,9 @@ class simulated_authority {
 
   reactor::sim_world& world_;
   const plant bug_;
+  simulated_image* const image_;
   const binding committed_;
+  std::set<std::uint64_t> ended_;  // connections to the image, of lives that are over
   state::record now_{1, {}};
   std::set<gateway_id> drained_;
   std::map<gateway_id, line> lines_;
@@ -80,8 +87,13 @@ class simulated_authority {
 
 class simulated_authority::seat final : public state::seat {
  public:
-  seat(simulated_authority& all, gateway_id gateway, deliver to_gateway)
-      : all_(all), gateway_(gateway), deliver_(std::move(to_gateway)) {}
+  seat(simulated_authority& all, gateway_id gateway, deliver to_gateway, std::function<std::uint64_t()> connection,
+       std::function<void()> lost)
+      : all_(all),
+        gateway_(gateway),
+        deliver_(std::move(to_gateway)),
+        connection_(std::move(connection)),
+        lost_(std::move(lost)) {}
 
   void read(std::function<void(result<state::record>)> done) override;
   void propose(state::proposal what, std::function<void(const state::verdict&)> decided) override;
@@ -107,6 +119,8 @@ class simulated_authority::seat final : public state::seat {
   simulated_authority& all_;
   const gateway_id gateway_;
   const deliver deliver_;
+  const std::function<std::uint64_t()> connection_;
+  const std::function<void()> lost_;
   state::watcher* tells_ = nullptr;
   std::uint64_t session_ = 0;  // 0: no member
   bool member_ = false;        // the authority knows that we watch

@@ -6,13 +6,14 @@
 
 #include <unistd.h>
 
+#include "tests/agreement/oracle.hpp"
 #include "tests/agreement/scenario.hpp"
 
 // Gateways that agree about one unit, in simulated worlds, one for each seed; stops at the first that goes wrong.
 namespace sluice::agreement_sim {
 namespace {
 
-char replay_line[128];  // what to say when a check or a sanitizer ends the process
+char replay_line[160];  // what to say when a check or a sanitizer ends the process
 
 void say_replay(int signal) {
   const auto ignored = ::write(STDOUT_FILENO, replay_line, std::strlen(replay_line));
@@ -20,11 +21,11 @@ void say_replay(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-report run_one(std::uint64_t seed, plant bug, bool verbose, bool owned) {
-  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_agreement_sim --seed %llu%s%s%s\n",
-                static_cast<unsigned long long>(seed), owned ? " --owned" : "", bug == plant::none ? "" : " --plant ",
-                bug == plant::none ? "" : to_string(bug));
-  return run(seed, bug, verbose, owned);
+report run_one(std::uint64_t seed, const world_options& how) {
+  std::snprintf(replay_line, sizeof replay_line, "replay: sluice_agreement_sim --seed %llu%s --gateways %u%s%s\n",
+                static_cast<unsigned long long>(seed), how.owned ? " --owned" : "", how.gateways,
+                how.bug == plant::none ? "" : " --plant ", how.bug == plant::none ? "" : to_string(how.bug));
+  return run(seed, how);
 }
 
 int main(int argc, char** argv) {
@@ -36,9 +37,10 @@ int main(int argc, char** argv) {
   app.add_option("--count", count, "how many seeds")->excludes(one);
   app.add_option("--plant", bug,
                  "carry a bug: no-compare, early-effects, epoch-restarts, lost-event, dropped-attention, "
-                 "unconfirmed, no-lease");
-  bool owned = false;
-  app.add_flag("--owned", owned, "with a unit that one gateway at a time owns");
+                 "unconfirmed, no-lease, unfenced, stale-cache");
+  world_options how;
+  app.add_flag("--owned", how.owned, "with a unit that one gateway at a time owns, over an image that is fenced");
+  app.add_option("--gateways", how.gateways, "how many there are")->check(CLI::Range(2U, max_gateways));
   CLI11_PARSE(app, argc, argv);
   const auto planted = parse_plant(bug);
   if (!planted) {
@@ -47,11 +49,13 @@ int main(int argc, char** argv) {
   }
   for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, say_replay);
   const bool replays = one->count() != 0;
+  how.bug = *planted;
+  how.verbose = replays;
   if (replays) first = seed, count = 1;
   const auto started = std::chrono::steady_clock::now();
   std::uint64_t epochs = 0, commands = 0;
   for (std::uint64_t n = 0; n < count; ++n) {
-    const report r = run_one(first + n, *planted, replays, owned);
+    const report r = run_one(first + n, how);
     epochs += r.epochs;
     commands += r.commands;
     if (r.failure.empty()) continue;
