@@ -291,7 +291,7 @@ void simulated_authority::seat::in_force(std::uint64_t epoch) {
 /// What lives that are over sent to the image and is not done by now never is.
 void simulated_authority::seat::barrier(std::function<void()> done) {
   all_.to_authority(gateway_, [all = &all_, who = std::weak_ptr(self_), gateway = gateway_, number = session_, done] {
-    if (all->image_) all->image_->fence(all->ended_);
+    if (all->image_) all->image_->shut_out(all->ended_);
     all->to_gateway(who, gateway, [number, done](seat& s) {
       if (s.session_ == number) done();
     });

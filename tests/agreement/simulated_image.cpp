@@ -28,7 +28,7 @@ std::shared_ptr<simulated_image::opened> simulated_image::open(std::function<voi
   return std::make_shared<opened>(*this, std::move(in_process));
 }
 
-void simulated_image::fence(const std::set<std::uint64_t>& connections) {
+void simulated_image::shut_out(const std::set<std::uint64_t>& connections) {
   if (bug_ != plant::unfenced) fenced_.insert(connections.begin(), connections.end());
 }
 

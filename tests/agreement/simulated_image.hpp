@@ -28,7 +28,7 @@ class simulated_image {
   /// A gateway's: `in_process` as the authority's.
   std::shared_ptr<opened> open(std::function<void(std::function<void()>)> in_process);
   /// Nothing that was sent over those connections is done from now on.
-  void fence(const std::set<std::uint64_t>& connections);
+  void shut_out(const std::set<std::uint64_t>& connections);
 
  private:
   struct operation {
