@@ -100,9 +100,23 @@ void shard::task_gone(std::uint64_t serial) noexcept {
     std::erase(d.serials, serial);
     if (d.serials.empty()) ready.push_back(std::move(d.done));
   }
-  if (ready.empty()) return;
-  std::erase_if(drains_, [](const drain& d) { return d.serials.empty(); });
+  if (!ready.empty()) std::erase_if(drains_, [](const drain& d) { return d.serials.empty(); });
   for (const auto& done : ready) done();
+  if (!settled_.empty() && !owes_blocks())
+    for (const auto& done : std::exchange(settled_, {})) done();
+}
+
+/// Whether something may still be done that was given up. While this gateway owns the unit a range lock is around it;
+/// another owner knows nothing of that.
+bool shard::owes_blocks() const noexcept {
+  for (const command* c = active_.head(); c != nullptr; c = c->next)
+    if (c->abandoned && !c->relayed) return true;
+  return false;
+}
+
+void shard::when_settled(std::function<void()> done) {
+  if (!owes_blocks()) return done();
+  settled_.push_back(std::move(done));
 }
 
 // -- task management functions [SAM-5 7] -----------------------------------------------------------------------
@@ -362,8 +376,12 @@ void shard::on(publication& message) {
   const auto acknowledge = [this, epoch = snapshot_->epoch] {
     coordinator_.send(acknowledgement{options_.index, epoch});
   };
-  when_gone(std::move(serials),
-            [this, needs_flush, acknowledge] { needs_flush ? when_flushed(acknowledge) : acknowledge(); });
+  const bool was_owner = before->owned && before->owned->owner == options_.gateway;
+  const bool stays_owner = was_owner && owned == before->owned && snapshot_->serves == unit_snapshot::service::on;
+  when_gone(std::move(serials), [this, needs_flush, acknowledge, leaves = was_owner && !stays_owner] {
+    const auto then = [this, leaves, acknowledge] { leaves ? when_settled(acknowledge) : acknowledge(); };
+    needs_flush ? when_flushed(then) : then();
+  });
 }
 
 void shard::on(control_answer& message) {

@@ -186,6 +186,28 @@ TEST(ownership, what_the_medium_has_ends_before_the_unit_moves_and_the_rest_may_
   EXPECT_TRUE(between.sensed(sense_key::not_ready, asc::asymmetric_access_transition));
 }
 
+TEST(ownership, what_was_given_up_is_done_before_another_gateway_owns_the_unit) {
+  fixture_options how = shared_unit();
+  how.limits.deadline_ns = 2 * ns_per_s;
+  fixture s(how);
+  s.run();
+  const auto other = join_another(s);
+  initiator& a = s.add();
+  s.late = s.stalled.on = true;
+  exchange& written = a.send(write10(0, 1), filled(512, 1));
+  s.run();
+  for (int i = 0; i < 100 && written.completions == 0; ++i) s.pass(1);
+  ASSERT_TRUE(written.sensed(sense_key::aborted_command, asc::logical_unit_timeout))
+      << "nobody knows whether it was done";
+  s.coordinator->move(2, [](const result<void>&) {});
+  s.run();
+  ASSERT_EQ(s.coordinator->snapshot()->owned->heir, 2);
+  EXPECT_FALSE(s.coordinator->idle()) << "the write may still be done, after what the next owner writes";
+  s.end_stall();
+  s.run();
+  EXPECT_TRUE(s.coordinator->idle());
+}
+
 TEST(ownership, a_nexus_that_reserved_can_go_while_its_gateway_is_out_of_touch) {
   fixture s(shared_unit());
   s.run();

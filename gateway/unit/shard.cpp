@@ -277,7 +277,7 @@ void shard::finish(command& c, const scsi::outcome& outcome) noexcept {
   c.reset();
   c.next = free_commands_;
   free_commands_ = &c;
-  if (!drains_.empty()) [[unlikely]]
+  if (!drains_.empty() || !settled_.empty()) [[unlikely]]
     task_gone(serial);
   if (!gate_) [[likely]]
     return;

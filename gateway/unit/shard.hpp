@@ -303,6 +303,8 @@ class shard {
   void transport_abort(port::task& subject) noexcept;
   void when_gone(std::vector<std::uint64_t> serials, std::function<void()> done);
   void task_gone(std::uint64_t serial) noexcept;
+  bool owes_blocks() const noexcept;
+  void when_settled(std::function<void()> done);
   void reply(port::task_management& request, port::task_response response) noexcept;
   void reset_nexus(port::task_management& request) noexcept;
   void apply(const abort_order& order, bool task_aborted_status, std::vector<std::uint64_t>& serials);
@@ -367,6 +369,7 @@ class shard {
   reactor::member_timer<shard, &shard::feed> hunger_timer_{*this};
 
   std::vector<drain> drains_;
+  std::vector<std::function<void()>> settled_;  // what happens when the medium has done all that was given up
   std::unordered_map<std::uint64_t, port::task_management*> managed_;  // at the coordinator, by id
   background_flush flushing_{*this};
   std::uint64_t failures_seen_ = 0;  // of flushes, in the unit's book

@@ -109,7 +109,9 @@ void session::submit(exchange& e, std::vector<std::uint8_t> cdb, const std::vect
   }
   later([this, &t, shard = shard_, nexus = identity_->id] {
     if (!gateway_.admits() || state_ == state::leaving || identity_->id != nexus) return t.data_out.clear();
+    const auto& block = static_cast<exchange*>(t.fabric_private)->what.block;
     gateway_.shard(shard).on_task(t, port::task_event::submit);
+    if (block) oracle_.blocks.arrived(*block);
   });
 }
 

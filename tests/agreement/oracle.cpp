@@ -146,6 +146,7 @@ void oracle::detached(std::uint64_t nexus) {
 
 void oracle::begin(asked& command) {
   command.floor = acknowledged_;
+  if (command.what == asked::kind::reset) command.covers = blocks.covered();
   last_[command.nexus] = &command;
 }
 
@@ -158,6 +159,10 @@ bool oracle::some_state(const asked& command, Fits fits) const {
 
 void oracle::given_up(asked& command) {
   command.ended = true;
+  if (verbose && command.block)
+    std::printf("           nexus %llx gives up %s %llu, block %u\n", static_cast<unsigned long long>(command.nexus),
+                command.block->reads ? "a read of" : "its write of",
+                static_cast<unsigned long long>(command.block->number), command.block->block);
   if (command.block) blocks.over(*command.block);
 }
 
@@ -168,13 +173,18 @@ void oracle::answered(asked& command, const scsi::outcome& outcome, const std::v
 
 void oracle::look_at_block(const asked& command, const scsi::outcome& outcome, const std::vector<std::uint8_t>& data) {
   const block_model::question& q = *command.block;
+  if (verbose)
+    std::printf("           nexus %llx %s %llu %s block %u\n", static_cast<unsigned long long>(command.nexus),
+                q.reads ? "reads at least" : "writes", static_cast<unsigned long long>(q.number),
+                q.reads ? "from" : "to", q.block);
   blocks.over(q);
   if (outcome.status != scsi::status::good) return;
   if (!q.reads) return blocks.written(q);
   const std::uint64_t found = data.size() == 512 ? wire::load64(data, 0) : 0;
   if (data.size() != 512 || !blocks.found(q, found))
     fail("nexus " + number(command.nexus) + " finds " + number(found) + " in block " + number(q.block) +
-         ", which is known to hold " + number(q.number) + " or more");
+         ", which is known to hold " + number(q.number) + " or more, and of which a reset has ended " +
+         number(q.ended));
 }
 
 void oracle::judge(asked& command, const scsi::outcome& outcome) {
@@ -194,6 +204,10 @@ void oracle::judge(asked& command, const scsi::outcome& outcome) {
     if (command.committed != 0) fail("a unit attention for a command that was done");
     return heard(command.nexus, outcome.sense.code);
   }
+  // Nobody knows whether the blocks were written.
+  const bool is_aborted =
+      outcome.status == scsi::status::check_condition && outcome.sense.key == scsi::sense_key::aborted_command;
+  if (command.block && is_aborted) return;
   // Not through this gateway, or not now.
   if (outcome.status == scsi::status::check_condition && outcome.sense.key == scsi::sense_key::not_ready) {
     if (command.committed != 0) fail("NOT READY for a command that was done");
@@ -250,6 +264,7 @@ void oracle::judge(asked& command, const scsi::outcome& outcome) {
 
 void oracle::reset_answered(asked& command) {
   command.ended = true;
+  blocks.end(command.covers);
   if (command.committed != 0) acknowledged_ = std::max(acknowledged_, command.committed);
 }
 

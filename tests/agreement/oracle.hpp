@@ -21,6 +21,7 @@ struct asked {
   sim::pr_command pr;       // reservation; its initiator is the I_T: initiator * max_gateways + gateway
   std::uint64_t nexus = 0;  // global id
   std::optional<block_model::question> block;  // of a probe that reads, or writes what is to be found
+  block_model::numbers covers{};               // of a reset: the writes that it ends
   std::uint64_t floor = 0;                     // epochs of all that was acknowledged before it was sent
   std::uint64_t committed = 0;                 // the epoch that it became; 0: none yet
   bool ended = false;

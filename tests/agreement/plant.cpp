@@ -14,6 +14,7 @@ constexpr std::pair<plant, const char*> names[] = {
     {plant::unconfirmed, "unconfirmed"},
     {plant::no_lease, "no-lease"},
     {plant::unfenced, "unfenced"},
+    {plant::old_epoch, "old-epoch"},
     {plant::stale_cache, "stale-cache"},
 };
 }  // namespace

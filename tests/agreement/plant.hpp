@@ -17,6 +17,7 @@ enum class plant : std::uint8_t {
   no_lease,           // a gateway goes on when the authority does not count on it any more
   // Of a unit that one gateway at a time owns:
   unfenced,     // what a gateway that is gone sent to the image is done whenever it gets there
+  old_epoch,    // the owner does a relayed command that was found to be allowed before something ended it
   stale_cache,  // a gateway's cache answers by what it kept before another one owned the unit
 };
 

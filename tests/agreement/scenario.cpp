@@ -18,15 +18,18 @@ class scenario {
         loop_(world_.make_loop(0, 8 * mib)),
         medium_(*ram::ram_store::make(64 * 512)),
         image_(world_, how.bug),
+        relay_(world_, *loop_, how.bug),
         authority_(world_, how.bug, how.owned ? &image_ : nullptr,
                    [this](const state::record& now, gateway_id by) { on_commit(now, by); }),
         verbose_(how.verbose),
         owned_(how.owned) {
     oracle_.verbose = how.verbose;
-    for (unsigned g = 0; g < how.gateways; ++g)
-      gateways_.push_back(std::make_unique<served_gateway>(world_, *loop_, *medium_, owned_ ? &image_ : nullptr,
+    for (unsigned g = 0; g < how.gateways; ++g) {
+      gateways_.push_back(std::make_unique<served_gateway>(world_, *loop_, *medium_, owned_ ? &image_ : nullptr, relay_,
                                                            authority_, oracle_, static_cast<gateway_id>(g + 1),
                                                            how.bug));
+      relay_.add(*gateways_.back());
+    }
     for (unsigned h = 0; h < initiators; ++h)
       for (auto& g : gateways_) sessions_.emplace_back(world_, *loop_, oracle_, *g, h);
   }
@@ -135,8 +138,10 @@ class scenario {
       served_gateway& g = *gateways_[world_.below(gateways_.size())];
       const auto for_ns = world_.chance(0.5) ? world_.below(300 * ns_per_ms) : world_.below(3 * ns_per_s);
       const auto name = std::to_string(g.id());
-      const auto roll = world_.below(owned_ ? 14 : 10);
-      if (roll >= 10) {
+      const auto roll = world_.below(owned_ ? 20 : 10);
+      if (roll >= 14) {
+        part(g.id(), static_cast<gateway_id>(1 + world_.below(gateways_.size())), for_ns);
+      } else if (roll >= 10) {
         const auto to = static_cast<gateway_id>(1 + world_.below(gateways_.size()));
         say("gateway " + name + " moves the unit to " + std::to_string(to));
         g.move_to(to);
@@ -160,10 +165,24 @@ class scenario {
     });
   }
 
+  /// Cuts the link of two gateways, one way or both.
+  void part(gateway_id one, gateway_id other, std::uint64_t for_ns) {
+    if (one == other) return;
+    const auto ways = world_.below(3);
+    say("gateways " + std::to_string(one) + " and " + std::to_string(other) + " are parted");
+    if (ways != 0) relay_.cut(one, other, true);
+    if (ways != 1) relay_.cut(other, one, true);
+    world_.after(for_ns, [this, one, other] {
+      relay_.cut(one, other, false);
+      relay_.cut(other, one, false);
+    });
+  }
+
   /// All goes on undisturbed; then every nexus hears what it has to hear, and all gateways say the same.
   void heal() {
     if (oracle_.failed()) return;
     say("quiet");
+    image_.be_prompt();
     wait([] { return false; }, 4 * ns_per_s);  // troubles end by themselves
     for (auto& g : gateways_) {
       g->pause(false);
@@ -213,6 +232,7 @@ class scenario {
   std::shared_ptr<ram::ram_store> medium_;
   oracle oracle_;
   simulated_image image_;
+  simulated_relay relay_;
   simulated_authority authority_;
   std::vector<std::unique_ptr<served_gateway>> gateways_;
   std::list<session> sessions_;

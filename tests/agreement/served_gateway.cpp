@@ -23,8 +23,17 @@ void served_gateway::to_shard_link::send(unit::to_shard message) {
 }
 
 served_gateway::served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium,
-                               simulated_image* image, simulated_authority& all, oracle& told, gateway_id id, plant bug)
-    : world_(world), loop_(loop), medium_(medium), image_(image), authority_(all), oracle_(told), id_(id), bug_(bug) {
+                               simulated_image* image, simulated_relay& relay, simulated_authority& all, oracle& told,
+                               gateway_id id, plant bug)
+    : world_(world),
+      loop_(loop),
+      medium_(medium),
+      image_(image),
+      relay_(relay),
+      authority_(all),
+      oracle_(told),
+      id_(id),
+      bug_(bug) {
   tenure_.owner = this;
   for (unsigned i = 0; i < shards; ++i) {
     coordinator_links_[i].owner = shard_links_[i].owner = this;
@@ -83,7 +92,7 @@ void served_gateway::start() {
   how.facts.capacity_blocks = 64;
   how.facts.volatile_cache = true;
   how.groups = {{.number = id_, .ports = {id_}}};
-  how.shares = shares();
+  how.shares = how.relays = shares();
   how.awaits_links = true;
   how.serial = "0123456789abcdef0123456789abcdef";
   std::vector<unit::shard_link*> links;
@@ -142,6 +151,11 @@ void served_gateway::try_start() {
       unit::shard_options limits;
       limits.index = i;
       limits.gateway = id_;
+      if (shares()) {
+        limits.unit = "disk";
+        limits.owners = &relay_.on(id_, i);
+        limits.deadline_ns = 2 * ns_per_s;
+      }
       store::store& medium = store_ ? *store_ : static_cast<store::store&>(medium_);
       shards_.push_back(std::make_unique<unit::shard>(limits, coordinator_links_[i], loop_, medium.attach(loop_),
                                                       coordinator_->snapshot()));
@@ -161,14 +175,18 @@ void served_gateway::kill() {
   started_ = false;
   seat_->end();
   if (opened_) opened_->end();
+  relay_.end(id_);
   drain();
   for (const auto& [nexus, index] : std::exchange(attached_, {})) {
     shards_[index]->detach(nexus, port::loss_reason::connection_lost, [] {});
     oracle_.detached(nexus);
   }
+  for (const auto& [nexus, index] : std::exchange(relayed_, {}))
+    shards_[index]->detach(nexus, port::loss_reason::connection_lost, [] {});
   for (int rounds = 0; rounds < 4; ++rounds) {  // what a request's end sets off may be another one
     drain();
     if (opened_) opened_->end();
+    relay_.end(id_);
   }
   shards_.clear();
   coordinator_.reset();
@@ -215,6 +233,19 @@ void served_gateway::detach(unsigned index, std::uint64_t nexus, std::function<v
   shards_[index]->detach(nexus, port::loss_reason::connection_lost, [this, nexus, done = std::move(done)] {
     attached_.erase(nexus);
     oracle_.detached(nexus);
+    done();
+  });
+}
+
+void served_gateway::attach_relayed(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity) {
+  shards_[index]->attach(identity, 0);
+  relayed_[identity->id] = index;
+}
+
+void served_gateway::detach_relayed(unsigned index, std::uint64_t nexus, std::function<void()> done) {
+  if (!relayed_.contains(nexus)) return;
+  shards_[index]->detach(nexus, port::loss_reason::connection_lost, [this, nexus, done = std::move(done)] {
+    relayed_.erase(nexus);
     done();
   });
 }

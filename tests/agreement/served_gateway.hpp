@@ -11,6 +11,7 @@
 #include "tests/agreement/oracle.hpp"
 #include "tests/agreement/simulated_authority.hpp"
 #include "tests/agreement/simulated_image.hpp"
+#include "tests/agreement/simulated_relay.hpp"
 #include "tiers/cache/cache_store.hpp"
 #include "tiers/ram/ram_store.hpp"
 
@@ -22,9 +23,9 @@ class served_gateway {
  public:
   static constexpr unsigned shards = 2;
 
-  /// `image`: that gateways own in turn; null: they all use `medium`, which answers at once.
+  /// `image`: that gateways own in turn, with `relay` between them; null: they all use `medium`, which answers at once.
   served_gateway(reactor::sim_world& world, reactor::loop& loop, ram::ram_store& medium, simulated_image* image,
-                 simulated_authority& all, oracle& told, gateway_id id, plant bug);
+                 simulated_relay& relay, simulated_authority& all, oracle& told, gateway_id id, plant bug);
   bool shares() const { return image_ != nullptr; }
   ~served_gateway();
 
@@ -52,6 +53,9 @@ class served_gateway {
   std::uint64_t new_nexus() { return global_id(id_, next_nexus_++); }
   void attach(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity);
   void detach(unsigned index, std::uint64_t nexus, std::function<void()> done);
+  /// The same for nexuses of other gateways, of which the oracle knows through those.
+  void attach_relayed(unsigned index, const std::shared_ptr<const port::i_t_nexus>& identity);
+  void detach_relayed(unsigned index, std::uint64_t nexus, std::function<void()> done);
   const unit::unit_snapshot& snapshot() const { return *coordinator_->snapshot(); }
 
  private:
@@ -80,6 +84,7 @@ class served_gateway {
   reactor::loop& loop_;
   ram::ram_store& medium_;
   simulated_image* const image_;
+  simulated_relay& relay_;
   simulated_authority& authority_;
   oracle& oracle_;
   const gateway_id id_;
@@ -99,6 +104,7 @@ class served_gateway {
   std::unique_ptr<unit::coordinator> coordinator_;
   std::vector<std::unique_ptr<unit::shard>> shards_;
   std::map<std::uint64_t, unsigned> attached_;  // nexus, its shard
+  std::map<std::uint64_t, unsigned> relayed_;   // likewise
 };
 
 }  // namespace sluice::agreement_sim

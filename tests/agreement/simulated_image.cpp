@@ -1,5 +1,6 @@
 #include "tests/agreement/simulated_image.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -56,29 +57,32 @@ void simulated_image::opened::submit(request& r) {
       sent.data.insert(sent.data.end(), from, from + r.parts[i].iov_len);
     }
   reactor::sim_world& world = image_.world_;
-  const std::uint64_t takes_ns = world.below(late_in) == 0 ? world.below(late_ns) : world.draw(soon_ns);
-  world.after(takes_ns, [self = std::weak_ptr(shared_from_this()), image = &image_, number, sent = std::move(sent),
-                         what = r.what] {
-    status outcome = status::good;
-    std::vector<std::uint8_t> found;
-    if (image->fenced_.contains(sent.connection)) {
-      outcome = status::aborted;
-    } else if (what == verb::write) {
-      std::memcpy(image->content_.data() + sent.offset, sent.data.data(), sent.data.size());
-    } else if (what == verb::read) {
-      found.assign(image->content_.begin() + static_cast<std::ptrdiff_t>(sent.offset),
-                   image->content_.begin() + static_cast<std::ptrdiff_t>(sent.offset + sent.length));
-    }
-    const auto here = self.lock();
-    if (!here) return;
-    image->world_.after(image->world_.draw(soon_ns), [self, number, outcome, found = std::move(found)] {
-      const auto still = self.lock();
-      if (!still) return;
-      still->in_process_([self, number, outcome, found] {
-        if (const auto there = self.lock()) there->answer(number, outcome, found);
-      });
-    });
-  });
+  const bool late = !image_.is_prompt_ && world.below(late_in) == 0;
+  const std::uint64_t takes_ns = late ? world.below(late_ns) : world.draw(soon_ns);
+  std::uint64_t& last_ns = image_.last_ns_[{connection_, r.offset_bytes / object_bytes}];
+  last_ns = std::max(last_ns + 1, world.now_ns() + takes_ns);
+  world.at(last_ns,
+           [self = std::weak_ptr(shared_from_this()), image = &image_, number, sent = std::move(sent), what = r.what] {
+             status outcome = status::good;
+             std::vector<std::uint8_t> found;
+             if (image->fenced_.contains(sent.connection)) {
+               outcome = status::aborted;
+             } else if (what == verb::write) {
+               std::memcpy(image->content_.data() + sent.offset, sent.data.data(), sent.data.size());
+             } else if (what == verb::read) {
+               found.assign(image->content_.begin() + static_cast<std::ptrdiff_t>(sent.offset),
+                            image->content_.begin() + static_cast<std::ptrdiff_t>(sent.offset + sent.length));
+             }
+             const auto here = self.lock();
+             if (!here) return;
+             image->world_.after(image->world_.draw(soon_ns), [self, number, outcome, found = std::move(found)] {
+               const auto still = self.lock();
+               if (!still) return;
+               still->in_process_([self, number, outcome, found] {
+                 if (const auto there = self.lock()) there->answer(number, outcome, found);
+               });
+             });
+           });
 }
 
 void simulated_image::opened::answer(std::uint64_t number, status outcome, const std::vector<std::uint8_t>& data) {
@@ -95,7 +99,6 @@ void simulated_image::opened::answer(std::uint64_t number, status outcome, const
 
 void simulated_image::opened::reconnect() {
   connection_ = image_.next_connection_++;
-  end();
 }
 
 void simulated_image::opened::end() {

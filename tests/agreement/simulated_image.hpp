@@ -14,10 +14,11 @@
 namespace sluice::agreement_sim {
 
 /// The image that gateways share, as its OSD has it. What was sent over a connection is done when it gets there: soon,
-/// or after seconds, and also when its gateway has ended by then; unless the connection was fenced before.
+/// or after seconds, and also when its gateway has ended by then; unless the connection was fenced before. As with
+/// RADOS, what one connection asks of an object (here of 4 KiB) is done in order.
 class simulated_image {
  public:
-  static constexpr std::uint64_t blocks = 64, block_bytes = 512;
+  static constexpr std::uint64_t blocks = 64, block_bytes = 512, object_bytes = 4096;
 
   simulated_image(reactor::sim_world& world, plant bug) : world_(world), bug_(bug) {}
 
@@ -27,6 +28,8 @@ class simulated_image {
   class opened;
   /// A gateway's: `in_process` as the authority's.
   std::shared_ptr<opened> open(std::function<void(std::function<void()>)> in_process);
+  /// Nothing is late from now on.
+  void be_prompt() { is_prompt_ = true; }
   /// Nothing that was sent over those connections is done from now on.
   void shut_out(const std::set<std::uint64_t>& connections);
 
@@ -41,7 +44,9 @@ class simulated_image {
   const plant bug_;
   std::array<std::uint8_t, blocks * block_bytes> content_{};
   std::set<std::uint64_t> fenced_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> last_ns_;  // of a connection's requests, by object
   std::uint64_t next_connection_ = 1;
+  bool is_prompt_ = false;
 };
 
 /// The image as one process of a gateway has it open: all its channels go by one connection.
@@ -55,7 +60,7 @@ class simulated_image::opened final : public store::store, public std::enable_sh
   result<void> resize(std::uint64_t) override { return fail(errc::unsupported, "it has a size of its own"); }
 
   std::uint64_t connection() const { return connection_; }
-  /// The connection may be fenced by now: what is under way is given up, and the next one is another.
+  /// The connection may be fenced by now: what comes goes by another one. What is under way is answered as ever.
   void reconnect();
   /// The process ends: nobody hears of anything.
   void end();

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "actors/observe/log.hpp"
 #include "tests/agreement/oracle.hpp"
 #include "tests/agreement/scenario.hpp"
 
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
   app.add_option("--count", count, "how many seeds")->excludes(one);
   app.add_option("--plant", bug,
                  "carry a bug: no-compare, early-effects, epoch-restarts, lost-event, dropped-attention, "
-                 "unconfirmed, no-lease, unfenced, stale-cache");
+                 "unconfirmed, no-lease; with --owned also unfenced, old-epoch, stale-cache");
   world_options how;
   app.add_flag("--owned", how.owned, "with a unit that one gateway at a time owns, over an image that is fenced");
   app.add_option("--gateways", how.gateways, "how many there are")->check(CLI::Range(2U, max_gateways));
@@ -48,6 +49,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   for (const int signal : {SIGABRT, SIGSEGV}) std::signal(signal, say_replay);
+  observe::set_log(observe::form::text, observe::level::error);  // media that do not answer are what it is about
   const bool replays = one->count() != 0;
   how.bug = *planted;
   how.verbose = replays;
