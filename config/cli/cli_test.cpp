@@ -120,7 +120,7 @@ TEST_F(cli, says_what_is_missing_or_too_much_and_where_to_go_on) {
   for (const auto& [words, sentence] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{}, "a command is missing: sluice help lists them, sluice demo shows a gateway at work"},
            {{"session"}, "sluice session needs one of its commands: ls or kick; for example: sluice session ls"},
-           {{"serve"}, "sluice serve needs --config FILE; for example: sluice serve --config /etc/sluice/gateway.toml"},
+           {{"serve"}, "sluice serve needs --config FILE; for example: sluice serve --config /etc/sluice/sluice.toml"},
            {{"unit", "resize"}, "sluice unit resize needs UNIT and SIZE; for example: sluice unit resize vm1 128GiB"},
            {{"unit", "resize", "vm1"}, "sluice unit resize needs SIZE; for example: sluice unit resize vm1 128GiB"},
            {{"session", "kick"},

@@ -136,7 +136,7 @@ void command_tree::add_control(CLI::App* to) {
 void command_tree::add_local_commands() {
   CLI::App* serve_command =
       add(app_.get(), "serve", "run a gateway in the foreground; SIGTERM stops it, SIGHUP applies the file",
-          "sluice serve --config /etc/sluice/gateway.toml", [this] { return serve(); });
+          "sluice serve --config /etc/sluice/sluice.toml", [this] { return serve(); });
   serve_command->add_option("--config", options_.file, "the configuration")->required()->type_name("FILE");
   serve_command->add_option("--control", options_.control, "a control socket instead of the file's")
       ->type_name("SOCKET");
@@ -362,7 +362,7 @@ int command_tree::check() {
 int command_tree::demo() {
   demo_options how;
   const std::optional<listen_address> listen = parse_listen_address(options_.listen);
-  if (!listen) return misused("--listen \"" + options_.listen + "\" is no " + listen_spelling);
+  if (!listen) return misused("--listen \"" + options_.listen + "\" is no address: " + listen_spelling);
   how.listen = *listen;
   if (!options_.directory.empty()) how.directory = absolute(options_.directory);
   if (app_->get_subcommand("demo")->count("--control") > 0) how.control = absolute(options_.control);

@@ -33,7 +33,7 @@ struct gateway_config {
   std::uint32_t max_connections_per_address = 0;  // 0: a quarter of them, at least 64
   std::uint64_t login_timeout_ns = 15'000'000'000;
   std::uint32_t max_tasks = 128;  // of a session
-  place at;
+  place at, http_at;
   bool operator==(const gateway_config&) const = default;
 };
 

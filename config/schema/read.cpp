@@ -44,7 +44,10 @@ gateway_config read_gateway(read_context& context, const tree_node& node) {
   out.control = v.text_or("control", out.control);
   for (const std::string& core : v.list("reactors")) out.cores.push_back(to_number(core));
   out.reactor_count = narrow(v.number("reactors", out.cores.size()));
-  if (const std::string* http = v.text("http")) out.http = parse_listen_address(*http);
+  if (const std::string* http = v.text("http")) {
+    out.http = parse_listen_address(*http);
+    out.http_at = v.where("http", node.at);
+  }
   out.log = v.text_or("log", "text") == "json" ? log_form::json : log_form::text;
   const std::string level = v.text_or("log_level", "info");
   out.log_level = level == "debug"     ? log_threshold::debug

@@ -320,9 +320,9 @@ class validator {
   void check_http() {
     const auto& http = model_.gateway.http;
     if (http && !http->is_loopback())
-      complain(model_.gateway.at, "gateway.http",
+      complain(model_.gateway.http_at, "gateway.http",
                http->to_string() + " is beyond loopback and asks nobody who they are",
-               "a loopback address; put a proxy that does in front of it");
+               "a loopback address, with a proxy before it that asks for a password or a certificate");
   }
 
   void check_port_names() {

@@ -90,6 +90,18 @@ TEST(login, walks_through_both_stages) {
   EXPECT_EQ(s.response.sn.stat_sn, 1u);
 }
 
+TEST(login, takes_names_that_are_said_again_and_no_others) {
+  for (const bool same : {true, false}) {
+    dialogue d;
+    login_step s = d.say(names({"AuthMethod=CHAP,None"}), 0, 1);
+    ASSERT_EQ(s.verdict, login_verdict::more);
+    s = d.say({"InitiatorName="s + host, "TargetName="s + (same ? port_name : "iqn.2026-11.io.sluice:other"),
+               "SessionType=Normal"},
+              1, 3);
+    EXPECT_EQ(s.verdict, same ? login_verdict::done : login_verdict::failed);
+  }
+}
+
 TEST(login, gathers_text_over_continuations) {
   dialogue d;
   login_step s = d.say({"InitiatorName="s + host}, 1, -1, true);
@@ -133,6 +145,7 @@ TEST(login, refuses_with_the_exact_status) {
       {"no target", {initiator}, 1, 3, login_status::missing_parameter},
       {"unknown target", {initiator, "TargetName=iqn.2026-11.io.sluice:other"}, 1, 3, login_status::not_found},
       {"session type", {initiator, target, "SessionType=Other"}, 1, 3, login_status::session_type_not_supported},
+      {"another name", names({"InitiatorName=iqn.2026-11.org.example:another"}), 1, 3, login_status::initiator_error},
       {"duplicate key", names({"InitialR2T=No", "InitialR2T=No"}), 1, 3, login_status::initiator_error},
       {"operational key in the security stage", names({"InitialR2T=No"}), 0, 1, login_status::initiator_error},
       {"security key in the operational stage", names({"AuthMethod=None"}), 1, 3, login_status::initiator_error},

@@ -165,6 +165,15 @@ key_verdict take_session_type(std::string_view value, P& into) {
   return key_verdict::ok;
 }
 
+/// Who is who and what for, said once more and as before: some initiators do when they had offered CHAP and were not
+/// asked for it.
+bool repeats(const row& r, std::string_view value, const P& said) {
+  P again = said;
+  if (r.how == rule::name) return take_name(r, value, again) == key_verdict::ok && again.*r.text == said.*r.text;
+  return r.how == rule::session_type && take_session_type(value, again) == key_verdict::ok &&
+         again.discovery == said.discovery;
+}
+
 /// Whether a key is the session's, so that only its first login negotiates it.
 bool is_leading_only(const row& r) {
   return r.when == use::login && r.yes_no != &P::header_digest && r.yes_no != &P::data_digest;
@@ -230,7 +239,7 @@ key_verdict negotiator::take(phase when, text_pair pair, std::string& answer_to_
     return key_verdict::ok;
   }
   const auto index = static_cast<std::size_t>(found - std::begin(table));
-  if (seen_.test(index)) return key_verdict::duplicate;
+  if (seen_.test(index)) return repeats(*found, pair.value, parameters) ? key_verdict::ok : key_verdict::duplicate;
   seen_.set(index);
   // An answer to what we offered is not answered again.
   std::string unsaid;

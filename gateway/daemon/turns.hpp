@@ -13,7 +13,7 @@ namespace sluice::daemon {
 class turns {
  public:
   struct work {
-    std::string what;    // "an apply of /etc/sluice/gateway.toml"
+    std::string what;    // "an apply of /etc/sluice/sluice.toml"
     std::string since;   // by the clock on the wall, "2026-11-28T22:30:00Z"
     std::string step;    // what it is at, in words; may be empty
     bool brief = false;  // over in a moment: waited for, and not shown
