@@ -31,13 +31,13 @@ class shared_object {
   const std::string& name() const { return name_; }
   const std::shared_ptr<cluster::pool>& pool() const { return pool_; }
 
-  /// `done` gets 0 or a negative error number, and the whole table. On a thread of librados, or at once when it could
-  /// not be asked; never when the cluster does not answer.
-  void read(std::function<void(int, omap)> done) const;
+  /// `done` gets 0 or a negative error number, and all of the table whose keys begin with `prefix`. On a thread of
+  /// librados, or at once when it could not be asked; never when the cluster does not answer.
+  void read(std::function<void(int, omap)> done, const std::string& prefix = {}) const;
   void change(const object_change& wanted, std::function<void(int)> done) const;
 
   /// The same for threads that may wait: -ETIMEDOUT after `limit`, and then a change may still be made.
-  std::pair<int, omap> read_now(std::chrono::nanoseconds limit = patience) const;
+  std::pair<int, omap> read_now(std::chrono::nanoseconds limit = patience, const std::string& prefix = {}) const;
   int change_now(const object_change& wanted, std::chrono::nanoseconds limit = patience) const;
 
  private:

@@ -1,8 +1,10 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/state/authority.hpp"
+#include "gateway/state/shared_configuration.hpp"
 
 namespace sluice::state {
 
@@ -24,6 +26,8 @@ class cluster_authority : public authority {
   virtual result<void> drain(const std::string& gateway, bool drained) = 0;
   /// Takes a gateway that is gone out of the list. errc::busy: it is not gone, or was not fenced yet. Blocks likewise.
   virtual result<void> forget(const std::string& gateway) = 0;
+  /// What its gateways share of their configuration. Blocks likewise.
+  virtual result<std::shared_ptr<shared_configuration>> configuration() = 0;
 };
 
 }  // namespace sluice::state
