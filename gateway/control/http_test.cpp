@@ -156,6 +156,15 @@ TEST(http, shows_metrics_status_and_health) {
               AllOf(HasSubstr("Content-Length: 5\r\n"), EndsWith("\r\n\r\n")));
 }
 
+TEST(http, tells_of_a_configuration_that_is_not_in_force) {
+  json status = some_status();
+  status["cluster"]["configuration"] = {{"version", 3}, {"newest", 4}, {"health", "version 4 is not in force: why"}};
+  const handler ill = [&](const std::string&, const json&) -> result<json> { return status; };
+  const std::string told = http_answer("GET /health HTTP/1.0\r\n\r\n", "127.0.0.1", ill);
+  EXPECT_THAT(told, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(told, EndsWith("\r\n\r\nconfiguration: version 4 is not in force: why\n"));
+}
+
 TEST(http, refuses_everything_else) {
   const handler good = telling(some_status());
   EXPECT_THAT(http_answer("POST /status HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good),

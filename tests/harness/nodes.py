@@ -31,14 +31,15 @@ class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
     def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = "",
-                 hosts_move: bool = False):
-        """`advertise`: the address by which its portal is reached from elsewhere."""
+                 hosts_move: bool = False, change=lambda text: text):
+        """`advertise`: the address by which its portal is reached from elsewhere; `change`: what is made of its
+        configuration."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
         self.folder.mkdir()
         self.port, self.process = free_port(), None
         self.link = free_port()
         self.config, self.control = self.folder / "sluice.toml", self.folder / "control.sock"
-        self.config.write_text(f"""
+        self.config.write_text(change(f"""
 [gateway]
 name = "{self.name}"
 state_dir = "{self.folder}/state"
@@ -74,7 +75,7 @@ listen = ["127.0.0.1:{self.port}"]
 group = {number + 1}
 cold_reset = true
 {f'advertise = ["{advertise}:{self.port}"]' if advertise else ""}
-""")
+"""))
 
     def url(self) -> str:
         """The unit's address as libiscsi writes it."""
