@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ceph/shared/rados_configuration.hpp"
+#include "ceph/shared/rados_events.hpp"
 #include "ceph/shared/test_cluster.hpp"
 
 /// The object of the configuration, in a real cluster.
@@ -80,6 +81,24 @@ TEST_F(configuration, says_what_each_gateway_runs) {
   const auto shown = at_->look().value();
   EXPECT_EQ(shown.states.at("one").version, 3U);
   EXPECT_EQ(shown.states.at("two").problem, "store.x: cannot be opened");
+}
+
+TEST_F(configuration, has_the_events_of_each_gateway_beside_it) {
+  std::vector<state::cluster_event> lines;
+  for (unsigned i = 1; i <= 10; ++i) lines.push_back({"", 0, "T" + std::to_string(i), "what happened"});
+  rados_events first(members_);
+  EXPECT_TRUE(first.from("one", 1)->empty());
+  ASSERT_TRUE(first.add(lines));
+  const auto some = first.from("one", 9).value();
+  ASSERT_EQ(some.size(), 2U);
+  EXPECT_EQ(some.front(), (state::cluster_event{"one", 9, "T9", "what happened"}));
+  rados_events next_life(members_);
+  constexpr std::uint64_t rounds = 2 * state::cluster_events::events_kept / 10;
+  for (std::uint64_t i = 0; i < rounds; ++i) ASSERT_TRUE(next_life.add(lines));
+  const auto all = next_life.from("one", 1).value();
+  ASSERT_EQ(all.size(), state::cluster_events::events_kept);
+  EXPECT_EQ(all.back().number, 10 + 10 * rounds) << "numbers go on";
+  EXPECT_TRUE(next_life.from("other", 1)->empty());
 }
 
 TEST_F(configuration, takes_a_text_of_a_mebibyte) {

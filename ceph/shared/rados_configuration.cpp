@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <charconv>
+#include <future>
+#include <memory>
 #include <utility>
 
 #include "ceph/shared/configuration_record.hpp"
@@ -53,6 +55,14 @@ std::string value_of(const omap& table, const std::string& key) {
   return found == table.end() ? std::string() : found->second;
 }
 
+/// Until the members are known as they are now: who joins later sees what is proposed by now.
+result<void> look_at_members(membership& of) {
+  const auto looked = std::make_shared<std::promise<void>>();
+  of.ask([looked](const lives&) { looked->set_value(); });
+  if (looked->get_future().wait_for(shared_object::patience) == std::future_status::ready) return {};
+  return fail(errc::timeout, "this gateway cannot see which gateways are in the cluster");
+}
+
 tl::unexpected<error> withdrawn() {
   return fail(errc::not_found, "the configuration is not proposed any more");
 }
@@ -83,7 +93,7 @@ result<shared_object> rados_configuration::object() const {
 result<omap> rados_configuration::read(const std::string& prefix) const {
   const auto in = object();
   if (!in) return tl::unexpected(in.error());
-  auto [outcome, table] = in->read_now(shared_object::patience, prefix);
+  auto [outcome, table] = in->read_now(shared_object::patience, {.prefix = prefix});
   if (outcome < 0) return tl::unexpected(why_not(outcome));
   return std::move(table);
 }
@@ -172,7 +182,8 @@ result<void> rados_configuration::propose(const configuration_proposal& what, co
     proposing.expects = {{newest_key, value_of(now->table, newest_key)}, {proposal_key, ""}};
     proposing.sets = {{proposal_key, encode(what)}, {proposed_key, text}};
     auto done = change(proposing);
-    if (done || done.error().code != errc::busy || tries == 3) return done;
+    if (done) return look_at_members(*membership_);
+    if (done.error().code != errc::busy || tries == 3) return done;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "actors/observe/log.hpp"
 #include "ceph/shared/rados_authority.hpp"
 #include "ceph/shared/rados_configuration.hpp"
+#include "ceph/shared/rados_events.hpp"
 
 namespace sluice::shared {
 namespace {
@@ -52,6 +53,10 @@ result<std::unique_ptr<state::seat>> rados_authority::open(const std::string& na
 
 result<std::shared_ptr<state::shared_configuration>> rados_authority::configuration() {
   return rados_configuration::open(membership_);
+}
+
+std::shared_ptr<state::cluster_events> rados_authority::events() {
+  return std::make_shared<rados_events>(membership_);
 }
 
 std::vector<state::cluster_authority::member> rados_authority::members() const {

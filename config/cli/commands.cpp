@@ -220,9 +220,10 @@ void command_tree::add_looking_commands() {
   top_command->add_option("--count", options_.count, "stop after so many looks; 0: never")
       ->type_name("N")
       ->capture_default_str();
-  add_asking(app_.get(), "events", "what happened lately: logins, resets, changes", "sluice events --follow", [this] {
-    return events();
-  })->add_flag("--follow", options_.follow, "wait for more");
+  CLI::App* events_command = add_asking(app_.get(), "events", "what happened lately: logins, resets, changes",
+                                        "sluice events --follow", [this] { return events(); });
+  events_command->add_flag("--follow", options_.follow, "wait for more");
+  events_command->add_flag("--cluster", options_.cluster, "on all gateways of the cluster, by their clocks");
 }
 
 void command_tree::add_acting_commands() {
@@ -451,9 +452,10 @@ tl::expected<json, call_error> command_tree::call_patiently(const std::string& c
 
 int command_tree::events() {
   constexpr auto pause = std::chrono::milliseconds(500);
-  json since = 0;
+  json since = options_.cluster ? json::object() : json(0);
   for (;;) {
-    const auto answer = call_gateway(options_.control, "events", {{"since", since}});
+    const auto answer =
+        call_gateway(options_.control, options_.cluster ? "cluster.events" : "events", {{"since", since}});
     if (!answer) return fail_with(answer.error());
     if (!options_.json)
       print(render_events(*answer));
@@ -463,7 +465,7 @@ int command_tree::events() {
       for (const json& e : member(*answer, "events"))
         print(e.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
     if (!options_.follow) return 0;
-    if (const json& next = member(*answer, "next"); next.is_number()) since = next;
+    if (const json& next = member(*answer, "next"); next.is_number() || next.is_object()) since = next;
     std::this_thread::sleep_for(pause);
   }
 }

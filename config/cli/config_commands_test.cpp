@@ -70,6 +70,14 @@ TEST_F(shared_commands, need_a_version_where_one_is_due) {
   EXPECT_EQ(asked_, (std::pair<std::string, json>("config.rollback", {{"version", 3}})));
 }
 
+TEST_F(shared_commands, tell_events_of_all_gateways) {
+  answer_ = {{"events", {{{"gateway", "gw-b"}, {"number", 3}, {"time", "T"}, {"what", "info nexus: session opened"}}}},
+             {"next", {{"gw-b", 4}}}};
+  EXPECT_EQ(ask({"events", "--cluster"}), 0);
+  EXPECT_EQ(asked_, (std::pair<std::string, json>("cluster.events", {{"since", json::object()}})));
+  EXPECT_EQ(out_, "T  gw-b  info nexus: session opened\n");
+}
+
 TEST_F(shared_commands, list_versions) {
   answer_ = {{"versions",
               {{{"version", 1},

@@ -292,7 +292,10 @@ std::string render_reservations(const json& reservations) {
 
 std::string render_events(const json& events) {
   std::string out;
-  for (const json& e : at(events, "events")) out += text(e, "time") + "  " + text(e, "what") + "\n";
+  for (const json& e : at(events, "events")) {
+    const std::string gateway = text(e, "gateway");  // of a cluster's only
+    out += text(e, "time") + "  " + (gateway.empty() ? "" : gateway + "  ") + text(e, "what") + "\n";
+  }
   return out;
 }
 

@@ -72,6 +72,8 @@ std::vector<std::string> cluster_configuration::living_others() const {
 result<json> cluster_configuration::change(const request& wanted) {
   auto turn = turns_.take_at_once("the command to apply a configuration to the cluster");
   if (!turn) return tl::unexpected(turn.error());
+  if (!gateway_.cluster()->term().holds() || !lives(own_name()))
+    return fail(errc::busy, "this gateway cannot renew its membership of the cluster now: ask another one");
   const auto now = in_->look();
   if (!now) return tl::unexpected(now.error());
   if (wanted.base && *wanted.base != now->newest)
@@ -233,13 +235,25 @@ result<json> cluster_configuration::show(std::optional<std::uint64_t> version) c
   return json{{"version", found->number}, {"text", found->text}};
 }
 
+std::vector<std::string> cluster_configuration::known_gateways() const {
+  const std::lock_guard hold(guard_);
+  std::vector<std::string> all{own_name()};
+  for (const auto& [gateway, says] : seen_.states)
+    if (gateway != own_name()) all.push_back(gateway);
+  return all;
+}
+
 json cluster_configuration::status() const {
   const std::lock_guard hold(guard_);
   json gateways = json::array();
-  for (const auto& [gateway, says] : seen_.states)
+  const auto members = gateway_.cluster()->members();
+  for (const auto& [gateway, says] : seen_.states) {
+    const auto is_it = [&name = gateway](const auto& each) { return each.gateway == name; };
+    if (std::none_of(members.begin(), members.end(), is_it)) continue;  // it has left
     gateways.push_back({{"gateway", gateway},
                         {"version", gateway == own_name() ? in_force_ : says.version},
                         {"health", says.problem.empty() ? "good" : says.problem}});
+  }
   return {{"version", in_force_},
           {"newest", std::max(seen_.newest, newest_->number)},
           {"health", problem_.empty() ? "good" : problem_},

@@ -125,6 +125,8 @@ void cluster_configuration::look() {
   else if (newest < in_force)  // somebody has taken the object away, or put an old one there
     set_problem("the cluster's object knows version " + std::to_string(newest) + " only, and " +
                 std::to_string(in_force) + " is in force here: apply it again");
+  else
+    set_problem({});
   tell_state();
 }
 
@@ -143,6 +145,7 @@ void cluster_configuration::attend(const configuration_proposal& what) {
     const std::lock_guard hold(guard_);
     if (what.id == mine_ || what.id == answered_) return;
   }
+  if (!lives(own_name())) return;  // it has just joined, and does not know yet who else lives
   // What nobody will decide any more: of a gateway that is gone, or of a former life of this one.
   if (what.gateway == own_name() || !lives(what.gateway)) {
     SLUICE_LOG(warning, "config", "a configuration is withdrawn: who proposed it is gone", {"gateway", what.gateway});
@@ -202,7 +205,7 @@ result<void> cluster_configuration::await_outcome(const configuration_proposal& 
     if (!now) continue;
     if (now->newest == what.base + 1 && now->proposal == what.id) return {};
     if (!now->proposed || now->proposed->id != what.id) return fail(errc::closed, "it was withdrawn");
-    if (!lives(what.gateway)) in_->withdraw(what);
+    if (lives(own_name()) && !lives(what.gateway)) in_->withdraw(what);
   }
   return fail(errc::timeout, "nobody has decided on it");
 }

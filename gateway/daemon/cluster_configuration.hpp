@@ -61,6 +61,8 @@ class cluster_configuration {
   result<nlohmann::json> show(std::optional<std::uint64_t> version) const;
   result<shared_version> read(std::optional<std::uint64_t> version) const;
   nlohmann::json status() const;
+  /// All that ever told what they run.
+  std::vector<std::string> known_gateways() const;
 
   /// Ends what waits for other gateways.
   void interrupt();

@@ -164,7 +164,8 @@ int run(const config::model& model, const config::serve_options& options, const 
     return give_up(done.error().message);
   }
   service commands(served, **hardware, known,
-                   {options.config_file, options.control, as_shared->object, std::move(as_shared->version)});
+                   {options.config_file, options.control, as_shared->object, std::move(as_shared->version),
+                    *cluster ? (*cluster)->events() : nullptr});
   control::control_server endpoint(
       model.gateway.control,
       [&](const std::string& command, const nlohmann::json& arguments) { return commands.handle(command, arguments); });

@@ -20,7 +20,7 @@ const std::vector<std::string> commands{
     "status",       "plan",           "apply",         "session.kick",    "connection.kick", "unit.resize",
     "unit.move",    "cache.drop",     "cache.flush",   "cache.resolve",   "cache.record",    "pr.show",
     "pr.clear",     "events",         "cluster.drain", "cluster.undrain", "cluster.forget",  "config.plan",
-    "config.apply", "config.history", "config.show",   "config.rollback"};
+    "config.apply", "config.history", "config.show",   "config.rollback", "cluster.events"};
 
 std::string an_apply_of(const std::string& file) {
   return "an apply of " + file;
@@ -45,6 +45,7 @@ service::service(gateway& served, const machine& hardware, config::known_types k
   if (how.shared)
     shared_.emplace(served, turns_, std::move(how.shared), std::move(how.in_force),
                     [this](const config::shared_text& shared) { return load(own_file(), &shared); });
+  if (how.events) events_.emplace(served.cluster(), std::move(how.events));
   worker_ = std::thread([this] { work(); });
 }
 
@@ -68,6 +69,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     const auto file = arguments.at("file").get<std::string>();
     return apply(file, turns_.take_at_once(an_apply_of(file)));
   }
+  if (command == "cluster.events") return events_of_cluster(arguments);
   if (command.starts_with("config.")) return configure_cluster(command, arguments);
   if (command == "session.kick") {
     const auto id = arguments.at("id").get<std::uint64_t>();
@@ -234,6 +236,15 @@ json service::events(std::uint64_t since) const {
   return {{"events", std::move(lines)}, {"next", next}};
 }
 
+/// Of all gateways that ever told what they run, those that have left as well.
+result<json> service::events_of_cluster(const json& arguments) const {
+  if (!events_ || !shared_) return fail(errc::unsupported, "this gateway is in no cluster: its file has no [cluster]");
+  std::map<std::string, std::uint64_t> since;
+  for (const auto& [gateway, number] : arguments.value("since", json::object()).items())
+    since[gateway] = number.get<std::uint64_t>();
+  return events_->look(shared_->known_gateways(), since);
+}
+
 // -- what is not waited for ------------------------------------------------------------------------------------------
 
 void service::apply_later(const std::string& file, std::function<void()> done) {
@@ -266,6 +277,7 @@ void service::stop() {
   wake_.notify_one();
   if (shared_) shared_->stop();
   if (worker_.joinable()) worker_.join();
+  if (events_) events_->stop();
 }
 
 void service::work() {

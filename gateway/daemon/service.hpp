@@ -10,6 +10,7 @@
 
 #include "config/toml/load.hpp"
 #include "gateway/daemon/cluster_configuration.hpp"
+#include "gateway/daemon/event_keeper.hpp"
 #include "gateway/daemon/gateway.hpp"
 #include "gateway/daemon/looking.hpp"
 #include "gateway/daemon/machine.hpp"
@@ -27,6 +28,7 @@ class service {
     /// What the cluster shares, and the version with which the gateway was started; null: it is in no cluster.
     std::shared_ptr<state::shared_configuration> shared = {};
     shared_version in_force = {};
+    std::shared_ptr<state::cluster_events> events = {};  // of the cluster; null likewise
   };
   service(gateway& served, const machine& hardware, config::known_types known, options how);
   /// stop() has returned.
@@ -56,6 +58,7 @@ class service {
   result<nlohmann::json> kick_connections(const nlohmann::json& arguments);
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
+  result<nlohmann::json> events_of_cluster(const nlohmann::json& arguments) const;
   void work();
   void look_after_units(std::unique_lock<std::mutex>& hold);
   void try_absent();
@@ -67,6 +70,7 @@ class service {
   onlooker onlooker_;
   turns turns_;
   std::optional<cluster_configuration> shared_;  // none: it is in no cluster
+  std::optional<event_keeper> events_;           // likewise
 
   mutable std::mutex guard_;
   std::string own_file_;  // that was applied last

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gateway/state/authority.hpp"
+#include "gateway/state/cluster_events.hpp"
 #include "gateway/state/shared_configuration.hpp"
 
 namespace sluice::state {
@@ -28,6 +29,8 @@ class cluster_authority : public authority {
   virtual result<void> forget(const std::string& gateway) = 0;
   /// What its gateways share of their configuration. Blocks likewise.
   virtual result<std::shared_ptr<shared_configuration>> configuration() = 0;
+  /// What happened on its gateways.
+  virtual std::shared_ptr<cluster_events> events() = 0;
 };
 
 }  // namespace sluice::state

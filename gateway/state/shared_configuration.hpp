@@ -71,7 +71,7 @@ class shared_configuration {
   /// errc::not_found: none of that number is kept.
   virtual result<std::string> text(std::uint64_t version) = 0;
 
-  /// errc::busy: there is another one, or the newest version is not `what.base`.
+  /// errc::busy: there is another one, or the newest is not `what.base`. Then members() has all that had joined by now.
   virtual result<void> propose(const configuration_proposal& what, const std::string& text) = 0;
   /// errc::not_found: it is no longer proposed. So with answer(), and commit(), which fails with errc::busy.
   virtual result<std::string> proposed_text(const configuration_proposal& what) = 0;

@@ -83,7 +83,22 @@ class Run:
             {**SCHEMA, "oneOf": [{"$ref": f"#/$defs/{name}"}]}).iter_errors(document)]
         self.checks.check(f"{name} is as the schema says {wrong[:2]}", not wrong)
 
+    def events(self) -> None:
+        """Of all gateways in one list, of those as well that were killed and started anew."""
+        time.sleep(1)  # events come within half a second
+        told = json.loads(self.alpha.ask("events", "--cluster", "--json").stdout)["events"]
+        self.checks.check(f"{len(told)} events of {sorted({each['gateway'] for each in told})}, by time",
+                          {each["gateway"] for each in told} == set(NAMES)
+                          and [each["time"] for each in told] == sorted(each["time"] for each in told))
+        of_beta = [each for each in told if each["gateway"] == "beta"]
+        self.checks.check("with no gap in the numbers of one that was killed",
+                          [each["number"] for each in of_beta] == list(range(1, len(of_beta) + 1))
+                          and sum("joined" in each["what"] for each in of_beta) >= 4)
+        shown = self.gamma.ask("events", "--cluster").stdout
+        self.checks.check("and for people", all(f"  {name}  info config: a version" in shown for name in NAMES))
+
     def schema(self) -> None:
+        self.fits("cluster.events.result", json.loads(self.alpha.ask("events", "--cluster", "--json").stdout))
         self.fits("status.result", json.loads(self.alpha.ask("status", "--json").stdout))
         for what in ("history", "show"):
             self.fits(f"config.{what}.result", json.loads(self.beta.ask("config", what, "--json").stdout))
@@ -267,7 +282,7 @@ def main() -> int:
         run = Run(checks, cluster, nodes)
         try:
             for part in (run.first, run.refused, run.clash, run.away, run.dies_between, run.at_once, run.history,
-                         run.own_file, run.schema):
+                         run.own_file, run.events, run.schema):
                 began = time.monotonic()
                 part()
                 print(f"-- {part.__name__}: {time.monotonic() - began:.1f} s")

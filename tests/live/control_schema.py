@@ -27,7 +27,7 @@ PATIENCE_S = 10
 RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "came_by", "cluster", "holds", "members",
         "self", "state", "configuration", "version", "newest", "base", "unchanged", "problem", "plan", "gateways",
         "versions", "made_s", "origin", "digest", "text"}
-IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget",  # tests/ceph does it
+IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget", "cluster.events",  # tests/ceph does
                 "config.plan", "config.apply", "config.rollback", "config.history", "config.show"}
 
 
@@ -212,7 +212,7 @@ def refusals(door):
     for command in ("config.plan", "config.apply"):
         door.fail("unsupported", command, file="/nowhere")
     door.fail("unsupported", "config.rollback", version=1)
-    for command in ("config.history", "config.show"):
+    for command in ("config.history", "config.show", "cluster.events"):
         door.fail("unsupported", command)
     for command in ("plan", "apply"):
         door.fail("invalid_argument", command, file=str(door.gateway.folder / "absent.toml"))
