@@ -19,7 +19,7 @@ sys.path.insert(0, str(TOP / "tests" / "harness"))
 
 from ceph import Cluster  # noqa: E402
 from gateway import Checks  # noqa: E402
-from initiator import ConnectionLost  # noqa: E402
+from initiator import ConnectionLost, test_unit_ready  # noqa: E402
 from nodes import NAMES, Host, Node, gateways  # noqa: E402
 from targets import TargetError, spawn  # noqa: E402
 
@@ -147,8 +147,14 @@ class Run:
                           done.returncode == 1 and "gamma: " in told and "store.two" in told and "line" in told)
         self.everywhere("a clash", 1, 1)
         self.gamma.config.write_text(before)
+        host = Host(self.nodes, "stays")
+        for node in self.nodes:
+            host.through(node, test_unit_ready())
         done = self.apply(self.alpha, self.text(IMAGES[:2]))
         self.checks.check(f"without it all take the file: {done.stderr.strip()}", done.returncode == 0)
+        told = [str(host.session(node).execute(test_unit_ready())) for node in self.nodes]
+        self.checks.check(f"sessions go on, and hear that there are other LUNs: {told}", told == ["06/3f/0e"] * 3)
+        host.close()
         self.everywhere("two units", 2, 2)
         self.gamma.end()
         self.gamma.config.write_text(before + OWN_STORE.format("two"))
@@ -178,7 +184,15 @@ class Run:
             time.sleep(0.2)
         done = self.apply(self.alpha, self.text(IMAGES[:2]))
         self.checks.check(f"nor is one that stands still: {done.stderr.strip()}", done.returncode == 0)
+        before = self.beta.config.read_text()
+        self.beta.config.write_text(before + OWN_STORE.format("two"))
         self.beta.send(signal.SIGCONT)
+        until = time.monotonic() + 20
+        while "store.two" not in (told := self.alpha.ask("cluster", "status").stdout) and time.monotonic() < until:
+            time.sleep(0.2)
+        self.checks.check("who cannot take it over says so, and goes on as it was",
+                          "beta: version 4" in told and "store.two" in told and self.luns(self.beta) == 3)
+        self.beta.config.write_text(before)
         until = time.monotonic() + 20
         while self.versions(self.beta).get("beta") != 4 and time.monotonic() < until:
             time.sleep(0.2)
