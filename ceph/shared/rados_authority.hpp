@@ -21,6 +21,8 @@ class rados_authority final : public state::cluster_authority {
   std::vector<member> members() const override;
   result<void> drain(const std::string& gateway, bool drained) override { return membership_->drain(gateway, drained); }
   result<void> forget(const std::string& gateway) override { return membership_->forget(gateway); }
+  result<std::shared_ptr<state::shared_configuration>> configuration() override;
+  std::shared_ptr<state::cluster_events> events() override;
 
  private:
   const std::shared_ptr<membership> membership_;

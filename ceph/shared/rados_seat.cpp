@@ -7,6 +7,8 @@
 
 #include "actors/observe/log.hpp"
 #include "ceph/shared/rados_authority.hpp"
+#include "ceph/shared/rados_configuration.hpp"
+#include "ceph/shared/rados_events.hpp"
 
 namespace sluice::shared {
 namespace {
@@ -47,6 +49,14 @@ result<std::unique_ptr<state::seat>> rados_authority::open(const std::string& na
   const int made = of.change_now({true, {}, {{rados_seat::epoch_key, "0"}}, {}});
   if (made < 0 && made != -EEXIST) return tl::unexpected(why_not(name, made));
   return std::unique_ptr<state::seat>(new rados_seat(membership_, name, on));
+}
+
+result<std::shared_ptr<state::shared_configuration>> rados_authority::configuration() {
+  return rados_configuration::open(membership_);
+}
+
+std::shared_ptr<state::cluster_events> rados_authority::events() {
+  return std::make_shared<rados_events>(membership_);
 }
 
 std::vector<state::cluster_authority::member> rados_authority::members() const {

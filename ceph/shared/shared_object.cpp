@@ -93,14 +93,14 @@ class answer_in_time {
 
 }  // namespace
 
-void shared_object::read(std::function<void(int, omap)> done) const {
+void shared_object::read(std::function<void(int, omap)> done, const key_range& which) const {
   auto question = std::make_unique<asked>();
   question->pool = pool_;
   question->name = name_;
   question->done = std::move(done);
   question->reading.reset(rados_create_read_op());
-  rados_read_op_omap_get_vals2(question->reading.get(), "", "", keys_limit, &question->found, &question->more,
-                               &question->told);
+  rados_read_op_omap_get_vals2(question->reading.get(), which.after.c_str(), which.prefix.c_str(), keys_limit,
+                               &question->found, &question->more, &question->told);
   ask(std::move(question), [](asked& q) {
     return rados_aio_read_op_operate(q.reading.get(), q.pool->handle(), q.completion, q.name.c_str(), 0);
   });
@@ -138,9 +138,9 @@ void shared_object::change(const object_change& wanted, std::function<void(int)>
   });
 }
 
-std::pair<int, omap> shared_object::read_now(std::chrono::nanoseconds limit) const {
+std::pair<int, omap> shared_object::read_now(std::chrono::nanoseconds limit, const key_range& which) const {
   answer_in_time<std::pair<int, omap>> answer;
-  read([take = answer.taker()](int outcome, omap all) { take({outcome, std::move(all)}); });
+  read([take = answer.taker()](int outcome, omap all) { take({outcome, std::move(all)}); }, which);
   return answer.wait(limit, {-ETIMEDOUT, {}});
 }
 

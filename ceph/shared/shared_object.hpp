@@ -20,6 +20,11 @@ struct object_change {
   std::vector<std::string> removes;
 };
 
+/// Which keys of an object: those that begin with `prefix`, behind `after`. Empty: any.
+struct key_range {
+  std::string prefix = {}, after = {};
+};
+
 /// An object of a pool that is a small table: its omap. A value: copies mean the same object. Any thread.
 class shared_object {
  public:
@@ -31,13 +36,13 @@ class shared_object {
   const std::string& name() const { return name_; }
   const std::shared_ptr<cluster::pool>& pool() const { return pool_; }
 
-  /// `done` gets 0 or a negative error number, and the whole table. On a thread of librados, or at once when it could
-  /// not be asked; never when the cluster does not answer.
-  void read(std::function<void(int, omap)> done) const;
+  /// `done` gets 0 or a negative error number, and what the table has of `which`. On a thread of librados, or at once
+  /// when it could not be asked; never when the cluster does not answer.
+  void read(std::function<void(int, omap)> done, const key_range& which = {}) const;
   void change(const object_change& wanted, std::function<void(int)> done) const;
 
   /// The same for threads that may wait: -ETIMEDOUT after `limit`, and then a change may still be made.
-  std::pair<int, omap> read_now(std::chrono::nanoseconds limit = patience) const;
+  std::pair<int, omap> read_now(std::chrono::nanoseconds limit = patience, const key_range& which = {}) const;
   int change_now(const object_change& wanted, std::chrono::nanoseconds limit = patience) const;
 
  private:

@@ -36,13 +36,15 @@ class own_words final : public CLI::Formatter {
   }
 };
 
-constexpr int refused_status = 2;
+/// Of a gateway of a cluster, what its own file does not say.
+const std::string in_what_is_shared =
+    "what the gateways of the cluster share says it: sluice check FILE --shared SHARED";
 constexpr int apply_timeout_ms = 600'000;  // opening stores may take its time
 
 json errors_of(const refused& r) {
   json out = json::array();
   for (const diagnostic& d : r.why)
-    out.push_back({{"file", r.file},
+    out.push_back({{"file", r.file_of(d)},
                    {"line", d.at.line},
                    {"column", d.at.column},
                    {"key", d.key},
@@ -102,7 +104,7 @@ command_tree::command_tree(const cli_hooks& hooks)
 void command_tree::group_commands() {
   const std::pair<const char*, std::vector<const char*>> headings[] = {
       {"Run a gateway", {"serve", "demo"}},
-      {"Configure it", {"check", "plan", "apply"}},
+      {"Configure it", {"check", "plan", "apply", "config"}},
       {"See what it does", {"ls", "status", "top", "events"}},
       {"Act on it", {"session", "unit", "pr", "cluster", "cache", "state"}},
       {"About this program", {"help", "man", "completion", "version"}},
@@ -179,18 +181,30 @@ void command_tree::add_file_commands() {
                                 "sluice check gateway.toml", [this] { return check(); });
   check_command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
   check_command->add_flag("--json", options_.json, "print the errors as JSON on standard output");
+  check_command
+      ->add_option("--shared", options_.shared,
+                   "what the gateways of the cluster share, as for apply --cluster: both are checked together")
+      ->type_name("SHARED");
   check_command->add_flag(
       "--probe", options_.probe,
       "also look for files, folders, room, devices and clusters that the file names, and change nothing; "
       "for a gateway that does not run");
   for (const auto& [name, what] :
        {std::pair{"plan", "show what apply would change in the running gateway"},
-        std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}})
-    add_asking(app_.get(), name, what, std::string("sluice ") + name + " gateway.toml",
-               [this, command = std::string(name)] { return plan_or_apply(command); })
-        ->add_option("file", options_.file, "the configuration")
-        ->required()
-        ->type_name("FILE");
+        std::pair{"apply", "make the running gateway what the file says: all of it or nothing"}}) {
+    CLI::App* command =
+        add_asking(app_.get(), name, what,
+                   std::string("sluice ") + name + " gateway.toml\n  sluice " + name + " --cluster shared.toml",
+                   [this, named = std::string(name)] { return plan_or_apply(named); });
+    command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
+    CLI::Option* cluster =
+        command->add_flag("--cluster", options_.cluster,
+                          "the file is what all gateways of the cluster share: of all of them, or nothing is done");
+    command
+        ->add_option("--base", options_.base, "the version that the file was made from; not done when there is a newer")
+        ->type_name("VERSION")
+        ->needs(cluster);
+  }
 }
 
 void command_tree::add_looking_commands() {
@@ -206,9 +220,10 @@ void command_tree::add_looking_commands() {
   top_command->add_option("--count", options_.count, "stop after so many looks; 0: never")
       ->type_name("N")
       ->capture_default_str();
-  add_asking(app_.get(), "events", "what happened lately: logins, resets, changes", "sluice events --follow", [this] {
-    return events();
-  })->add_flag("--follow", options_.follow, "wait for more");
+  CLI::App* events_command = add_asking(app_.get(), "events", "what happened lately: logins, resets, changes",
+                                        "sluice events --follow", [this] { return events(); });
+  events_command->add_flag("--follow", options_.follow, "wait for more");
+  events_command->add_flag("--cluster", options_.cluster, "on all gateways of the cluster, by their clocks");
 }
 
 void command_tree::add_acting_commands() {
@@ -248,6 +263,7 @@ void command_tree::add_acting_commands() {
   move_command->add_option("--to", options_.gateway, "the gateway that is to own it")->required()->type_name("GATEWAY");
 
   add_cluster_commands();
+  add_config_commands();
 
   CLI::App* pr = app_->add_subcommand("pr", "persistent reservations");
   pr->require_subcommand(1);
@@ -328,7 +344,8 @@ int command_tree::ask(const std::string& command, const json& arguments,
 }
 
 int command_tree::serve() {
-  loaded m = load_file(options_.file, hooks_.known);
+  diagnostics unsure;  // the gateway knows more, once it has joined its cluster
+  loaded m = load_own_file(options_.file, hooks_.known, unsure);
   if (!m) return refuse(m.error());
   serve_options how{absolute(options_.file), std::nullopt};
   if (app_->get_subcommand("serve")->count("--control") > 0)
@@ -336,24 +353,35 @@ int command_tree::serve() {
   return hooks_.serve(*m, how);
 }
 
+loaded command_tree::load_checked(diagnostics& unsure) {
+  if (options_.shared.empty()) return load_own_file(options_.file, hooks_.known, unsure);
+  const auto shared = read_shared_file(options_.shared);
+  if (!shared)
+    return tl::unexpected(refused{options_.shared, {{{1, 1}, "file", shared.error().message, "a TOML file of 1 MiB"}}});
+  return load_file(options_.file, *shared, hooks_.known);
+}
+
 int command_tree::check() {
-  loaded m = load_file(options_.file, hooks_.known);
   diagnostics warnings;
-  if (m) warnings = oddities_of(*m, hooks_.known);
-  if (m && options_.probe)
+  loaded m = load_checked(warnings);
+  for (diagnostic& each : warnings) each.allowed += (each.allowed.empty() ? "or " : "; or ") + in_what_is_shared;
+  const bool is_part = !warnings.empty();
+  if (m && !is_part) warnings = oddities_of(*m, hooks_.known);
+  if (m && options_.probe && !is_part)
     if (diagnostics absent = hooks_.probe(*m, warnings); !absent.empty())
       m = tl::unexpected(refused{options_.file, std::move(absent)});
   sort_by_place(warnings);
   if (options_.json)
     print(to_line({{"ok", m.has_value()},
                    {"errors", m ? json::array() : errors_of(m.error())},
-                   {"warnings", errors_of({options_.file, warnings})}}));
+                   {"warnings", errors_of({options_.file, warnings, options_.shared})}}));
   if (m) {
     for (const diagnostic& each : warnings)
-      if (!options_.json) print("warning: " + format(each, options_.file) + "\n");
+      if (!options_.json) print("warning: " + format(each, each.at.is_shared ? options_.shared : options_.file) + "\n");
     if (!options_.json)
-      print(options_.file + ": good: " + std::to_string(m->stores.size()) + " stores, " +
-            std::to_string(m->units.size()) + " units, " + std::to_string(m->targets.size()) + " targets\n");
+      print(options_.file + (is_part ? ": good as a part: " : ": good: ") + std::to_string(m->stores.size()) +
+            " stores, " + std::to_string(m->units.size()) + " units, " + std::to_string(m->targets.size()) +
+            " targets\n");
     return 0;
   }
   return options_.json ? refused_status : refuse(m.error());
@@ -389,11 +417,13 @@ int command_tree::refuse(const refused& why) {
 }
 
 int command_tree::plan_or_apply(const std::string& command) {
+  if (options_.cluster) return apply_to_cluster(command);
   const auto answer = call_patiently(command, {{"file", absolute(options_.file)}});
   if (!answer) {
     // What is wrong with the file is told in full, and needs no gateway.
+    diagnostics unsure;
     if (answer.error().code == "invalid_argument" || answer.error().code == "unreachable")
-      if (const loaded m = load_file(options_.file, hooks_.known); !m) return refuse(m.error());
+      if (const loaded m = load_own_file(options_.file, hooks_.known, unsure); !m) return refuse(m.error());
     fail_with(answer.error());
     return answer.error().code == "invalid_argument" ? refused_status : 1;
   }
@@ -422,9 +452,10 @@ tl::expected<json, call_error> command_tree::call_patiently(const std::string& c
 
 int command_tree::events() {
   constexpr auto pause = std::chrono::milliseconds(500);
-  json since = 0;
+  json since = options_.cluster ? json::object() : json(0);
   for (;;) {
-    const auto answer = call_gateway(options_.control, "events", {{"since", since}});
+    const auto answer =
+        call_gateway(options_.control, options_.cluster ? "cluster.events" : "events", {{"since", since}});
     if (!answer) return fail_with(answer.error());
     if (!options_.json)
       print(render_events(*answer));
@@ -434,7 +465,7 @@ int command_tree::events() {
       for (const json& e : member(*answer, "events"))
         print(e.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
     if (!options_.follow) return 0;
-    if (const json& next = member(*answer, "next"); next.is_number()) since = next;
+    if (const json& next = member(*answer, "next"); next.is_number() || next.is_object()) since = next;
     std::this_thread::sleep_for(pause);
   }
 }

@@ -16,7 +16,8 @@ namespace sluice::config {
 
 /// What the options of all commands are parsed into; each command looks at its own.
 struct parsed_options {
-  std::string file;
+  std::string file, shared;
+  std::string base, version, other_version;  // of what a cluster shares
   std::string control = "/run/sluice/control.sock";
   bool json = false;
   std::string directory, listen = "127.0.0.1:3260";
@@ -27,6 +28,7 @@ struct parsed_options {
   std::string session_id, connection, address;
   std::string count = "0", seconds = "60", requests = "0";
   bool keep = false, discard = false;
+  bool cluster = false;
   bool shrink = false, yes = false, follow = false, probe = false, no_wait = false;
 };
 
@@ -50,6 +52,7 @@ class command_tree {
   void add_looking_commands();
   void add_acting_commands();
   void add_cluster_commands();
+  void add_config_commands();
   void add_cache_commands();
   void add_own_commands();
   void group_commands();
@@ -57,9 +60,17 @@ class command_tree {
   void add_journal_commands(CLI::App* cache);
 
   int serve();
+  /// The file of `check`, with what gateways share where that was given.
+  loaded load_checked(diagnostics& unsure);
   int check();
   int demo();
   int plan_or_apply(const std::string& command);
+  int apply_to_cluster(const std::string& command);
+  int show_configuration();
+  int diff_configurations();
+  int roll_back();
+  std::optional<nlohmann::json> version_argument(const std::string& given);
+  int tell_change(const tl::expected<nlohmann::json, call_error>& answer, bool only_plan);
   tl::expected<nlohmann::json, call_error> call_patiently(const std::string& command, const nlohmann::json& arguments);
   /// Tells why the gateway did not do it, in JSON as well where that was asked for; returns 1, as the next one.
   int fail_with(const call_error& why);
@@ -99,6 +110,9 @@ std::string names_in(const nlohmann::json& status, const std::string& kind);
 
 /// A whole number, in digits and nothing else; nothing for one above `most`.
 std::optional<std::uint64_t> parse_number(const std::string& text, std::uint64_t most = UINT64_MAX);
+
+/// The exit status for a configuration that is refused.
+inline constexpr int refused_status = 2;
 
 /// Prints on standard output.
 void print(const std::string& text);

@@ -233,33 +233,6 @@ std::string render_status(const json& status) {
   return out;
 }
 
-std::string render_cluster(const json& status) {
-  const json& cluster = at(status, "cluster");
-  if (cluster.is_null()) return "this gateway is in no cluster: its file has no [cluster]\n";
-  std::string out = "cluster " + text(cluster, "name");
-  if (!at(cluster, "holds").get<bool>()) out += ": THIS GATEWAY CANNOT RENEW ITS MEMBERSHIP, and answers BUSY";
-  out += "\n\n";
-  std::vector<row> members{{"GATEWAY", "ID", "STATE", "OWNS"}};
-  for (const json& each : at(cluster, "members")) {
-    std::size_t owns = 0;
-    for (const json& unit : at(status, "units")) owns += text(unit, "owner") == text(each, "gateway") ? 1 : 0;
-    const std::string state = text(each, "state");
-    members.push_back({text(each, "gateway") + (at(each, "self").get<bool>() ? " (this one)" : ""), text(each, "id"),
-                       state == "drained" && owns != 0 ? "draining" : state, std::to_string(owns)});
-  }
-  out += render_table(members);
-  std::vector<row> units{{"UNIT", "OWNER", "COMMANDS SEEN HERE, BY GATEWAY"}};
-  for (const json& unit : at(status, "units")) {
-    const std::string owner = text(unit, "owner");
-    if (owner.empty()) continue;
-    std::string came_by;
-    for (const json& each : at(unit, "came_by"))
-      came_by += (came_by.empty() ? "" : ", ") + text(each, "gateway") + " " + text(each, "commands");
-    units.push_back({text(unit, "name"), owner, came_by.empty() ? "-" : came_by});
-  }
-  return units.size() == 1 ? out : out + "\n" + render_table(units);
-}
-
 std::string render_sessions(const json& status) {
   std::vector<row> rows{{"ID", "TARGET", "INITIATOR", "PEER", "PORT", "AGE", "PARAMETERS"}};
   for (const json& target : at(status, "targets"))
@@ -319,7 +292,10 @@ std::string render_reservations(const json& reservations) {
 
 std::string render_events(const json& events) {
   std::string out;
-  for (const json& e : at(events, "events")) out += text(e, "time") + "  " + text(e, "what") + "\n";
+  for (const json& e : at(events, "events")) {
+    const std::string gateway = text(e, "gateway");  // of a cluster's only
+    out += text(e, "time") + "  " + (gateway.empty() ? "" : gateway + "  ") + text(e, "what") + "\n";
+  }
   return out;
 }
 

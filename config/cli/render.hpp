@@ -16,6 +16,9 @@ std::string render_plan(const nlohmann::json& plan);
 std::string render_change(const nlohmann::json& status);
 /// What the file must say after "unit.resize"; empty when it says so, or says nothing of sizes.
 std::string render_resize(const nlohmann::json& resized);
+/// The plan of each gateway of a cluster, and what became of it: "config.plan", "config.apply", "config.rollback".
+std::string render_change_of_cluster(const nlohmann::json& change);
+std::string render_history(const nlohmann::json& history);  // config history
 std::string render_tree(const nlohmann::json& status);      // ls
 std::string render_status(const nlohmann::json& status);    // status
 std::string render_cluster(const nlohmann::json& status);   // cluster status

@@ -10,8 +10,12 @@ namespace sluice::config {
 struct place {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
+  bool is_shared = false;  // in the text that the gateways of a cluster share; else in the gateway's own file
   bool operator==(const place&) const { return true; }
-  bool before(const place& other) const { return line != other.line ? line < other.line : column < other.column; }
+  bool before(const place& other) const {
+    if (is_shared != other.is_shared) return other.is_shared;
+    return line != other.line ? line < other.line : column < other.column;
+  }
 };
 
 /// One thing that is wrong with a file.

@@ -339,7 +339,7 @@ void read_named(read_context& context, const tree_table& document, const char* n
 
 }  // namespace
 
-reading read(const tree_table& document, const std::string& directory, const known_types& known) {
+reading read_part(const tree_table& document, const std::string& directory, const known_types& known) {
   reading out;
   read_context context{directory, out.wrong};
   read_keys(context, document, root_keys(), "", {1, 1});
@@ -355,6 +355,12 @@ reading read(const tree_table& document, const std::string& directory, const kno
   add_implied_units(out.what);
   sort_by_name(out.what.units);
   sort_by_name(out.what.targets);
+  sort_by_place(out.wrong);
+  return out;
+}
+
+reading read(const tree_table& document, const std::string& directory, const known_types& known) {
+  reading out = read_part(document, directory, known);
   validate(out.what, known, out.wrong);
   sort_by_place(out.wrong);
   return out;

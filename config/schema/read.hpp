@@ -15,6 +15,9 @@ struct reading {
 /// `directory`. Then validate() runs over what could be read, so that all errors come in one run. Pure.
 reading read(const tree_table& document, const std::string& directory, const known_types& known);
 
+/// The same without validate(): of a document that is a part of a configuration.
+reading read_part(const tree_table& document, const std::string& directory, const known_types& known);
+
 /// What is wrong between the parts of a model: dangling names, cycles, collisions. Adds to `wrong`. Pure.
 void validate(const model& m, const known_types& known, diagnostics& wrong);
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "config/schema/key_reader.hpp"
+#include "config/schema/merge.hpp"
 #include "config/toml/parse.hpp"
 
 namespace sluice::config {
@@ -70,15 +71,68 @@ std::string host_name() {
   return name;
 }
 
-reading read_text(std::string_view text, const std::string& directory, const known_types& known) {
-  const auto document = parse_toml(text);
-  if (document) return read(*document, directory, known);
+reading failed_reading(const diagnostic& why) {
   reading out;
-  out.wrong.push_back(document.error());
+  out.wrong.push_back(why);
   return out;
 }
 
+reading read_text(std::string_view text, const std::string& directory, const known_types& known) {
+  const auto document = parse_toml(text);
+  return document ? read(*document, directory, known) : failed_reading(document.error());
+}
+
+/// With an empty text to share, what the own one says alone.
+reading read_merged(std::string_view own, std::string_view shared, const std::string& directory,
+                    const known_types& known) {
+  auto ours = parse_toml(own);
+  if (!ours) return failed_reading(ours.error());
+  auto theirs = parse_toml(shared);
+  if (!theirs) {
+    theirs.error().at.is_shared = true;
+    return failed_reading(theirs.error());
+  }
+  diagnostics clashes;
+  reading out = read(merge(std::move(*ours), std::move(*theirs), clashes), directory, known);
+  out.wrong.insert(out.wrong.end(), clashes.begin(), clashes.end());
+  return out;
+}
+
+/// What is wrong between the parts of a gateway's own file waits for what is shared.
+reading read_own(std::string_view text, const std::string& directory, const known_types& known, diagnostics& unsure) {
+  const auto document = parse_toml(text);
+  if (!document) return failed_reading(document.error());
+  reading out = read_part(*document, directory, known);
+  validate(out.what, known, out.what.cluster ? unsure : out.wrong);
+  return out;
+}
+
+/// A file as `read_as` reads it; the secrets that it names are looked at.
+template <class Read>
+loaded load_as(const std::string& path, const std::string& shared_name, const known_types& known, Read read_as) {
+  constexpr std::size_t longest_file = 4 << 20;
+  const result<std::string> text = read_regular(path, longest_file, 0);
+  if (!text)
+    return tl::unexpected<refused>(
+        refused{path, {{{1, 1}, "file", text.error().message, "a readable TOML file of at most 4 MiB"}}});
+  std::error_code ignored;
+  const std::filesystem::path full = std::filesystem::absolute(path, ignored);
+  reading r = read_as(*text, full.parent_path().string());
+  const diagnostics files = check_files(r.what, known);
+  r.wrong.insert(r.wrong.end(), files.begin(), files.end());
+  sort_by_place(r.wrong);
+  if (!r.wrong.empty()) return tl::unexpected<refused>(refused{path, std::move(r.wrong), shared_name});
+  if (r.what.gateway.name.empty()) r.what.gateway.name = host_name();
+  return std::move(r.what);
+}
+
 }  // namespace
+
+std::string refused::to_string() const {
+  std::string out;
+  for (const diagnostic& d : why) out += (out.empty() ? "" : "\n") + format(d, file_of(d));
+  return out;
+}
 
 loaded load_text(std::string_view text, const std::string& file, const std::string& directory,
                  const known_types& known) {
@@ -88,20 +142,28 @@ loaded load_text(std::string_view text, const std::string& file, const std::stri
 }
 
 loaded load_file(const std::string& path, const known_types& known) {
-  constexpr std::size_t longest_file = 4 << 20;
-  const result<std::string> text = read_regular(path, longest_file, 0);
-  if (!text)
-    return tl::unexpected<refused>(
-        refused{path, {{{1, 1}, "file", text.error().message, "a readable TOML file of at most 4 MiB"}}});
-  std::error_code ignored;
-  const std::filesystem::path full = std::filesystem::absolute(path, ignored);
-  reading r = read_text(*text, full.parent_path().string(), known);
-  const diagnostics files = check_files(r.what, known);
-  r.wrong.insert(r.wrong.end(), files.begin(), files.end());
-  sort_by_place(r.wrong);
-  if (!r.wrong.empty()) return tl::unexpected<refused>(refused{path, std::move(r.wrong)});
-  if (r.what.gateway.name.empty()) r.what.gateway.name = host_name();
-  return std::move(r.what);
+  return load_as(path, {}, known,
+                 [&](const std::string& text, const std::string& folder) { return read_text(text, folder, known); });
+}
+
+loaded load_file(const std::string& path, const shared_text& shared, const known_types& known) {
+  return load_as(path, shared.name, known, [&](const std::string& text, const std::string& folder) {
+    return read_merged(text, shared.text, folder, known);
+  });
+}
+
+loaded load_own_file(const std::string& path, const known_types& known, diagnostics& unsure) {
+  auto own = load_as(path, {}, known, [&](const std::string& text, const std::string& folder) {
+    return read_own(text, folder, known, unsure);
+  });
+  sort_by_place(unsure);
+  return own;
+}
+
+result<shared_text> read_shared_file(const std::string& path) {
+  auto text = read_regular(path, shared_text::max_bytes, 0);
+  if (!text) return tl::unexpected(text.error());
+  return shared_text{std::move(*text), path};
 }
 
 result<std::string> read_secret(const std::string& path) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "actors/base/bytes.hpp"
+#include "config/schema/merge.hpp"
 #include "config/schema/test_types.hpp"
 #include "config/toml/depth.hpp"
 #include "config/toml/load.hpp"
@@ -33,6 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const sluice::config::known_types known = sluice::config::types_for_tests();
   const auto parsed = sluice::config::parse_toml(sluice::as_text({data, size}));
   if (parsed && depth_of(*parsed) > 2 * sluice::config::max_depth + 2) __builtin_trap();
+  if (parsed) {
+    const auto own = sluice::config::parse_toml("[store.a]\ntype = 'ram'\n[target.main]\nport = []\n");
+    sluice::config::diagnostics clashes;
+    const auto merged = sluice::config::merge(*own, *parsed, clashes);
+    if (merged.entries.size() + clashes.size() < parsed->entries.size()) __builtin_trap();  // nothing goes unsaid
+  }
   const auto m = sluice::config::load_text(sluice::as_text({data, size}), "f", "/", known);
   if (m) return 0;
   for (const auto& d : m.error().why)

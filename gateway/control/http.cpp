@@ -36,6 +36,9 @@ std::string illnesses(const json& status) {
       const std::string health = each.at("health").get<std::string>();
       if (health != "good") out += noun + each.at("name").get<std::string>() + ": " + health + "\n";
     }
+  const json configuration = status.value("cluster", json::object()).value("configuration", json::object());
+  if (const std::string health = configuration.value("health", "good"); health != "good")
+    out += "configuration: " + health + "\n";
   for (const json& each : status.value("ending", json::array()))
     out += "unit " + each.at("name").get<std::string>() + ": " + each.at("health").get<std::string>() + "\n";
   return out;

@@ -121,8 +121,36 @@ TEST(metrics, tell_all_that_status_tells) {
   EXPECT_EQ(metrics_text(json::object()), "") << "whatever is missing is left out";
 }
 
+json clustered_status() {
+  json status = some_status();
+  status["units"][0].update({{"owner", "gw-b"}, {"came_by", {{{"gateway", "gw-a"}, {"commands", 5}}}}});
+  status["cluster"] = {{"name", "gold"},
+                       {"holds", true},
+                       {"members",
+                        {{{"gateway", "gw-a"}, {"id", 1}, {"self", true}, {"state", "drained"}},
+                         {{"gateway", "gw-b"}, {"id", 2}, {"self", false}, {"state", "member"}}}},
+                       {"configuration",
+                        {{"version", 3},
+                         {"newest", 4},
+                         {"health", "why"},
+                         {"gateways", {{{"gateway", "gw-a"}, {"version", 3}, {"health", "why"}}}}}}};
+  return status;
+}
+
+TEST(metrics, tell_of_each_gateway_of_a_cluster) {
+  const std::string text = metrics_text(clustered_status());
+  for (const char* sample :
+       {"sluice_cluster_holds 1", "sluice_cluster_gateway_drained{gateway=\"gw-a\"} 1",
+        "sluice_cluster_gateway_gone{gateway=\"gw-b\"} 0", "sluice_cluster_gateway_units{gateway=\"gw-a\"} 0",
+        "sluice_cluster_gateway_units{gateway=\"gw-b\"} 1", "sluice_cluster_configuration_newest 4",
+        "sluice_cluster_configuration_version{gateway=\"gw-a\"} 3",
+        "sluice_cluster_commands_total{unit=\"a \\\"b\\\"\",gateway=\"gw-a\"} 5"})
+    EXPECT_THAT(text, HasSubstr("\n" + std::string(sample) + "\n"));
+  EXPECT_THAT(metrics_text(some_status()), Not(HasSubstr("sluice_cluster"))) << "it is in none";
+}
+
 TEST(metrics, say_of_each_family_what_it_is) {
-  std::istringstream lines(metrics_text(some_status()));
+  std::istringstream lines(metrics_text(clustered_status()));
   std::string helped, typed;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -154,6 +182,15 @@ TEST(http, shows_metrics_status_and_health) {
               AllOf(StartsWith("HTTP/1.1 503 "), EndsWith("\r\n\r\nstore hot: stalled for 12 s\n")));
   EXPECT_THAT(http_answer("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "127.0.0.1", good),
               AllOf(HasSubstr("Content-Length: 5\r\n"), EndsWith("\r\n\r\n")));
+}
+
+TEST(http, tells_of_a_configuration_that_is_not_in_force) {
+  json status = some_status();
+  status["cluster"]["configuration"] = {{"version", 3}, {"newest", 4}, {"health", "version 4 is not in force: why"}};
+  const handler ill = [&](const std::string&, const json&) -> result<json> { return status; };
+  const std::string told = http_answer("GET /health HTTP/1.0\r\n\r\n", "127.0.0.1", ill);
+  EXPECT_THAT(told, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(told, EndsWith("\r\n\r\nconfiguration: version 4 is not in force: why\n"));
 }
 
 TEST(http, refuses_everything_else) {

@@ -33,6 +33,13 @@ std::string escaped(const std::string& value) {
 
 /// What a family is, for people; by the beginning of its name, so that the figures of stores have one, too.
 constexpr std::pair<std::string_view, std::string_view> explanations[] = {
+    {"sluice_cluster_configuration_newest", "The newest version of what the gateways of the cluster share."},
+    {"sluice_cluster_configuration_version", "The version that is in force, by gateway; 0: none."},
+    {"sluice_cluster_gateway_drained", "Whether a gateway is to own no unit."},
+    {"sluice_cluster_gateway_gone", "Whether a gateway has not renewed its membership, and is fenced."},
+    {"sluice_cluster_gateway_units", "Units that a gateway owns."},
+    {"sluice_cluster_holds", "Whether this gateway may answer for what is shared."},
+    {"sluice_cluster_commands_total", "Commands to a unit that ended here, by the gateway that a host sent them to."},
     {"sluice_connections_without_session", "Connections that have no session: logging in, or in discovery."},
     {"sluice_digest_errors_total", "PDUs whose header or data digest was wrong."},
     {"sluice_filesystem_free_bytes", "Room in a file system that the gateway writes to, by the key that names it."},
@@ -178,6 +185,30 @@ void add_counts(exposition& out, const std::string& name, std::string_view label
   for (const auto& [kind, count] : counts.items()) out.add(name, {{label, kind}}, count);
 }
 
+/// What this gateway sees of its cluster.
+void add_cluster(exposition& out, const json& cluster, const json& units) {
+  out.add("sluice_cluster_holds", {}, cluster.value("holds", json()));
+  std::map<std::string, std::size_t> owns;
+  for (const json& unit : units) {
+    ++owns[text(unit, "owner")];
+    for (const json& each : list(unit, "came_by"))
+      out.add("sluice_cluster_commands_total", {{"unit", text(unit, "name")}, {"gateway", text(each, "gateway")}},
+              each.value("commands", json()));
+  }
+  for (const json& each : list(cluster, "members")) {
+    const std::string gateway = text(each, "gateway"), state = text(each, "state");
+    out.add("sluice_cluster_gateway_gone", {{"gateway", gateway}}, state == "gone");
+    out.add("sluice_cluster_gateway_drained", {{"gateway", gateway}}, state == "drained");
+    out.add("sluice_cluster_gateway_units", {{"gateway", gateway}}, owns[gateway]);
+  }
+  const json& configuration = list(cluster, "configuration");
+  if (!configuration.is_object()) return;
+  out.add("sluice_cluster_configuration_newest", {}, configuration.value("newest", json()));
+  for (const json& each : list(configuration, "gateways"))
+    out.add("sluice_cluster_configuration_version", {{"gateway", text(each, "gateway")}},
+            each.value("version", json()));
+}
+
 void add_gateway(exposition& out, const json& gateway) {
   out.add("sluice_uptime_seconds", {}, gateway.value("uptime_s", json()));
   if (gateway.contains("state_health")) out.add("sluice_state_healthy", {}, text(gateway, "state_health") == "good");
@@ -204,6 +235,8 @@ std::string metrics_text(const json& status) {
   for (const json& edge : list(gateway, "latency_edges_us")) edges_s.push_back(seconds(edge).get<double>());
   for (const json& unit : list(status, "units")) add_unit(out, unit, edges_s);
   for (const json& store : list(status, "stores")) add_store(out, store);
+  if (const json& cluster = list(status, "cluster"); cluster.is_object())
+    add_cluster(out, cluster, list(status, "units"));
   for (const json& target : list(status, "targets"))
     out.add("sluice_target_sessions", {{"target", text(target, "name")}}, list(target, "sessions").size());
   for (const json& one : list(status, "file_systems")) {

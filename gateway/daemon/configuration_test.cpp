@@ -127,6 +127,17 @@ TEST_F(configuration, examples_are_good) {
   EXPECT_GE(files, 3u);
 }
 
+TEST_F(configuration, examples_of_a_cluster_are_one) {
+  const auto shared = config::read_shared_file("../../examples/cluster-shared.toml");
+  ASSERT_TRUE(shared);
+  const loaded m = config::load_file("../../examples/cluster-own.toml", *shared, known_);
+  ASSERT_TRUE(m) << m.error().to_string();
+  EXPECT_EQ(m->units.size(), 2U);
+  ASSERT_EQ(m->targets.size(), 1U);
+  EXPECT_EQ(m->targets[0].ports.size(), 1U);
+  EXPECT_EQ(m->targets[0].luns.size(), 2U);
+}
+
 /// What stands between the marks of docs/*.md; SLUICE_GOLDEN=write in the environment rewrites it.
 TEST_F(configuration, pages_have_the_keys_of_the_program) {
   unsigned pages = 0;

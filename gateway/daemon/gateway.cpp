@@ -72,8 +72,8 @@ config::plan gateway::plan(std::shared_ptr<const config::model> wanted) {
 }
 
 result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
-                                    const std::function<void(const std::string&)>& tell) {
-  auto done = apply_once(wanted, tell);
+                                    const std::function<void(const std::string&)>& tell, const agreeing& agree) {
+  auto done = apply_once(wanted, tell, agree);
   if (!done || !done->refused.empty()) return done;
   asked_of_start_.reset();
   show_absent({});
@@ -81,14 +81,27 @@ result<config::plan> gateway::apply(std::shared_ptr<const config::model> wanted,
 }
 
 result<config::plan> gateway::apply_once(const std::shared_ptr<const config::model>& wanted,
-                                         const std::function<void(const std::string&)>& tell) {
-  const std::lock_guard changing(now_.changing);
+                                         const std::function<void(const std::string&)>& tell, const agreeing& agree) {
+  std::unique_lock changing(now_.changing);
   change under_way(now_, wanted);
   config::plan told = plan_for(under_way);
   const steps all = make_steps(under_way, told);
   ask(all, told);
   if (!told.refused.empty()) return told;
-  const driving how{[this] { return now_.interrupted.load(); }, tell, trip_};
+  driving how{[this] { return now_.interrupted.load(); }, tell, {}, trip_};
+  // Others may take their time, and a unit that this gateway has come to own does not wait for them; but for one whose
+  // store is about to change.
+  const bool holds_stores = std::any_of(told.steps.begin(), told.steps.end(), [](const config::step& each) {
+    return each.what == config::action::change_store || each.what == config::action::replace_store ||
+           each.what == config::action::remove_store;
+  });
+  if (agree)
+    how.agree = [&] {
+      if (!holds_stores) changing.unlock();
+      auto agreed = agree(told);
+      if (!holds_stores) changing.lock();
+      return agreed;
+    };
   if (auto ready = prepare(all, how); !ready) return tl::unexpected(ready.error());
   commit(all);
   return told;
@@ -112,7 +125,7 @@ result<config::plan> gateway::start(std::shared_ptr<const config::model> wanted)
   for (;;) {
     const auto seen = now_.seen();
     const bool is_as_before = seen->runs && *wanted == *seen->model;
-    auto done = is_as_before ? config::plan{} : apply_once(wanted, {});
+    auto done = is_as_before ? config::plan{} : apply_once(wanted, {}, {});
     const std::vector<std::string> refused = refusals_of(done);
     for (const std::string& sentence : refused) {
       auto smaller = leave_out(*wanted, sentence, now_.made_of.state);

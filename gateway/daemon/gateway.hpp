@@ -12,6 +12,8 @@ namespace sluice::daemon {
 /// otherwise.
 class gateway {
  public:
+  using agreeing = std::function<result<void>(const config::plan& what)>;
+
   /// Blocks while it reads the state store.
   static result<std::unique_ptr<gateway>> make(const parts& made_of);
   /// stop() has returned.
@@ -22,9 +24,10 @@ class gateway {
   config::plan plan(std::shared_ptr<const config::model> wanted);
   /// Makes what runs equal to `wanted`, and returns what was done. All or nothing: everything that can fail is tried
   /// before anything that initiators can see changes; a failure leaves the gateway as it was, and so does a plan with
-  /// refusals. `tell` hears of each step as it is prepared.
+  /// refusals. `tell` hears of each step as it is prepared; `agree` is asked when all are, with what will be done: an
+  /// error of it is a failure.
   result<config::plan> apply(std::shared_ptr<const config::model> wanted,
-                             const std::function<void(const std::string&)>& tell);
+                             const std::function<void(const std::string&)>& tell, const agreeing& agree = {});
   /// apply() of a gateway that begins: a unit that initiators know and that cannot be had does not keep the others from
   /// them. It is left out and shown as absent, with the reason, until an apply or try_absent() has it. All else is
   /// refused as ever.
@@ -79,7 +82,7 @@ class gateway {
   gateway(const parts& made_of, relative_ports numbers, std::unique_ptr<state::authority> authority);
 
   result<config::plan> apply_once(const std::shared_ptr<const config::model>& wanted,
-                                  const std::function<void(const std::string&)>& tell);
+                                  const std::function<void(const std::string&)>& tell, const agreeing& agree);
   void show_absent(std::vector<absent_unit> absent);
 
   running now_;

@@ -163,7 +163,7 @@ class some_file {
 struct at_work {
   explicit at_work(machine& hardware)
       : served(std::move(*gateway::make({hardware.cores(), *state, all_stores(), all_fabrics()}))),
-        commands(*served, hardware, known_types(), std::nullopt) {}
+        commands(*served, hardware, known_types(), {}) {}
   ~at_work() {
     commands.interrupt();
     commands.stop();

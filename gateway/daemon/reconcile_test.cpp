@@ -215,6 +215,29 @@ TEST_F(reconcile, whichever_step_fails_everything_is_as_it_was) {
   EXPECT_TRUE(host->holds(3, 1, 0xa2)) << "and so does one whose cache changed";
 }
 
+TEST_F(reconcile, what_is_prepared_is_undone_when_others_do_not_agree) {
+  must_apply(first());
+  const auto host = log_in("one", "iqn.host");
+  ASSERT_TRUE(host);
+  host->attentions(0);
+  ASSERT_TRUE(host->write(0, 1, 0xa0));
+  const standing before = stands();
+  std::string told;
+  const auto wanted = std::make_shared<const config::model>(second());
+  const auto refused = gateway_->apply(wanted, {}, [&](const config::plan& what) -> result<void> {
+    told = to_text(what);
+    EXPECT_TRUE(host->holds(0, 1, 0xa0)) << "hosts go on meanwhile";
+    return fail(errc::busy, "another gateway does not");
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "another gateway does not");
+  EXPECT_EQ(stands(), before);
+  EXPECT_TRUE(host->holds(0, 1, 0xa0));
+  const auto done = gateway_->apply(wanted, {}, [](const config::plan&) { return result<void>{}; });
+  ASSERT_TRUE(done);
+  EXPECT_EQ(to_text(*done), told) << "what was asked about is what is done";
+}
+
 TEST_F(reconcile, the_plan_is_what_the_apply_does_and_says_whom_it_ends) {
   must_apply(first());
   const auto host = log_in("one", "iqn.host");

@@ -51,6 +51,12 @@ int give_up(const std::string& sentence) {
   observe::say_offloaded("sluice: " + sentence);
   return 1;
 }
+/// A configuration that is refused is no better the next time.
+constexpr int refused_status = 2;
+int give_up(const error& why) {
+  give_up(why.message);
+  return why.code == errc::invalid_argument ? refused_status : 1;
+}
 
 void notify(const std::string& state) {
   if (auto told = control::notify_service_manager(state); !told)
@@ -91,6 +97,28 @@ machine_options options_of(const config::gateway_config& config) {
   return options;
 }
 
+/// What is to run, and what it shares with other gateways.
+struct shared_start {
+  config::model model;
+  std::shared_ptr<state::shared_configuration> object = {};  // null: this gateway is in no cluster
+  shared_version version = {};
+};
+
+/// The gateway's own file with the newest version of what its cluster shares. errc::invalid_argument, line by line,
+/// when they are no configuration.
+result<shared_start> load_with_cluster(const config::model& own, const std::shared_ptr<state::cluster_authority>& in,
+                                       const config::serve_options& options, const config::known_types& known) {
+  if (!in) return shared_start{own};
+  auto object = in->configuration();
+  if (!object) return tl::unexpected(object.error());
+  auto version = read_newest(**object);
+  if (!version) return tl::unexpected(version.error());
+  auto loaded = config::load_file(options.config_file, version->as_text(), known);
+  if (!loaded) return fail(errc::invalid_argument, loaded.error().to_string());
+  loaded->gateway = own.gateway;  // with the socket of --control
+  return shared_start{std::move(*loaded), std::move(*object), std::move(*version)};
+}
+
 /// What a start cannot make as the file says, and leaves as it is, is told.
 result<void> apply_first(gateway& served, const std::shared_ptr<const config::model>& wanted) {
   const auto done = served.start(wanted);
@@ -110,6 +138,8 @@ int run(const config::model& model, const config::serve_options& options, const 
   const store::changed medium_changed = [waiter = ::pthread_self()] { ::pthread_kill(waiter, medium_signal); };
   auto cluster = join_cluster(model);
   if (!cluster) return give_up(cluster.error().message);
+  auto as_shared = load_with_cluster(model, *cluster, options, known);
+  if (!as_shared) return give_up(as_shared.error());
   std::optional<cluster_neighbours> neighbours;
   std::optional<relay::links> links;
   if (*cluster && model.cluster->listen) {
@@ -128,12 +158,14 @@ int run(const config::model& model, const config::serve_options& options, const 
                              links ? &*links : nullptr});
   if (!made) return give_up(made.error().message);
   gateway& served = **made;
-  const auto wanted = std::make_shared<const config::model>(model);
+  const auto wanted = std::make_shared<const config::model>(std::move(as_shared->model));
   if (auto done = apply_first(served, wanted); !done) {
     served.stop();
     return give_up(done.error().message);
   }
-  service commands(served, **hardware, known, options.control);
+  service commands(served, **hardware, known,
+                   {options.config_file, options.control, as_shared->object, std::move(as_shared->version),
+                    *cluster ? (*cluster)->events() : nullptr});
   control::control_server endpoint(
       model.gateway.control,
       [&](const std::string& command, const nlohmann::json& arguments) { return commands.handle(command, arguments); });

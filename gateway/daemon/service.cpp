@@ -17,9 +17,10 @@ namespace {
 
 /// docs/control.md
 const std::vector<std::string> commands{
-    "status",    "plan",       "apply",         "session.kick",    "connection.kick", "unit.resize",
-    "unit.move", "cache.drop", "cache.flush",   "cache.resolve",   "cache.record",    "pr.show",
-    "pr.clear",  "events",     "cluster.drain", "cluster.undrain", "cluster.forget"};
+    "status",       "plan",           "apply",         "session.kick",    "connection.kick", "unit.resize",
+    "unit.move",    "cache.drop",     "cache.flush",   "cache.resolve",   "cache.record",    "pr.show",
+    "pr.clear",     "events",         "cluster.drain", "cluster.undrain", "cluster.forget",  "config.plan",
+    "config.apply", "config.history", "config.show",   "config.rollback", "cluster.events"};
 
 std::string an_apply_of(const std::string& file) {
   return "an apply of " + file;
@@ -35,13 +36,18 @@ const config::store_config* sized_store(const config::model& model, const std::s
 
 }  // namespace
 
-service::service(gateway& served, const machine& hardware, config::known_types known,
-                 std::optional<std::string> control)
+service::service(gateway& served, const machine& hardware, config::known_types known, options how)
     : gateway_(served),
       known_(std::move(known)),
-      control_(std::move(control)),
+      control_(std::move(how.control)),
       onlooker_(served, hardware),
-      worker_([this] { work(); }) {}
+      own_file_(std::move(how.file)) {
+  if (how.shared)
+    shared_.emplace(served, turns_, std::move(how.shared), std::move(how.in_force),
+                    [this](const config::shared_text& shared) { return load(own_file(), &shared); });
+  if (how.events) events_.emplace(served.cluster(), std::move(how.events));
+  worker_ = std::thread([this] { work(); });
+}
 
 service::~service() {
   SLUICE_CHECK(!worker_.joinable());
@@ -55,6 +61,7 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     json shown = onlooker_.look(arguments.value("latencies", false));
     if (const auto at_work = turns_.now())
       shown["change"] = {{"what", at_work->what}, {"since", at_work->since}, {"step", at_work->step}};
+    if (shared_ && shown.contains("cluster")) shown["cluster"]["configuration"] = shared_->status();
     return shown;
   }
   if (command == "plan") return plan(arguments.at("file").get<std::string>());
@@ -62,6 +69,8 @@ result<json> service::handle(const std::string& command, const json& arguments) 
     const auto file = arguments.at("file").get<std::string>();
     return apply(file, turns_.take_at_once(an_apply_of(file)));
   }
+  if (command == "cluster.events") return events_of_cluster(arguments);
+  if (command.starts_with("config.")) return configure_cluster(command, arguments);
   if (command == "session.kick") {
     const auto id = arguments.at("id").get<std::uint64_t>();
     if (!gateway_.kick(id)) return fail(errc::not_found, "no session " + std::to_string(id));
@@ -111,15 +120,27 @@ result<json> service::change(const std::string& command, const json& arguments) 
   return json::object();
 }
 
-result<config::model> service::load(const std::string& file) const {
-  auto loaded = config::load_file(file, known_);
+std::string service::own_file() const {
+  const std::lock_guard hold(guard_);
+  return own_file_;
+}
+
+result<config::model> service::load(const std::string& file,
+                                    const std::shared_ptr<const shared_version>& shared) const {
+  if (!shared) return load(file, static_cast<const config::shared_text*>(nullptr));
+  const config::shared_text text = shared->as_text();
+  return load(file, &text);
+}
+
+result<config::model> service::load(const std::string& file, const config::shared_text* shared) const {
+  auto loaded = shared ? config::load_file(file, *shared, known_) : config::load_file(file, known_);
   if (!loaded) return fail(errc::invalid_argument, loaded.error().to_string());
   if (control_) loaded->gateway.control = *control_;
   return std::move(*loaded);
 }
 
 result<json> service::plan(const std::string& file) {
-  auto wanted = load(file);
+  auto wanted = load(file, shared_ ? shared_->newest() : nullptr);
   if (!wanted) return tl::unexpected(wanted.error());
   config::plan told = gateway_.plan(std::make_shared<const config::model>(std::move(*wanted)));
   if (const auto at_work = turns_.now())
@@ -129,7 +150,8 @@ result<json> service::plan(const std::string& file) {
 
 result<json> service::apply(const std::string& file, result<turns::turn> turn) {
   if (!turn) return tl::unexpected(turn.error());
-  auto wanted = load(file);
+  const auto shared = shared_ ? shared_->newest() : nullptr;
+  auto wanted = load(file, shared);
   if (!wanted) return tl::unexpected(wanted.error());
   const auto done = gateway_.apply(std::make_shared<const config::model>(std::move(*wanted)),
                                    [&](const std::string& step) { turn->tell(step); });
@@ -141,8 +163,39 @@ result<json> service::apply(const std::string& file, result<turns::turn> turn) {
     SLUICE_LOG(warning, "control", "apply refused", {"file", file}, {"key", no.key}, {"why", no.reason});
   for (const config::warning& but : done->warnings)
     SLUICE_LOG(warning, "control", "not as the file says", {"file", file}, {"key", but.key}, {"what", but.text});
-  if (done->refused.empty()) SLUICE_LOG(info, "control", "applied", {"file", file});
+  if (done->refused.empty()) {
+    if (shared) shared_->is_in_force(shared->number);
+    SLUICE_LOG(info, "control", "applied", {"file", file});
+    const std::lock_guard hold(guard_);
+    own_file_ = file;
+  }
   return json(*done);
+}
+
+/// What is asked of the configuration that the cluster shares.
+result<json> service::configure_cluster(const std::string& command, const json& arguments) {
+  if (!shared_) return fail(errc::unsupported, "this gateway is in no cluster: its file has no [cluster]");
+  if (command == "config.history") return shared_->history();
+  std::optional<std::uint64_t> version;
+  if (arguments.contains("version")) version = arguments.at("version").get<std::uint64_t>();
+  if (command == "config.show") return shared_->show(version);
+  cluster_configuration::request wanted;
+  wanted.only_plan = command == "config.plan";
+  if (command == "config.rollback") {
+    const std::uint64_t to = arguments.at("version").get<std::uint64_t>();
+    const auto text = shared_->read(to);
+    if (!text) return tl::unexpected(text.error());
+    wanted.shared = text->as_text();
+    wanted.origin = "rollback to version " + std::to_string(to);
+    return shared_->change(wanted);
+  }
+  const auto file = arguments.at("file").get<std::string>();
+  auto text = config::read_shared_file(file);
+  if (!text) return fail(errc::invalid_argument, text.error().message);
+  wanted.shared = std::move(*text);
+  wanted.origin = "apply of " + file;
+  if (arguments.contains("base")) wanted.base = arguments.at("base").get<std::uint64_t>();
+  return shared_->change(wanted);
 }
 
 result<json> service::change_cluster(const std::string& command, const std::string& gateway) {
@@ -183,6 +236,15 @@ json service::events(std::uint64_t since) const {
   return {{"events", std::move(lines)}, {"next", next}};
 }
 
+/// Of all gateways that ever told what they run, those that have left as well.
+result<json> service::events_of_cluster(const json& arguments) const {
+  if (!events_ || !shared_) return fail(errc::unsupported, "this gateway is in no cluster: its file has no [cluster]");
+  std::map<std::string, std::uint64_t> since;
+  for (const auto& [gateway, number] : arguments.value("since", json::object()).items())
+    since[gateway] = number.get<std::uint64_t>();
+  return events_->look(shared_->known_gateways(), since);
+}
+
 // -- what is not waited for ------------------------------------------------------------------------------------------
 
 void service::apply_later(const std::string& file, std::function<void()> done) {
@@ -204,6 +266,7 @@ void service::follow_media_later() {
 
 void service::interrupt() {
   gateway_.interrupt();
+  if (shared_) shared_->interrupt();
 }
 
 void service::stop() {
@@ -212,7 +275,9 @@ void service::stop() {
     stopping_ = true;
   }
   wake_.notify_one();
+  if (shared_) shared_->stop();
   if (worker_.joinable()) worker_.join();
+  if (events_) events_->stop();
 }
 
 void service::work() {

@@ -9,6 +9,8 @@
 #include <thread>
 
 #include "config/toml/load.hpp"
+#include "gateway/daemon/cluster_configuration.hpp"
+#include "gateway/daemon/event_keeper.hpp"
 #include "gateway/daemon/gateway.hpp"
 #include "gateway/daemon/looking.hpp"
 #include "gateway/daemon/machine.hpp"
@@ -20,8 +22,15 @@ namespace sluice::daemon {
 /// nobody, whoever changes something does so alone.
 class service {
  public:
-  /// `control`: the socket of --control, which stays whatever a file says.
-  service(gateway& served, const machine& hardware, config::known_types known, std::optional<std::string> control);
+  struct options {
+    std::string file;                    // the gateway's own; empty: it has none
+    std::optional<std::string> control;  // the socket of --control, which stays whatever a file says
+    /// What the cluster shares, and the version with which the gateway was started; null: it is in no cluster.
+    std::shared_ptr<state::shared_configuration> shared = {};
+    shared_version in_force = {};
+    std::shared_ptr<state::cluster_events> events = {};  // of the cluster; null likewise
+  };
+  service(gateway& served, const machine& hardware, config::known_types known, options how);
   /// stop() has returned.
   ~service();
 
@@ -38,7 +47,10 @@ class service {
   void stop();
 
  private:
-  result<config::model> load(const std::string& file) const;
+  result<config::model> load(const std::string& file, const config::shared_text* shared) const;
+  result<config::model> load(const std::string& file, const std::shared_ptr<const shared_version>& shared) const;
+  std::string own_file() const;
+  result<nlohmann::json> configure_cluster(const std::string& command, const nlohmann::json& arguments);
   result<nlohmann::json> plan(const std::string& file);
   result<nlohmann::json> apply(const std::string& file, result<turns::turn> turn);
   result<nlohmann::json> change_cluster(const std::string& command, const std::string& gateway);
@@ -46,6 +58,7 @@ class service {
   result<nlohmann::json> kick_connections(const nlohmann::json& arguments);
   result<nlohmann::json> change(const std::string& command, const nlohmann::json& arguments);
   nlohmann::json events(std::uint64_t since) const;
+  result<nlohmann::json> events_of_cluster(const nlohmann::json& arguments) const;
   void work();
   void look_after_units(std::unique_lock<std::mutex>& hold);
   void try_absent();
@@ -56,8 +69,11 @@ class service {
   const std::optional<std::string> control_;
   onlooker onlooker_;
   turns turns_;
+  std::optional<cluster_configuration> shared_;  // none: it is in no cluster
+  std::optional<event_keeper> events_;           // likewise
 
-  std::mutex guard_;
+  mutable std::mutex guard_;
+  std::string own_file_;  // that was applied last
   std::condition_variable wake_;
   std::optional<std::string> reload_;
   std::function<void()> reloaded_;

@@ -18,7 +18,7 @@ namespace {
 result<void> prepare_one(const steps& all, std::size_t at, const driving& how) {
   if (how.interrupted && how.interrupted()) return fail(errc::closed, "the gateway stops");
   if (how.trip == at) return fail(errc::io, "tripped at step " + std::to_string(at));
-  if (at == all.size()) return {};
+  if (at == all.size()) return how.agree ? how.agree() : result<void>{};
   if (how.tell && !all[at]->told().text.empty()) how.tell(all[at]->told().text);
   return all[at]->prepare();
 }

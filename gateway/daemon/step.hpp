@@ -98,11 +98,14 @@ struct driving {
   std::function<bool()> interrupted = {};
   /// Which step comes next, for people who wait.
   std::function<void(const std::string& text)> tell = {};
+  /// Asked when all are prepared: whether to go on. An error undoes them; it may wait for others who have a say.
+  std::function<result<void>()> agree = {};
   /// For tests: fails in the place of the step of that number; at their count, after all of them.
   std::optional<std::size_t> trip = {};
 };
 
-/// Prepares each step in turn. When one cannot be, those before it are undone, the last first, and all is as it was.
+/// Prepares each step in turn. When one cannot be, or it is not agreed to, those before it are undone, the last first,
+/// and all is as it was.
 result<void> prepare(const steps& all, const driving& how);
 /// Puts all in force, then ends what was left over. Cannot fail.
 void commit(const steps& all);

@@ -1,8 +1,11 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/state/authority.hpp"
+#include "gateway/state/cluster_events.hpp"
+#include "gateway/state/shared_configuration.hpp"
 
 namespace sluice::state {
 
@@ -24,6 +27,10 @@ class cluster_authority : public authority {
   virtual result<void> drain(const std::string& gateway, bool drained) = 0;
   /// Takes a gateway that is gone out of the list. errc::busy: it is not gone, or was not fenced yet. Blocks likewise.
   virtual result<void> forget(const std::string& gateway) = 0;
+  /// What its gateways share of their configuration. Blocks likewise.
+  virtual result<std::shared_ptr<shared_configuration>> configuration() = 0;
+  /// What happened on its gateways.
+  virtual std::shared_ptr<cluster_events> events() = 0;
 };
 
 }  // namespace sluice::state

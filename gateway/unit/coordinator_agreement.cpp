@@ -368,6 +368,8 @@ void coordinator::resume_place() {
     if (turn != turn_) return;
     const auto agreed = now ? agreement::decode(now->content, now->epoch) : tl::unexpected(now.error());
     frozen_ = false;
+    tenure_ = 0;  // the other one, which has not come, may have had the store
+    tenure_has_begun_ = false;
     if (!agreed) return lose_touch();
     const agreement::decision d =
         agreement::decide(*agreed, agreement::resume{options_.gateway, incarnation_, *snapshot_}, snapshot_->facts);

@@ -33,10 +33,11 @@ class Node:
     """One gateway of the cluster; restarting keeps its folder and its port."""
 
     def __init__(self, program: Path, folder: Path, number: int, cluster: Cluster, advertise: str = "",
-                 hosts_move: bool = False, caches: bool = False, boxes: dict[str, Box] | None = None):
+                 hosts_move: bool = False, caches: bool = False, boxes: dict[str, Box] | None = None,
+                 change=lambda text: text):
         """`advertise`: the address by which its portal is reached from elsewhere. `caches`: over the image, the first
         gateway has one with flash, the second one of RAM only, the third none. `boxes`: where the gateways run, by
-        name; here without."""
+        name; here without. `change`: what is made of its configuration."""
         self.program, self.name, self.folder = program, NAMES[number], folder / NAMES[number]
         box = boxes[self.name] if boxes else None
         self.address, self.within = (box.address, box.prefix) if box else ("127.0.0.1", [])
@@ -44,7 +45,7 @@ class Node:
         self.port, self.process = free_port(), None
         self.link = free_port()
         self.config, self.control = self.folder / "sluice.toml", self.folder / "control.sock"
-        self.config.write_text(f"""
+        self.config.write_text(change(f"""
 [gateway]
 name = "{self.name}"
 state_dir = "{self.folder}/state"
@@ -83,7 +84,7 @@ group = {number + 1}
 cold_reset = true
 {f'advertise = ["{advertise}:{self.port}"]' if advertise else ""}
 {"".join(f'[target.main.access."{PREFIX}{name}"]' + chr(10) for name in ("one", "other", "third")) if box else ""}
-""")
+"""))
 
     def cache(self, number: int) -> str:
         if number == 2:

@@ -25,8 +25,10 @@ HOST = "iqn.2026-11.io.sluice:host"
 PATIENCE_S = 10
 # What is there only while a loop stands still, a change takes its time, or a medium owes a unit that was taken away.
 RARE = {"silent_s", "change", "since", "step", "ending", "to", "owner", "came_by", "cluster", "holds", "members",
-        "self", "state"}
-IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget"}  # tests/ceph/gateways.py does it
+        "self", "state", "configuration", "version", "newest", "base", "unchanged", "problem", "plan", "gateways",
+        "versions", "made_s", "origin", "digest", "text"}
+IN_A_CLUSTER = {"unit.move", "cluster.drain", "cluster.undrain", "cluster.forget", "cluster.events",  # tests/ceph does
+                "config.plan", "config.apply", "config.rollback", "config.history", "config.show"}
 
 
 def members(schema) -> set[str]:
@@ -207,6 +209,11 @@ def refusals(door):
     door.fail("not_found", "unit.move", unit="nobody", to="nobody")
     for command in ("cluster.drain", "cluster.undrain", "cluster.forget"):
         door.fail("unsupported", command, gateway="nobody")
+    for command in ("config.plan", "config.apply"):
+        door.fail("unsupported", command, file="/nowhere")
+    door.fail("unsupported", "config.rollback", version=1)
+    for command in ("config.history", "config.show", "cluster.events"):
+        door.fail("unsupported", command)
     for command in ("plan", "apply"):
         door.fail("invalid_argument", command, file=str(door.gateway.folder / "absent.toml"))
     door.fail("invalid_argument", "events", since="yesterday")
