@@ -199,7 +199,7 @@ void command_tree::add_file_commands() {
     command->add_option("file", options_.file, "the configuration")->required()->type_name("FILE");
     CLI::Option* cluster =
         command->add_flag("--cluster", options_.cluster,
-                          "the file is what all gateways of the cluster share: of all of them, or nothing is done");
+                          "the file is what all gateways of the cluster share: in force on all of them, or on none");
     command
         ->add_option("--base", options_.base, "the version that the file was made from; not done when there is a newer")
         ->type_name("VERSION")
