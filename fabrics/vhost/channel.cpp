@@ -149,7 +149,8 @@ void channel::give_back(running& r) {
   r.own = nullptr;
   r.own_data.clear();
   free_.push_back(&r);
-  --active_;
+  if (active_-- == max_commands_)
+    for (const auto& [index, each] : queues_) each->room();  // whichever of them had to wait
 }
 
 void channel::on_room(queue&) noexcept {

@@ -177,6 +177,9 @@ void queue::give_back(std::uint16_t head, std::uint32_t written) {
     now_.log->note(now_.log_address, split_ring::used_header_bytes);
   }
   loop_.at_turn_end(notify_);
+}
+
+void queue::room() {
   if (std::exchange(starved_, false)) loop_.defer(poll_);
 }
 

@@ -39,7 +39,7 @@ class queue final : reactor::descriptor_watch {
   /// Who serves what comes.
   class user {
    public:
-    /// Whether there is room for another chain; without, the ring waits until a chain is given back.
+    /// Whether there is room for another chain; without, the ring waits for room().
     virtual bool has_room() const noexcept = 0;
     /// The chain is the user's until give_back(); its vectors may be swapped away.
     virtual void take(queue& from, chain& what) noexcept = 0;
@@ -66,6 +66,8 @@ class queue final : reactor::descriptor_watch {
   /// Of a passive one: false when the guest has made nothing available.
   bool take_one(chain& into);
   void give_back(std::uint16_t head, std::uint32_t written);
+  /// Its user has room again.
+  void room();
   /// A chain that was taken is left to whoever comes next, by the record of requests in flight.
   void keep();
   /// Octets of the guest's memory were written: for the dirty log.

@@ -116,6 +116,20 @@ TEST_P(vhost_test, many_at_once_are_answered_once_each) {
     EXPECT_TRUE(guest.run(queue, 0, block_cdb(0x28, i * 8, 8), {}, 4096).data == pattern(4096, i));
 }
 
+/// More than a core takes of a nexus at once, by queues that share it.
+TEST(vhost_rings, queues_wait_for_each_other_and_none_for_ever) {
+  live_gateway gateway({vhost_port()}, 1);
+  front_end guest({.request_queues = 2, .ring_size = 256, .memory_bytes = 64 * mib});
+  ASSERT_TRUE(guest.connect(socket_path()));
+  settle(guest);
+  for (unsigned round = 0; round < 3; ++round) {
+    std::vector<std::pair<unsigned, std::uint16_t>> heads;
+    for (unsigned i = 0; i < 400; ++i)
+      heads.emplace_back(queue + i / 200, guest.submit(queue + i / 200, 0, block_cdb(0x28, i, 8), i, {}, 4096));
+    for (const auto& [by, head] : heads) ASSERT_EQ(guest.collect(by, head).status, scsi::status::good);
+  }
+}
+
 TEST_P(vhost_test, functions_are_answered) {
   EXPECT_EQ(guest.manage(abort_task, 0, 1234), response_code::ok) << "it is over";
   EXPECT_EQ(guest.manage(query_task, 0, 1234), response_code::ok) << "it is not there";
