@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::size_t max_events = 256;  // that wait for the guest to make room for them
 
+/// Whether a driver can make something of it: it looks at the disk anew. Unit attentions tell of all else.
+bool concerns_drivers(scsi::additional_sense code) {
+  return code == scsi::asc::capacity_changed || code == scsi::asc::mode_parameters_changed ||
+         code == scsi::asc::inquiry_data_changed;
+}
+
 }  // namespace
 
 // -- control ---------------------------------------------------------------------------------------------------------
@@ -103,7 +109,7 @@ void session::on_event(const port::unit_event& what) {
       if (features_ & feature::hotplug) look_for_luns();
       return;
     }
-    if (!(features_ & feature::change)) return;
+    if (!(features_ & feature::change) || !concerns_drivers(what.code)) return;
     // Once round the cores: the guest may look by any of its queues, and is to see what it was told of.
     settle_others([this, what] { tell(parameters_changed(what.lun, what.code)); });
   });
