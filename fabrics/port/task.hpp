@@ -150,7 +150,8 @@ struct task {
 
   // data_out: slices that hold a prefix of what the initiator sends, in order. At submit: the immediate data. The
   // fabric appends; the unit may drop slices from the front once it has used them (data_out_base tells how many octets
-  // it dropped).
+  // it dropped). Of a WRITE (6, 10, 12, 16) they may be borrowed, from memory that the initiator may change meanwhile:
+  // until the end of the task.
   std::vector<memory::slice> data_out;
   std::uint64_t data_out_base = 0;
   std::uint64_t data_out_end = 0;  // octets that have arrived since the task's start

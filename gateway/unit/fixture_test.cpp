@@ -63,9 +63,10 @@ void initiator::bring(exchange& e, std::uint64_t end) {
   port::task& t = e.task;
   while (t.data_out_end < end) {
     const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(end - t.data_out_end, 40000));
-    memory::slice s = on_.loop->buffers().take(size);
+    memory::slice s =
+        lends ? memory::slice::borrow(e.out.data() + t.data_out_end, size) : on_.loop->buffers().take(size);
     ASSERT_FALSE(s.empty());
-    std::memcpy(s.data(), e.out.data() + t.data_out_end, size);
+    if (!lends) std::memcpy(s.data(), e.out.data() + t.data_out_end, size);
     t.data_out.push_back(s.sub(0, size));
     t.data_out_end += size;
   }

@@ -45,6 +45,16 @@ job read_windows(shard& s, command& c) {
   co_return outcomes::good();
 }
 
+namespace {
+
+/// Whether the data-out lie in memory that is the initiator's again once the task has ended: a medium that may take
+/// them later than that gets a copy.
+bool is_borrowed(const port::task& t) {
+  return std::any_of(t.data_out.begin(), t.data_out.end(), [](const memory::slice& each) { return each.borrowed(); });
+}
+
+}  // namespace
+
 job write_windows(shard& s, command& c) {
   port::task& t = *c.task;
   const std::uint64_t offset = c.block.lba * s.block_size();
@@ -53,7 +63,15 @@ job write_windows(shard& s, command& c) {
     const std::uint64_t octets = std::min(usable - at, window_bytes);
     const bool arrived = co_await data_until{s, c, at + octets};
     if (!arrived) co_return outcomes::good();
-    set_data_out(c, at, octets);
+    memory::slice copy;
+    if (s.gives_up() && is_borrowed(t)) {
+      copy = co_await buffer_for{s, c, octets};
+      if (copy.empty()) co_return shard::no_room(c);
+      copy_data_out(c, at, copy.span().first(octets));
+      set_buffer(c, copy, octets);
+    } else {
+      set_data_out(c, at, octets);
+    }
     prepare(c, store::verb::write, offset + at, octets);
     c.io.fua = must_be_durable(s, c);
     const store::status status = co_await medium{s, c};

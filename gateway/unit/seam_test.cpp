@@ -119,6 +119,31 @@ TEST(seam, a_medium_that_may_write_late_gets_no_borrowed_memory) {
   EXPECT_EQ(own, octets(512, 0xcc));
 }
 
+TEST(seam, a_medium_that_may_take_data_late_gets_a_copy_of_what_is_lent) {
+  fixture_options how;
+  how.limits.deadline_ns = 8 * ns_per_s;
+  fixture s(how);
+  s.late = true;
+  initiator& a = s.add();
+  a.lends = true;
+  EXPECT_TRUE(s.done(a.send(write10(0, 4096), patterned(4096 * 512, 3))).good()) << "in windows";
+  s.stalled.on = true;
+  exchange& first = a.send(write10(0, 1), filled(512, 1));
+  exchange& at_once = a.send(write10(1, 1), filled(512, 2), 0, task_attribute::simple, 512);
+  s.run();
+  s.pass(9);
+  EXPECT_EQ(first.completions + at_once.completions, 2);
+  first.out.assign(512, 0xcc);  // it is the initiator's again
+  at_once.out.assign(512, 0xcc);
+  s.end_stall();
+  s.run();
+  a.lends = false;
+  exchange& r = s.done(a.send(read10(0, 2), {}, 1024));
+  ASSERT_EQ(r.in.size(), 1024u);
+  EXPECT_EQ(octets(r.in.begin(), r.in.begin() + 512), filled(512, 1));
+  EXPECT_EQ(octets(r.in.begin() + 512, r.in.end()), filled(512, 2));
+}
+
 TEST(seam, a_port_without_task_attributes_has_simple_tasks_only) {
   fixture s;
   s.late = true;

@@ -135,6 +135,7 @@ class initiator final : public port::task_endpoint {
   void post(port::task_management& request) noexcept override;
 
   std::shared_ptr<port::i_t_nexus> identity = std::make_shared<port::i_t_nexus>();
+  bool lends = false;  // its data-out, from its own memory
   std::list<exchange> exchanges;
   std::list<managed> managements;
   const unsigned shard;

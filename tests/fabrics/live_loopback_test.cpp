@@ -1,7 +1,6 @@
 #include <atomic>
-#include <thread>
 
-#include "gateway/daemon/registrations.hpp"
+#include "tests/fabrics/test_live.hpp"
 #include "tests/fabrics/test_loopback.hpp"
 
 /// Loopback on real loops with a thread each: what crosses cores there does so for real.
@@ -9,66 +8,13 @@ namespace sluice::fabrics {
 namespace {
 
 using namespace port::contract;
-constexpr unsigned live_cores = 2;
+constexpr unsigned live_cores = live_gateway::cores;
 
-class live_gateway {
- public:
-  live_gateway() {
-    daemon::register_everything(stores_, fabrics_);
-    std::vector<runtime::core*> cores;
-    for (unsigned i = 0; i < live_cores; ++i) {
-      loops.push_back(reactor::make_loop({.index = i, .buffer_bytes = 64 * mib, .spin_ns = 0}).value());
-      cores_.push_back(std::make_unique<runtime::core>(actors_.system(), *loops.back()));
-      cores.push_back(cores_.back().get());
-      threads_.emplace_back([on = loops.back().get()] { on->run(); });
-    }
-    gateway_ = daemon::gateway::make({cores, *state_, stores_, fabrics_, {}, {}}).value();
-    config::model model;
-    config::store_config ram{"ram", "ram", {}, "", {}};
-    ram.settings.set("size", std::uint64_t{8 * mib});
-    model.stores = {ram};
-    config::unit_config unit;
-    unit.name = unit.store = "ram";
-    model.units = {unit};
-    config::target_config target;
-    target.name = "main";
-    target.luns = {{0, "ram", {}}};
-    target.open = true;
-    config::port_config port;
-    port.fabric = "loopback";
-    port.name = loopback_port_name;
-    target.ports = {port};
-    model.targets = {target};
-    const auto applied = gateway_->apply(model);
-    EXPECT_TRUE(applied) << (applied ? "" : applied.error().message);
-  }
-  ~live_gateway() {
-    stop();
-    gateway_.reset();
-    while (actors_.system().registry().running() > 0) std::this_thread::yield();
-    for (const auto& each : loops) each->stop();
-    for (std::thread& each : threads_) each.join();
-    cores_.clear();
-  }
-  void stop() { gateway_->stop(); }
-
-  std::vector<std::unique_ptr<reactor::loop>> loops;
-
- private:
-  sim::actors actors_;
-  store::registry stores_;
-  port::registry fabrics_;
-  std::unique_ptr<state::state_store> state_ = state::make_memory_store();
-  std::vector<std::unique_ptr<runtime::core>> cores_;
-  std::vector<std::thread> threads_;
-  std::unique_ptr<daemon::gateway> gateway_;
-};
-
-bool eventually(const std::function<bool()>& so) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!so() && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return so();
+config::port_config loopback_port() {
+  config::port_config made;
+  made.fabric = "loopback";
+  made.name = loopback_port_name;
+  return made;
 }
 
 struct live_handler final : loopback::session::handler {
@@ -124,7 +70,7 @@ class worker final : loopback::command {
 };
 
 TEST(live_loopback, one_nexus_is_used_from_all_cores_until_its_port_stops) {
-  live_gateway gateway;
+  live_gateway gateway({loopback_port()});
   live_handler told;
   const auto session = loopback::exchange::of_this_process()
                            .log_in(loopback_port_name, 1, {loopback_initiator_name(0), ""}, 0, told)

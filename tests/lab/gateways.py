@@ -15,7 +15,7 @@ from gateway import Checks, Gateway, own_gateway
 from initiator import Initiator, persistent_reserve_out, registration, test_unit_ready
 from nodes import IMAGE, TARGET, Node
 from nodes import gateways as nodes_of_cluster
-from packages import LabError
+from packages import LabError, qemu_that_reconnects
 from targets import Sluice, Target, Tgt, Unit, free_port
 
 HOST_IN_GUEST = "10.0.2.2"  # by QEMU's user network; what the guest sends there comes to this host's loopback
@@ -28,13 +28,17 @@ Requests = dict[str, Callable[[], None]]
 
 class Hosting:
     """`environment`: the script's variables; `requests`: what it may ask for, by word; `processors`: of the guest;
-    `counted`: its clock tells instructions, one a nanosecond, whatever else this host does."""
+    `counted`: its clock tells instructions, one a nanosecond, whatever else this host does; `qemu`: what runs it;
+    `devices`: what it has besides, in QEMU's words."""
 
-    def __init__(self, environment: dict[str, object], requests: Requests, processors: int = 1, counted: bool = False):
+    def __init__(self, environment: dict[str, object], requests: Requests, processors: int = 1, counted: bool = False,
+                 qemu: list | None = None, devices: list[str] | None = None):
         self.environment = {"GUEST": GUEST, "PORTAL_HOST": HOST_IN_GUEST} | environment
         self.requests = requests
         self.processors = processors
         self.counted = counted
+        self.qemu = qemu or ["qemu-system-x86_64"]
+        self.devices = devices or []
 
 
 @contextmanager
@@ -277,10 +281,41 @@ def counted(options, job: Path):
         yield hosting
 
 
+@contextmanager
+def vhost_disk(options, _job: Path):
+    """A RAM disk behind a vhost port, which QEMU reaches by its socket and by the guest's own memory."""
+    with job_gateway(options) as gateway:
+        socket = gateway.folder / "vm.sock"
+
+        def body(luns: str, size: str) -> str:
+            return (f'[store.a]\ntype = "file"\npath = "a.raw"\nsize = "{size}"\n[unit.a]\nstore = "a"\n'
+                    f'[store.b]\ntype = "ram"\nsize = "16MiB"\n[unit.b]\nstore = "b"\n'
+                    f'[target.main]\nluns = {{ {luns} }}\n'
+                    f'[[target.main.port]]\nfabric = "vhost"\nname = "5000c50012345678"\nsocket = "{socket}"\n')
+
+        one, both = '0 = "a"', '0 = "a", 1 = "b"'
+        gateway.write(body(one, "64MiB"))
+        gateway.start()
+
+        def die_and_come_back() -> None:
+            gateway.process.kill()
+            gateway.process.wait()
+            gateway.start()
+
+        devices = ["-object", "memory-backend-memfd,id=ram,size=1024M,share=on", "-machine", "memory-backend=ram",
+                   "-chardev", f"socket,id=sluice,path={socket},reconnect=1",
+                   "-device", "vhost-user-scsi-pci,chardev=sluice,num_queues=2"]
+        yield Hosting({"GROWN": 96 << 20},
+                      {"grow": lambda: gateway.apply(body(one, "96MiB")),
+                       "add-lun": lambda: gateway.apply(body(both, "96MiB")),
+                       "remove-lun": lambda: gateway.apply(body(one, "96MiB")), "kill": die_and_come_back},
+                      processors=2, qemu=qemu_that_reconnects(options.folder), devices=devices)
+
+
 def of_job(name: str):
     """The context manager that serves a job: called with the runner's options and the job's folder."""
     return {"multipath": two_paths, "luns": changing_luns, "disk": reserved_disk, "boot": late_disk,
-            "failover": two_gateways, "brief": in_the_guest,
+            "vhost": vhost_disk, "failover": two_gateways, "brief": in_the_guest,
             "srp": in_the_guest, "srp-channels": four_processors, "srp-link": in_the_guest,
             "iser": in_the_guest, "conformance": in_the_guest, "cost": counted}.get(name, one_path)
 

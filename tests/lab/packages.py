@@ -88,6 +88,33 @@ def unpack_with_libraries(package: str, folder: Path) -> None:
     unpack(package, folder)
 
 
+QEMU_PACKAGE, QEMU_SUITE = "qemu-system-x86", "trixie"
+RECONNECTS = (8, 2)  # the first QEMU whose SCSI device survives its backend
+
+
+def installed_qemu() -> tuple[int, int]:
+    found = re.search(r"version (\d+)\.(\d+)", call("qemu-system-x86_64", "--version"))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def qemu_that_reconnects(folder: Path) -> list:
+    """The installed QEMU's command, or that of Debian 13, unpacked with its own C library: downloaded once."""
+    if installed_qemu() >= RECONNECTS:
+        return ["qemu-system-x86_64"]
+    root, done = folder / "qemu" / "root", folder / "qemu" / "unpacked"
+    if not done.exists():
+        release = Release(QEMU_SUITE, folder / "qemu")
+        release.update()
+        root.mkdir(exist_ok=True)
+        for archive in release.download_with_all_it_needs(QEMU_PACKAGE):
+            call("dpkg-deb", "-x", archive, root)
+        done.touch()
+    libraries = next(root.glob("usr/lib/*-linux-gnu"))
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    return [loader, "--library-path", libraries, root / "usr" / "bin" / "qemu-system-x86_64",
+            "-L", root / "usr" / "share" / "qemu", "-L", root / "usr" / "share" / "seabios"]
+
+
 class Guest:
     """The unpacked guest: `tools` (a root of packages), `kernel` (a bzImage) and `modules` (/lib/modules)."""
 
