@@ -64,6 +64,10 @@ class Run:
         told = json.loads(by.ask("status", "--json").stdout)["cluster"]["configuration"]
         return {each["gateway"]: each["version"] for each in told["gateways"]}
 
+    def knows_all(self, by: Node) -> bool:
+        members = json.loads(by.ask("status", "--json").stdout)["cluster"]["members"]
+        return {each["gateway"] for each in members if each["state"] == "member"} == set(NAMES)
+
     def everywhere(self, what: str, luns: int, version: int) -> None:
         living = [node for node in self.nodes if node.process]
         found = {node.name: self.luns(node) for node in living}
@@ -113,9 +117,13 @@ class Run:
         none = self.beta.ask("config", "history")
         self.checks.check("there is no version at first", none.returncode == 0 and "no version yet" in none.stdout)
         text = self.text(IMAGES[:1])
+        until = time.monotonic() + 10
+        while not self.knows_all(self.beta) and time.monotonic() < until:  # they look around twice a second
+            time.sleep(0.1)
         planned = self.apply(self.beta, text, command="plan")
         named = all(name in planned.stdout for name in NAMES)
-        self.checks.check(f"a plan tells of each gateway, and changes nothing: {planned.stderr.strip()}",
+        self.checks.check(f"a plan tells of each gateway, and changes nothing: {planned.stderr.strip()}"
+                          + ("" if named else f"\n{planned.stdout}"),
                           planned.returncode == 0 and named and planned.stdout.count("  + unit one: store one") == 3)
         began = time.monotonic()
         done = self.apply(self.beta, text)
