@@ -145,7 +145,7 @@ class front_end {
   int socket_ = -1, memory_ = -1, inflight_ = -1;
   inflight_place inflight_place_;
   std::uint8_t* at_ = nullptr;
-  std::uint64_t next_ = 0, rings_end_ = 0;
+  std::uint64_t next_ = 0;
   std::vector<own_ring> rings_;
   std::vector<std::vector<waiting>> waiting_;  // by queue and head
   std::vector<std::uint16_t> next_head_;

@@ -370,8 +370,8 @@ void onlooker::add_units(view::status& shown, const running_snapshot& seen, cons
     }
     for (const auto& [gateway, commands] : came_by) one.came_by.push_back({name_of(*at_.cluster(), gateway), commands});
     one.health = health_of_unit(serves, owed);
-    if (const auto running = seen.units.find(name); running != seen.units.end() && running->second->tenure)
-      if (const std::string why = running->second->tenure->trouble(); !why.empty())
+    if (running->tenure)
+      if (const std::string why = running->tenure->trouble(); !why.empty())
         one.health = "this gateway owns it, and its store is not ready for that: " + why;
     if (!one.owner.empty() && !at_.cluster()->term().holds())
       one.health = "this gateway cannot renew its membership of the cluster, and answers BUSY";
